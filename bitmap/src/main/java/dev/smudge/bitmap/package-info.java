@@ -1,0 +1,5 @@
+/** Atomic dirty bitmap. */
+@NullMarked
+package dev.smudge.bitmap;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,5 @@
+/** Embedders, small. */
+@NullMarked
+package dev.smudge.examples;
+
+import org.jspecify.annotations.NullMarked;
