@@ -1,0 +1,96 @@
+package dev.smudge.examples;
+
+import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideInAnyPackage;
+import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideOutsideOfPackages;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+
+import com.tngtech.archunit.base.DescribedPredicate;
+import com.tngtech.archunit.core.domain.JavaClass;
+import com.tngtech.archunit.core.domain.JavaClasses;
+import com.tngtech.archunit.core.domain.JavaModifier;
+import com.tngtech.archunit.core.importer.ClassFileImporter;
+import com.tngtech.archunit.core.importer.ImportOption;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** What each published module may use and show. */
+class ModuleBoundariesTest {
+  private static final JavaClasses CLASSES =
+      new ClassFileImporter()
+          .withImportOption(new ImportOption.DoNotIncludeTests())
+          .importPackages("dev.smudge");
+
+  @Test
+  void bitmap_dependencies_jdkOnly() {
+    onlyUses("bitmap");
+  }
+
+  @Test
+  void ring_dependencies_jdkOnly() {
+    onlyUses("ring");
+  }
+
+  @Test
+  void sync_dependencies_bitmapRingQueuesAgents() {
+    onlyUses("sync", "dev.smudge.bitmap..", "dev.smudge.ring..", "org.jctools..", "org.agrona..");
+  }
+
+  @Test
+  void core_dependencies_syncAndBelow() {
+    onlyUses("core", "dev.smudge.sync..", "dev.smudge.bitmap..", "dev.smudge.ring..");
+  }
+
+  @Test
+  void endive_dependencies_coreAndBelowAndTheRuntime() {
+    onlyUses(
+        "endive", "dev.smudge.core..", "dev.smudge.sync..", "dev.smudge.bitmap..", "run.endive..");
+  }
+
+  @Test
+  void anyModule_buffersOfAgrona_notUsed() {
+    noClasses()
+        .should()
+        .dependOnClassesThat(
+            resideInAnyPackage("org.agrona..")
+                .and(
+                    DescribedPredicate.describe(
+                        "are buffers or use Unsafe",
+                        type ->
+                            type.getSimpleName().endsWith("Buffer")
+                                || type.getSimpleName().contains("Unsafe"))))
+        .check(CLASSES);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"bitmap", "ring", "sync", "core", "endive"})
+  void publicTypes_anyPackage_inTheExportedOneOrInternal(String module) {
+    String api = "dev.smudge." + module;
+    classes()
+        .that()
+        .resideInAPackage(api + "..")
+        .and()
+        .haveModifier(JavaModifier.PUBLIC)
+        .should()
+        .resideInAnyPackage(api, api + ".internal..")
+        .check(CLASSES);
+  }
+
+  private static void onlyUses(String module, String... others) {
+    List<String> allowed =
+        new ArrayList<>(List.of("java..", "org.jspecify..", "dev.smudge." + module + ".."));
+    allowed.addAll(List.of(others));
+    DescribedPredicate<JavaClass> foreign =
+        resideOutsideOfPackages(allowed.toArray(String[]::new))
+            .and(resideOutsideOfPackages("")); // primitives
+    noClasses()
+        .that()
+        .resideInAPackage("dev.smudge." + module + "..")
+        .should()
+        .dependOnClassesThat(foreign)
+        .check(CLASSES);
+  }
+}
