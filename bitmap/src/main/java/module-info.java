@@ -1,6 +1,6 @@
 /** Atomic dirty bitmap. */
 module dev.smudge.bitmap {
-  requires static org.jspecify;
+  requires static transitive org.jspecify;
 
   exports dev.smudge.bitmap;
 }

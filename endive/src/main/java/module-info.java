@@ -2,7 +2,7 @@
 module dev.smudge.endive {
   requires transitive dev.smudge.core;
   requires transitive run.endive.runtime;
-  requires static org.jspecify;
+  requires static transitive org.jspecify;
 
   exports dev.smudge.endive;
 }

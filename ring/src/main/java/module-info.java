@@ -1,6 +1,6 @@
 /** Dirty ring in the layout of KVM. */
 module dev.smudge.ring {
-  requires static org.jspecify;
+  requires static transitive org.jspecify;
 
   exports dev.smudge.ring;
 }

@@ -1,10 +1,11 @@
 /** The tracking protocol, for emulators that keep their own RAM. */
+@SuppressWarnings("requires-transitive-automatic") // Agrona: ErrorHandler
 module dev.smudge.sync {
   requires transitive dev.smudge.bitmap;
   requires dev.smudge.ring;
-  requires org.agrona;
+  requires transitive org.agrona;
   requires org.jctools.core.jdk11;
-  requires static org.jspecify;
+  requires static transitive org.jspecify;
 
   exports dev.smudge.sync;
 }

@@ -1,0 +1,82 @@
+package dev.smudge.bitmap;
+
+/**
+ * How pages, words, blocks and summary words relate, in every bitmap of this module.
+ *
+ * <pre>
+ * page      bit    p &amp; 63 of word  p &gt;&gt; 6            64 pages a word
+ * word             w &amp; 7  of block w &gt;&gt; 3             8 words a block (one cache line, 512 pages)
+ * block     bit    b &amp; 63 of summary word b &gt;&gt; 6      64 blocks a summary word (512 words, 32,768 pages)
+ * </pre>
+ */
+final class BitmapLayout {
+  static final int WORD_SHIFT = 6;
+  static final int WORDS_PER_BLOCK_SHIFT = 3;
+  static final int WORDS_PER_BLOCK = 1 << WORDS_PER_BLOCK_SHIFT;
+  static final int WORDS_PER_SUMMARY_SHIFT = WORDS_PER_BLOCK_SHIFT + 6;
+  static final int WORDS_PER_SUMMARY = 1 << WORDS_PER_SUMMARY_SHIFT;
+
+  /** Pages that a {@code long[]} can hold a bit for. */
+  static final long MAX_PAGES = (long) (Integer.MAX_VALUE - WORDS_PER_SUMMARY) << WORD_SHIFT;
+
+  private BitmapLayout() {}
+
+  static int words(long pageCount) {
+    return (int) ((pageCount + 63) >>> WORD_SHIFT);
+  }
+
+  static int summaryWords(int words) {
+    return (words + WORDS_PER_SUMMARY - 1) >>> WORDS_PER_SUMMARY_SHIFT;
+  }
+
+  /** The bits of word {@code wordIndex} that are pages of {@code [first, end)}. */
+  static long mask(int wordIndex, long first, long end) {
+    long base = (long) wordIndex << WORD_SHIFT;
+    long mask = -1L;
+    if (first > base) {
+      mask &= -1L << (first - base);
+    }
+    if (end - base < 64) {
+      mask &= -1L >>> (64 - (end - base));
+    }
+    return mask;
+  }
+
+  static long checkPageCount(long pageCount) {
+    if (pageCount < 1 || pageCount > MAX_PAGES) {
+      throw new IllegalArgumentException(
+          "pageCount " + pageCount + " is outside 1 to " + MAX_PAGES);
+    }
+    return pageCount;
+  }
+
+  static void checkPage(long pageIndex, long pageCount) {
+    if (pageIndex < 0 || pageIndex >= pageCount) {
+      throw badPage(pageIndex, pageCount);
+    }
+  }
+
+  static IndexOutOfBoundsException badPage(long pageIndex, long pageCount) {
+    return new IndexOutOfBoundsException(
+        "page " + pageIndex + " is outside 0 to " + (pageCount - 1));
+  }
+
+  /** Compares without adding, so that no pair of values wraps round (Linux 98938aa8edd6). */
+  static void checkRange(long firstPage, long count, long pageCount) {
+    if (firstPage < 0 || firstPage > pageCount || count < 0 || count > pageCount - firstPage) {
+      throw new IndexOutOfBoundsException(
+          "pages "
+              + firstPage
+              + " and the "
+              + count
+              + " from there on are not all inside 0 to "
+              + (pageCount - 1));
+    }
+  }
+
+  static void checkWord(int wordIndex, int words) {
+    if (wordIndex < 0 || wordIndex >= words) {
+      throw new IndexOutOfBoundsException("word " + wordIndex + " is outside 0 to " + (words - 1));
+    }
+  }
+}

@@ -1,0 +1,461 @@
+package dev.smudge.bitmap;
+
+import static dev.smudge.bitmap.BitmapLayout.WORDS_PER_BLOCK;
+import static dev.smudge.bitmap.BitmapLayout.WORDS_PER_BLOCK_SHIFT;
+import static dev.smudge.bitmap.BitmapLayout.WORDS_PER_SUMMARY;
+import static dev.smudge.bitmap.BitmapLayout.WORDS_PER_SUMMARY_SHIFT;
+import static dev.smudge.bitmap.BitmapLayout.WORD_SHIFT;
+
+import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A set of pages for one thread at a time: a client's view, what a batch holds, a snapshot.
+ *
+ * <p>Memory is taken as pages are added, 4 KiB for 32,768 pages, and kept for reuse; a full set
+ * costs next to none. Cost of every walk: one word a 32,768 pages, and the blocks of 512 pages that
+ * hold something. Not thread-safe: the caller's lock, or one thread.
+ */
+public final class PageSet {
+  private static final int BLOCK_SHIFT = WORDS_PER_BLOCK_SHIFT + WORD_SHIFT;
+  private static final int CHUNK_SHIFT = WORDS_PER_SUMMARY_SHIFT + WORD_SHIFT;
+
+  /** From so many blocks of 64 on, moving a whole chunk costs less than moving its words. */
+  private static final int DENSE_BLOCKS = 16;
+
+  /** Stands for 32,768 pages, all in the set; never written. */
+  private static final long[] FULL = newFullChunk();
+
+  private final long pageCount;
+  private final int wordCount;
+  private final long[] @Nullable [] chunks; // one a summary word
+  private final long[] summary; // bit a block: may hold something
+  private long size;
+
+  /**
+   * Makes an empty set.
+   *
+   * @param pageCount pages that it may hold, numbered from 0; 1 to about 137 billion
+   * @throws IllegalArgumentException if {@code pageCount} is outside that
+   */
+  public PageSet(long pageCount) {
+    this.pageCount = BitmapLayout.checkPageCount(pageCount);
+    this.wordCount = BitmapLayout.words(pageCount);
+    this.summary = new long[BitmapLayout.summaryWords(wordCount)];
+    this.chunks = new long[summary.length][];
+  }
+
+  private static long[] newFullChunk() {
+    long[] full = new long[WORDS_PER_SUMMARY];
+    Arrays.fill(full, -1L);
+    return full;
+  }
+
+  @SuppressWarnings("ReferenceEquality") // the one array that stands for a full chunk
+  private static boolean isFull(long @Nullable [] chunk) {
+    return chunk == FULL;
+  }
+
+  /** {@return the number of pages that the set may hold} */
+  public long pageCount() {
+    return pageCount;
+  }
+
+  /** {@return the number of pages in the set} */
+  public long size() {
+    return size;
+  }
+
+  /** {@return whether no page is in the set} */
+  public boolean isEmpty() {
+    return size == 0;
+  }
+
+  /**
+   * Returns whether a page is in the set.
+   *
+   * @param pageIndex page
+   * @return true if it is
+   * @throws IndexOutOfBoundsException if there is no such page
+   */
+  public boolean contains(long pageIndex) {
+    BitmapLayout.checkPage(pageIndex, pageCount);
+    return (word((int) (pageIndex >>> WORD_SHIFT)) & 1L << pageIndex) != 0;
+  }
+
+  /**
+   * Returns a word of the set.
+   *
+   * @param wordIndex word: its bit 0 is page {@code 64 * wordIndex}
+   * @return its bits
+   * @throws IndexOutOfBoundsException if there is no such word
+   */
+  public long word(int wordIndex) {
+    BitmapLayout.checkWord(wordIndex, wordCount);
+    long[] chunk = chunks[wordIndex >>> WORDS_PER_SUMMARY_SHIFT];
+    return chunk == null ? 0 : chunk[wordIndex & WORDS_PER_SUMMARY - 1];
+  }
+
+  /**
+   * Adds pages of one word.
+   *
+   * @param wordIndex word
+   * @param bits pages to add; bits past the last page are ignored
+   * @return those that were not in the set before
+   * @throws IndexOutOfBoundsException if there is no such word; nothing is changed
+   */
+  public long add(int wordIndex, long bits) {
+    long news = bits & ~word(wordIndex) & BitmapLayout.mask(wordIndex, 0, pageCount);
+    if (news != 0) {
+      writable(wordIndex >>> WORDS_PER_SUMMARY_SHIFT)[wordIndex & WORDS_PER_SUMMARY - 1] |= news;
+      int block = wordIndex >>> WORDS_PER_BLOCK_SHIFT;
+      summary[block >>> WORD_SHIFT] |= 1L << block;
+      size += Long.bitCount(news);
+    }
+    return news;
+  }
+
+  /**
+   * Removes pages of one word.
+   *
+   * @param wordIndex word
+   * @param bits pages to remove
+   * @return those that were in the set
+   * @throws IndexOutOfBoundsException if there is no such word; nothing is changed
+   */
+  public long remove(int wordIndex, long bits) {
+    long gone = bits & word(wordIndex);
+    if (gone != 0) {
+      int summaryIndex = wordIndex >>> WORDS_PER_SUMMARY_SHIFT;
+      long[] chunk = writable(summaryIndex);
+      int inChunk = wordIndex & WORDS_PER_SUMMARY - 1;
+      chunk[inChunk] &= ~gone;
+      size -= Long.bitCount(gone);
+      if (chunk[inChunk] == 0 && isBlockEmpty(chunk, inChunk & -WORDS_PER_BLOCK)) {
+        summary[summaryIndex] &= ~(1L << (wordIndex >>> WORDS_PER_BLOCK_SHIFT));
+      }
+    }
+    return gone;
+  }
+
+  private static boolean isBlockEmpty(long[] chunk, int from) {
+    long all = 0;
+    for (int i = 0; i < WORDS_PER_BLOCK; i++) {
+      all |= chunk[from + i];
+    }
+    return all == 0;
+  }
+
+  private long[] writable(int summaryIndex) {
+    long[] chunk = chunks[summaryIndex];
+    if (chunk == null) {
+      chunk = new long[WORDS_PER_SUMMARY];
+      chunks[summaryIndex] = chunk;
+    } else if (isFull(chunk)) {
+      chunk = FULL.clone();
+      chunks[summaryIndex] = chunk;
+    }
+    return chunk;
+  }
+
+  /**
+   * Adds a range of pages.
+   *
+   * @param firstPage first page
+   * @param count pages, 0 or more
+   * @return how many were not in the set before
+   * @throws IndexOutOfBoundsException if the range is not inside the set; nothing is changed
+   */
+  public long addRange(long firstPage, long count) {
+    BitmapLayout.checkRange(firstPage, count, pageCount);
+    long before = size;
+    long end = firstPage + count;
+    for (long page = firstPage; page < end; page = (page | 63) + 1) {
+      int wordIndex = (int) (page >>> WORD_SHIFT);
+      add(wordIndex, BitmapLayout.mask(wordIndex, firstPage, end));
+    }
+    return size - before;
+  }
+
+  /**
+   * Removes a range of pages.
+   *
+   * @param firstPage first page
+   * @param count pages, 0 or more
+   * @return how many were in the set
+   * @throws IndexOutOfBoundsException if the range is not inside the set; nothing is changed
+   */
+  public long removeRange(long firstPage, long count) {
+    BitmapLayout.checkRange(firstPage, count, pageCount);
+    return moveRange(firstPage, count, Long.MAX_VALUE, null);
+  }
+
+  /** Adds every page. */
+  public void addAll() {
+    for (int s = 0; s < summary.length; s++) {
+      int firstWord = s << WORDS_PER_SUMMARY_SHIFT;
+      if ((long) (firstWord + WORDS_PER_SUMMARY) << WORD_SHIFT <= pageCount) {
+        chunks[s] = FULL;
+        summary[s] = -1L;
+      } else {
+        for (int w = firstWord; w < wordCount; w++) {
+          add(w, -1L);
+        }
+      }
+    }
+    size = pageCount;
+  }
+
+  /**
+   * Adds every page of another set.
+   *
+   * @param other the other set, of the same page count; unchanged
+   * @throws IllegalArgumentException if it has another page count; nothing is changed
+   */
+  public void addAll(PageSet other) {
+    checkSameSize(other);
+    other.forEachWord(this::add);
+  }
+
+  /** Removes every page. */
+  public void clear() {
+    for (int s = 0; s < summary.length; s++) {
+      if (summary[s] != 0) {
+        clearChunk(s);
+      }
+    }
+    size = 0;
+  }
+
+  private void clearChunk(int summaryIndex) {
+    long[] chunk = chunks[summaryIndex];
+    if (isFull(chunk)) {
+      chunks[summaryIndex] = null;
+    } else if (chunk != null) {
+      for (long blocks = summary[summaryIndex]; blocks != 0; blocks &= blocks - 1) {
+        int from = Long.numberOfTrailingZeros(blocks) << WORDS_PER_BLOCK_SHIFT;
+        Arrays.fill(chunk, from, from + WORDS_PER_BLOCK, 0L);
+      }
+    }
+    summary[summaryIndex] = 0;
+  }
+
+  /**
+   * Moves pages of a range from this set to another, lowest first.
+   *
+   * @param firstPage first page of the range
+   * @param count pages of the range, 0 or more
+   * @param limit most pages to move, 0 or more
+   * @param into where they go, of the same page count; or null: they go nowhere
+   * @return how many pages were moved
+   * @throws IndexOutOfBoundsException if the range is not inside the set; nothing is changed
+   * @throws IllegalArgumentException if {@code limit} is negative or {@code into} has another page
+   *     count; nothing is changed
+   */
+  public long moveRange(long firstPage, long count, long limit, @Nullable PageSet into) {
+    BitmapLayout.checkRange(firstPage, count, pageCount);
+    if (limit < 0) {
+      throw new IllegalArgumentException("limit " + limit + " is negative");
+    }
+    if (into != null) {
+      checkSameSize(into);
+    }
+    long left = limit;
+    long end = firstPage + count;
+    long page = firstPage;
+    while (page < end && left > 0) {
+      int wordIndex = (int) (page >>> WORD_SHIFT);
+      int block = wordIndex >>> WORDS_PER_BLOCK_SHIFT;
+      long ahead = summary[block >>> WORD_SHIFT] >>> block;
+      if (ahead == 0) {
+        page = (long) ((block | 63) + 1) << BLOCK_SHIFT;
+        continue;
+      }
+      int skip = Long.numberOfTrailingZeros(ahead);
+      if (skip > 0) {
+        page = (long) (block + skip) << BLOCK_SHIFT;
+        continue;
+      }
+      int summaryIndex = wordIndex >>> WORDS_PER_SUMMARY_SHIFT;
+      long nextChunk = Math.min(pageCount, (long) (summaryIndex + 1) << CHUNK_SHIFT);
+      if ((page & (1L << CHUNK_SHIFT) - 1) == 0
+          && nextChunk <= end
+          && left >= 1L << CHUNK_SHIFT
+          && Long.bitCount(summary[summaryIndex]) >= DENSE_BLOCKS
+          && (into == null || into.summary[summaryIndex] == 0)) {
+        left -= moveChunk(summaryIndex, into);
+        page = nextChunk;
+        continue;
+      }
+      long bits = word(wordIndex) & BitmapLayout.mask(wordIndex, firstPage, end);
+      while (Long.bitCount(bits) > left) {
+        bits &= ~Long.highestOneBit(bits);
+      }
+      if (bits != 0) {
+        remove(wordIndex, bits);
+        if (into != null) {
+          into.add(wordIndex, bits);
+        }
+        left -= Long.bitCount(bits);
+      }
+      page = (page | 63) + 1;
+    }
+    return limit - left;
+  }
+
+  /** Moves a whole chunk by exchanging arrays; the other set holds nothing there. */
+  private long moveChunk(int summaryIndex, @Nullable PageSet into) {
+    long[] chunk = chunks[summaryIndex];
+    long moved = 0;
+    if (isFull(chunk)) {
+      moved = 1L << CHUNK_SHIFT;
+    } else if (chunk != null) {
+      for (long word : chunk) {
+        moved += Long.bitCount(word);
+      }
+    }
+    if (into != null) {
+      chunks[summaryIndex] = into.chunks[summaryIndex];
+      into.chunks[summaryIndex] = chunk;
+      into.summary[summaryIndex] = summary[summaryIndex];
+      into.size += moved;
+      summary[summaryIndex] = 0;
+    } else {
+      clearChunk(summaryIndex);
+    }
+    size -= moved;
+    return moved;
+  }
+
+  private void checkSameSize(PageSet other) {
+    if (other.pageCount != pageCount) {
+      throw new IllegalArgumentException(
+          "the other set has " + other.pageCount + " pages, this one " + pageCount);
+    }
+  }
+
+  /**
+   * Returns the highest page of the set that is not above a page.
+   *
+   * @param pageIndex page
+   * @return that page, or -1 if there is none
+   * @throws IndexOutOfBoundsException if there is no page {@code pageIndex}
+   */
+  public long floor(long pageIndex) {
+    BitmapLayout.checkPage(pageIndex, pageCount);
+    int wordIndex = (int) (pageIndex >>> WORD_SHIFT);
+    long bits = word(wordIndex) & (-1L >>> ~pageIndex);
+    while (bits == 0) {
+      wordIndex--;
+      if (wordIndex < 0) {
+        return -1;
+      }
+      if (summary[wordIndex >>> WORDS_PER_SUMMARY_SHIFT] == 0) {
+        wordIndex &= -WORDS_PER_SUMMARY; // the first word of a chunk that holds nothing
+      }
+      bits = word(wordIndex);
+    }
+    return ((long) wordIndex << WORD_SHIFT) + 63 - Long.numberOfLeadingZeros(bits);
+  }
+
+  /**
+   * Hands out the non-zero words, ascending. The sink may remove pages of the word it was given and
+   * of earlier ones.
+   *
+   * @param sink gets the words; what it throws comes through
+   */
+  public void forEachWord(PageWordConsumer sink) {
+    for (int s = 0; s < summary.length; s++) {
+      for (long blocks = summary[s]; blocks != 0; blocks &= blocks - 1) {
+        int block = (s << WORD_SHIFT) + Long.numberOfTrailingZeros(blocks);
+        int from = block << WORDS_PER_BLOCK_SHIFT;
+        int to = Math.min(from + WORDS_PER_BLOCK, wordCount);
+        for (int w = from; w < to; w++) {
+          long bits = word(w);
+          if (bits != 0) {
+            sink.accept(w, bits);
+          }
+        }
+      }
+    }
+  }
+
+  /**
+   * Hands out the pages as runs, ascending, each as long as it can be. The consumer may remove
+   * pages of the run it was given and of earlier ones.
+   *
+   * @param consumer gets the runs; what it throws comes through
+   */
+  public void forEachRun(PageRunConsumer consumer) {
+    forEachRun(0, pageCount, consumer);
+  }
+
+  /**
+   * Hands out the pages of a range as runs, as {@link #forEachRun(PageRunConsumer)}; a run ends at
+   * the end of the range at the latest. Allocates nothing.
+   *
+   * @param firstPage first page of the range
+   * @param count pages of the range, 0 or more
+   * @param consumer gets the runs
+   * @throws IndexOutOfBoundsException if the range is not inside the set
+   */
+  public void forEachRun(long firstPage, long count, PageRunConsumer consumer) {
+    BitmapLayout.checkRange(firstPage, count, pageCount);
+    long end = firstPage + count;
+    long first = nextSet(firstPage, end);
+    while (first < end) {
+      long past = nextClear(first + 1, end);
+      consumer.accept(first, past - first);
+      first = nextSet(past, end);
+    }
+  }
+
+  /** The first page of the set in {@code [page, end)}, or {@code end}. */
+  private long nextSet(long page, long end) {
+    long at = page;
+    while (at < end) {
+      int wordIndex = (int) (at >>> WORD_SHIFT);
+      int block = wordIndex >>> WORDS_PER_BLOCK_SHIFT;
+      long ahead = summary[block >>> WORD_SHIFT] >>> block;
+      if (ahead == 0) {
+        at = (long) ((block | 63) + 1) << BLOCK_SHIFT;
+      } else if ((ahead & 1) == 0) {
+        at =
+            (long) (block + Long.numberOfTrailingZeros(ahead))
+                << BLOCK_SHIFT;
+      } else {
+        long bits = word(wordIndex) >>> at;
+        if (bits != 0) {
+          return Math.min(end, at + Long.numberOfTrailingZeros(bits));
+        }
+        at = (at | 63) + 1;
+      }
+    }
+    return end;
+  }
+
+  /** The first page not in the set in {@code [page, end)}, or {@code end}. */
+  private long nextClear(long page, long end) {
+    long at = page;
+    while (at < end) {
+      int wordIndex = (int) (at >>> WORD_SHIFT);
+      if ((at & 63) == 0
+          && (wordIndex & WORDS_PER_SUMMARY - 1) == 0
+          && isFull(chunks[wordIndex >>> WORDS_PER_SUMMARY_SHIFT])) {
+        at += (long) WORDS_PER_SUMMARY << WORD_SHIFT;
+        continue;
+      }
+      long clear = ~word(wordIndex) >>> at;
+      if (clear != 0) {
+        return Math.min(end, at + Long.numberOfTrailingZeros(clear));
+      }
+      at = (at | 63) + 1;
+    }
+    return end;
+  }
+
+  @Override
+  public String toString() {
+    return "PageSet[" + size + " of " + pageCount + " pages]";
+  }
+}

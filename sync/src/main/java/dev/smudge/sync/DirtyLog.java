@@ -1,0 +1,542 @@
+package dev.smudge.sync;
+
+import dev.smudge.bitmap.PageSet;
+import dev.smudge.bitmap.PageWordConsumer;
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.Objects;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.UnaryOperator;
+import org.agrona.ErrorHandler;
+
+/**
+ * Which pages of a guest's RAM were written: the tracker, without RAM of its own.
+ *
+ * <p>An emulator tells it of its memory slots and its vCPUs, marks what the guest writes, and calls
+ * {@link LogVcpu#safepoint}. Clients ({@link #client}) then take dirty pages, each with its own
+ * view. No write is lost: if a client was given a page and read it, every guest write to that page
+ * whose bytes it did not read makes the page dirty for that client again.
+ *
+ * <p>How it works. A page's live bit is set by the vCPU that writes it; while it is set, writes
+ * cost one load. {@link #sync} copies new bits into the cached bitmap of the slot and into every
+ * client's view. A client that takes pages clears, in the backend, those bits that are in the
+ * cached bitmap (so no client clears a bit that the others were not told of), and then waits for
+ * the barrier, after which every store that was not reported is visible. While there is no client,
+ * all live bits are set.
+ *
+ * <p>Threads: every method may be called from any thread, vCPUs included; those that collect take a
+ * lock, which nobody holds while waiting for a vCPU. Source: design 3; QEMU accel/kvm/kvm-all.c.
+ */
+public final class DirtyLog implements AutoCloseable {
+  private static final System.Logger LOGGER = System.getLogger(DirtyLog.class.getName());
+
+  private final ReentrantLock lock = new ReentrantLock();
+  private final SlotTable slots = new SlotTable();
+  private final VcpuGroup vcpus;
+  private final DirtyLogBackend backend;
+  private final ErrorHandler errorHandler;
+
+  // Under the lock.
+  private DirtyClient[] clients = new DirtyClient[0];
+  private int nextVcpuIndex;
+  private boolean closed;
+
+  private volatile boolean sealed;
+
+  private DirtyLog(Builder builder, boolean stopped) {
+    this.errorHandler = builder.errorHandler;
+    this.vcpus = new VcpuGroup(stopped, builder.timeout.toNanos(), errorHandler);
+    this.backend = builder.interceptor.apply(new SoftwareBackend(slots, vcpus));
+  }
+
+  /** {@return a log for vCPUs that run while pages are taken, with defaults} */
+  public static DirtyLog create() {
+    return builder().build();
+  }
+
+  /**
+   * Returns a log for an emulator with a natural stop (a frame, a step): the caller promises that
+   * nothing writes guest memory while it syncs, takes or discards. There are no vCPUs, no handshake
+   * and no cost of one; writes are marked with {@link #mark}.
+   */
+  public static DirtyLog createStopped() {
+    return new DirtyLog(builder(), true);
+  }
+
+  /** {@return a builder with defaults} */
+  public static Builder builder() {
+    return new Builder();
+  }
+
+  /** Options of a {@link DirtyLog}. Not thread-safe. */
+  public static final class Builder {
+    private Duration timeout = Duration.ofSeconds(10);
+    private ErrorHandler errorHandler =
+        e -> LOGGER.log(System.Logger.Level.ERROR, "dirty log: " + e.getMessage(), e);
+    private UnaryOperator<DirtyLogBackend> interceptor = UnaryOperator.identity();
+
+    private Builder() {}
+
+    /**
+     * Sets how long a barrier or a pause waits for a vCPU before it fails with {@link
+     * VcpuTimeoutException}. Default: 10 seconds.
+     *
+     * @param limit more than zero, at most a day
+     * @return this
+     * @throws IllegalArgumentException if it is outside that
+     */
+    public Builder timeout(Duration limit) {
+      if (limit.isZero() || limit.isNegative() || limit.compareTo(Duration.ofDays(1)) > 0) {
+        throw new IllegalArgumentException(
+            "timeout " + limit + " is not more than zero and at most a day");
+      }
+      this.timeout = limit;
+      return this;
+    }
+
+    /**
+     * Sets who is told of errors that have no caller: a vCPU whose thread died, a write after
+     * {@link DirtyLog#seal}. Default: the system logger {@code dev.smudge.sync.DirtyLog}.
+     *
+     * @param handler called from any thread; must not throw
+     * @return this
+     */
+    public Builder errorHandler(ErrorHandler handler) {
+      this.errorHandler = Objects.requireNonNull(handler, "handler");
+      return this;
+    }
+
+    /**
+     * Puts a backend in front of the built-in one: to count, to trace, to inject faults. What it
+     * leaves out is not done: a backend without {@code afterSync} loses writes.
+     *
+     * @param interceptor gets the built-in backend, returns what the log is to use
+     * @return this
+     */
+    public Builder interceptBackend(UnaryOperator<DirtyLogBackend> interceptor) {
+      this.interceptor = Objects.requireNonNull(interceptor, "interceptor");
+      return this;
+    }
+
+    /** {@return the log} */
+    public DirtyLog build() {
+      return new DirtyLog(this, false);
+    }
+  }
+
+  /**
+   * Adds a memory slot. Its pages are dirty for every client that is there already.
+   *
+   * @param slotId 0 to 32,763, not in use
+   * @param pageCount pages, 1 to about 137 billion
+   * @param pageSize a power of two, 1 to 2^30, in bytes or in units of the embedder's own (an array
+   *     cell a guest byte)
+   * @return the slot
+   * @throws IllegalArgumentException if a value is outside that; nothing is changed
+   * @throws IllegalStateException if the log is closed
+   */
+  public LogSlot addSlot(int slotId, long pageCount, long pageSize) {
+    if (pageSize < 1 || pageSize > 1L << 30 || Long.bitCount(pageSize) != 1) {
+      throw new IllegalArgumentException(
+          "page size " + pageSize + " is not a power of two from 1 to " + (1L << 30));
+    }
+    lock.lock();
+    try {
+      checkOpen();
+      slots.checkFree(slotId);
+      if (pageCount > Long.MAX_VALUE / pageSize) {
+        throw new IllegalArgumentException(
+            pageCount + " pages of " + pageSize + " are more than 2^63 in all");
+      }
+      LogSlot slot = new LogSlot(slotId, pageCount, pageSize);
+      slots.add(slot);
+      try {
+        backend.addSlot(slotId, pageCount);
+        if (clients.length > 0) {
+          backend.startLog(slotId);
+        }
+      } catch (RuntimeException | Error e) {
+        slots.remove(slot);
+        throw e;
+      }
+      slot.cached.addAll();
+      for (DirtyClient client : clients) {
+        client.addView(slot).addAll();
+      }
+      collectViews();
+      return slot;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * Returns a slot.
+   *
+   * @param slotId its number
+   * @return the slot
+   * @throws IllegalArgumentException if there is no such slot
+   */
+  public LogSlot slot(int slotId) {
+    return slots.get(slotId);
+  }
+
+  /**
+   * As {@link #addVcpu(Runnable)}, for a vCPU that holds nothing that lets it skip a mark.
+   *
+   * @return the vCPU
+   * @throws IllegalStateException if the log is closed, or was made by {@link #createStopped}
+   */
+  public LogVcpu addVcpu() {
+    return addVcpu(() -> {});
+  }
+
+  /**
+   * Adds a vCPU. It is offline until its thread uses it.
+   *
+   * @param armCallback run by the vCPU's own thread, at a safepoint or as it comes online, whenever
+   *     pages were armed: it must drop whatever lets the vCPU write without a mark (write TLB
+   *     entries, translated stores). It must not wait, nor ask for a barrier. If it throws, the
+   *     exception comes out of the safepoint, and the next safepoint runs it again
+   * @return the vCPU
+   * @throws IllegalStateException if the log is closed, or was made by {@link #createStopped}
+   */
+  public LogVcpu addVcpu(Runnable armCallback) {
+    Objects.requireNonNull(armCallback, "armCallback");
+    if (vcpus.isStopped()) {
+      throw new IllegalStateException(
+          "a log made by createStopped has no vCPUs: use DirtyLog.mark, or DirtyLog.create()");
+    }
+    lock.lock();
+    try {
+      checkOpen();
+      LogVcpu vcpu = new LogVcpu(this, vcpus, nextVcpuIndex, armCallback);
+      nextVcpuIndex++;
+      vcpus.add(vcpu);
+      return vcpu;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * Marks what was just written by a thread without a vCPU: a device model, DMA, a loader. Call it
+   * after the write, and after it has landed. From any thread; one atomic OR a 64 pages; no
+   * safepoints are needed.
+   *
+   * <p>In a log made by {@link #createStopped} this is the only way to mark, and costs one load
+   * where the page is marked already.
+   *
+   * @param slotId slot
+   * @param byteOffset offset of the first byte (or unit) written
+   * @param length bytes (or units) written; 0 marks nothing
+   * @throws IllegalArgumentException if there is no such slot; nothing is marked
+   * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is marked
+   */
+  public void mark(int slotId, long byteOffset, long length) {
+    mark(slots.get(slotId), byteOffset, length);
+  }
+
+  /**
+   * As {@link #mark(int, long, long)}.
+   *
+   * @param slot slot of this log
+   * @param byteOffset offset of the first byte (or unit) written
+   * @param length bytes (or units) written; 0 marks nothing
+   * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is marked
+   */
+  public void mark(LogSlot slot, long byteOffset, long length) {
+    if (vcpus.isStopped()) {
+      if (slot.markLive(byteOffset, length)) {
+        reportIfSealed(slot, byteOffset);
+      }
+    } else {
+      slot.markHost(byteOffset, length);
+      reportIfSealed(slot, byteOffset);
+    }
+  }
+
+  /**
+   * Starts a client.
+   *
+   * @param name for messages
+   * @param initial what it sees as dirty
+   * @return the client; close it when it has had enough
+   * @throws IllegalStateException if the log is closed
+   * @throws VcpuTimeoutException if a vCPU does not reach a safepoint in time ({@code NONE_DIRTY}
+   *     only); there is no new client then
+   */
+  public DirtyClient client(String name, InitialView initial) {
+    DirtyClient client = new DirtyClient(this, Objects.requireNonNull(name, "name"));
+    boolean all = Objects.requireNonNull(initial, "initial") == InitialView.ALL_DIRTY;
+    lock.lock();
+    try {
+      checkOpen();
+      if (clients.length == 0) {
+        for (LogSlot slot : slots.used()) {
+          backend.startLog(slot.id());
+          slot.cached.addAll();
+        }
+      }
+      if (!all) {
+        fetch(); // the others keep what is theirs
+      }
+      for (LogSlot slot : slots.used()) {
+        if (all) {
+          client.addView(slot).addAll();
+        } else {
+          client.addView(slot);
+          clearFetched(slot, slot.cached);
+        }
+      }
+      clients = Arrays.copyOf(clients, clients.length + 1);
+      clients[clients.length - 1] = client;
+      collectViews();
+    } finally {
+      lock.unlock();
+    }
+    if (!all) {
+      try {
+        backend.afterSync();
+      } catch (RuntimeException | Error e) {
+        client.close();
+        throw e;
+      }
+    }
+    return client;
+  }
+
+  private void collectViews() {
+    for (LogSlot slot : slots.used()) {
+      slot.views = Arrays.stream(clients).map(client -> client.view(slot)).toArray(PageSet[]::new);
+    }
+  }
+
+  void remove(DirtyClient client) {
+    lock.lock();
+    try {
+      clients = Arrays.stream(clients).filter(c -> c != client).toArray(DirtyClient[]::new);
+      collectViews();
+      if (clients.length == 0) {
+        for (LogSlot slot : slots.used()) {
+          backend.stopLog(slot.id());
+          slot.cached.addAll();
+        }
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * Fetches new dirty bits from the backend, once, for all clients. Clears none. Every mark that is
+   * complete, and whose vCPU has passed a safepoint since, is found. Cost: what is newly dirty.
+   *
+   * @throws IllegalStateException if the log is closed
+   */
+  public void sync() {
+    lock.lock();
+    try {
+      checkOpen();
+      fetch();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Under the lock. */
+  void fetch() {
+    for (LogSlot slot : slots.used()) {
+      backend.getDirtyLog(
+          slot.id(),
+          (wordIndex, bits) -> {
+            // What is in the cache already is in every view, or was in it and cleared with the
+            // cache.
+            long news = slot.cached.add(wordIndex, bits);
+            if (news != 0) {
+              addToViews(slot, wordIndex, news);
+            }
+          });
+      var host = slot.hostOrNull();
+      if (host != null) {
+        host.drain((wordIndex, bits) -> addToViews(slot, wordIndex, bits));
+      }
+    }
+  }
+
+  private static void addToViews(LogSlot slot, int wordIndex, long bits) {
+    for (PageSet view : slot.views) {
+      view.add(wordIndex, bits);
+    }
+  }
+
+  /**
+   * Clears in the backend those of {@code pages} that are in the cached bitmap, and takes them out
+   * of it. Under the lock. The caller gets its barrier afterwards in any case.
+   */
+  void clearFetched(LogSlot slot, PageSet pages) {
+    ClearBatch batch = new ClearBatch(backend, slot);
+    try {
+      pages.forEachWord(batch);
+      batch.flush();
+    } finally {
+      // Also after an exception: what was cleared until then is armed.
+      vcpus.pagesArmed();
+    }
+  }
+
+  /**
+   * Waits until every store by a vCPU that was made before this call is visible here, and no vCPU
+   * relies on dirty bits from before it: the after-sync barrier. Clients need not call it: {@code
+   * take} does. A vCPU may call it; it waits for the others only.
+   *
+   * @throws VcpuTimeoutException if a vCPU does not reach a safepoint in time
+   * @throws VcpuException if it is called inside an arm callback
+   */
+  public void barrier() {
+    backend.afterSync();
+  }
+
+  /**
+   * Stops all vCPUs but the caller's own, each at a safepoint or offline, until the result is
+   * closed. One pause at a time: a second caller waits for the first to end. Writers without a vCPU
+   * go on.
+   *
+   * @return the pause; closing it lets the vCPUs run
+   * @throws VcpuTimeoutException if a vCPU does not reach a safepoint, or another's pause does not
+   *     end, in time; nothing is paused then
+   * @throws VcpuException if this thread holds a pause already, or is in an arm callback
+   */
+  public VcpuPause pause() {
+    return vcpus.pause();
+  }
+
+  /**
+   * Declares the guest stopped for good: pages are armed, and every later mark is reported to the
+   * error handler as a {@link SealedException}, once a page for vCPUs, each time for others. The
+   * pages are marked nonetheless. Call it after the guest was stopped and before the last take.
+   *
+   * @throws VcpuTimeoutException if a vCPU does not reach a safepoint in time; not sealed then
+   */
+  public void seal() {
+    VcpuPause pause = pause();
+    lock.lock();
+    try {
+      checkOpen();
+      fetch();
+      for (LogSlot slot : slots.used()) {
+        clearFetched(slot, slot.cached);
+      }
+      // ORDER L1 volatile: sealed before the last drain of host marks. Pairs with the read in
+      // reportIfSealed, after the mark. If weaker: a late write is neither collected nor reported.
+      sealed = true;
+    } finally {
+      lock.unlock();
+      pause.close();
+    }
+    backend.afterSync(); // the caller's own vCPU, if it is one, drops what it holds
+  }
+
+  /** Takes {@link #seal} back: the guest runs on here after all. Nothing is lost by the two. */
+  public void unseal() {
+    sealed = false;
+  }
+
+  /** {@return whether the log is sealed} */
+  public boolean isSealed() {
+    return sealed;
+  }
+
+  /** After a mark. */
+  void reportIfSealed(LogSlot slot, long byteOffset) {
+    // L1.
+    if (sealed) {
+      errorHandler.onError(
+          new SealedException(
+              "a write to slot "
+                  + slot.id()
+                  + " at offset "
+                  + byteOffset
+                  + " by "
+                  + Thread.currentThread()
+                  + " came after seal()"));
+    }
+  }
+
+  DirtyLogBackend backend() {
+    return backend;
+  }
+
+  LogSlot[] usedSlots() {
+    return slots.used();
+  }
+
+  ReentrantLock lock() {
+    return lock;
+  }
+
+  void checkOpen() {
+    if (closed) {
+      throw new IllegalStateException("the dirty log is closed");
+    }
+  }
+
+  /** Closes all clients. vCPUs may go on and are tracked no more. A second call does nothing. */
+  @Override
+  public void close() {
+    DirtyClient[] open;
+    lock.lock();
+    try {
+      closed = true;
+      open = clients;
+    } finally {
+      lock.unlock();
+    }
+    for (DirtyClient client : open) {
+      client.close();
+    }
+  }
+
+  /** Collects words to clear into ranges for the backend. */
+  private static final class ClearBatch implements PageWordConsumer {
+    private static final int WORDS = 64;
+    private final DirtyLogBackend backend;
+    private final LogSlot slot;
+    private final long[] buffer = new long[WORDS];
+    private int firstWord;
+    private int length;
+
+    ClearBatch(DirtyLogBackend backend, LogSlot slot) {
+      this.backend = backend;
+      this.slot = slot;
+    }
+
+    @Override
+    public void accept(int wordIndex, long pages) {
+      long bits = slot.cached.word(wordIndex) & pages;
+      if (bits == 0) {
+        return;
+      }
+      if (length == WORDS || wordIndex != firstWord + length) {
+        flush();
+        firstWord = wordIndex;
+      }
+      buffer[length] = bits;
+      length++;
+    }
+
+    void flush() {
+      if (length == 0) {
+        return;
+      }
+      int words = length;
+      length = 0;
+      long firstPage = (long) firstWord << 6;
+      long pageCount = Math.min((long) words << 6, slot.pageCount() - firstPage);
+      backend.clearDirtyLog(slot.id(), firstPage, pageCount, buffer);
+      for (int w = 0; w < words; w++) {
+        slot.cached.remove(firstWord + w, buffer[w]);
+      }
+    }
+  }
+}

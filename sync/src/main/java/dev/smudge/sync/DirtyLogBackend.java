@@ -1,0 +1,70 @@
+package dev.smudge.sync;
+
+import dev.smudge.bitmap.PageWordConsumer;
+
+/**
+ * What catches guest writes: the role that KVM has for QEMU. One is built in, the software backend:
+ * vCPUs mark what they write. {@link DirtyLog.Builder#interceptBackend} puts another in front of
+ * it.
+ *
+ * <p>Threads: {@link DirtyLog} calls every method but {@link #afterSync} under its collector lock,
+ * one at a time; {@code afterSync} from any thread, several at once, without the lock. An exception
+ * from any method leaves the log as it was, with every page that a client had still in that
+ * client's view.
+ *
+ * <p>Source: design 2 (two layers) and 3.4; the ioctls of the same names in Linux {@code
+ * Documentation/virt/kvm/api.rst}, 4.8 and 4.117.
+ */
+public interface DirtyLogBackend {
+  /**
+   * Begins to know a slot, with no page armed.
+   *
+   * @param slotId slot
+   * @param pageCount its pages
+   */
+  void addSlot(int slotId, long pageCount);
+
+  /**
+   * Starts logging with every page's bit set and none armed (KVM's INITIALLY_SET).
+   *
+   * @param slotId slot
+   */
+  void startLog(int slotId);
+
+  /**
+   * Stops logging: nothing is armed any more.
+   *
+   * @param slotId slot
+   */
+  void stopLog(int slotId);
+
+  /**
+   * Hands out bits that are set, at least all that were set since the last call and are set still;
+   * clears none.
+   *
+   * @param slotId slot
+   * @param sink gets the words, ascending
+   */
+  void getDirtyLog(int slotId, PageWordConsumer sink);
+
+  /**
+   * Clears bits, so that the next write to those pages is reported. What vCPUs may still hold of
+   * the old state is gone only after {@link #afterSync}.
+   *
+   * @param slotId slot
+   * @param firstPage first page of the range, a multiple of 64
+   * @param pageCount pages of the range: a multiple of 64, or up to the end of the slot
+   * @param bitmap bit n of it: clear page {@code firstPage + n}
+   * @throws IllegalArgumentException if the range is unaligned or not inside the slot; nothing is
+   *     changed
+   */
+  void clearDirtyLog(int slotId, long firstPage, long pageCount, long[] bitmap);
+
+  /**
+   * Returns when every write by a vCPU that was not reported because the page was not armed before
+   * this call is visible to the caller: the after-sync barrier (design 3.3).
+   *
+   * @throws VcpuTimeoutException if a vCPU does not reach a safepoint in time
+   */
+  void afterSync();
+}

@@ -1,0 +1,9 @@
+package dev.smudge.sync;
+
+/** What a client sees as dirty when it starts. */
+public enum InitialView {
+  /** Every page: it has seen none of them yet. Costs nothing; pages are armed as they are taken. */
+  ALL_DIRTY,
+  /** No page: it knows them all. Arms every page that is not armed yet, and ends with a barrier. */
+  NONE_DIRTY
+}

@@ -1,0 +1,462 @@
+package dev.smudge.sync;
+
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
+import java.util.Objects;
+import java.util.Queue;
+import java.util.concurrent.CompletableFuture;
+import org.jctools.queues.varhandle.MpscLinkedVarHandleQueue;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A vCPU of a {@link DirtyLog}: the handle through which one thread marks what it writes, and says
+ * when it holds no half-done store.
+ *
+ * <p>A vCPU is <b>online</b> while its thread runs guest code: then it must call {@link #safepoint}
+ * often, since barriers and pauses wait for it. It is <b>offline</b> before its first use, after
+ * {@link #offline}, and while it waits in a pause: then nobody waits for it, and its thread must
+ * not write guest memory. {@code safepoint} and {@code mark} bring an offline vCPU online; so code
+ * that stores with raw pointers calls {@code safepoint} or {@code online} before its first store.
+ *
+ * <p>All methods but {@link #runOnVcpu}, {@link #close} and the getters are for the thread that
+ * brought it online; a vCPU may be used by another thread after {@code offline}. Misuse by two
+ * threads at once is found when it comes to the slow path, not at each mark. Source: design 3.2,
+ * 3.3.
+ */
+@SuppressWarnings("ReferenceEquality") // threads are compared by identity
+public final class LogVcpu implements AutoCloseable {
+  static final int BARRIER = 1;
+  static final int PAUSE = 2;
+  static final int TASK = 4;
+  static final int ATTACH = 8; // not online: the next safepoint has to bring it there
+
+  private static final long ONLINE = 1;
+  private static final long OFFLINE = 0;
+
+  // What the vCPU writes and collectors read stands alone, away from what collectors write
+  // (pending).
+  private static final int ACKNOWLEDGED = 16;
+  private static final int STATE = 17;
+  private static final int SHARED_LENGTH = 34;
+
+  private static final VarHandle PENDING;
+  private static final VarHandle OWNER;
+  private static final VarHandle SHARED = MethodHandles.arrayElementVarHandle(long[].class);
+
+  static {
+    try {
+      MethodHandles.Lookup lookup = MethodHandles.lookup();
+      PENDING = lookup.findVarHandle(LogVcpu.class, "pending", int.class);
+      OWNER = lookup.findVarHandle(LogVcpu.class, "owner", Thread.class);
+    } catch (ReflectiveOperationException e) {
+      throw new ExceptionInInitializerError(e);
+    }
+  }
+
+  private final DirtyLog log;
+  private final VcpuGroup group;
+  private final int index;
+  private final Runnable armCallback;
+  private final long[] shared = new long[SHARED_LENGTH];
+  private final Queue<Task> tasks = new MpscLinkedVarHandleQueue<>();
+
+  @SuppressWarnings("UnusedVariable") // through PENDING only
+  private int pending = ATTACH;
+
+  private volatile @Nullable Thread owner;
+  private volatile boolean closed;
+  private volatile boolean deathReported;
+
+  // The vCPU's thread only.
+  private boolean running;
+  private boolean inArmCallback;
+  private boolean inSafepoint;
+  private long seenArmEpoch;
+
+  private record Task(Runnable body, CompletableFuture<@Nullable Void> done) {}
+
+  LogVcpu(DirtyLog log, VcpuGroup group, int index, Runnable armCallback) {
+    this.log = log;
+    this.group = group;
+    this.index = index;
+    this.armCallback = armCallback;
+    this.seenArmEpoch = group.armEpoch();
+  }
+
+  /** {@return the vCPU's number: 0 for the first that was added to its log, then 1, and so on} */
+  public int index() {
+    return index;
+  }
+
+  /**
+   * Marks what was just written. Call it after the store (design 3.2). Wait-free; allocates
+   * nothing; no fence and no atomic where the pages are marked already.
+   *
+   * @param slot slot of this vCPU's log
+   * @param byteOffset offset of the first byte (or unit) written
+   * @param length bytes (or units) written; 0 marks nothing
+   * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is marked
+   * @throws VcpuException if the vCPU is closed or another thread's
+   */
+  public void mark(LogSlot slot, long byteOffset, long length) {
+    if (!running) {
+      online();
+    }
+    if (slot.markLive(byteOffset, length)) {
+      marked(slot, byteOffset);
+    }
+  }
+
+  /**
+   * Marks what was just written, as {@link #mark(LogSlot, long, long)}.
+   *
+   * @param slotId slot
+   * @param byteOffset offset of the first byte (or unit) written
+   * @param length bytes (or units) written; 0 marks nothing
+   * @throws IllegalArgumentException if there is no such slot; nothing is marked
+   * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is marked
+   * @throws VcpuException if the vCPU is closed or another thread's
+   */
+  public void mark(int slotId, long byteOffset, long length) {
+    mark(log.slot(slotId), byteOffset, length);
+  }
+
+  /** Off the fast path: a page went from clean to dirty. */
+  private void marked(LogSlot slot, long byteOffset) {
+    checkOwner();
+    log.reportIfSealed(slot, byteOffset);
+  }
+
+  /**
+   * Says that every store before this is marked, and does what was asked of this vCPU meanwhile:
+   * acknowledges barriers (and before it runs the arm callback, if pages were armed), runs tasks,
+   * waits out a pause. Call it at the end of every translation block or loop back-edge. A guest
+   * whose only hook is its memory interface calls it at the entry of its stores and of its loads:
+   * there every earlier store is complete.
+   *
+   * <p>With nothing asked it is one load and one branch. Allocates nothing. Brings an offline vCPU
+   * online.
+   *
+   * @throws VcpuException if the vCPU is closed or another thread's
+   */
+  public void safepoint() {
+    // ORDER S2 acquire: the request is seen before the next live bit is read. Pairs with the OR in
+    // request. If weaker: a live bit read early is older than the request that is acknowledged.
+    if ((int) PENDING.getAcquire(this) != 0) {
+      safepointSlow();
+    }
+  }
+
+  private void safepointSlow() {
+    if (!running) {
+      online();
+      return;
+    }
+    checkOwner();
+    if (inSafepoint || inArmCallback) {
+      return; // from a task or the arm callback: the outer safepoint does it
+    }
+    inSafepoint = true;
+    try {
+      // Atomic: what is asked after this is seen at the next turn or the next safepoint.
+      for (int asked = takePending(); asked != 0; asked = takePending()) {
+        runTasks();
+        acknowledge();
+        if (group.isPausedFor(this)) {
+          setState(OFFLINE);
+          becomeOnline();
+        }
+      }
+    } finally {
+      inSafepoint = false;
+    }
+  }
+
+  private int takePending() {
+    if ((int) PENDING.getOpaque(this) == 0) {
+      return 0;
+    }
+    return (int) PENDING.getAndSet(this, 0);
+  }
+
+  /** Acknowledges every request made so far. Here every earlier store of this vCPU is marked. */
+  private void acknowledge() {
+    // S2: the request; read before the arm epoch and before any later live bit.
+    long request = group.requested();
+    // S3: armed pages whose clears are visible from here on.
+    long epoch = group.armEpoch();
+    if (epoch != seenArmEpoch) {
+      inArmCallback = true;
+      boolean ran = false;
+      try {
+        armCallback.run();
+        ran = true;
+      } finally {
+        inArmCallback = false;
+        if (!ran) {
+          request(BARRIER); // not acknowledged: the next safepoint tries again
+        }
+      }
+      seenArmEpoch = epoch;
+    }
+    // A mark by another vCPU on which this one relied is visible before the acknowledgement.
+    VarHandle.acquireFence();
+    // ORDER S2 release: every store and mark of this vCPU comes before the acknowledgement. Pairs
+    // with the acquire in hasAcknowledged. If weaker: the collector reads RAM before the last
+    // store.
+    SHARED.setRelease(shared, ACKNOWLEDGED, request);
+  }
+
+  private void runTasks() {
+    for (Task task = tasks.poll(); task != null; task = tasks.poll()) {
+      try {
+        task.body.run();
+        task.done.complete(null);
+      } catch (Throwable e) {
+        task.done.completeExceptionally(e);
+      }
+    }
+  }
+
+  /**
+   * Brings the vCPU online for the calling thread: from here on barriers wait for its safepoints.
+   * Waits while a pause is on. Runs the arm callback if pages were armed meanwhile. Does nothing if
+   * it is online already.
+   *
+   * @throws VcpuException if the vCPU is closed, or online in another thread
+   */
+  public void online() {
+    if (running) {
+      checkOwner();
+      return;
+    }
+    if (closed) {
+      throw new VcpuException("vCPU " + index + " is closed");
+    }
+    Thread thread = Thread.currentThread();
+    LogVcpu other = group.self();
+    if (other != null) {
+      throw new VcpuException(
+          thread + " runs vCPU " + other.index + " already, and cannot run vCPU " + index + " too");
+    }
+    Thread before = (Thread) OWNER.compareAndExchange(this, null, thread);
+    if (before != null) {
+      throw new VcpuException(
+          "vCPU " + index + " is used by " + thread + " while it is online in " + before);
+    }
+    running = true;
+    PENDING.getAndBitwiseAnd(this, ~ATTACH);
+    becomeOnline();
+    runTasks();
+  }
+
+  /**
+   * Takes the vCPU offline: barriers and pauses no longer wait for it. Call it around whatever may
+   * block: host calls, waits, idle loops. The caller holds no half-done store and stores nothing
+   * until {@link #online}. Does nothing if it is offline already.
+   *
+   * @throws VcpuException if it is online in another thread, or this is its arm callback
+   */
+  public void offline() {
+    if (!running) {
+      return;
+    }
+    checkOwner();
+    checkNotInArmCallback("going offline");
+    running = false;
+    PENDING.getAndBitwiseOr(this, ATTACH);
+    setState(OFFLINE);
+    owner = null;
+  }
+
+  private void setState(long state) {
+    // ORDER S4 release (offline): every store and mark of this vCPU comes before. Pairs with the
+    // load in isOffline. If weaker: the collector does not wait, and misses the last stores.
+    SHARED.setRelease(shared, STATE, state);
+  }
+
+  /** State ONLINE, when no pause forbids it, with everything acknowledged. */
+  private void becomeOnline() {
+    for (; ; ) {
+      setState(ONLINE);
+      // ORDER S5 full fence: store the state, then load requests, pauses and live bits. Pairs with
+      // the full fence of S1 (clear bits, then load the state) and S6. If weaker: the collector
+      // sees
+      // OFFLINE and does not wait, and this vCPU sees live bits from before the clear.
+      VarHandle.fullFence();
+      if (!group.isPausedFor(this)) {
+        break;
+      }
+      setState(OFFLINE);
+      group.awaitResume(this);
+    }
+    acknowledge();
+  }
+
+  /** The vCPU itself asks for a barrier or a pause: while it waits it is offline to all others. */
+  void leaveToWait(String what) {
+    checkNotInArmCallback(what);
+    setState(OFFLINE);
+  }
+
+  void returnFromWait() {
+    becomeOnline();
+  }
+
+  private void checkNotInArmCallback(String what) {
+    if (inArmCallback) {
+      throw new VcpuException(
+          what
+              + " inside the arm callback of vCPU "
+              + index
+              + " would wait for itself: do it after the safepoint has returned");
+    }
+  }
+
+  /**
+   * Has the vCPU's thread run a task, at its next safepoint, where it holds no half-done store.
+   * Called by that thread itself, it runs the task at once. A vCPU that is offline or paused runs
+   * it when it goes on. From any thread; does not wait.
+   *
+   * @param task what to run
+   * @return done when the task has run; with the task's exception if it threw, with {@link
+   *     VcpuException} if the vCPU was closed or died before
+   */
+  public CompletableFuture<@Nullable Void> runOnVcpu(Runnable task) {
+    Task queued = new Task(Objects.requireNonNull(task, "task"), new CompletableFuture<>());
+    tasks.offer(queued);
+    if (owner == Thread.currentThread()) {
+      runTasks();
+      return queued.done;
+    }
+    request(TASK);
+    if (closed || isDead()) {
+      failTasks();
+    }
+    return queued.done;
+  }
+
+  private synchronized void failTasks() {
+    for (Task task = tasks.poll(); task != null; task = tasks.poll()) {
+      task.done.completeExceptionally(
+          new VcpuException(
+              "vCPU " + index + " was closed, or its thread died, before the task ran"));
+    }
+  }
+
+  /**
+   * Takes the vCPU out of its log. Tasks that have not run fail. From its own thread, or from any
+   * thread while it is offline or its thread is dead. A second call does nothing.
+   *
+   * @throws VcpuException if it is online in another, living thread; it stays as it is
+   */
+  @Override
+  public void close() {
+    if (closed) {
+      return;
+    }
+    Thread thread = owner;
+    if (thread == Thread.currentThread()) {
+      offline();
+    } else if (thread != null && thread.isAlive()) {
+      throw new VcpuException(
+          "vCPU "
+              + index
+              + " is online in "
+              + thread
+              + "; that thread has to close it, or take it"
+              + " offline first");
+    }
+    closed = true;
+    group.remove(this);
+    failTasks();
+  }
+
+  private void checkOwner() {
+    Thread thread = owner;
+    if (thread != Thread.currentThread()) {
+      throw new VcpuException(
+          "vCPU "
+              + index
+              + " is used by "
+              + Thread.currentThread()
+              + " while it is online in "
+              + thread);
+    }
+  }
+
+  // What collectors see.
+
+  @Nullable Thread owner() {
+    return owner;
+  }
+
+  void request(int what) {
+    // ORDER S2 volatile: after the number in REQUESTED. Pairs with the acquire in safepoint. If
+    // weaker:
+    // the vCPU takes the flag away, reads the old number, and never looks again.
+    PENDING.getAndBitwiseOr(this, what);
+  }
+
+  boolean hasAcknowledged(long request) {
+    // S2 acquire: see acknowledge.
+    return (long) SHARED.getAcquire(shared, ACKNOWLEDGED) >= request;
+  }
+
+  boolean isOffline() {
+    // S4, S5 volatile: see setState and becomeOnline.
+    return (long) SHARED.getVolatile(shared, STATE) == OFFLINE;
+  }
+
+  /** Whether the vCPU's thread ended while online; reported once. All it wrote is visible then. */
+  boolean isDead() {
+    Thread thread = owner;
+    if (thread == null || thread.isAlive()) {
+      return false;
+    }
+    if (!deathReported) {
+      deathReported = true;
+      group.errorHandler.onError(
+          new VcpuException(
+              "vCPU "
+                  + index
+                  + ": "
+                  + thread
+                  + " ended while online; it counts as offline now, and"
+                  + " should have called close()"));
+      failTasks();
+    }
+    return true;
+  }
+
+  VcpuTimeoutException timeout(String what, long nanos) {
+    Thread thread = owner;
+    return new VcpuTimeoutException(
+        "vCPU "
+            + index
+            + " ("
+            + thread
+            + ") did not "
+            + what
+            + " within "
+            + nanos / 1_000_000
+            + " ms: it has to call safepoint(), or offline() around what blocks it; its stack is the"
+            + " cause",
+        stackOf(thread));
+  }
+
+  static Throwable stackOf(@Nullable Thread thread) {
+    Throwable stack = new Throwable("stack of " + thread);
+    stack.setStackTrace(thread == null ? new StackTraceElement[0] : thread.getStackTrace());
+    return stack;
+  }
+
+  @Override
+  public String toString() {
+    return "LogVcpu["
+        + index
+        + ", "
+        + (closed ? "closed" : isOffline() ? "offline" : "online in " + owner)
+        + "]";
+  }
+}

@@ -1,0 +1,15 @@
+package dev.smudge.sync;
+
+/** A guest write came after the dirty log was sealed (catalogue 24). */
+public final class SealedException extends IllegalStateException {
+  private static final long serialVersionUID = 1L;
+
+  /**
+   * Makes the exception.
+   *
+   * @param message what was written, and when
+   */
+  public SealedException(String message) {
+    super(message);
+  }
+}

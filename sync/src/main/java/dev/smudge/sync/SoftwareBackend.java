@@ -1,0 +1,81 @@
+package dev.smudge.sync;
+
+import dev.smudge.bitmap.PageWordConsumer;
+
+/** The backend whose guest writes are marked by the vCPUs themselves. */
+final class SoftwareBackend implements DirtyLogBackend {
+  private final SlotTable slots;
+  private final VcpuGroup vcpus;
+
+  SoftwareBackend(SlotTable slots, VcpuGroup vcpus) {
+    this.slots = slots;
+    this.vcpus = vcpus;
+  }
+
+  @Override
+  public void addSlot(int slotId, long pageCount) {
+    slots.get(slotId).live.disarm();
+  }
+
+  @Override
+  public void startLog(int slotId) {
+    slots.get(slotId); // no page is armed while no one logs, so all bits are set already
+  }
+
+  @Override
+  public void stopLog(int slotId) {
+    slots.get(slotId).live.disarm();
+  }
+
+  @Override
+  public void getDirtyLog(int slotId, PageWordConsumer sink) {
+    LogSlot slot = slots.get(slotId);
+    // Read before the fetch: a barrier that ends during it proves nothing about this fetch's end.
+    boolean quiesced = vcpus.completed() > slot.lastFetchRequest;
+    slot.live.fetch(quiesced, sink);
+    slot.lastFetchRequest = vcpus.requested();
+  }
+
+  @Override
+  public void clearDirtyLog(int slotId, long firstPage, long pageCount, long[] bitmap) {
+    LogSlot slot = slots.get(slotId);
+    checkClearRange(slot, firstPage, pageCount);
+    if (bitmap.length < (pageCount + 63) >>> 6) {
+      throw new IllegalArgumentException(
+          "a bitmap of " + bitmap.length + " words is too short for " + pageCount + " pages");
+    }
+    int firstWord = (int) (firstPage >>> 6);
+    int words = (int) ((pageCount + 63) >>> 6);
+    for (int w = 0; w < words; w++) {
+      if (bitmap[w] != 0) {
+        slot.live.clearWord(firstWord + w, bitmap[w]);
+      }
+    }
+  }
+
+  /** KVM's rule; compares without adding (Linux 98938aa8edd6, and its mend for tails). */
+  private static void checkClearRange(LogSlot slot, long firstPage, long pageCount) {
+    long pages = slot.pageCount();
+    boolean inside =
+        firstPage >= 0 && firstPage <= pages && pageCount >= 0 && pageCount <= pages - firstPage;
+    if (!inside
+        || (firstPage & 63) != 0
+        || ((pageCount & 63) != 0 && pageCount != pages - firstPage)) {
+      throw new IllegalArgumentException(
+          "cannot clear "
+              + pageCount
+              + " pages from page "
+              + firstPage
+              + ": the first must be a multiple of 64 inside slot "
+              + slot.id()
+              + " of "
+              + pages
+              + " pages, the count a multiple of 64 or up to the slot's end");
+    }
+  }
+
+  @Override
+  public void afterSync() {
+    vcpus.barrier();
+  }
+}

@@ -1,0 +1,10 @@
+package dev.smudge.sync;
+
+/** A vCPU handle was used in a way, or by a thread, that it does not allow; or its thread died. */
+public final class VcpuException extends IllegalStateException {
+  private static final long serialVersionUID = 1L;
+
+  VcpuException(String message) {
+    super(message);
+  }
+}
