@@ -58,6 +58,8 @@ public final class DirtyLog implements AutoCloseable {
    * Returns a log for an emulator with a natural stop (a frame, a step): the caller promises that
    * nothing writes guest memory while it syncs, takes or discards. There are no vCPUs, no handshake
    * and no cost of one; writes are marked with {@link #mark}.
+   *
+   * @return the log
    */
   public static DirtyLog createStopped() {
     return new DirtyLog(builder(), true);
