@@ -1,0 +1,38 @@
+package dev.smudge.core;
+
+/**
+ * An access to guest memory that no slot can serve: outside every slot, across a slot's end, or
+ * misaligned for an atomic. Nothing was read or written.
+ */
+public final class GuestAccessException extends IndexOutOfBoundsException {
+  private static final long serialVersionUID = 1L;
+
+  /** Guest address. */
+  private final long address;
+
+  /** Bytes. */
+  private final long length;
+
+  GuestAccessException(long address, long length, String why) {
+    super(
+        "guest address 0x"
+            + Long.toHexString(address)
+            + ", "
+            + length
+            + (length == 1 ? " byte" : " bytes")
+            + ": "
+            + why);
+    this.address = address;
+    this.length = length;
+  }
+
+  /** {@return the guest address of the access} */
+  public long address() {
+    return address;
+  }
+
+  /** {@return the length of the access in bytes} */
+  public long length() {
+    return length;
+  }
+}

@@ -1,0 +1,249 @@
+package dev.smudge.core;
+
+import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.InitialView;
+import dev.smudge.sync.LogSlot;
+import dev.smudge.sync.VcpuPause;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+
+/**
+ * The memory of a guest: slots of RAM at guest addresses, vCPUs and devices that write it, clients
+ * that collect what was written.
+ *
+ * <p>Guest addresses are 64 bits, unsigned. All methods may be called from any thread. Source:
+ * design 2 and 6.
+ */
+public final class GuestMemory implements AutoCloseable {
+  private static final long DEFAULT_PAGE_SIZE = 4096;
+  private static final long MIN_PAGE_SIZE = 256;
+  private static final long MAX_PAGE_SIZE = 1L << 30;
+
+  private final DirtyLog log;
+  private final Arena arena = Arena.ofShared();
+  private final DeviceMemory device = new DeviceMemory(this);
+  private volatile SlotMap slots = SlotMap.EMPTY;
+
+  private GuestMemory(DirtyLog log) {
+    this.log = log;
+  }
+
+  /** {@return a memory without slots, with a dirty log of default options} */
+  public static GuestMemory create() {
+    return new GuestMemory(DirtyLog.create());
+  }
+
+  /**
+   * Makes a memory over a dirty log.
+   *
+   * @param log a new log: its slots, vCPUs and clients are this memory's from here on, which also
+   *     closes it
+   * @return a memory without slots
+   */
+  public static GuestMemory over(DirtyLog log) {
+    return new GuestMemory(log);
+  }
+
+  /** {@return the dirty log below} */
+  public DirtyLog log() {
+    return log;
+  }
+
+  /**
+   * Adds a slot of pages of 4 KiB, over RAM of our own.
+   *
+   * @param slotId 0 to 32,763, not in use
+   * @param guestAddress address of its first byte, a multiple of 4096
+   * @param size bytes, a multiple of 4096, more than 0
+   * @return the slot
+   * @throws IllegalArgumentException if a value is outside that, or the slot would overlap another
+   *     or wrap round; nothing is changed
+   * @throws java.io.UncheckedIOException if the system gives no memory; nothing is changed
+   */
+  public GuestSlot addSlot(int slotId, long guestAddress, long size) {
+    return addSlot(slotId, guestAddress, size, DEFAULT_PAGE_SIZE);
+  }
+
+  /**
+   * Adds a slot over RAM of our own: zeroed, and committed as it is touched. A machine that runs
+   * out of memory as the guest touches it gets an {@link InternalError} from that access, not a
+   * crash.
+   *
+   * @param slotId 0 to 32,763, not in use
+   * @param guestAddress address of its first byte, a multiple of the page size
+   * @param size bytes, a multiple of the page size, more than 0
+   * @param pageSize bytes, a power of two from 256 to 2^30
+   * @return the slot
+   * @throws IllegalArgumentException if a value is outside that, or the slot would overlap another
+   *     or wrap round; nothing is changed
+   * @throws java.io.UncheckedIOException if the system gives no memory; nothing is changed
+   */
+  public synchronized GuestSlot addSlot(int slotId, long guestAddress, long size, long pageSize) {
+    checkSlot(guestAddress, size, pageSize);
+    return add(slotId, guestAddress, SparseRam.map(size, arena), pageSize);
+  }
+
+  /**
+   * Adds a slot over RAM that the embedder has: native memory, a mapped file, a Java array, a
+   * {@code ByteBuffer} ({@link MemorySegment#ofBuffer}). The segment stays the embedder's, has to
+   * live as long as this memory, and has to be accessible to every thread that uses it. Atomics
+   * need memory that is aligned to their width: a {@code byte[]} is not.
+   *
+   * @param slotId 0 to 32,763, not in use
+   * @param guestAddress address of its first byte, a multiple of the page size
+   * @param ram the RAM, writable; its size is the slot's: a multiple of the page size, more than 0
+   * @param pageSize bytes, a power of two from 256 to 2^30
+   * @return the slot
+   * @throws IllegalArgumentException if a value is outside that, or the slot would overlap another
+   *     or wrap round; nothing is changed
+   */
+  public synchronized GuestSlot addSlot(
+      int slotId, long guestAddress, MemorySegment ram, long pageSize) {
+    if (ram.isReadOnly()) {
+      throw new IllegalArgumentException("the RAM of a slot has to be writable: " + ram);
+    }
+    checkSlot(guestAddress, ram.byteSize(), pageSize);
+    return add(slotId, guestAddress, ram, pageSize);
+  }
+
+  private GuestSlot add(int slotId, long guestAddress, MemorySegment ram, long pageSize) {
+    LogSlot logSlot = log.addSlot(slotId, ram.byteSize() / pageSize, pageSize);
+    GuestSlot slot = new GuestSlot(guestAddress, ram, logSlot);
+    slots = slots.with(slot);
+    return slot;
+  }
+
+  private void checkSlot(long guestAddress, long size, long pageSize) {
+    if (pageSize < MIN_PAGE_SIZE || pageSize > MAX_PAGE_SIZE || Long.bitCount(pageSize) != 1) {
+      throw new IllegalArgumentException(
+          "page size "
+              + pageSize
+              + " is not a power of two from "
+              + MIN_PAGE_SIZE
+              + " to "
+              + MAX_PAGE_SIZE);
+    }
+    if (size <= 0 || size % pageSize != 0) {
+      throw new IllegalArgumentException(
+          "slot size " + size + " is not a positive multiple of the page size " + pageSize);
+    }
+    if ((guestAddress & (pageSize - 1)) != 0) {
+      throw new IllegalArgumentException(
+          "guest address 0x"
+              + Long.toHexString(guestAddress)
+              + " is not a multiple of the page size "
+              + pageSize);
+    }
+    if (Long.compareUnsigned(guestAddress + (size - 1), guestAddress) < 0) {
+      throw new IllegalArgumentException(
+          "0x"
+              + Long.toHexString(guestAddress)
+              + " + 0x"
+              + Long.toHexString(size)
+              + " wraps round at 2^64");
+    }
+    slots.checkNoOverlap(guestAddress, size);
+  }
+
+  /**
+   * Returns a slot.
+   *
+   * @param slotId its number
+   * @return the slot
+   * @throws IllegalArgumentException if there is no such slot
+   */
+  public GuestSlot slot(int slotId) {
+    return slots.get(slotId);
+  }
+
+  /** {@return the slots of now, by ascending guest address} */
+  public List<GuestSlot> slots() {
+    return List.of(slots.slots());
+  }
+
+  GuestSlot find(long address, long length) {
+    return slots.find(address, length);
+  }
+
+  /**
+   * Adds a vCPU.
+   *
+   * @return the vCPU; it is offline until its thread uses it
+   * @throws IllegalStateException if the memory is closed
+   */
+  public Vcpu addVcpu() {
+    return addVcpu(() -> {});
+  }
+
+  /**
+   * Adds a vCPU that keeps something which lets it store without the accessors (a write TLB,
+   * translated code).
+   *
+   * @param armCallback drops that; see {@link DirtyLog#addVcpu(Runnable)}
+   * @return the vCPU; it is offline until its thread uses it
+   * @throws IllegalStateException if the memory is closed
+   */
+  public Vcpu addVcpu(Runnable armCallback) {
+    return new Vcpu(this, armCallback);
+  }
+
+  /** {@return access for writers that are no vCPU: device models, DMA, loaders; from any thread} */
+  public DeviceMemory device() {
+    return device;
+  }
+
+  /**
+   * Starts a client.
+   *
+   * @param name for messages
+   * @param initial what it sees as dirty
+   * @return the client; close it when it has had enough
+   * @throws IllegalStateException if the memory is closed
+   * @throws dev.smudge.sync.VcpuTimeoutException see {@link DirtyLog#client}
+   */
+  public GuestClient client(String name, InitialView initial) {
+    return new GuestClient(this, log.client(name, initial));
+  }
+
+  /**
+   * Stops all vCPUs but the caller's own; see {@link DirtyLog#pause}.
+   *
+   * @return the pause; closing it lets the vCPUs run
+   * @throws dev.smudge.sync.VcpuTimeoutException see {@link DirtyLog#pause}
+   */
+  public VcpuPause pause() {
+    return log.pause();
+  }
+
+  /**
+   * Declares the guest stopped for good (catalogue 24): later writes through the accessors are
+   * refused with {@link dev.smudge.sync.SealedException} before they touch RAM; those that were
+   * under way, and marks, are reported to the log's error handler. Call it after the guest was
+   * stopped and before the last take.
+   *
+   * @throws dev.smudge.sync.VcpuTimeoutException if a vCPU does not reach a safepoint in time; not
+   *     sealed then
+   */
+  public void seal() {
+    log.seal();
+  }
+
+  /** Takes {@link #seal} back: the guest runs on here after all. Nothing is lost by the two. */
+  public void unseal() {
+    log.unseal();
+  }
+
+  /**
+   * Closes the clients and the dirty log, and unmaps our own RAM: accesses by threads that go on
+   * fail with {@link IllegalStateException}. RAM of the embedder's is left alone. A second call
+   * does nothing.
+   */
+  @Override
+  public synchronized void close() {
+    if (arena.scope().isAlive()) {
+      log.close();
+      arena.close();
+    }
+  }
+}

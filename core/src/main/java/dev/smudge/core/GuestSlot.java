@@ -1,0 +1,83 @@
+package dev.smudge.core;
+
+import dev.smudge.sync.LogSlot;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * A memory slot: a range of guest addresses, its RAM, and its dirty state. Made by {@link
+ * GuestMemory#addSlot}. Immutable; usable from any thread.
+ */
+public final class GuestSlot {
+  final MemorySegment ram;
+  final long guestAddress;
+  final long size;
+  final LogSlot log;
+
+  /** The widest access that can be atomic, 0 if none. */
+  final int atomicWidth;
+
+  GuestSlot(long guestAddress, MemorySegment ram, LogSlot log) {
+    this.guestAddress = guestAddress;
+    this.ram = ram;
+    this.size = ram.byteSize();
+    this.log = log;
+    long alignment = ram.maxByteAlignment();
+    this.atomicWidth = alignment >= 8 ? 8 : alignment >= 4 ? 4 : 0;
+  }
+
+  /** {@return the slot's number} */
+  public int id() {
+    return log.id();
+  }
+
+  /** {@return the guest address of its first byte} */
+  public long guestAddress() {
+    return guestAddress;
+  }
+
+  /** {@return its size in bytes, a multiple of the page size} */
+  public long size() {
+    return size;
+  }
+
+  /** {@return the size of a page in bytes, a power of two from 256 to 2^30} */
+  public long pageSize() {
+    return log.pageSize();
+  }
+
+  /** {@return the number of pages} */
+  public long pageCount() {
+    return log.pageCount();
+  }
+
+  /**
+   * Returns the slot's RAM, for code that stores with raw pointers or hands it to another library.
+   * What is written through it is tracked only if it is marked afterwards ({@link Vcpu#mark},
+   * {@link DeviceMemory#mark}). Pages that are to be sent come from {@link GuestBatch#forEachRun}:
+   * only there is the barrier over.
+   *
+   * @return the RAM, offset 0 is {@link #guestAddress}; valid until the memory is closed
+   */
+  public MemorySegment ram() {
+    return ram;
+  }
+
+  /** Whether {@code length} bytes from an address on are all inside. */
+  boolean contains(long address, long length) {
+    long offset = address - guestAddress;
+    return offset >= 0 && offset < size && length >= 0 && length <= size - offset;
+  }
+
+  @Override
+  public String toString() {
+    return "GuestSlot["
+        + id()
+        + ", 0x"
+        + Long.toHexString(guestAddress)
+        + " + 0x"
+        + Long.toHexString(size)
+        + ", pages of "
+        + pageSize()
+        + "]";
+  }
+}
