@@ -30,6 +30,8 @@ public final class PageSet {
   private final int wordCount;
   private final long[] @Nullable [] chunks; // one a summary word
   private final long[] summary; // bit a block: may hold something
+  private final WordList list = new WordList(); // the pages, as long as they are few
+  private boolean listed = true; // in the list, and every chunk is empty
   private long size;
 
   /**
@@ -92,6 +94,10 @@ public final class PageSet {
    */
   public long word(int wordIndex) {
     BitmapLayout.checkWord(wordIndex, wordCount);
+    if (listed) {
+      int at = list.find(wordIndex);
+      return at < 0 ? 0 : list.bits[at];
+    }
     long[] chunk = chunks[wordIndex >>> WORDS_PER_SUMMARY_SHIFT];
     return chunk == null ? 0 : chunk[wordIndex & WORDS_PER_SUMMARY - 1];
   }
@@ -105,14 +111,49 @@ public final class PageSet {
    * @throws IndexOutOfBoundsException if there is no such word; nothing is changed
    */
   public long add(int wordIndex, long bits) {
-    long news = bits & ~word(wordIndex) & BitmapLayout.mask(wordIndex, 0, pageCount);
+    BitmapLayout.checkWord(wordIndex, wordCount);
+    long inside = bits & BitmapLayout.mask(wordIndex, 0, pageCount);
+    if (listed && list.canAppend(wordIndex)) {
+      if (inside != 0) {
+        list.append(wordIndex, inside);
+        size += Long.bitCount(inside);
+      }
+      return inside;
+    }
+    long news = inside & ~word(wordIndex);
     if (news != 0) {
-      writable(wordIndex >>> WORDS_PER_SUMMARY_SHIFT)[wordIndex & WORDS_PER_SUMMARY - 1] |= news;
-      int block = wordIndex >>> WORDS_PER_BLOCK_SHIFT;
-      summary[block >>> WORD_SHIFT] |= 1L << block;
+      spread();
+      addToChunk(wordIndex, news);
       size += Long.bitCount(news);
     }
     return news;
+  }
+
+  /** From the list to the chunks. */
+  private void spread() {
+    if (listed) {
+      listed = false;
+      for (int i = 0; i < list.length; i++) {
+        addToChunk(list.indexes[i], list.bits[i]);
+      }
+      list.clear();
+    }
+  }
+
+  private void addToChunk(int wordIndex, long bits) {
+    if (bits != 0) {
+      writable(wordIndex >>> WORDS_PER_SUMMARY_SHIFT)[wordIndex & WORDS_PER_SUMMARY - 1] |= bits;
+      int block = wordIndex >>> WORDS_PER_BLOCK_SHIFT;
+      summary[block >>> WORD_SHIFT] |= 1L << block;
+    }
+  }
+
+  private void shrink(long pages) {
+    size -= pages;
+    if (size == 0) {
+      list.clear();
+      listed = true; // all chunks are empty now
+    }
   }
 
   /**
@@ -125,15 +166,18 @@ public final class PageSet {
    */
   public long remove(int wordIndex, long bits) {
     long gone = bits & word(wordIndex);
-    if (gone != 0) {
+    if (gone != 0 && listed) {
+      list.bits[list.find(wordIndex)] &= ~gone;
+      shrink(Long.bitCount(gone));
+    } else if (gone != 0) {
       int summaryIndex = wordIndex >>> WORDS_PER_SUMMARY_SHIFT;
       long[] chunk = writable(summaryIndex);
       int inChunk = wordIndex & WORDS_PER_SUMMARY - 1;
       chunk[inChunk] &= ~gone;
-      size -= Long.bitCount(gone);
       if (chunk[inChunk] == 0 && isBlockEmpty(chunk, inChunk & -WORDS_PER_BLOCK)) {
         summary[summaryIndex] &= ~(1L << (wordIndex >>> WORDS_PER_BLOCK_SHIFT));
       }
+      shrink(Long.bitCount(gone));
     }
     return gone;
   }
@@ -192,6 +236,7 @@ public final class PageSet {
 
   /** Adds every page. */
   public void addAll() {
+    spread();
     for (int s = 0; s < summary.length; s++) {
       int firstWord = s << WORDS_PER_SUMMARY_SHIFT;
       if ((long) (firstWord + WORDS_PER_SUMMARY) << WORD_SHIFT <= pageCount) {
@@ -199,7 +244,7 @@ public final class PageSet {
         summary[s] = -1L;
       } else {
         for (int w = firstWord; w < wordCount; w++) {
-          add(w, -1L);
+          addToChunk(w, BitmapLayout.mask(w, 0, pageCount));
         }
       }
     }
@@ -219,12 +264,12 @@ public final class PageSet {
 
   /** Removes every page. */
   public void clear() {
-    for (int s = 0; s < summary.length; s++) {
+    for (int s = 0; !listed && s < summary.length; s++) {
       if (summary[s] != 0) {
         clearChunk(s);
       }
     }
-    size = 0;
+    shrink(size);
   }
 
   private void clearChunk(int summaryIndex) {
@@ -260,8 +305,43 @@ public final class PageSet {
     if (into != null) {
       checkSameSize(into);
     }
-    long left = limit;
     long end = firstPage + count;
+    return listed
+        ? moveListed(firstPage, end, limit, into)
+        : moveChunked(firstPage, end, limit, into);
+  }
+
+  private long moveListed(long firstPage, long end, long limit, @Nullable PageSet into) {
+    long left = limit;
+    int from = list.find((int) (firstPage >>> WORD_SHIFT));
+    for (int i = from < 0 ? -1 - from : from; i < list.length && left > 0; i++) {
+      int wordIndex = list.indexes[i];
+      if ((long) wordIndex << WORD_SHIFT >= end) {
+        break;
+      }
+      long bits = list.bits[i] & BitmapLayout.mask(wordIndex, firstPage, end);
+      left -= move(wordIndex, bits, left, into);
+    }
+    return limit - left;
+  }
+
+  /** Moves at most so many pages of a word, all of which this set holds. */
+  private long move(int wordIndex, long bits, long limit, @Nullable PageSet into) {
+    long moving = bits;
+    while (Long.bitCount(moving) > limit) {
+      moving &= ~Long.highestOneBit(moving);
+    }
+    if (moving != 0) {
+      remove(wordIndex, moving);
+      if (into != null) {
+        into.add(wordIndex, moving);
+      }
+    }
+    return Long.bitCount(moving);
+  }
+
+  private long moveChunked(long firstPage, long end, long limit, @Nullable PageSet into) {
+    long left = limit;
     long page = firstPage;
     while (page < end && left > 0) {
       int wordIndex = (int) (page >>> WORD_SHIFT);
@@ -283,21 +363,15 @@ public final class PageSet {
           && left >= 1L << CHUNK_SHIFT
           && Long.bitCount(summary[summaryIndex]) >= DENSE_BLOCKS
           && (into == null || into.summary[summaryIndex] == 0)) {
+        if (into != null) {
+          into.spread();
+        }
         left -= moveChunk(summaryIndex, into);
         page = nextChunk;
         continue;
       }
       long bits = word(wordIndex) & BitmapLayout.mask(wordIndex, firstPage, end);
-      while (Long.bitCount(bits) > left) {
-        bits &= ~Long.highestOneBit(bits);
-      }
-      if (bits != 0) {
-        remove(wordIndex, bits);
-        if (into != null) {
-          into.add(wordIndex, bits);
-        }
-        left -= Long.bitCount(bits);
-      }
+      left -= move(wordIndex, bits, left, into);
       page = (page | 63) + 1;
     }
     return limit - left;
@@ -323,7 +397,7 @@ public final class PageSet {
     } else {
       clearChunk(summaryIndex);
     }
-    size -= moved;
+    shrink(moved);
     return moved;
   }
 
@@ -345,6 +419,17 @@ public final class PageSet {
     BitmapLayout.checkPage(pageIndex, pageCount);
     int wordIndex = (int) (pageIndex >>> WORD_SHIFT);
     long bits = word(wordIndex) & (-1L >>> ~pageIndex);
+    if (listed) {
+      int found = list.find(wordIndex);
+      for (int at = found < 0 ? -1 - found : found; bits == 0 && at > 0; ) {
+        at--;
+        wordIndex = list.indexes[at];
+        bits = list.bits[at];
+      }
+      return bits == 0
+          ? -1
+          : ((long) wordIndex << WORD_SHIFT) + 63 - Long.numberOfLeadingZeros(bits);
+    }
     while (bits == 0) {
       wordIndex--;
       if (wordIndex < 0) {
@@ -365,6 +450,14 @@ public final class PageSet {
    * @param sink gets the words; what it throws comes through
    */
   public void forEachWord(PageWordConsumer sink) {
+    if (listed) {
+      for (int i = 0; i < list.length; i++) {
+        if (list.bits[i] != 0) {
+          sink.accept(list.indexes[i], list.bits[i]);
+        }
+      }
+      return;
+    }
     for (int s = 0; s < summary.length; s++) {
       for (long blocks = summary[s]; blocks != 0; blocks &= blocks - 1) {
         int block = (s << WORD_SHIFT) + Long.numberOfTrailingZeros(blocks);
@@ -412,6 +505,9 @@ public final class PageSet {
 
   /** The first page of the set in {@code [page, end)}, or {@code end}. */
   private long nextSet(long page, long end) {
+    if (listed) {
+      return nextListed(page, end);
+    }
     long at = page;
     while (at < end) {
       int wordIndex = (int) (at >>> WORD_SHIFT);
@@ -420,15 +516,31 @@ public final class PageSet {
       if (ahead == 0) {
         at = (long) ((block | 63) + 1) << BLOCK_SHIFT;
       } else if ((ahead & 1) == 0) {
-        at =
-            (long) (block + Long.numberOfTrailingZeros(ahead))
-                << BLOCK_SHIFT;
+        at = (long) (block + Long.numberOfTrailingZeros(ahead)) << BLOCK_SHIFT;
       } else {
         long bits = word(wordIndex) >>> at;
         if (bits != 0) {
           return Math.min(end, at + Long.numberOfTrailingZeros(bits));
         }
         at = (at | 63) + 1;
+      }
+    }
+    return end;
+  }
+
+  private long nextListed(long page, long end) {
+    if (page >= end) {
+      return end;
+    }
+    int found = list.find((int) (page >>> WORD_SHIFT));
+    for (int i = found < 0 ? -1 - found : found; i < list.length; i++) {
+      long first = (long) list.indexes[i] << WORD_SHIFT;
+      if (first >= end) {
+        break;
+      }
+      long bits = list.bits[i] & BitmapLayout.mask(list.indexes[i], page, end);
+      if (bits != 0) {
+        return first + Long.numberOfTrailingZeros(bits);
       }
     }
     return end;
@@ -441,6 +553,7 @@ public final class PageSet {
       int wordIndex = (int) (at >>> WORD_SHIFT);
       if ((at & 63) == 0
           && (wordIndex & WORDS_PER_SUMMARY - 1) == 0
+          && !listed
           && isFull(chunks[wordIndex >>> WORDS_PER_SUMMARY_SHIFT])) {
         at += (long) WORDS_PER_SUMMARY << WORD_SHIFT;
         continue;
