@@ -7,6 +7,7 @@ import static dev.smudge.bitmap.BitmapLayout.WORD_SHIFT;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.util.Arrays;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -92,6 +93,21 @@ public final class DirtyBitmap {
       return false;
     }
     return markClearBits(wordIndex, bit) != 0;
+  }
+
+  /**
+   * Returns whether a page was marked when last looked at: the test with which {@link #mark}
+   * begins, and as old as that may be.
+   *
+   * @param pageIndex page, 0 to {@code pageCount - 1}
+   * @return true if a mark would change nothing
+   * @throws IndexOutOfBoundsException if there is no such page
+   */
+  public boolean isMarked(long pageIndex) {
+    Objects.checkIndex(pageIndex, pageCount);
+    // B1, as in mark.
+    long word = (long) WORDS.getOpaque(words, (int) (pageIndex >>> WORD_SHIFT));
+    return (word >>> pageIndex & 1) != 0;
   }
 
   /**

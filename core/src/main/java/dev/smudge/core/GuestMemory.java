@@ -24,6 +24,7 @@ public final class GuestMemory implements AutoCloseable {
   private final Arena arena = Arena.ofShared();
   private final DeviceMemory device = new DeviceMemory(this);
   private volatile SlotMap slots = SlotMap.EMPTY;
+  private volatile boolean closed;
 
   private GuestMemory(DirtyLog log) {
     this.log = log;
@@ -81,7 +82,7 @@ public final class GuestMemory implements AutoCloseable {
    */
   public synchronized GuestSlot addSlot(int slotId, long guestAddress, long size, long pageSize) {
     checkSlot(guestAddress, size, pageSize);
-    return add(slotId, guestAddress, SparseRam.map(size, arena), pageSize);
+    return add(slotId, guestAddress, SparseRam.map(size, arena), pageSize, true);
   }
 
   /**
@@ -104,12 +105,13 @@ public final class GuestMemory implements AutoCloseable {
       throw new IllegalArgumentException("the RAM of a slot has to be writable: " + ram);
     }
     checkSlot(guestAddress, ram.byteSize(), pageSize);
-    return add(slotId, guestAddress, ram, pageSize);
+    return add(slotId, guestAddress, ram, pageSize, false);
   }
 
-  private GuestSlot add(int slotId, long guestAddress, MemorySegment ram, long pageSize) {
+  private GuestSlot add(
+      int slotId, long guestAddress, MemorySegment ram, long pageSize, boolean ownRam) {
     LogSlot logSlot = log.addSlot(slotId, ram.byteSize() / pageSize, pageSize);
-    GuestSlot slot = new GuestSlot(guestAddress, ram, logSlot);
+    GuestSlot slot = new GuestSlot(guestAddress, ram, logSlot, ownRam);
     slots = slots.with(slot);
     return slot;
   }
@@ -163,6 +165,9 @@ public final class GuestMemory implements AutoCloseable {
   }
 
   GuestSlot find(long address, long length) {
+    if (closed) {
+      throw new IllegalStateException("the guest memory is closed");
+    }
     return slots.find(address, length);
   }
 
@@ -234,15 +239,28 @@ public final class GuestMemory implements AutoCloseable {
     log.unseal();
   }
 
+  boolean isSealedOrClosed() {
+    return closed || log.isSealed();
+  }
+
   /**
-   * Closes the clients and the dirty log, and unmaps our own RAM: accesses by threads that go on
-   * fail with {@link IllegalStateException}. RAM of the embedder's is left alone. A second call
-   * does nothing.
+   * Closes the clients and the dirty log, waits until every vCPU has passed a safepoint or is
+   * offline, and unmaps our own RAM: later accesses fail with {@link IllegalStateException}. RAM of
+   * the embedder's is left alone. A second call does nothing.
+   *
+   * @throws dev.smudge.sync.VcpuTimeoutException if a vCPU does not reach a safepoint in time: then
+   *     our RAM stays mapped, and closing can be tried again
    */
   @Override
   public synchronized void close() {
+    // ORDER C1 volatile: closed before the vCPUs are asked to drop what they hold. Pairs with the
+    // read in
+    // find, which a vCPU makes after it has come online (S5). If weaker: a vCPU finds a slot whose
+    // RAM is
+    // unmapped a moment later.
+    closed = true;
+    log.close();
     if (arena.scope().isAlive()) {
-      log.close();
       arena.close();
     }
   }

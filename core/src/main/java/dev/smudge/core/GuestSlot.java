@@ -1,5 +1,6 @@
 package dev.smudge.core;
 
+import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.LogSlot;
 import java.lang.foreign.MemorySegment;
 
@@ -8,19 +9,27 @@ import java.lang.foreign.MemorySegment;
  * GuestMemory#addSlot}. Immutable; usable from any thread.
  */
 public final class GuestSlot {
+  /** Stands for no slot: nothing is inside. */
+  static final GuestSlot NONE =
+      new GuestSlot(0, MemorySegment.NULL, DirtyLog.createStopped().addSlot(0, 1, 1), false);
+
   final MemorySegment ram;
   final long guestAddress;
   final long size;
   final LogSlot log;
 
+  /** Address of RAM that nobody unmaps while a vCPU is online, 0 if it is the embedder's. */
+  final long rawAddress;
+
   /** The widest access that can be atomic, 0 if none. */
   final int atomicWidth;
 
-  GuestSlot(long guestAddress, MemorySegment ram, LogSlot log) {
+  GuestSlot(long guestAddress, MemorySegment ram, LogSlot log, boolean ownRam) {
     this.guestAddress = guestAddress;
     this.ram = ram;
     this.size = ram.byteSize();
     this.log = log;
+    this.rawAddress = ownRam ? ram.address() : 0;
     long alignment = ram.maxByteAlignment();
     this.atomicWidth = alignment >= 8 ? 8 : alignment >= 4 ? 4 : 0;
   }

@@ -1,5 +1,6 @@
 package dev.smudge.core;
 
+import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.LogVcpu;
 import dev.smudge.sync.SealedException;
 import java.lang.foreign.MemorySegment;
@@ -50,44 +51,96 @@ public final class Vcpu implements AutoCloseable {
   private static final ValueLayout.OfDouble DOUBLE_BE =
       ValueLayout.JAVA_DOUBLE_UNALIGNED.withOrder(ByteOrder.BIG_ENDIAN);
 
+  /** Whether the embedder has granted native access, so that asking for it prints no warning. */
+  private static final boolean RAW = Vcpu.class.getModule().isNativeAccessEnabled();
+
+  /** All memory, for slots over RAM of our own: nothing unmaps it while a cursor points there. */
+  private static final MemorySegment ALL = RAW ? everything() : MemorySegment.NULL;
+
+  /**
+   * The page cursor follows one store of 128, by its address: a guest that writes at random would
+   * fill the store buffer with cursors, one that writes in sequence gets it at once.
+   */
+  private static final long CURSOR_SAMPLE = 0x3f8;
+
   private final GuestMemory memory;
   private final LogVcpu log;
   private final Runnable armCallback;
 
-  /** The slot of the last write; null if the next write has to look for one. */
-  private @Nullable GuestSlot writeSlot;
+  // The write cursor: the slot of the last write, and its page. Dropped at a safepoint when pages
+  // were
+  // armed, and when the vCPU goes offline. Span: how many offsets an access of 8 bytes may have, 0
+  // if
+  // there is no slot, or no page.
+  private GuestSlot slot = GuestSlot.NONE;
+  private long base;
+  private long span;
+  private long pageStart; // a page of the slot that was seen marked: writes to it need no mark
+  private long pageSpan;
+  private int pageShift;
+  private LogSlot logSlot = GuestSlot.NONE.log;
+  private MemorySegment ram = MemorySegment.NULL;
+  private long rawRam; // address of the RAM, 0 if it is reached through the segment
 
-  /** The slot of the last read. */
-  private @Nullable GuestSlot readSlot;
+  // The read cursor.
+  private GuestSlot readSlot = GuestSlot.NONE;
+  private long readBase;
+  private long readSpan;
+  private MemorySegment readRam = MemorySegment.NULL;
+  private long rawReadRam;
 
+  @SuppressWarnings("this-escape") // the callback runs on the vCPU's thread, later
   Vcpu(GuestMemory memory, Runnable armCallback) {
     this.memory = memory;
     this.armCallback = armCallback;
     this.log = memory.log().addVcpu(this::pagesArmed);
   }
 
+  @SuppressWarnings("restricted") // granted: see RAW
+  private static MemorySegment everything() {
+    return MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
+  }
+
   private void pagesArmed() {
-    if (memory.log().isSealed()) {
-      writeSlot = null; // seal() arms all pages: the next write takes the slow path and is refused
+    pageSpan = 0;
+    if (memory.isSealedOrClosed()) {
+      dropCursors(); // the next access takes the slow path, and is refused there
     }
     armCallback.run();
   }
 
-  /** The slot that takes a write of so many bytes. Small, so that it is inlined everywhere. */
-  private GuestSlot writable(long address, long length) {
-    GuestSlot slot = writeSlot;
-    if (slot != null) {
-      long offset = address - slot.guestAddress;
-      if (offset >= 0 && offset <= slot.size - length) {
-        return slot;
-      }
-    }
-    return findWritable(address, length);
+  private void dropCursors() {
+    slot = GuestSlot.NONE;
+    span = 0;
+    pageSpan = 0;
+    readSlot = GuestSlot.NONE;
+    readSpan = 0;
   }
 
-  private GuestSlot findWritable(long address, long length) {
-    log.online(); // drops nothing that is pending, and binds this thread
-    GuestSlot slot = memory.find(address, length);
+  /** Whether an access of at most 8 bytes at this offset of the slot needs no mark. */
+  private boolean isInMarkedPage(long offset) {
+    return Long.compareUnsigned(offset - pageStart, pageSpan) < 0;
+  }
+
+  /**
+   * The offset in the cursor's slot of a write of at most 8 bytes; moves the cursor if it has to.
+   */
+  private long locate(long address, int length) {
+    long offset = address - base;
+    return Long.compareUnsigned(offset, span) < 0 ? offset : moveCursor(address, length);
+  }
+
+  /** As {@link #locate}, for any length. */
+  private long locateRange(long address, long length) {
+    long offset = address - base;
+    return offset >= 0 && length >= 0 && offset <= slot.size - length
+        ? offset
+        : moveCursor(address, length);
+  }
+
+  private long moveCursor(long address, long length) {
+    log.online(); // from here on a barrier waits for this vCPU, and close() too
+    GuestSlot found = memory.find(address, length);
     if (memory.log().isSealed()) {
       throw new SealedException(
           "a write of "
@@ -98,21 +151,147 @@ public final class Vcpu implements AutoCloseable {
               + log.index()
               + " came after seal()");
     }
-    writeSlot = slot;
-    return slot;
+    slot = found;
+    base = found.guestAddress;
+    span = found.size - 7;
+    pageSpan = 0;
+    pageShift = found.log.pageShift();
+    logSlot = found.log;
+    ram = found.ram;
+    rawRam = RAW ? found.rawAddress : 0;
+    return address - base;
   }
 
-  private GuestSlot readable(long address, long length) {
-    GuestSlot slot = readSlot;
-    if (slot != null) {
-      long offset = address - slot.guestAddress;
-      if (offset >= 0 && offset <= slot.size - length) {
-        return slot;
-      }
+  // The methods of the store path are small, so that they are inlined also where they are not hot.
+
+  /** Marks what was written outside the cursor's page. */
+  private void marked(long offset, int length) {
+    if (isUnmarked(offset, length)) {
+      log.mark(logSlot, offset, length);
+    } else if ((offset & CURSOR_SAMPLE) == 0) {
+      moveToPage(offset);
     }
-    slot = memory.find(address, length);
-    readSlot = slot;
-    return slot;
+  }
+
+  private boolean isUnmarked(long offset, int length) {
+    long page = offset >>> pageShift;
+    return (offset + length - 1) >>> pageShift != page || !logSlot.isMarked(page);
+  }
+
+  private void moveToPage(long offset) {
+    pageStart = offset & (-1L << pageShift);
+    pageSpan = (1L << pageShift) - 7;
+  }
+
+  private void setByte(long offset, byte value) {
+    if (RAW && rawRam != 0) {
+      ALL.set(ValueLayout.JAVA_BYTE, rawRam + offset, value);
+    } else {
+      ram.set(ValueLayout.JAVA_BYTE, offset, value);
+    }
+  }
+
+  private void setShort(long offset, short value) {
+    if (RAW && rawRam != 0) {
+      ALL.set(SHORT, rawRam + offset, value);
+    } else {
+      ram.set(SHORT, offset, value);
+    }
+  }
+
+  private void setShortBe(long offset, short value) {
+    if (RAW && rawRam != 0) {
+      ALL.set(SHORT_BE, rawRam + offset, value);
+    } else {
+      ram.set(SHORT_BE, offset, value);
+    }
+  }
+
+  private void setInt(long offset, int value) {
+    if (RAW && rawRam != 0) {
+      ALL.set(INT, rawRam + offset, value);
+    } else {
+      ram.set(INT, offset, value);
+    }
+  }
+
+  private void setIntBe(long offset, int value) {
+    if (RAW && rawRam != 0) {
+      ALL.set(INT_BE, rawRam + offset, value);
+    } else {
+      ram.set(INT_BE, offset, value);
+    }
+  }
+
+  private void setLong(long offset, long value) {
+    if (RAW && rawRam != 0) {
+      ALL.set(LONG, rawRam + offset, value);
+    } else {
+      ram.set(LONG, offset, value);
+    }
+  }
+
+  private void setLongBe(long offset, long value) {
+    if (RAW && rawRam != 0) {
+      ALL.set(LONG_BE, rawRam + offset, value);
+    } else {
+      ram.set(LONG_BE, offset, value);
+    }
+  }
+
+  private void setFloat(long offset, float value) {
+    if (RAW && rawRam != 0) {
+      ALL.set(FLOAT, rawRam + offset, value);
+    } else {
+      ram.set(FLOAT, offset, value);
+    }
+  }
+
+  private void setFloatBe(long offset, float value) {
+    if (RAW && rawRam != 0) {
+      ALL.set(FLOAT_BE, rawRam + offset, value);
+    } else {
+      ram.set(FLOAT_BE, offset, value);
+    }
+  }
+
+  private void setDouble(long offset, double value) {
+    if (RAW && rawRam != 0) {
+      ALL.set(DOUBLE, rawRam + offset, value);
+    } else {
+      ram.set(DOUBLE, offset, value);
+    }
+  }
+
+  private void setDoubleBe(long offset, double value) {
+    if (RAW && rawRam != 0) {
+      ALL.set(DOUBLE_BE, rawRam + offset, value);
+    } else {
+      ram.set(DOUBLE_BE, offset, value);
+    }
+  }
+
+  private long locateRead(long address, int length) {
+    long offset = address - readBase;
+    return Long.compareUnsigned(offset, readSpan) < 0 ? offset : moveReadCursor(address, length);
+  }
+
+  private long locateReadRange(long address, long length) {
+    long offset = address - readBase;
+    return offset >= 0 && length >= 0 && offset <= readSlot.size - length
+        ? offset
+        : moveReadCursor(address, length);
+  }
+
+  private long moveReadCursor(long address, long length) {
+    log.online();
+    GuestSlot found = memory.find(address, length);
+    readSlot = found;
+    readBase = found.guestAddress;
+    readSpan = found.size - 7;
+    readRam = found.ram;
+    rawReadRam = RAW ? found.rawAddress : 0;
+    return address - readBase;
   }
 
   /**
@@ -124,10 +303,11 @@ public final class Vcpu implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void putByte(long address, byte value) {
-    GuestSlot slot = writable(address, 1);
-    long offset = address - slot.guestAddress;
-    slot.ram.set(ValueLayout.JAVA_BYTE, offset, value);
-    log.mark(slot.log, offset, 1);
+    long offset = locate(address, 1);
+    setByte(offset, value);
+    if (!isInMarkedPage(offset)) {
+      marked(offset, 1);
+    }
   }
 
   /**
@@ -139,10 +319,11 @@ public final class Vcpu implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void putShort(long address, short value) {
-    GuestSlot slot = writable(address, 2);
-    long offset = address - slot.guestAddress;
-    slot.ram.set(SHORT, offset, value);
-    log.mark(slot.log, offset, 2);
+    long offset = locate(address, 2);
+    setShort(offset, value);
+    if (!isInMarkedPage(offset)) {
+      marked(offset, 2);
+    }
   }
 
   /**
@@ -154,10 +335,11 @@ public final class Vcpu implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void putShortBe(long address, short value) {
-    GuestSlot slot = writable(address, 2);
-    long offset = address - slot.guestAddress;
-    slot.ram.set(SHORT_BE, offset, value);
-    log.mark(slot.log, offset, 2);
+    long offset = locate(address, 2);
+    setShortBe(offset, value);
+    if (!isInMarkedPage(offset)) {
+      marked(offset, 2);
+    }
   }
 
   /**
@@ -169,10 +351,11 @@ public final class Vcpu implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void putInt(long address, int value) {
-    GuestSlot slot = writable(address, 4);
-    long offset = address - slot.guestAddress;
-    slot.ram.set(INT, offset, value);
-    log.mark(slot.log, offset, 4);
+    long offset = locate(address, 4);
+    setInt(offset, value);
+    if (!isInMarkedPage(offset)) {
+      marked(offset, 4);
+    }
   }
 
   /**
@@ -184,10 +367,11 @@ public final class Vcpu implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void putIntBe(long address, int value) {
-    GuestSlot slot = writable(address, 4);
-    long offset = address - slot.guestAddress;
-    slot.ram.set(INT_BE, offset, value);
-    log.mark(slot.log, offset, 4);
+    long offset = locate(address, 4);
+    setIntBe(offset, value);
+    if (!isInMarkedPage(offset)) {
+      marked(offset, 4);
+    }
   }
 
   /**
@@ -199,10 +383,11 @@ public final class Vcpu implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void putLong(long address, long value) {
-    GuestSlot slot = writable(address, 8);
-    long offset = address - slot.guestAddress;
-    slot.ram.set(LONG, offset, value);
-    log.mark(slot.log, offset, 8);
+    long offset = locate(address, 8);
+    setLong(offset, value);
+    if (!isInMarkedPage(offset)) {
+      marked(offset, 8);
+    }
   }
 
   /**
@@ -214,10 +399,11 @@ public final class Vcpu implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void putLongBe(long address, long value) {
-    GuestSlot slot = writable(address, 8);
-    long offset = address - slot.guestAddress;
-    slot.ram.set(LONG_BE, offset, value);
-    log.mark(slot.log, offset, 8);
+    long offset = locate(address, 8);
+    setLongBe(offset, value);
+    if (!isInMarkedPage(offset)) {
+      marked(offset, 8);
+    }
   }
 
   /**
@@ -229,10 +415,11 @@ public final class Vcpu implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void putFloat(long address, float value) {
-    GuestSlot slot = writable(address, 4);
-    long offset = address - slot.guestAddress;
-    slot.ram.set(FLOAT, offset, value);
-    log.mark(slot.log, offset, 4);
+    long offset = locate(address, 4);
+    setFloat(offset, value);
+    if (!isInMarkedPage(offset)) {
+      marked(offset, 4);
+    }
   }
 
   /**
@@ -244,10 +431,11 @@ public final class Vcpu implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void putFloatBe(long address, float value) {
-    GuestSlot slot = writable(address, 4);
-    long offset = address - slot.guestAddress;
-    slot.ram.set(FLOAT_BE, offset, value);
-    log.mark(slot.log, offset, 4);
+    long offset = locate(address, 4);
+    setFloatBe(offset, value);
+    if (!isInMarkedPage(offset)) {
+      marked(offset, 4);
+    }
   }
 
   /**
@@ -259,10 +447,11 @@ public final class Vcpu implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void putDouble(long address, double value) {
-    GuestSlot slot = writable(address, 8);
-    long offset = address - slot.guestAddress;
-    slot.ram.set(DOUBLE, offset, value);
-    log.mark(slot.log, offset, 8);
+    long offset = locate(address, 8);
+    setDouble(offset, value);
+    if (!isInMarkedPage(offset)) {
+      marked(offset, 8);
+    }
   }
 
   /**
@@ -274,10 +463,11 @@ public final class Vcpu implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void putDoubleBe(long address, double value) {
-    GuestSlot slot = writable(address, 8);
-    long offset = address - slot.guestAddress;
-    slot.ram.set(DOUBLE_BE, offset, value);
-    log.mark(slot.log, offset, 8);
+    long offset = locate(address, 8);
+    setDoubleBe(offset, value);
+    if (!isInMarkedPage(offset)) {
+      marked(offset, 8);
+    }
   }
 
   /**
@@ -288,8 +478,10 @@ public final class Vcpu implements AutoCloseable {
    * @throws GuestAccessException see the class comment
    */
   public byte getByte(long address) {
-    GuestSlot slot = readable(address, 1);
-    return slot.ram.get(ValueLayout.JAVA_BYTE, address - slot.guestAddress);
+    long offset = locateRead(address, 1);
+    return RAW && rawReadRam != 0
+        ? ALL.get(ValueLayout.JAVA_BYTE, rawReadRam + offset)
+        : readRam.get(ValueLayout.JAVA_BYTE, offset);
   }
 
   /**
@@ -300,8 +492,10 @@ public final class Vcpu implements AutoCloseable {
    * @throws GuestAccessException see the class comment
    */
   public short getShort(long address) {
-    GuestSlot slot = readable(address, 2);
-    return slot.ram.get(SHORT, address - slot.guestAddress);
+    long offset = locateRead(address, 2);
+    return RAW && rawReadRam != 0
+        ? ALL.get(SHORT, rawReadRam + offset)
+        : readRam.get(SHORT, offset);
   }
 
   /**
@@ -312,8 +506,10 @@ public final class Vcpu implements AutoCloseable {
    * @throws GuestAccessException see the class comment
    */
   public short getShortBe(long address) {
-    GuestSlot slot = readable(address, 2);
-    return slot.ram.get(SHORT_BE, address - slot.guestAddress);
+    long offset = locateRead(address, 2);
+    return RAW && rawReadRam != 0
+        ? ALL.get(SHORT_BE, rawReadRam + offset)
+        : readRam.get(SHORT_BE, offset);
   }
 
   /**
@@ -324,8 +520,8 @@ public final class Vcpu implements AutoCloseable {
    * @throws GuestAccessException see the class comment
    */
   public int getInt(long address) {
-    GuestSlot slot = readable(address, 4);
-    return slot.ram.get(INT, address - slot.guestAddress);
+    long offset = locateRead(address, 4);
+    return RAW && rawReadRam != 0 ? ALL.get(INT, rawReadRam + offset) : readRam.get(INT, offset);
   }
 
   /**
@@ -336,8 +532,10 @@ public final class Vcpu implements AutoCloseable {
    * @throws GuestAccessException see the class comment
    */
   public int getIntBe(long address) {
-    GuestSlot slot = readable(address, 4);
-    return slot.ram.get(INT_BE, address - slot.guestAddress);
+    long offset = locateRead(address, 4);
+    return RAW && rawReadRam != 0
+        ? ALL.get(INT_BE, rawReadRam + offset)
+        : readRam.get(INT_BE, offset);
   }
 
   /**
@@ -348,8 +546,8 @@ public final class Vcpu implements AutoCloseable {
    * @throws GuestAccessException see the class comment
    */
   public long getLong(long address) {
-    GuestSlot slot = readable(address, 8);
-    return slot.ram.get(LONG, address - slot.guestAddress);
+    long offset = locateRead(address, 8);
+    return RAW && rawReadRam != 0 ? ALL.get(LONG, rawReadRam + offset) : readRam.get(LONG, offset);
   }
 
   /**
@@ -360,8 +558,10 @@ public final class Vcpu implements AutoCloseable {
    * @throws GuestAccessException see the class comment
    */
   public long getLongBe(long address) {
-    GuestSlot slot = readable(address, 8);
-    return slot.ram.get(LONG_BE, address - slot.guestAddress);
+    long offset = locateRead(address, 8);
+    return RAW && rawReadRam != 0
+        ? ALL.get(LONG_BE, rawReadRam + offset)
+        : readRam.get(LONG_BE, offset);
   }
 
   /**
@@ -372,8 +572,10 @@ public final class Vcpu implements AutoCloseable {
    * @throws GuestAccessException see the class comment
    */
   public float getFloat(long address) {
-    GuestSlot slot = readable(address, 4);
-    return slot.ram.get(FLOAT, address - slot.guestAddress);
+    long offset = locateRead(address, 4);
+    return RAW && rawReadRam != 0
+        ? ALL.get(FLOAT, rawReadRam + offset)
+        : readRam.get(FLOAT, offset);
   }
 
   /**
@@ -384,8 +586,10 @@ public final class Vcpu implements AutoCloseable {
    * @throws GuestAccessException see the class comment
    */
   public float getFloatBe(long address) {
-    GuestSlot slot = readable(address, 4);
-    return slot.ram.get(FLOAT_BE, address - slot.guestAddress);
+    long offset = locateRead(address, 4);
+    return RAW && rawReadRam != 0
+        ? ALL.get(FLOAT_BE, rawReadRam + offset)
+        : readRam.get(FLOAT_BE, offset);
   }
 
   /**
@@ -396,8 +600,10 @@ public final class Vcpu implements AutoCloseable {
    * @throws GuestAccessException see the class comment
    */
   public double getDouble(long address) {
-    GuestSlot slot = readable(address, 8);
-    return slot.ram.get(DOUBLE, address - slot.guestAddress);
+    long offset = locateRead(address, 8);
+    return RAW && rawReadRam != 0
+        ? ALL.get(DOUBLE, rawReadRam + offset)
+        : readRam.get(DOUBLE, offset);
   }
 
   /**
@@ -408,8 +614,10 @@ public final class Vcpu implements AutoCloseable {
    * @throws GuestAccessException see the class comment
    */
   public double getDoubleBe(long address) {
-    GuestSlot slot = readable(address, 8);
-    return slot.ram.get(DOUBLE_BE, address - slot.guestAddress);
+    long offset = locateRead(address, 8);
+    return RAW && rawReadRam != 0
+        ? ALL.get(DOUBLE_BE, rawReadRam + offset)
+        : readRam.get(DOUBLE_BE, offset);
   }
 
   /**
@@ -422,9 +630,8 @@ public final class Vcpu implements AutoCloseable {
    */
   public void write(long address, MemorySegment source) {
     long length = source.byteSize();
-    GuestSlot slot = writable(address, length);
-    long offset = address - slot.guestAddress;
-    MemorySegment.copy(source, 0, slot.ram, offset, length);
+    long offset = locateRange(address, length);
+    MemorySegment.copy(source, 0, ram, offset, length);
     log.mark(slot.log, offset, length);
   }
 
@@ -441,9 +648,8 @@ public final class Vcpu implements AutoCloseable {
    */
   public void write(long address, byte[] source, int from, int length) {
     Objects.checkFromIndexSize(from, length, source.length);
-    GuestSlot slot = writable(address, length);
-    long offset = address - slot.guestAddress;
-    MemorySegment.copy(source, from, slot.ram, ValueLayout.JAVA_BYTE, offset, length);
+    long offset = locateRange(address, length);
+    MemorySegment.copy(source, from, ram, ValueLayout.JAVA_BYTE, offset, length);
     log.mark(slot.log, offset, length);
   }
 
@@ -456,8 +662,8 @@ public final class Vcpu implements AutoCloseable {
    */
   public void read(long address, MemorySegment target) {
     long length = target.byteSize();
-    GuestSlot slot = readable(address, length);
-    MemorySegment.copy(slot.ram, address - slot.guestAddress, target, 0, length);
+    long offset = locateReadRange(address, length);
+    MemorySegment.copy(readRam, offset, target, 0, length);
   }
 
   /**
@@ -472,9 +678,8 @@ public final class Vcpu implements AutoCloseable {
    */
   public void read(long address, byte[] target, int to, int length) {
     Objects.checkFromIndexSize(to, length, target.length);
-    GuestSlot slot = readable(address, length);
-    MemorySegment.copy(
-        slot.ram, ValueLayout.JAVA_BYTE, address - slot.guestAddress, target, to, length);
+    long offset = locateReadRange(address, length);
+    MemorySegment.copy(readRam, ValueLayout.JAVA_BYTE, offset, target, to, length);
   }
 
   /**
@@ -487,9 +692,8 @@ public final class Vcpu implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void fill(long address, long length, byte value) {
-    GuestSlot slot = writable(address, length);
-    long offset = address - slot.guestAddress;
-    slot.ram.asSlice(offset, length).fill(value);
+    long offset = locateRange(address, length);
+    ram.asSlice(offset, length).fill(value);
     log.mark(slot.log, offset, length);
   }
 
@@ -503,10 +707,9 @@ public final class Vcpu implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void copy(long from, long to, long length) {
-    GuestSlot source = readable(from, length);
-    GuestSlot slot = writable(to, length);
-    long offset = to - slot.guestAddress;
-    MemorySegment.copy(source.ram, from - source.guestAddress, slot.ram, offset, length);
+    long source = locateReadRange(from, length);
+    long offset = locateRange(to, length);
+    MemorySegment.copy(readRam, source, ram, offset, length);
     log.mark(slot.log, offset, length);
   }
 
@@ -519,8 +722,8 @@ public final class Vcpu implements AutoCloseable {
    * @throws GuestAccessException see the class comment; nothing is marked
    */
   public void mark(long address, long length) {
-    GuestSlot slot = memory.find(address, length);
-    log.mark(slot.log, address - slot.guestAddress, length);
+    GuestSlot written = memory.find(address, length);
+    log.mark(written.log, address - written.guestAddress, length);
   }
 
   /**
@@ -535,11 +738,16 @@ public final class Vcpu implements AutoCloseable {
 
   /** The slot for an atomic access; {@code write} if it may write. */
   GuestSlot atomicSlot(long address, int width, boolean write) {
-    return write ? writable(address, width) : readable(address, width);
+    if (write) {
+      locate(address, width);
+      return slot;
+    }
+    locateRead(address, width);
+    return readSlot;
   }
 
-  void markWritten(GuestSlot slot, long offset, long length) {
-    log.mark(slot.log, offset, length);
+  void markWritten(GuestSlot written, long offset, long length) {
+    log.mark(written.log, offset, length);
   }
 
   /**
@@ -568,7 +776,7 @@ public final class Vcpu implements AutoCloseable {
    */
   public void offline() {
     log.offline();
-    writeSlot = null; // the next write comes online first
+    dropCursors(); // the next access comes online first
   }
 
   /**
@@ -597,7 +805,7 @@ public final class Vcpu implements AutoCloseable {
   @Override
   public void close() {
     log.close();
-    writeSlot = null;
+    dropCursors();
   }
 
   @Override

@@ -483,7 +483,12 @@ public final class DirtyLog implements AutoCloseable {
     }
   }
 
-  /** Closes all clients. vCPUs may go on and are tracked no more. A second call does nothing. */
+  /**
+   * Closes all clients, and has every vCPU pass a safepoint, or be offline, and run its arm
+   * callback. vCPUs may go on and are tracked no more. A second call waits again.
+   *
+   * @throws VcpuTimeoutException if a vCPU does not reach a safepoint in time; closed nonetheless
+   */
   @Override
   public void close() {
     DirtyClient[] open;
@@ -497,6 +502,13 @@ public final class DirtyLog implements AutoCloseable {
     for (DirtyClient client : open) {
       client.close();
     }
+    lock.lock();
+    try {
+      vcpus.pagesArmed();
+    } finally {
+      lock.unlock();
+    }
+    vcpus.barrier();
   }
 
   /** Collects words to clear into ranges for the backend. */

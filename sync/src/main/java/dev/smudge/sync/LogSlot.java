@@ -75,6 +75,18 @@ public final class LogSlot {
     return size;
   }
 
+  /**
+   * Returns whether a page was marked when last looked at. A vCPU that has just stored to it, and
+   * gets true, needs no mark for that store, nor for others to the page until its next safepoint.
+   *
+   * @param pageIndex page
+   * @return true if a mark would change nothing
+   * @throws IndexOutOfBoundsException if there is no such page
+   */
+  public boolean isMarked(long pageIndex) {
+    return live.isMarked(pageIndex);
+  }
+
   /** Test, then mark (design 3.2). Returns whether a page changed from clean to dirty. */
   boolean markLive(long byteOffset, long length) {
     long last = byteOffset + length - 1;
