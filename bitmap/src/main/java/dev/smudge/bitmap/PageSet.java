@@ -362,10 +362,7 @@ public final class PageSet {
           && nextChunk <= end
           && left >= 1L << CHUNK_SHIFT
           && Long.bitCount(summary[summaryIndex]) >= DENSE_BLOCKS
-          && (into == null || into.summary[summaryIndex] == 0)) {
-        if (into != null) {
-          into.spread();
-        }
+          && (into == null || into.isChunkEmpty(summaryIndex))) {
         left -= moveChunk(summaryIndex, into);
         page = nextChunk;
         continue;
@@ -375,6 +372,12 @@ public final class PageSet {
       page = (page | 63) + 1;
     }
     return limit - left;
+  }
+
+  /** Whether nothing is in a chunk; after return the set is not kept as a list. */
+  private boolean isChunkEmpty(int summaryIndex) {
+    spread(); // first: the summary does not know what is in the list
+    return summary[summaryIndex] == 0;
   }
 
   /** Moves a whole chunk by exchanging arrays; the other set holds nothing there. */
