@@ -30,7 +30,7 @@ public final class PageSet {
   private final int wordCount;
   private final long[] @Nullable [] chunks; // one a summary word
   private final long[] summary; // bit a block: may hold something
-  private final WordList list = new WordList(); // the pages, as long as they are few
+  private WordList list = new WordList(); // the pages, as long as they are few
   private boolean listed = true; // in the list, and every chunk is empty
   private long size;
 
@@ -262,6 +262,24 @@ public final class PageSet {
     other.forEachWord(this::add);
   }
 
+  /**
+   * Removes every page of another set.
+   *
+   * @param other the other set, of the same page count; unchanged
+   * @throws IllegalArgumentException if it has another page count; nothing is changed
+   */
+  @SuppressWarnings("ReferenceEquality")
+  public void removeAll(PageSet other) {
+    checkSameSize(other);
+    if (other == this) {
+      clear();
+    } else if (listed && other.listed) {
+      shrink(list.removeAll(other.list));
+    } else {
+      other.forEachWord(this::remove);
+    }
+  }
+
   /** Removes every page. */
   public void clear() {
     for (int s = 0; !listed && s < summary.length; s++) {
@@ -312,6 +330,9 @@ public final class PageSet {
   }
 
   private long moveListed(long firstPage, long end, long limit, @Nullable PageSet into) {
+    if (into != null && into.isEmpty() && limit >= size && firstPage == 0 && end == pageCount) {
+      return moveList(into);
+    }
     long left = limit;
     int from = list.find((int) (firstPage >>> WORD_SHIFT));
     for (int i = from < 0 ? -1 - from : from; i < list.length && left > 0; i++) {
@@ -323,6 +344,16 @@ public final class PageSet {
       left -= move(wordIndex, bits, left, into);
     }
     return limit - left;
+  }
+
+  /** Moves everything by exchanging the lists. */
+  private long moveList(PageSet into) {
+    WordList empty = into.list;
+    into.list = list;
+    into.size = size;
+    list = empty;
+    size = 0;
+    return into.size;
   }
 
   /** Moves at most so many pages of a word, all of which this set holds. */

@@ -13,11 +13,11 @@ final class WordList {
   int length;
   int[] indexes = new int[16];
   long[] bits = new long[16];
-  private int hint; // where the last search ended: walks go forward
+  private int hint; // where the last search ended: walks go forward, with a step back at times
 
   /** The position of a word, or where it would be as {@code -1 - position}. */
   int find(int wordIndex) {
-    for (int i = hint, tries = 0; tries < 2 && i < length; i++, tries++) {
+    for (int i = Math.max(0, hint - 1); i <= hint + 1 && i < length; i++) {
       if (indexes[i] == wordIndex) {
         hint = i;
         return i;
@@ -41,6 +41,26 @@ final class WordList {
     indexes[length] = wordIndex;
     bits[length] = word;
     length++;
+  }
+
+  /** Removes the bits of another list; returns how many were there. */
+  long removeAll(WordList other) {
+    long gone = 0;
+    int i = 0;
+    int j = 0;
+    while (i < length && j < other.length) {
+      if (indexes[i] == other.indexes[j]) {
+        gone += Long.bitCount(bits[i] & other.bits[j]);
+        bits[i] &= ~other.bits[j];
+        i++;
+        j++;
+      } else if (indexes[i] < other.indexes[j]) {
+        i++;
+      } else {
+        j++;
+      }
+    }
+    return gone;
   }
 
   void clear() {

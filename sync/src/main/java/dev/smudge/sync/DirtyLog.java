@@ -381,6 +381,10 @@ public final class DirtyLog implements AutoCloseable {
     try {
       pages.forEachWord(batch);
       batch.flush();
+      // Only now: a page that is armed and in the cache still is in every view, so nothing is lost
+      // if
+      // the backend throws half-way.
+      slot.cached.removeAll(pages);
     } finally {
       // Also after an exception: what was cleared until then is armed.
       vcpus.pagesArmed();
@@ -548,9 +552,6 @@ public final class DirtyLog implements AutoCloseable {
       long firstPage = (long) firstWord << 6;
       long pageCount = Math.min((long) words << 6, slot.pageCount() - firstPage);
       backend.clearDirtyLog(slot.id(), firstPage, pageCount, buffer);
-      for (int w = 0; w < words; w++) {
-        slot.cached.remove(firstWord + w, buffer[w]);
-      }
     }
   }
 }
