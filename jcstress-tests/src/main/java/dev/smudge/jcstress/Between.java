@@ -1,0 +1,45 @@
+package dev.smudge.jcstress;
+
+import dev.smudge.bitmap.PageWordConsumer;
+import dev.smudge.sync.DirtyLogBackend;
+
+/**
+ * The shipped backend, in front of which a test places itself, or from which it leaves a step out.
+ */
+class Between implements DirtyLogBackend {
+  private final DirtyLogBackend backend;
+
+  Between(DirtyLogBackend backend) {
+    this.backend = backend;
+  }
+
+  @Override
+  public void addSlot(int slotId, long pageCount) {
+    backend.addSlot(slotId, pageCount);
+  }
+
+  @Override
+  public void startLog(int slotId) {
+    backend.startLog(slotId);
+  }
+
+  @Override
+  public void stopLog(int slotId) {
+    backend.stopLog(slotId);
+  }
+
+  @Override
+  public void getDirtyLog(int slotId, PageWordConsumer sink) {
+    backend.getDirtyLog(slotId, sink);
+  }
+
+  @Override
+  public void clearDirtyLog(int slotId, long firstPage, long pageCount, long[] bitmap) {
+    backend.clearDirtyLog(slotId, firstPage, pageCount, bitmap);
+  }
+
+  @Override
+  public void afterSync() {
+    backend.afterSync();
+  }
+}
