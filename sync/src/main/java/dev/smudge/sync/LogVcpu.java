@@ -231,7 +231,7 @@ public final class LogVcpu implements AutoCloseable {
       return;
     }
     if (closed) {
-      throw new VcpuException("vCPU " + index + " is closed");
+      throw isClosed();
     }
     Thread thread = Thread.currentThread();
     LogVcpu other = group.self();
@@ -239,10 +239,18 @@ public final class LogVcpu implements AutoCloseable {
       throw new VcpuException(
           thread + " runs vCPU " + other.index + " already, and cannot run vCPU " + index + " too");
     }
+    // ORDER S8 volatile: the vCPU has one owner, and comes with all that the last one did with it.
+    // Pairs with owner = null in offline and with the exchange in close. If weaker: it is online
+    // and
+    // closed, and no barrier waits for it; or the new owner sees an arm epoch that it never saw.
     Thread before = (Thread) OWNER.compareAndExchange(this, null, thread);
     if (before != null) {
       throw new VcpuException(
           "vCPU " + index + " is used by " + thread + " while it is online in " + before);
+    }
+    if (closed) { // by another thread, since the look above
+      owner = null;
+      throw isClosed();
     }
     running = true;
     PENDING.getAndBitwiseAnd(this, ~ATTACH);
@@ -266,7 +274,7 @@ public final class LogVcpu implements AutoCloseable {
     running = false;
     PENDING.getAndBitwiseOr(this, ATTACH);
     setState(OFFLINE);
-    owner = null;
+    owner = null; // S8
   }
 
   private void setState(long state) {
@@ -355,21 +363,30 @@ public final class LogVcpu implements AutoCloseable {
     if (closed) {
       return;
     }
-    Thread thread = owner;
-    if (thread == Thread.currentThread()) {
+    if (owner == Thread.currentThread()) {
       offline();
-    } else if (thread != null && thread.isAlive()) {
+    }
+    // S8: taken as by online, so that no other thread comes online while this one closes.
+    Thread before = (Thread) OWNER.compareAndExchange(this, null, Thread.currentThread());
+    if (before != null && before.isAlive()) {
       throw new VcpuException(
           "vCPU "
               + index
               + " is online in "
-              + thread
+              + before
               + "; that thread has to close it, or take it"
               + " offline first");
     }
     closed = true;
     group.remove(this);
+    if (before == null) {
+      owner = null;
+    }
     failTasks();
+  }
+
+  private VcpuException isClosed() {
+    return new VcpuException("vCPU " + index + " is closed");
   }
 
   private void checkOwner() {
