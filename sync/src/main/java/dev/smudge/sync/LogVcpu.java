@@ -100,9 +100,21 @@ public final class LogVcpu implements AutoCloseable {
    */
   public void mark(LogSlot slot, long byteOffset, long length) {
     if (!running) {
-      online();
+      markOffline(slot, byteOffset, length);
+    } else if (slot.markLive(byteOffset, length)) {
+      marked(slot, byteOffset);
     }
-    if (slot.markLive(byteOffset, length)) {
+  }
+
+  /** Comes online first; if that throws, the store was made all the same. */
+  private void markOffline(LogSlot slot, long byteOffset, long length) {
+    boolean changed;
+    try {
+      online();
+    } finally {
+      changed = slot.markLive(byteOffset, length);
+    }
+    if (changed) {
       marked(slot, byteOffset);
     }
   }
@@ -161,6 +173,9 @@ public final class LogVcpu implements AutoCloseable {
       // Atomic: what is asked after this is seen at the next turn or the next safepoint.
       for (int asked = takePending(); asked != 0; asked = takePending()) {
         runTasks();
+        if (!running) {
+          return; // a task took it offline, or closed it: another thread may have it by now
+        }
         acknowledge();
         if (group.isPausedFor(this)) {
           setState(OFFLINE);

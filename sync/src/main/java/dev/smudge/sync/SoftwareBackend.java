@@ -32,8 +32,12 @@ final class SoftwareBackend implements DirtyLogBackend {
     LogSlot slot = slots.get(slotId);
     // Read before the fetch: a barrier that ends during it proves nothing about this fetch's end.
     boolean quiesced = vcpus.completed() > slot.lastFetchRequest;
-    slot.live.fetch(quiesced, sink);
-    slot.lastFetchRequest = vcpus.requested();
+    try {
+      slot.live.fetch(quiesced, sink);
+    } finally {
+      // Also after an exception: the summary bits that were taken until then are suspects from now.
+      slot.lastFetchRequest = vcpus.requested();
+    }
   }
 
   @Override

@@ -1,0 +1,137 @@
+package dev.smudge.sync;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.smudge.bitmap.PageWordConsumer;
+import java.time.Duration;
+import java.util.concurrent.CompletableFuture;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** What a vCPU does when its tasks, its arm callback or a backend do the unexpected. */
+@Timeout(60)
+final class LogVcpuMisuseTest {
+
+  /** Else it would be online with no thread, and every later barrier would wait in vain. */
+  @Test
+  void safepoint_taskGoesOfflineWhilePauseIsOn_staysOffline() throws Exception {
+    try (DirtyLog log = DirtyLog.builder().timeout(Duration.ofSeconds(2)).build()) {
+      log.addSlot(0, 64, 4096);
+      LogVcpu vcpu = log.addVcpu();
+      vcpu.online();
+      Thread other = new Thread(() -> log.pause().close());
+      other.start();
+      while (other.getState() != Thread.State.TIMED_WAITING) { // waits for the vCPU
+        Thread.onSpinWait();
+      }
+      CompletableFuture.supplyAsync(() -> vcpu.runOnVcpu(vcpu::offline)).get();
+      vcpu.safepoint();
+      other.join();
+      log.barrier();
+      assertTrue(vcpu.toString().contains("offline"), vcpu.toString());
+    }
+  }
+
+  @Test
+  void mark_armCallbackThrowsAsItComesOnline_pageIsMarked() {
+    try (DirtyLog log = DirtyLog.create()) {
+      LogSlot slot = log.addSlot(0, 64, 4096);
+      boolean[] fails = {false};
+      LogVcpu vcpu =
+          log.addVcpu(() -> {
+            if (fails[0]) {
+              throw new IllegalStateException("planted");
+            }
+          });
+      DirtyClient client = log.client("test", InitialView.NONE_DIRTY);
+      fails[0] = true;
+      assertThrows(IllegalStateException.class, () -> vcpu.mark(slot, 0, 8));
+      fails[0] = false;
+      vcpu.offline();
+      try (DirtyBatch batch = client.take()) {
+        assertEquals(1, batch.pageCount());
+      }
+    }
+  }
+
+  /**
+   * A fetch that was cut short took summary bits: the blocks behind them stay suspect until a
+   * barrier that began after it, not after the fetch before it.
+   */
+  @Test
+  void sync_afterOneThatWasCutShort_findsMarkThatWasHalfWay() {
+    boolean[] fails = {false};
+    try (DirtyLog log =
+        DirtyLog.builder()
+            .interceptBackend(backend ->
+                new ForwardingBackend(backend) {
+                  @Override
+                  public void getDirtyLog(int slotId, PageWordConsumer sink) {
+                    super.getDirtyLog(
+                        slotId,
+                        (wordIndex, bits) -> {
+                          if (fails[0] && wordIndex > 600) {
+                            throw new IllegalStateException("planted");
+                          }
+                          sink.accept(wordIndex, bits);
+                        });
+                  }
+                })
+            .build()) {
+      LogSlot slot = log.addSlot(0, 1 << 16, 1);
+      LogVcpu vcpu = log.addVcpu();
+      DirtyClient client = log.client("test", InitialView.NONE_DIRTY);
+      vcpu.mark(slot, 1, 1);
+      vcpu.mark(slot, 40_000, 1); // behind another summary word
+      vcpu.offline();
+      fails[0] = true;
+      assertThrows(IllegalStateException.class, log::sync);
+      fails[0] = false;
+      log.sync();
+      long before = client.dirtyPages();
+      slot.live.disarm(); // a mark that was half-way all the time: the word, behind no summary bit
+      log.sync();
+      assertTrue(client.dirtyPages() > before, "not found: dirty pages " + before);
+    }
+  }
+
+  private static class ForwardingBackend implements DirtyLogBackend {
+    private final DirtyLogBackend backend;
+
+    ForwardingBackend(DirtyLogBackend backend) {
+      this.backend = backend;
+    }
+
+    @Override
+    public void addSlot(int slotId, long pageCount) {
+      backend.addSlot(slotId, pageCount);
+    }
+
+    @Override
+    public void startLog(int slotId) {
+      backend.startLog(slotId);
+    }
+
+    @Override
+    public void stopLog(int slotId) {
+      backend.stopLog(slotId);
+    }
+
+    @Override
+    public void getDirtyLog(int slotId, PageWordConsumer sink) {
+      backend.getDirtyLog(slotId, sink);
+    }
+
+    @Override
+    public void clearDirtyLog(int slotId, long firstPage, long pageCount, long[] bitmap) {
+      backend.clearDirtyLog(slotId, firstPage, pageCount, bitmap);
+    }
+
+    @Override
+    public void afterSync() {
+      backend.afterSync();
+    }
+  }
+}
