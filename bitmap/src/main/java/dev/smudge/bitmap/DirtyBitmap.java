@@ -140,18 +140,18 @@ public final class DirtyBitmap {
     int summaryIndex = block >>> WORD_SHIFT;
     long blockBit = 1L << block;
     // ORDER B2 opaque: a set summary bit need not be set again. Pairs with the exchange in fetch
-    // and
-    // the suspects there. If weaker (plain): the load may be hoisted over many marks, and a summary
-    // bit that fetch has since cleared be taken for set beyond the next quiescent state.
+    // and the suspects there. If weaker (plain): the load may be hoisted over many marks, and a
+    // summary bit that fetch has since cleared be taken for set beyond the next quiescent state.
     if (((long) WORDS.getOpaque(summary, summaryIndex) & blockBit) == 0) {
-      // ORDER B3 volatile: the summary bit is set before the word's. Pairs with the exchange in
-      // fetch. If weaker: the word's bit is seen first, other markers rely on it, and fetch finds
-      // no summary bit.
+      // ORDER B3 volatile: atomic, for 64 blocks share a word; B4 keeps it before the word's bit.
+      // Pairs with the exchange in fetch (B5). If weaker (not atomic): another block's bit is
+      // wiped.
       WORDS.getAndBitwiseOr(summary, summaryIndex, blockBit);
     }
     // ORDER B4 release: the guest's store and the summary bit come before the word's bit. Pairs
-    // with
-    // the acquire of the word in fetch and of the handshake (S2). If weaker: as B3.
+    // with the acquire of the word in fetch (B6), and through other markers' acknowledgements with
+    // S2. If weaker: the word's bit is seen first, other markers rely on it, and fetch finds no
+    // summary bit.
     long old = (long) WORDS.getAndBitwiseOrRelease(words, wordIndex, bits);
     return bits & ~old;
   }
@@ -179,9 +179,10 @@ public final class DirtyBitmap {
         continue;
       }
       if (fresh != 0) {
-        // ORDER B5 volatile: the summary is taken before the words are read. Pairs with B3 and B4:
-        // whoever saw the bit set before this is a suspect, whoever sets it after is found next
-        // time. If weaker: a word read early misses a bit whose summary bit this takes away.
+        // ORDER B5 volatile: taken in one step, and before the words are read. Pairs with B3 and
+        // B4: whoever saw the bit set before this is a suspect, whoever sets it after is found next
+        // time. If weaker (a load and a store): a bit set between the two is wiped, and its block
+        // is no suspect. The order alone is not needed: a mark that races with it is a suspect's.
         fresh = (long) WORDS.getAndSet(summary, s, 0L);
       }
       // Suspects are kept until the words were handed out, so that nothing is lost if the sink
@@ -244,7 +245,8 @@ public final class DirtyBitmap {
    */
   public void drain(PageWordConsumer sink) {
     for (int s = 0; s < summary.length; s++) {
-      if ((long) WORDS.getOpaque(summary, s) == 0) {
+      // B9.
+      if ((long) WORDS.getVolatile(summary, s) == 0) {
         continue;
       }
       // ORDER B9 volatile: the summary before the words. Pairs with B8. If weaker: as B7.
@@ -254,11 +256,12 @@ public final class DirtyBitmap {
         int from = block << WORDS_PER_BLOCK_SHIFT;
         int to = Math.min(from + WORDS_PER_BLOCK, words.length);
         for (int w = from; w < to; w++) {
-          // ORDER B10 volatile: pairs with B7; the device's bytes are visible to whoever reads
-          // pages
-          // after this. If weaker: the page's old bytes are read and the mark is spent.
+          // ORDER B10 volatile, the look before the exchange too: after B9. Pairs with B7; the
+          // device's bytes are visible to whoever reads pages after this. If weaker: the look
+          // passes the exchange of the summary, sees the word before a mark whose marker sees the
+          // summary bit still set, and that mark stays behind a clear summary.
           long bits =
-              (long) WORDS.getOpaque(words, w) == 0 ? 0 : (long) WORDS.getAndSet(words, w, 0L);
+              (long) WORDS.getVolatile(words, w) == 0 ? 0 : (long) WORDS.getAndSet(words, w, 0L);
           if (bits != 0) {
             sink.accept(w, bits);
           }

@@ -136,8 +136,7 @@ public final class DirtyClient implements AutoCloseable {
       log.lock().unlock();
     }
     // Always, also when nothing was cleared: another client may have cleared these pages a moment
-    // ago
-    // and be waiting for its own barrier (design 3.4).
+    // ago and be waiting for its own barrier (design 3.4).
     long start = System.nanoTime();
     try {
       log.backend().afterSync();

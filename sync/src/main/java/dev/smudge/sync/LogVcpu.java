@@ -152,8 +152,9 @@ public final class LogVcpu implements AutoCloseable {
    * @throws VcpuException if the vCPU is closed or another thread's
    */
   public void safepoint() {
-    // ORDER S2 acquire: the request is seen before the next live bit is read. Pairs with the OR in
-    // request. If weaker: a live bit read early is older than the request that is acknowledged.
+    // ORDER S2 acquire: a poll. Pairs with the OR in request. If weaker (plain): the compiler
+    // hoists it out of the guest's loop. Opaque would do: what is acknowledged is read in
+    // acknowledge, and that load, being volatile, comes before the next live bit is read.
     if ((int) PENDING.getAcquire(this) != 0) {
       safepointSlow();
     }
@@ -256,8 +257,8 @@ public final class LogVcpu implements AutoCloseable {
     }
     // ORDER S8 volatile: the vCPU has one owner, and comes with all that the last one did with it.
     // Pairs with owner = null in offline and with the exchange in close. If weaker: it is online
-    // and
-    // closed, and no barrier waits for it; or the new owner sees an arm epoch that it never saw.
+    // and closed, and no barrier waits for it; or the new owner sees an arm epoch that it never
+    // saw.
     Thread before = (Thread) OWNER.compareAndExchange(this, null, thread);
     if (before != null) {
       throw new VcpuException(
@@ -304,8 +305,7 @@ public final class LogVcpu implements AutoCloseable {
       setState(ONLINE);
       // ORDER S5 full fence: store the state, then load requests, pauses and live bits. Pairs with
       // the full fence of S1 (clear bits, then load the state) and S6. If weaker: the collector
-      // sees
-      // OFFLINE and does not wait, and this vCPU sees live bits from before the clear.
+      // sees OFFLINE and does not wait, and this vCPU sees live bits from before the clear.
       VarHandle.fullFence();
       if (!group.isPausedFor(this)) {
         break;
@@ -425,8 +425,7 @@ public final class LogVcpu implements AutoCloseable {
 
   void request(int what) {
     // ORDER S2 volatile: after the number in REQUESTED. Pairs with the acquire in safepoint. If
-    // weaker:
-    // the vCPU takes the flag away, reads the old number, and never looks again.
+    // weaker: the vCPU takes the flag away, reads the old number, and never looks again.
     PENDING.getAndBitwiseOr(this, what);
   }
 

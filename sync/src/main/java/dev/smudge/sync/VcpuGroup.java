@@ -119,8 +119,7 @@ final class VcpuGroup {
   void pagesArmed() {
     // ORDER S3 volatile: the clears come before the new number. Pairs with the read in
     // LogVcpu.acknowledge. If weaker: a vCPU drops its write TLB, refills it from a live bit that
-    // is
-    // about to be cleared, and does not drop it again.
+    // is about to be cleared, and does not drop it again.
     armEpoch = armEpoch + 1;
   }
 
@@ -145,9 +144,9 @@ final class VcpuGroup {
 
   private void handshake(@Nullable LogVcpu self) {
     // ORDER S1 volatile: live bits are cleared before the request is visible. Pairs with the
-    // acquire
-    // of the request in LogVcpu.acknowledge. If weaker: a vCPU acknowledges, and still sees 'set'.
-    // As a full fence it also stands between the clears and the loads of the states (S4, S5).
+    // acquire of the request in LogVcpu.acknowledge. If weaker: a vCPU acknowledges, and still sees
+    // 'set'. As a full fence it also stands between the clears and the loads of the states (S4,
+    // S5).
     long request = (long) REQUESTED.getAndAdd(this, 1L) + 1;
     LogVcpu[] all = vcpus;
     for (LogVcpu vcpu : all) {
@@ -208,8 +207,7 @@ final class VcpuGroup {
     }
     try {
       // ORDER S6 volatile: the pause is visible before the states are read. Pairs with S5. If
-      // weaker:
-      // a vCPU comes online and this thread still sees it offline.
+      // weaker: a vCPU comes online and this thread still sees it offline.
       VarHandle.fullFence();
       LogVcpu[] all = vcpus;
       for (LogVcpu vcpu : all) {
