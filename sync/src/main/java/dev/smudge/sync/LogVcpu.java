@@ -294,6 +294,8 @@ public final class LogVcpu implements AutoCloseable {
   }
 
   private void setState(long state) {
+    // A mark by another vCPU on which this one relied is visible to whoever sees the state.
+    VarHandle.acquireFence();
     // ORDER S4 release (offline): every store and mark of this vCPU comes before. Pairs with the
     // load in isOffline. If weaker: the collector does not wait, and misses the last stores.
     SHARED.setRelease(shared, STATE, state);

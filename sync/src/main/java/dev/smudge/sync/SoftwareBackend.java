@@ -36,7 +36,7 @@ final class SoftwareBackend implements DirtyLogBackend {
       slot.live.fetch(quiesced, sink);
     } finally {
       // Also after an exception: the summary bits that were taken until then are suspects from now.
-      slot.lastFetchRequest = vcpus.requested();
+      slot.lastFetchRequest = vcpus.requestedAtEndOfFetch();
     }
   }
 

@@ -104,6 +104,18 @@ final class VcpuGroup {
     return requested;
   }
 
+  /**
+   * The newest request number given out. Whoever acknowledges a later one sees what the caller did
+   * before this.
+   */
+  long requestedAtEndOfFetch() {
+    // ORDER S9 volatile: an atomic step, so that the next request (S1) comes after it, and with it
+    // after the exchange of the summary (B5). Pairs with the volatile load of the request in
+    // LogVcpu.acknowledge. If weaker (a load): nothing on x86 and ARMv8; but by the rules a vCPU
+    // may acknowledge and still see the summary bit that the fetch took (B2).
+    return (long) REQUESTED.getAndAdd(this, 0L);
+  }
+
   /** The newest request that every vCPU has acknowledged. */
   long completed() {
     return completed;
@@ -144,9 +156,9 @@ final class VcpuGroup {
 
   private void handshake(@Nullable LogVcpu self) {
     // ORDER S1 volatile: live bits are cleared before the request is visible. Pairs with the
-    // acquire of the request in LogVcpu.acknowledge. If weaker: a vCPU acknowledges, and still sees
-    // 'set'. As a full fence it also stands between the clears and the loads of the states (S4,
-    // S5).
+    // volatile load of the request in LogVcpu.acknowledge (S2). If weaker: a vCPU acknowledges, and
+    // still sees 'set'. Being volatile, as the loads of the list and of the states after it are, it
+    // also keeps those behind the clears (S4, S5, S7).
     long request = (long) REQUESTED.getAndAdd(this, 1L) + 1;
     LogVcpu[] all = vcpus;
     for (LogVcpu vcpu : all) {
