@@ -5,6 +5,7 @@ import java.lang.invoke.VarHandle;
 import java.util.Objects;
 import java.util.Queue;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.jctools.queues.varhandle.MpscLinkedVarHandleQueue;
 import org.jspecify.annotations.Nullable;
 
@@ -65,7 +66,7 @@ public final class LogVcpu implements AutoCloseable {
 
   private volatile @Nullable Thread owner;
   private volatile boolean closed;
-  private volatile boolean deathReported;
+  private final AtomicBoolean deathReported = new AtomicBoolean();
 
   // The vCPU's thread only.
   private boolean running;
@@ -224,14 +225,23 @@ public final class LogVcpu implements AutoCloseable {
   }
 
   private void runTasks() {
-    for (Task task = tasks.poll(); task != null; task = tasks.poll()) {
-      try {
-        task.body.run();
-        task.done.complete(null);
-      } catch (Throwable e) {
-        task.done.completeExceptionally(e);
-      }
+    for (Task task = nextTask(); task != null; task = nextTask()) {
+      run(task);
     }
+  }
+
+  private static void run(Task task) {
+    try {
+      task.body.run();
+      task.done.complete(null);
+    } catch (Throwable e) {
+      task.done.completeExceptionally(e);
+    }
+  }
+
+  /** One consumer at a time: the vCPU's thread, or whoever fails what is left. */
+  private synchronized @Nullable Task nextTask() {
+    return tasks.poll();
   }
 
   /**
@@ -239,7 +249,8 @@ public final class LogVcpu implements AutoCloseable {
    * Waits while a pause is on. Runs the arm callback if pages were armed meanwhile. Does nothing if
    * it is online already.
    *
-   * @throws VcpuException if the vCPU is closed, or online in another thread
+   * @throws VcpuException if the vCPU is closed, or online in another thread, or if this thread
+   *     itself holds a pause that stops the vCPU
    */
   public void online() {
     if (running) {
@@ -255,6 +266,7 @@ public final class LogVcpu implements AutoCloseable {
       throw new VcpuException(
           thread + " runs vCPU " + other.index + " already, and cannot run vCPU " + index + " too");
     }
+    group.checkHoldsNoPause(this);
     // ORDER S8 volatile: the vCPU has one owner, and comes with all that the last one did with it.
     // Pairs with owner = null in offline and with the exchange in close. If weaker: it is online
     // and closed, and no barrier waits for it; or the new owner sees an arm epoch that it never
@@ -349,11 +361,11 @@ public final class LogVcpu implements AutoCloseable {
    */
   public CompletableFuture<@Nullable Void> runOnVcpu(Runnable task) {
     Task queued = new Task(Objects.requireNonNull(task, "task"), new CompletableFuture<>());
-    tasks.offer(queued);
     if (owner == Thread.currentThread()) {
-      runTasks();
+      run(queued); // this one alone: the others' wait for a safepoint
       return queued.done;
     }
+    tasks.offer(queued);
     request(TASK);
     if (closed || isDead()) {
       failTasks();
@@ -361,8 +373,8 @@ public final class LogVcpu implements AutoCloseable {
     return queued.done;
   }
 
-  private synchronized void failTasks() {
-    for (Task task = tasks.poll(); task != null; task = tasks.poll()) {
+  private void failTasks() {
+    for (Task task = nextTask(); task != null; task = nextTask()) {
       task.done.completeExceptionally(
           new VcpuException(
               "vCPU " + index + " was closed, or its thread died, before the task ran"));
@@ -447,8 +459,7 @@ public final class LogVcpu implements AutoCloseable {
     if (thread == null || thread.isAlive()) {
       return false;
     }
-    if (!deathReported) {
-      deathReported = true;
+    if (deathReported.compareAndSet(false, true)) {
       group.errorHandler.onError(
           new VcpuException(
               "vCPU "

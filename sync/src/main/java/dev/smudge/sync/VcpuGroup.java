@@ -300,6 +300,18 @@ final class VcpuGroup {
     return current != null && current.exempt != vcpu;
   }
 
+  void checkHoldsNoPause(LogVcpu vcpu) {
+    VcpuPause current = pause;
+    if (current != null && current.exempt != vcpu && current.holder == Thread.currentThread()) {
+      throw new VcpuException(
+          "vCPU "
+              + vcpu.index()
+              + " cannot come online in "
+              + current.holder
+              + ", which holds a pause: it would wait for itself. Close the pause first");
+    }
+  }
+
   /** Waits, without a limit, until no pause by another is on. The vCPU is offline meanwhile. */
   void awaitResume(LogVcpu vcpu) {
     lock.lock();

@@ -1,0 +1,119 @@
+package dev.smudge.sync;
+
+import dev.smudge.bitmap.PageWordConsumer;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.jspecify.annotations.Nullable;
+
+/** Counts what a log asks of its backend, and fails at a chosen point. */
+final class TestBackend implements DirtyLogBackend {
+  /** A failure that was asked for. */
+  static final class Fault extends RuntimeException {
+    private static final long serialVersionUID = 1L;
+
+    Fault(String where) {
+      super(where);
+    }
+  }
+
+  private @Nullable DirtyLogBackend real;
+
+  /** Calls but those of afterSync, with their arguments; cleared by the test. */
+  final List<String> calls = new ArrayList<>();
+
+  final AtomicInteger barriers = new AtomicInteger();
+
+  /** Leaves the barrier out. */
+  boolean withoutBarrier;
+
+  /** Points that are passed before one throws; negative: none does. */
+  final AtomicInteger untilFault = new AtomicInteger(-1);
+
+  DirtyLogBackend over(DirtyLogBackend builtIn) {
+    real = builtIn;
+    return this;
+  }
+
+  DirtyLog log() {
+    return DirtyLog.builder().interceptBackend(this::over).build();
+  }
+
+  DirtyLogBackend real() {
+    if (real == null) {
+      throw new IllegalStateException("no log yet");
+    }
+    return real;
+  }
+
+  long count(String call) {
+    return calls.stream().filter(c -> c.startsWith(call)).count();
+  }
+
+  private void point(String where) {
+    if (untilFault.get() >= 0 && untilFault.getAndDecrement() == 0) {
+      throw new Fault(where);
+    }
+  }
+
+  @Override
+  public void addSlot(int slotId, long pageCount) {
+    point("before addSlot");
+    calls.add("addSlot " + slotId);
+    real().addSlot(slotId, pageCount);
+    point("after addSlot");
+  }
+
+  @Override
+  public void startLog(int slotId) {
+    point("before startLog");
+    calls.add("startLog " + slotId);
+    real().startLog(slotId);
+    point("after startLog");
+  }
+
+  @Override
+  public void stopLog(int slotId) {
+    point("before stopLog");
+    calls.add("stopLog " + slotId);
+    real().stopLog(slotId);
+    point("after stopLog");
+  }
+
+  @Override
+  public void getDirtyLog(int slotId, PageWordConsumer sink) {
+    point("before getDirtyLog");
+    calls.add("getDirtyLog " + slotId);
+    real()
+        .getDirtyLog(
+            slotId,
+            (word, bits) -> {
+              point("before a word");
+              sink.accept(word, bits);
+              point("after a word");
+            });
+    point("after getDirtyLog");
+  }
+
+  @Override
+  public void clearDirtyLog(int slotId, long firstPage, long pageCount, long[] bitmap) {
+    point("before clearDirtyLog");
+    StringBuilder bits = new StringBuilder();
+    for (int i = 0; i < (pageCount + 63) / 64; i++) {
+      bits.append(' ').append(Long.toHexString(bitmap[i]));
+    }
+    calls.add("clearDirtyLog " + slotId + " " + firstPage + " " + pageCount + bits);
+    real().clearDirtyLog(slotId, firstPage, pageCount, bitmap);
+    point("after clearDirtyLog");
+  }
+
+  @Override
+  public void afterSync() {
+    point("before afterSync");
+    barriers.incrementAndGet();
+    if (!withoutBarrier) {
+      real().afterSync();
+    }
+    point("after afterSync");
+  }
+}
