@@ -62,15 +62,15 @@ public final class DirtyBatch implements AutoCloseable {
   }
 
   /**
-   * Acknowledges pages: they are dealt with. Pages of the range that the batch does not hold are
-   * ignored.
+   * Acknowledges pages: they are dealt with. Pages of the range that the batch does not hold, all
+   * of them perhaps, are ignored.
    *
    * @param slotId slot
    * @param firstPage first page of the range
    * @param pageCount pages of the range, 0 or more
    * @throws IllegalStateException if the batch is closed
    * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is changed
-   * @throws IllegalArgumentException if the batch has no pages of such a slot
+   * @throws IllegalArgumentException if there is no such slot
    */
   public void acknowledge(int slotId, long firstPage, long pageCount) {
     checkOpen();
@@ -80,7 +80,7 @@ public final class DirtyBatch implements AutoCloseable {
         return;
       }
     }
-    throw new IllegalArgumentException("the batch has no pages of slot " + slotId);
+    client.checkRange(slotId, firstPage, pageCount);
   }
 
   /**
@@ -107,6 +107,7 @@ public final class DirtyBatch implements AutoCloseable {
     if (!closed) {
       closed = true;
       client.giveBack(this);
+      held.clear(); // the sets are the next batch's
     }
   }
 }

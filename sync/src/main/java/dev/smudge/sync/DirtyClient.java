@@ -166,6 +166,9 @@ public final class DirtyClient implements AutoCloseable {
   /** From where the last limited take ended to the end of memory, then from its start. */
   private void moveFromCursor(DirtyBatch batch, long limit) {
     LogSlot[] slots = log.usedSlots();
+    if (slots.length == 0) {
+      return;
+    }
     long left = limit;
     int start = cursorSlot < slots.length ? cursorSlot : 0;
     for (int i = 0; i <= slots.length && left > 0; i++) {
@@ -185,6 +188,10 @@ public final class DirtyClient implements AutoCloseable {
   private long moveRange(DirtyBatch batch, LogSlot slot, long first, long count, long limit) {
     PageSet view = view(slot);
     return view.isEmpty() ? 0 : view.moveRange(first, count, limit, batch.pages(slot));
+  }
+
+  void checkRange(int slotId, long firstPage, long pageCount) {
+    checkRange(log.slot(slotId), firstPage, pageCount);
   }
 
   private static void checkRange(LogSlot slot, long firstPage, long pageCount) {

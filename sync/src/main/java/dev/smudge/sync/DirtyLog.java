@@ -387,7 +387,9 @@ public final class DirtyLog implements AutoCloseable {
       slot.cached.removeAll(pages);
     } finally {
       // Also after an exception: what was cleared until then is armed.
-      vcpus.pagesArmed();
+      if (batch.armed) {
+        vcpus.pagesArmed();
+      }
     }
   }
 
@@ -426,6 +428,14 @@ public final class DirtyLog implements AutoCloseable {
    */
   public void seal() {
     VcpuPause pause = pause();
+    try {
+      sealWhilePaused();
+    } finally {
+      pause.close();
+    }
+  }
+
+  private void sealWhilePaused() {
     lock.lock();
     try {
       checkOpen();
@@ -433,14 +443,14 @@ public final class DirtyLog implements AutoCloseable {
       for (LogSlot slot : slots.used()) {
         clearFetched(slot, slot.cached);
       }
-      // ORDER L1 volatile: sealed before the last drain of host marks. Pairs with the read in
-      // reportIfSealed, after the mark. If weaker: a late write is neither collected nor reported.
-      sealed = true;
     } finally {
       lock.unlock();
-      pause.close();
     }
-    backend.afterSync(); // the caller's own vCPU, if it is one, drops what it holds
+    // All others are offline; the caller's own vCPU, if it is one, drops what it holds.
+    backend.afterSync();
+    // ORDER L1 volatile: sealed before the last drain of host marks. Pairs with the read in
+    // reportIfSealed, after the mark. If weaker: a late write is neither collected nor reported.
+    sealed = true;
   }
 
   /** Takes {@link #seal} back: the guest runs on here after all. Nothing is lost by the two. */
@@ -523,6 +533,7 @@ public final class DirtyLog implements AutoCloseable {
     private final long[] buffer = new long[WORDS];
     private int firstWord;
     private int length;
+    boolean armed;
 
     ClearBatch(DirtyLogBackend backend, LogSlot slot) {
       this.backend = backend;
@@ -549,6 +560,7 @@ public final class DirtyLog implements AutoCloseable {
       }
       int words = length;
       length = 0;
+      armed = true;
       long firstPage = (long) firstWord << 6;
       long pageCount = Math.min((long) words << 6, slot.pageCount() - firstPage);
       backend.clearDirtyLog(slot.id(), firstPage, pageCount, buffer);

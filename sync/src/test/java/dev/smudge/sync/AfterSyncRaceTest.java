@@ -1,0 +1,200 @@
+package dev.smudge.sync;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.lang.invoke.VarHandle;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.LockSupport;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** Catalogue 5 and 6: a store that was not reported, and the read that came before it. */
+@Timeout(value = 180, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+class AfterSyncRaceTest {
+  private static final long FOR_EVER = Long.MAX_VALUE / 2;
+
+  /** A guest that checks first and stores afterwards, as one with a write TLB does. */
+  private static boolean isLostWhenTheGuestStopsBetweenCheckAndStore(boolean withoutBarrier) {
+    TestBackend backend = new TestBackend();
+    backend.withoutBarrier = withoutBarrier;
+    DirtyLog log = backend.log();
+    log.addSlot(0, 1, 1);
+    int[] ram = {0};
+    int[] copy = {-1};
+    boolean[] tlb = {false};
+    LogVcpu vcpu = log.addVcpu(() -> tlb[0] = false);
+    DirtyClient client = log.client("c", InitialView.ALL_DIRTY);
+    try (GuestThread guest = new GuestThread("guest");
+        GuestThread collector = new GuestThread("collector")) {
+      guest.run(() -> {
+        vcpu.safepoint();
+        ram[0] = 1;
+        vcpu.mark(0, 0, 1);
+        tlb[0] = true;
+      });
+      boolean[] checked = {false};
+      guest.run(() -> checked[0] = tlb[0]); // the check: it may store without a mark
+      assertTrue(checked[0]);
+      Future<?> take =
+          collector.begin(() -> {
+            try (DirtyBatch batch = client.take()) {
+              batch.forEachRun((slot, first, count) -> copy[0] = ram[0]);
+              batch.commit();
+            }
+          });
+      if (withoutBarrier) {
+        GuestThread.end(take); // clears and reads between the guest's check and its store
+      }
+      guest.run(() -> ram[0] = 2); // the store
+      GuestThread.await(() -> {
+        guest.run(vcpu::safepoint);
+        return take.isDone();
+      });
+      GuestThread.end(take);
+      guest.run(vcpu::close);
+      collector.run(() -> {
+        try (DirtyBatch batch = client.take()) {
+          batch.forEachRun((slot, first, count) -> copy[0] = ram[0]);
+          batch.commit();
+        }
+      });
+    }
+    return copy[0] != ram[0];
+  }
+
+  @Test
+  void bug05_checkThenClearAndReadThenStore_withTheBarrier_isNotLost() {
+    assertFalse(isLostWhenTheGuestStopsBetweenCheckAndStore(false));
+  }
+
+  @Test
+  void bug05_weakenedWithoutBarrier_checkThenClearAndReadThenStore_isLost() {
+    assertTrue(isLostWhenTheGuestStopsBetweenCheckAndStore(true));
+  }
+
+  /**
+   * Races of a store against a clear that is followed by a read. The page's live bit is set; the
+   * guest stores and takes the fastest path of {@code mark}, the collector clears the bit, waits
+   * for the barrier or not, and reads.
+   */
+  private static final class Race {
+    final TestBackend backend = new TestBackend();
+    final DirtyLog log = backend.log();
+    final LogSlot slot = log.addSlot(0, 1, 1);
+    final LogVcpu vcpu = log.addVcpu();
+    final boolean barrier;
+    final boolean fence; // of the guest, between store and test: the price that the barrier saves
+    final long[] ram = new long[64]; // cell 32, alone in its cache line
+    final long[] onePage = {1};
+    final AtomicLong started = new AtomicLong();
+    final AtomicLong finished = new AtomicLong();
+    long races;
+    final AtomicLong spent = new AtomicLong(); // keeps the delays from being dropped
+
+    Race(boolean barrier, boolean fence) {
+      this.barrier = barrier;
+      this.fence = fence;
+    }
+
+    private void awaitRound(AtomicLong counter, long round, boolean guest) {
+      for (int spins = 0; counter.getAcquire() < round; spins++) {
+        if (guest) {
+          vcpu.safepoint();
+        }
+        if (spins < 2_000) {
+          Thread.onSpinWait();
+        } else {
+          LockSupport.parkNanos(1_000); // the other has no core
+        }
+      }
+    }
+
+    private long delay(long length) {
+      long x = length;
+      for (long i = 0; i < length; i++) {
+        x = x * 31 + i;
+      }
+      return x;
+    }
+
+    void guest(long rounds) {
+      long x = 0;
+      vcpu.online();
+      for (long round = 1; round <= rounds; round++) {
+        awaitRound(started, round, true);
+        x += delay(round * 7 % 61);
+        ram[32] = round;
+        if (fence) {
+          VarHandle.fullFence();
+        }
+        vcpu.mark(slot, 0, 1);
+        finished.setRelease(round);
+      }
+      awaitRound(started, rounds + 1, true); // a barrier may be waiting for it
+      vcpu.offline();
+      spent.addAndGet(x);
+    }
+
+    /** Returns whether the store of the round was lost. */
+    boolean isLost(long round) {
+      backend.real().stopLog(0); // sets the live bit: not armed
+      started.setRelease(round);
+      long x = delay(round * 11 % 67);
+      backend.real().clearDirtyLog(0, 0, 1, onePage);
+      if (barrier) {
+        backend.real().afterSync();
+      }
+      long read = ram[32];
+      awaitRound(finished, round, false);
+      spent.addAndGet(x);
+      return read != round && !slot.live.isSet(0);
+    }
+
+    /** Returns how many stores were lost until {@code enough} were, or all rounds were run. */
+    long run(long rounds, long enough, long limitNanos) {
+      long lost = 0;
+      long end = System.nanoTime() + limitNanos;
+      try (GuestThread guest = new GuestThread("guest")) {
+        Future<?> running = guest.begin(() -> guest(rounds));
+        while (races < rounds && lost < enough) {
+          races++;
+          lost += isLost(races) ? 1 : 0;
+          if ((races & 1023) == 0 && System.nanoTime() - end > 0) {
+            break;
+          }
+        }
+        started.setRelease(rounds + 1); // the guest runs through what is left alone
+        GuestThread.end(running);
+      }
+      return lost;
+    }
+  }
+
+  @Test
+  void bug06_storeTestSkip_withTheBarrier_noneIsLost() {
+    Race race = new Race(true, false);
+    assertEquals(0, race.run(100_000, 1, FOR_EVER));
+    assertEquals(100_000, race.races);
+  }
+
+  /** The losses of the weakened variant are stores that pass the load after them, no others. */
+  @Test
+  void bug06_storeFenceTestSkip_withoutBarrier_noneIsLost() {
+    Race race = new Race(false, true);
+    assertEquals(0, race.run(300_000, 1, FOR_EVER));
+  }
+
+  @Test
+  void bug06_weakenedWithoutBarrier_storeTestSkip_someAreLost() {
+    Race race = new Race(false, false);
+    long lost = race.run(20_000_000, 1, TimeUnit.SECONDS.toNanos(20));
+    // Not a failure: a machine that gives the two threads one core does not show it.
+    Assumptions.assumeTrue(lost > 0, "no loss in " + race.races + " races");
+    System.out.println("bug06 without the barrier: lost after " + race.races + " races");
+  }
+}

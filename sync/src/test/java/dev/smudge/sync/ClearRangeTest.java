@@ -1,0 +1,116 @@
+package dev.smudge.sync;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.smudge.bitmap.PageSet;
+import java.math.BigInteger;
+import java.util.Arrays;
+import java.util.Set;
+import java.util.TreeSet;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Catalogue 1 and 2: clear ranges of the software backend, by KVM's rule. */
+class ClearRangeTest {
+  private final TestBackend backend = new TestBackend();
+  private final DirtyLog log = backend.log();
+  private final long[] all = new long[100];
+
+  ClearRangeTest() {
+    Arrays.fill(all, -1L);
+  }
+
+  private static long live(LogSlot slot) {
+    PageSet set = new PageSet(slot.pageCount());
+    slot.live.snapshot(set);
+    return set.size();
+  }
+
+  private static boolean isAllowed(long first, long count, long pages) {
+    BigInteger end = BigInteger.valueOf(first).add(BigInteger.valueOf(count));
+    boolean inside = first >= 0 && count >= 0 && end.compareTo(BigInteger.valueOf(pages)) <= 0;
+    boolean toTheEnd = end.equals(BigInteger.valueOf(pages));
+    return inside && first % 64 == 0 && (count % 64 == 0 || toTheEnd);
+  }
+
+  @ParameterizedTest
+  @ValueSource(longs = {1, 63, 64, 65, 4099})
+  void bug01_clearDirtyLog_everyEdge_throwsAndChangesNothingOrClearsExactly(long pages) {
+    LogSlot slot = log.addSlot(0, pages, 4096);
+    LogSlot neighbour = log.addSlot(1, pages, 4096);
+    Set<Long> edges = new TreeSet<>();
+    long[] centers = {
+      0, 64, pages, pages & -64L, -pages, 1L << 31, 1L << 32, 1L << 38, Long.MIN_VALUE
+    };
+    for (long center : centers) {
+      for (long d : new long[] {-64, -1, 0, 1, 63, 64}) {
+        edges.add(center + d);
+      }
+    }
+    int refused = 0;
+    for (long first : edges) {
+      for (long count : edges) {
+        if (isAllowed(first, count, pages)) {
+          backend.real().clearDirtyLog(0, first, count, all);
+          assertEquals(pages - count, live(slot), () -> first + ", " + count);
+          slot.live.disarm();
+        } else {
+          refused++;
+          IllegalArgumentException e =
+              assertThrows(
+                  IllegalArgumentException.class,
+                  () -> backend.real().clearDirtyLog(0, first, count, all),
+                  () -> first + ", " + count);
+          assertTrue(String.valueOf(e.getMessage()).contains(String.valueOf(first)));
+          assertEquals(pages, live(slot), () -> first + ", " + count);
+        }
+      }
+    }
+    assertTrue(refused > 100);
+    assertEquals(pages, live(neighbour));
+  }
+
+  @ParameterizedTest
+  @ValueSource(longs = {1, 63, 64, 65, 4099})
+  void bug02_tailClear_anySlotSize_worksAndOneShortIsRefused(long pages) {
+    LogSlot slot = log.addSlot(0, pages, 4096);
+    long tail = (pages - 1) & -64L;
+    long count = pages - tail;
+    if (count > 1 && count < 64) {
+      assertThrows(
+          IllegalArgumentException.class,
+          () -> backend.real().clearDirtyLog(0, tail, count - 1, all));
+      assertEquals(pages, live(slot));
+    }
+    backend.real().clearDirtyLog(0, tail, count, all);
+    assertEquals(tail, live(slot));
+  }
+
+  @ParameterizedTest
+  @ValueSource(longs = {1, 63, 64, 65, 4099})
+  void bug02_takeOfTheLastPage_anySlotSize_reportsItsNextWrite(long pages) {
+    LogSlot slot = log.addSlot(0, pages, 4096);
+    LogVcpu vcpu = log.addVcpu();
+    DirtyClient client = log.client("c", InitialView.ALL_DIRTY);
+    for (int i = 0; i < 2; i++) {
+      try (DirtyBatch batch = client.takeRange(0, pages - 1, 1)) {
+        assertEquals(1, batch.pageCount());
+        batch.commit();
+      }
+      assertEquals(pages - 1, live(slot));
+      vcpu.mark(slot, slot.size() - 1, 1);
+    }
+  }
+
+  @Test
+  void clearDirtyLog_bitmapTooShort_throwsAndChangesNothing() {
+    LogSlot slot = log.addSlot(0, 129, 4096);
+    assertThrows(
+        IllegalArgumentException.class,
+        () -> backend.real().clearDirtyLog(0, 0, 129, new long[] {-1L, -1L}));
+    assertEquals(129, live(slot));
+  }
+}

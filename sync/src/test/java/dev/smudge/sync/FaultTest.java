@@ -1,0 +1,191 @@
+package dev.smudge.sync;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.Set;
+import java.util.function.Consumer;
+import org.junit.jupiter.api.Test;
+
+/** A backend that throws at each point of each call in turn: nothing is lost. */
+class FaultTest {
+  private static final int PAGE = 4096;
+
+  /** Does {@code action} with a fault at each of its points, until it gets through. */
+  private static int atEveryPoint(
+      TestBackend backend, Runnable before, Runnable action, Consumer<Integer> afterFault) {
+    for (int points = 0; ; points++) {
+      before.run();
+      backend.untilFault.set(points);
+      try {
+        action.run();
+        backend.untilFault.set(-1);
+        return points;
+      } catch (TestBackend.Fault e) {
+        backend.untilFault.set(-1);
+        afterFault.accept(points);
+      }
+    }
+  }
+
+  private static Set<Long> take(DirtyClient client) {
+    try (DirtyBatch batch = client.take()) {
+      Set<Long> pages = ClientProtocolTest.pages(batch, 0);
+      batch.commit();
+      return pages;
+    }
+  }
+
+  @Test
+  void bug19_takeFailsAtEveryPoint_pagesAreDirtyStillForAll() {
+    TestBackend backend = new TestBackend();
+    DirtyLog log = backend.log();
+    LogSlot slot = log.addSlot(0, 700, PAGE);
+    LogVcpu vcpu = log.addVcpu();
+    DirtyClient a = log.client("a", InitialView.NONE_DIRTY);
+    DirtyClient b = log.client("b", InitialView.NONE_DIRTY);
+    Runnable write =
+        () -> {
+          vcpu.mark(slot, 5 * PAGE, 1);
+          log.mark(slot, 6 * PAGE, 1);
+          vcpu.mark(slot, 600 * PAGE, 1);
+        };
+    int points =
+        atEveryPoint(
+            backend,
+            write,
+            () -> a.take().close(),
+            p -> {
+              vcpu.mark(slot, 300 * PAGE, 1);
+              assertEquals(Set.of(5L, 6L, 300L, 600L), take(a), "point " + p);
+              assertEquals(Set.of(5L, 6L, 300L, 600L), take(b), "point " + p);
+            });
+    assertTrue(points >= 12, points + " points");
+  }
+
+  @Test
+  void discardFailsAtEveryPoint_othersKeepTheirsAndLaterWritesAreSeen() {
+    TestBackend backend = new TestBackend();
+    DirtyLog log = backend.log();
+    LogSlot slot = log.addSlot(0, 700, PAGE);
+    LogVcpu vcpu = log.addVcpu();
+    DirtyClient a = log.client("a", InitialView.NONE_DIRTY);
+    DirtyClient b = log.client("b", InitialView.NONE_DIRTY);
+    int points =
+        atEveryPoint(
+            backend,
+            () -> vcpu.mark(slot, 5 * PAGE, 3 * PAGE),
+            () -> a.discard(0, 0, 10),
+            p -> {
+              assertTrue(take(a).containsAll(Set.of(5L, 6L, 7L)), "point " + p);
+              assertEquals(Set.of(5L, 6L, 7L), take(b), "point " + p);
+            });
+    assertTrue(points >= 8, points + " points");
+    assertEquals(Set.of(), take(a));
+    vcpu.mark(slot, 6 * PAGE, 1);
+    assertEquals(Set.of(6L), take(a));
+  }
+
+  @Test
+  void newClientFailsAtEveryPoint_thereIsNoneAndTheOthersLoseNothing() {
+    for (InitialView initial : InitialView.values()) {
+      for (boolean first : new boolean[] {true, false}) {
+        TestBackend backend = new TestBackend();
+        DirtyLog log = backend.log();
+        LogSlot slot = log.addSlot(0, 700, PAGE);
+        LogVcpu vcpu = log.addVcpu();
+        DirtyClient a = first ? null : log.client("a", InitialView.NONE_DIRTY);
+        int points =
+            atEveryPoint(
+                backend,
+                () -> vcpu.mark(slot, 5 * PAGE, 1),
+                () -> log.client("b", initial).close(),
+                p -> {
+                  if (a != null) {
+                    assertEquals(Set.of(5L), take(a), initial + ", point " + p);
+                  } else {
+                    try (DirtyClient b = log.client("b", InitialView.NONE_DIRTY)) {
+                      vcpu.mark(slot, 9 * PAGE, 1);
+                      assertEquals(Set.of(9L), take(b), initial + ", point " + p);
+                    }
+                  }
+                });
+        assertTrue(points >= (first || initial == InitialView.NONE_DIRTY ? 2 : 0), "points");
+      }
+    }
+  }
+
+  @Test
+  void addSlotFailsAtEveryPoint_theSlotIsNotThereAndCanBeAddedAgain() {
+    TestBackend backend = new TestBackend();
+    DirtyLog log = backend.log();
+    DirtyClient a = log.client("a", InitialView.NONE_DIRTY);
+    int points =
+        atEveryPoint(
+            backend,
+            () -> {},
+            () -> log.addSlot(0, 100, PAGE),
+            p -> {
+              assertThrows(IllegalArgumentException.class, () -> log.slot(0));
+              assertEquals(Set.of(), take(a));
+            });
+    assertEquals(4, points);
+    assertEquals(100, take(a).size());
+  }
+
+  @Test
+  void lastClientClosesWithAFault_theNextClientLosesNothing() {
+    TestBackend backend = new TestBackend();
+    DirtyLog log = backend.log();
+    LogSlot slot = log.addSlot(0, 700, PAGE);
+    LogVcpu vcpu = log.addVcpu();
+    for (InitialView initial : InitialView.values()) {
+      for (int point = 0; point < 2; point++) {
+        DirtyClient a = log.client("a", InitialView.NONE_DIRTY);
+        backend.untilFault.set(point);
+        assertThrows(TestBackend.Fault.class, a::close);
+        vcpu.mark(slot, 3 * PAGE, 1);
+        try (DirtyClient b = log.client("b", initial)) {
+          assertEquals(initial == InitialView.ALL_DIRTY ? 700 : 0, take(b).size());
+          vcpu.mark(slot, 5 * PAGE, 1);
+          assertEquals(Set.of(5L), take(b));
+        }
+      }
+    }
+  }
+
+  /**
+   * A fetch that fails has read some words already: a marker that was half-way then may not have
+   * ended when the next fetch begins, so those words stay suspect.
+   */
+  @Test
+  void fetchFailsAfterAWord_wordStaysSuspectUntilABarrierOfLater() {
+    TestBackend backend = new TestBackend();
+    DirtyLog log = backend.log();
+    LogSlot slot = log.addSlot(0, 700, PAGE);
+    LogVcpu vcpu = log.addVcpu();
+    log.client("a", InitialView.NONE_DIRTY);
+    log.sync();
+    log.barrier();
+    vcpu.mark(slot, 5 * PAGE, 1);
+    backend.untilFault.set(2); // after the word was handed out
+    assertThrows(TestBackend.Fault.class, log::sync);
+    backend.untilFault.set(-1);
+    for (int i = 0; i < 3; i++) {
+      assertEquals(1, wordsOfASync(backend, log), "no barrier since: read again each time");
+    }
+    log.barrier();
+    assertEquals(1, wordsOfASync(backend, log));
+    assertEquals(0, wordsOfASync(backend, log));
+  }
+
+  private static int wordsOfASync(TestBackend backend, DirtyLog log) {
+    // A point before and after each slot and each word.
+    backend.untilFault.set(1_000);
+    log.sync();
+    int passed = 1_000 - backend.untilFault.get();
+    backend.untilFault.set(-1);
+    return (passed - 2) / 2;
+  }
+}
