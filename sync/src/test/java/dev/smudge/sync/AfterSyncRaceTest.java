@@ -106,9 +106,7 @@ class AfterSyncRaceTest {
         if (guest) {
           vcpu.safepoint();
         }
-        if (spins < 2_000) {
-          Thread.onSpinWait();
-        } else {
+        if (spins > 5_000) {
           LockSupport.parkNanos(1_000); // the other has no core
         }
       }
@@ -144,7 +142,7 @@ class AfterSyncRaceTest {
     boolean isLost(long round) {
       backend.real().stopLog(0); // sets the live bit: not armed
       started.setRelease(round);
-      long x = delay(round * 11 % 67);
+      long x = delay(round * 11 % 1021);
       backend.real().clearDirtyLog(0, 0, 1, onePage);
       if (barrier) {
         backend.real().afterSync();
@@ -178,8 +176,8 @@ class AfterSyncRaceTest {
   @Test
   void bug06_storeTestSkip_withTheBarrier_noneIsLost() {
     Race race = new Race(true, false);
-    assertEquals(0, race.run(100_000, 1, FOR_EVER));
-    assertEquals(100_000, race.races);
+    assertEquals(0, race.run(150_000, 1, FOR_EVER));
+    assertEquals(150_000, race.races);
   }
 
   /** The losses of the weakened variant are stores that pass the load after them, no others. */
