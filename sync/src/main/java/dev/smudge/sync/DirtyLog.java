@@ -382,8 +382,7 @@ public final class DirtyLog implements AutoCloseable {
       pages.forEachWord(batch);
       batch.flush();
       // Only now: a page that is armed and in the cache still is in every view, so nothing is lost
-      // if
-      // the backend throws half-way.
+      // if the backend throws half-way.
       slot.cached.removeAll(pages);
     } finally {
       // Also after an exception: what was cleared until then is armed.
@@ -446,11 +445,17 @@ public final class DirtyLog implements AutoCloseable {
     } finally {
       lock.unlock();
     }
-    // All others are offline; the caller's own vCPU, if it is one, drops what it holds.
-    backend.afterSync();
     // ORDER L1 volatile: sealed before the last drain of host marks. Pairs with the read in
     // reportIfSealed, after the mark. If weaker: a late write is neither collected nor reported.
     sealed = true;
+    try {
+      // All others are offline; the caller's own vCPU, if it is one, drops what it holds, and finds
+      // the log sealed as it does.
+      backend.afterSync();
+    } catch (RuntimeException | Error e) {
+      sealed = false;
+      throw e;
+    }
   }
 
   /** Takes {@link #seal} back: the guest runs on here after all. Nothing is lost by the two. */

@@ -26,8 +26,12 @@ final class LogVcpuMisuseTest {
       while (other.getState() != Thread.State.TIMED_WAITING) { // waits for the vCPU
         Thread.onSpinWait();
       }
-      CompletableFuture.supplyAsync(() -> vcpu.runOnVcpu(vcpu::offline)).get();
+      CompletableFuture<?> task =
+          CompletableFuture.supplyAsync(
+                  () -> new CompletableFuture<?>[] {vcpu.runOnVcpu(vcpu::offline)})
+              .get()[0];
       vcpu.safepoint();
+      task.get();
       other.join();
       log.barrier();
       assertTrue(vcpu.toString().contains("offline"), vcpu.toString());
