@@ -1,0 +1,267 @@
+package dev.smudge.jcstress;
+
+import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE;
+import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE_INTERESTING;
+import static org.openjdk.jcstress.annotations.Expect.FORBIDDEN;
+
+import dev.smudge.bitmap.DirtyBitmap;
+import java.util.concurrent.atomic.AtomicLong;
+import org.openjdk.jcstress.annotations.Actor;
+import org.openjdk.jcstress.annotations.Arbiter;
+import org.openjdk.jcstress.annotations.JCStressTest;
+import org.openjdk.jcstress.annotations.Outcome;
+import org.openjdk.jcstress.annotations.State;
+import org.openjdk.jcstress.infra.results.II_Result;
+
+/**
+ * Pages share a word, blocks share a summary word: whoever marks, takes or clears one leaves the
+ * others as they are. r1 and r2: whether the first and the second page are found afterwards. Design
+ * 3.2.
+ *
+ * <p>ORDER B3, B4, B5, B11.
+ */
+public class WordStress {
+  private WordStress() {}
+
+  private static final int SPREAD = 50;
+
+  /** The idea: each mark is one step. */
+  @JCStressTest
+  @Outcome(id = "1, 1", expect = ACCEPTABLE, desc = "both marks are there")
+  @Outcome(expect = FORBIDDEN, desc = "a lost write")
+  @State
+  public static class Model {
+    private final Pace pace = new Pace();
+    private final AtomicLong word = new AtomicLong();
+
+    /** A marker. */
+    @Actor
+    public void first() {
+      pace.meet(SPREAD);
+      word.getAndAccumulate(1, (old, bit) -> old | bit);
+    }
+
+    /** Another marker. */
+    @Actor
+    public void second() {
+      pace.meet(SPREAD);
+      word.getAndAccumulate(2, (old, bit) -> old | bit);
+    }
+
+    /**
+     * The next round.
+     *
+     * @param result the result
+     */
+    @Arbiter
+    public void next(II_Result result) {
+      result.r1 = (int) (word.get() & 1);
+      result.r2 = (int) (word.get() >> 1 & 1);
+    }
+  }
+
+  /** A load and a store. */
+  @JCStressTest
+  @Outcome(id = "1, 1", expect = ACCEPTABLE, desc = "both marks are there")
+  @Outcome(
+      id = {"0, 1", "1, 0"},
+      expect = ACCEPTABLE_INTERESTING,
+      desc = "lost: wiped by the other marker's store")
+  @Outcome(expect = FORBIDDEN, desc = "nothing else can happen")
+  @State
+  public static class Weakened {
+    private final Pace pace = new Pace();
+    private final AtomicLong word = new AtomicLong();
+
+    /** A marker. */
+    @Actor
+    public void first() {
+      pace.meet(SPREAD);
+      word.set(word.get() | 1);
+    }
+
+    /** Another marker. */
+    @Actor
+    public void second() {
+      pace.meet(SPREAD);
+      word.set(word.get() | 2);
+    }
+
+    /**
+     * The next round.
+     *
+     * @param result the result
+     */
+    @Arbiter
+    public void next(II_Result result) {
+      result.r1 = (int) (word.get() & 1);
+      result.r2 = (int) (word.get() >> 1 & 1);
+    }
+  }
+
+  /** The shipped class: two pages of one word. */
+  @JCStressTest
+  @Outcome(id = "1, 1", expect = ACCEPTABLE, desc = "both marks are there")
+  @Outcome(expect = FORBIDDEN, desc = "a lost write")
+  @State
+  public static class ActualWord {
+    private final Pace pace = new Pace();
+    private final DirtyBitmap bitmap = new DirtyBitmap(64);
+
+    /** A marker. */
+    @Actor
+    public void first() {
+      pace.meet(SPREAD);
+      bitmap.mark(0);
+    }
+
+    /** Another marker. */
+    @Actor
+    public void second() {
+      pace.meet(SPREAD);
+      bitmap.mark(1);
+    }
+
+    /**
+     * The next round.
+     *
+     * @param result the result
+     */
+    @Arbiter
+    public void next(II_Result result) {
+      bitmap.fetch(
+          false,
+          (wordIndex, bits) -> {
+            result.r1 |= wordIndex == 0 ? (int) (bits & 1) : 0;
+            result.r2 |= wordIndex == 0 && (bits & 1L << 1) != 0 ? 1 : 0;
+          });
+    }
+  }
+
+  /** The shipped class: two blocks of one summary word. */
+  @JCStressTest
+  @Outcome(id = "1, 1", expect = ACCEPTABLE, desc = "both marks are there")
+  @Outcome(expect = FORBIDDEN, desc = "a lost write")
+  @State
+  public static class ActualSummary {
+    private final Pace pace = new Pace();
+    private final DirtyBitmap bitmap = new DirtyBitmap(1024);
+
+    /** A marker. */
+    @Actor
+    public void first() {
+      pace.meet(SPREAD);
+      bitmap.mark(0);
+    }
+
+    /** Another marker. */
+    @Actor
+    public void second() {
+      pace.meet(SPREAD);
+      bitmap.mark(512);
+    }
+
+    /**
+     * The next round.
+     *
+     * @param result the result
+     */
+    @Arbiter
+    public void next(II_Result result) {
+      bitmap.fetch(
+          false,
+          (wordIndex, bits) -> {
+            result.r1 |= wordIndex == 0 ? (int) (bits & 1) : 0;
+            result.r2 |= wordIndex == 8 && (bits & 1L << 0) != 0 ? 1 : 0;
+          });
+    }
+  }
+
+  /** The shipped class: a block is marked while a fetch takes the summary bit of another. */
+  @JCStressTest
+  @Outcome(id = "1, 1", expect = ACCEPTABLE, desc = "both marks are there")
+  @Outcome(expect = FORBIDDEN, desc = "a lost write")
+  @State
+  public static class ActualFetch {
+    private final Pace pace = new Pace();
+    private final DirtyBitmap bitmap = new DirtyBitmap(1024);
+
+    /** Makes a state. */
+    public ActualFetch() {
+      bitmap.mark(512);
+    }
+
+    /** A marker. */
+    @Actor
+    public void first() {
+      pace.meet(SPREAD);
+      bitmap.mark(0);
+    }
+
+    /**
+     * The collector.
+     *
+     * @param result the result
+     */
+    @Actor
+    public void collector(II_Result result) {
+      pace.meet(SPREAD);
+      bitmap.fetch(
+          true,
+          (wordIndex, bits) -> {
+            result.r1 |= wordIndex == 0 ? 1 : 0;
+            result.r2 |= wordIndex == 8 ? 1 : 0;
+          });
+    }
+
+    /**
+     * The next round.
+     *
+     * @param result the result
+     */
+    @Arbiter
+    public void next(II_Result result) {
+      bitmap.fetch(true, (wordIndex, bits) -> result.r1 |= wordIndex == 0 ? 1 : 0);
+    }
+  }
+
+  /** The shipped class: a page is marked while its neighbour is cleared. */
+  @JCStressTest
+  @Outcome(id = "1, 0", expect = ACCEPTABLE, desc = "marked and cleared")
+  @Outcome(expect = FORBIDDEN, desc = "a lost write")
+  @State
+  public static class ActualClear {
+    private final Pace pace = new Pace();
+    private final DirtyBitmap bitmap = new DirtyBitmap(64);
+
+    /** Makes a state. */
+    public ActualClear() {
+      bitmap.mark(1);
+    }
+
+    /** A marker. */
+    @Actor
+    public void first() {
+      pace.meet(SPREAD);
+      bitmap.mark(0);
+    }
+
+    /** Clears the other page. */
+    @Actor
+    public void collector() {
+      pace.meet(SPREAD);
+      bitmap.clearWord(0, 2);
+    }
+
+    /**
+     * The next round.
+     *
+     * @param result the result
+     */
+    @Arbiter
+    public void next(II_Result result) {
+      result.r1 = bitmap.isSet(0) ? 1 : 0;
+      result.r2 = bitmap.isSet(1) ? 1 : 0;
+    }
+  }
+}
