@@ -1,21 +1,290 @@
 package dev.smudge.examples;
 
-import java.util.Arrays;
+import java.io.PrintStream;
+import java.net.InetSocketAddress;
+import java.time.Duration;
+import java.util.Locale;
+import java.util.Objects;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
 
-/** Holds the place of the migration example. */
-public final class Migrate {
-  private Migrate() {}
+/** The command {@code migrate}: moves a running guest, and checks that nothing of it was lost. */
+@Command(
+    name = "migrate",
+    mixinStandardHelpOptions = false,
+    sortOptions = false,
+    usageHelpWidth = 100,
+    synopsisHeading = "%n",
+    customSynopsis = {
+      "migrate [options]                     both ends in this JVM",
+      "migrate --listen PORT                 be the destination",
+      "migrate --to HOST:PORT [options]      be the source"
+    },
+    header = "Moves a running guest from one memory to another, and checks that no write was lost.",
+    description = {
+      "",
+      "What happens: the guest runs in threads of its own. Its dirty pages are sent in rounds while it"
+          + " runs: each round takes the pages written since the round before, clears their dirty"
+          + " bits, waits for the after-sync barrier, and only then reads them. When few are left, the"
+          + " guest is stopped at a call boundary, and the last pages and its registers follow. Then"
+          + " the RAM of both ends is compared byte for byte, the destination runs the guest to its"
+          + " end, and all that it printed is compared with a run that nobody interrupted.",
+      ""
+    },
+    optionListHeading = "%nOptions:%n",
+    footerHeading = "%nExamples:%n",
+    footer = {
+      "  migrate --guest native --vcpus 4 --ram 1T",
+      "      Four vCPUs in 1 TiB of RAM, of which they touch 64 MiB: only those are sent.",
+      "  migrate --guest native --break-barrier",
+      "      The barrier is left out: writes are lost, and the comparison says where.",
+      "  migrate --listen 7001 &   migrate --to localhost:7001 --output",
+      "      From one JVM to another; every line of the guest is printed by the one that ran it.",
+      "",
+      "Exit status: 0 verified; 1 not verified, something was lost; 2 wrong options; 3 the migration"
+          + " failed.",
+      "After 1 and 3 the guest has run on at the source, unless a message says otherwise."
+    })
+public final class Migrate implements Callable<Integer> {
+  /** Rounds without the barrier, unless a number is given: each may lose a page. */
+  private static final int BROKEN_ROUNDS = 300;
+
+  private static final int MAX_ROUNDS = 30;
+
+  @Spec private @Nullable CommandSpec spec;
+
+  private final PrintStream out;
+  private final PrintStream err;
+
+  @Mixin private final NativeOptions nativeOptions = new NativeOptions();
+
+  private boolean guestGiven;
+  private @Nullable InetSocketAddress to;
+  private int listen = -1;
+  private long timeoutMillis = 10_000;
+  private long warmUpMillis = 500;
+  private int minRounds = 1;
+  private int maxRounds; // 0: not given
+  private long threshold = 64;
+  private long maxDowntimeMillis = 5;
+  private Progress.@Nullable Style progress;
+
+  @Option(
+      names = {"-h", "--help"},
+      order = 1,
+      usageHelp = true,
+      description = "Print this.")
+  private boolean help;
+
+  @Option(
+      names = "--break-barrier",
+      order = 60,
+      description =
+          "Leave the after-sync barrier out, to see that the comparison notices. Options of the"
+              + " native guest that are not given are chosen so that it shows.")
+  private boolean breakBarrier;
+
+  @Option(
+      names = "--output",
+      order = 61,
+      description = "Print every line of the guest as it comes, and by whom it was printed.")
+  private boolean output;
+
+  private Migrate(PrintStream out, PrintStream err) {
+    this.out = out;
+    this.err = err;
+  }
 
   /**
-   * Runs the example.
+   * Runs the command and ends the JVM with its exit status.
    *
    * @param args the options
    */
   public static void main(String[] args) {
-    System.out.println(
-        "Java " + Runtime.version().feature() + ", arguments " + Arrays.toString(args));
-    if (Arrays.asList(args).contains("--fail")) {
-      System.exit(3);
+    System.exit(run(System.out, System.err, args));
+  }
+
+  /** Runs the command; returns its exit status. */
+  static int run(PrintStream out, PrintStream err, String... args) {
+    Migrate migrate = new Migrate(out, err);
+    return new CommandLine(migrate)
+        .setOut(new java.io.PrintWriter(out, true))
+        .setErr(new java.io.PrintWriter(err, true))
+        .setOverwrittenOptionsAllowed(false)
+        .setParameterExceptionHandler((e, arguments) -> {
+          err.println("migrate: " + oneLine(e) + " (--help explains the options)");
+          return MigrationRun.USAGE;
+        })
+        .setExecutionExceptionHandler((e, command, result) -> {
+          err.println("migrate: failed: " + e);
+          return MigrationRun.FAILED;
+        })
+        .execute(args);
+  }
+
+  private static String oneLine(ParameterException e) {
+    return String.valueOf(e.getMessage()).lines().findFirst().orElse("wrong options");
+  }
+
+  @Option(
+      names = "--guest",
+      order = 10,
+      paramLabel = "native",
+      description = "What runs: native, writers in Java for load and scale. Default: native.")
+  void setGuest(String value) {
+    guestGiven = values("--guest").choice(value, NativeProgram.KIND).equals(value);
+  }
+
+  @Option(
+      names = "--to",
+      order = 40,
+      paramLabel = "HOST:PORT",
+      description = "Migrate to another JVM, which listens there.")
+  void setTo(String value) {
+    int colon = value.lastIndexOf(':');
+    if (colon < 1) {
+      throw values("--to").bad(value, "HOST:PORT, such as localhost:7001");
     }
+    int port = (int) values("--to").number(value.substring(colon + 1), 1, 65_535);
+    to = new InetSocketAddress(value.substring(0, colon), port);
+    if (Objects.requireNonNull(to).isUnresolved()) {
+      throw values("--to").bad(value, "HOST:PORT of a host that can be found");
+    }
+  }
+
+  @Option(
+      names = "--listen",
+      order = 41,
+      paramLabel = "0..65535",
+      description =
+          "Wait on this port of the loopback interface for one guest, and run it; 0: any free port,"
+              + " which is printed.")
+  void setListen(String value) {
+    listen = (int) values("--listen").number(value, 0, 65_535);
+  }
+
+  @Option(
+      names = "--timeout",
+      order = 42,
+      paramLabel = "MILLISECONDS",
+      description =
+          "Give up when the other end is silent for so long, 100 to 600000. Default: 10000.")
+  void setTimeout(String value) {
+    timeoutMillis = values("--timeout").number(value, 100, 600_000);
+  }
+
+  @Option(
+      names = "--warm-up",
+      order = 50,
+      paramLabel = "MILLISECONDS",
+      description = "How long the guest runs before the first round, 0 to 600000. Default: 500.")
+  void setWarmUp(String value) {
+    warmUpMillis = values("--warm-up").number(value, 0, 600_000);
+  }
+
+  @Option(
+      names = "--threshold",
+      order = 51,
+      paramLabel = "PAGES",
+      description = "Stop the guest when at most so many pages are dirty. Default: 64.")
+  void setThreshold(String value) {
+    threshold = values("--threshold").number(value, 0, Long.MAX_VALUE);
+  }
+
+  @Option(
+      names = "--max-downtime",
+      order = 52,
+      paramLabel = "MILLISECONDS",
+      description =
+          "Or when the rest will probably be sent within this time, 0 to 60000. Default: 5.")
+  void setMaxDowntime(String value) {
+    maxDowntimeMillis = values("--max-downtime").number(value, 0, 60_000);
+  }
+
+  @Option(
+      names = "--max-rounds",
+      order = 53,
+      paramLabel = "1..10000000",
+      description = "Or after so many rounds, whatever is left. Default: 30.")
+  void setMaxRounds(String value) {
+    maxRounds = (int) values("--max-rounds").number(value, 1, 10_000_000);
+  }
+
+  @Option(
+      names = "--min-rounds",
+      order = 54,
+      paramLabel = "1..10000000",
+      description = "But not before so many. Default: 1.")
+  void setMinRounds(String value) {
+    minRounds = (int) values("--min-rounds").number(value, 1, 10_000_000);
+  }
+
+  @Option(
+      names = "--progress",
+      order = 62,
+      paramLabel = "bar|lines|none",
+      description = "How to show how it goes. Default: a bar on a terminal, lines elsewhere.")
+  void setProgress(String value) {
+    progress =
+        Progress.Style.valueOf(
+            values("--progress").choice(value, "bar", "lines", "none").toUpperCase(Locale.ROOT));
+  }
+
+  @Override
+  public Integer call() throws Exception {
+    if (listen >= 0 && to != null) {
+      throw usage(
+          "--listen and --to exclude each other: this is either the destination or the source");
+    }
+    if (listen >= 0) {
+      String option = breakBarrier ? "--break-barrier" : nativeOptions.anyGiven();
+      if (option != null || guestGiven) {
+        throw usage(
+            "--listen takes the guest from the source: "
+                + (option == null ? "--guest" : option)
+                + " belongs there");
+      }
+      return new MigrationRun(settings(), out, err).listen(listen);
+    }
+    if (breakBarrier) {
+      nativeOptions.showLosses();
+      minRounds =
+          Math.max(minRounds, Math.min(maxRounds == 0 ? BROKEN_ROUNDS : maxRounds, BROKEN_ROUNDS));
+    }
+    Program program = nativeOptions.program();
+    MigrationRun run = new MigrationRun(settings(), out, err);
+    InetSocketAddress address = to;
+    return address == null ? run.here(program) : run.to(program, address);
+  }
+
+  private MigrationRun.Settings settings() {
+    int most = Math.max(minRounds, maxRounds == 0 ? MAX_ROUNDS : maxRounds);
+    Progress.Style style = progress;
+    if (style == null) {
+      boolean terminal = System.console() != null && System.console().isTerminal();
+      style = terminal && !output ? Progress.Style.BAR : Progress.Style.LINES;
+    }
+    return new MigrationRun.Settings(
+        new Convergence(minRounds, most, threshold, maxDowntimeMillis),
+        Duration.ofMillis(warmUpMillis),
+        Duration.ofMillis(timeoutMillis),
+        breakBarrier,
+        output,
+        style);
+  }
+
+  private Values values(String option) {
+    return new Values(spec, option);
+  }
+
+  private ParameterException usage(String message) {
+    return values("").usage(message);
   }
 }

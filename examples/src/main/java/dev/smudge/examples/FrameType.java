@@ -1,0 +1,42 @@
+package dev.smudge.examples;
+
+import org.jspecify.annotations.Nullable;
+
+/** What a frame of the migration stream says. Layouts of the bodies: {@link StreamLayout}. */
+enum FrameType {
+  // From the source.
+  HELLO(1),
+  ROUND(2),
+  DATA(3),
+  ZERO(4),
+  STATE(5),
+  END(6),
+  COMPARE(7),
+  COMPARE_ZERO(8),
+  COMPARE_END(9),
+  COMMIT(10),
+  ABORT(11),
+  // From the destination.
+  ACCEPTED(32),
+  READY(33),
+  COMPARED(34),
+  RUNNING(35),
+  PROGRESS(36),
+  REPORT(37),
+  REFUSED(38);
+
+  final int code;
+
+  FrameType(int code) {
+    this.code = code;
+  }
+
+  static @Nullable FrameType of(int code) {
+    for (FrameType type : values()) {
+      if (type.code == code) {
+        return type;
+      }
+    }
+    return null;
+  }
+}

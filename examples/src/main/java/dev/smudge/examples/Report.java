@@ -1,0 +1,71 @@
+package dev.smudge.examples;
+
+import java.io.PrintStream;
+import java.util.List;
+import java.util.Locale;
+import org.jspecify.annotations.Nullable;
+
+/** The table at the end of a migration, and the lines below it. */
+final class Report {
+  private static final int HEAD = 6;
+  private static final int TAIL = 4;
+  private static final String LINE = "%9s %10s %10s %9s %14s %12s%n";
+
+  private Report() {}
+
+  /** The rounds; of many, the first and the last ones. */
+  static void rounds(PrintStream out, List<Round> rounds) {
+    if (rounds.isEmpty()) {
+      return;
+    }
+    out.println();
+    out.printf(LINE, "round", "pages", "MiB sent", "ms", "dirty pages/s", "barrier µs");
+    int count = rounds.size();
+    for (int i = 0; i < count; i++) {
+      if (count > HEAD + TAIL + 1 && i == HEAD) {
+        i = count - TAIL;
+        line(out, "… " + (i - HEAD), rounds.subList(HEAD, i));
+      }
+      Round round = rounds.get(i);
+      line(out, round.last() ? "last" : String.valueOf(round.number()), rounds.subList(i, i + 1));
+    }
+    line(out, "in all", rounds);
+    out.println();
+  }
+
+  private static void line(PrintStream out, String name, List<Round> rounds) {
+    long pages = rounds.stream().mapToLong(Round::pages).sum();
+    long bytes = rounds.stream().mapToLong(Round::bytes).sum();
+    long nanos = rounds.stream().mapToLong(Round::nanos).sum();
+    long barrier = rounds.stream().mapToLong(Round::barrierNanos).sum();
+    long since = rounds.stream().mapToLong(Round::sinceNanos).sum();
+    out.printf(
+        LINE,
+        name,
+        format("%,d", pages),
+        format("%,.2f", bytes / (double) (1 << 20)),
+        format("%,.2f", nanos / 1e6),
+        format("%,.0f", pages * 1e9 / Math.max(1, since)),
+        format("%,.1f", barrier / 1e3));
+  }
+
+  /** One fact. */
+  static void fact(PrintStream out, String name, String text) {
+    out.printf(Locale.ROOT, "%-20s %s%n", name, text);
+  }
+
+  static void verdict(PrintStream out, String name, @Nullable Verdict verdict) {
+    fact(
+        out,
+        name,
+        verdict == null ? "not known" : (verdict.verified() ? "" : "WRONG: ") + verdict.text());
+  }
+
+  static void verified(PrintStream out, boolean verified) {
+    fact(out, "verified", verified ? "yes" : "NO");
+  }
+
+  static String format(String pattern, Object... values) {
+    return String.format(Locale.ROOT, pattern, values);
+  }
+}
