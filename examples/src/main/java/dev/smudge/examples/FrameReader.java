@@ -13,6 +13,7 @@ import java.util.zip.CRC32C;
  * Reads one direction of a migration stream and checks it; see {@link StreamLayout}. Nothing of a
  * frame is handed out before its checksum was found right. For one thread.
  */
+@SuppressWarnings("ByteBufferBackingArray") // all buffers are allocated here
 final class FrameReader {
   private final InputStream in;
   private final StreamDigest digest = new StreamDigest();

@@ -1,6 +1,8 @@
 package dev.smudge.examples;
 
+import java.io.Console;
 import java.io.PrintStream;
+import java.io.PrintWriter;
 import java.net.InetSocketAddress;
 import java.time.Duration;
 import java.util.Locale;
@@ -81,6 +83,7 @@ public final class Migrate implements Callable<Integer> {
       order = 1,
       usageHelp = true,
       description = "Print this.")
+  @SuppressWarnings("UnusedVariable") // picocli's
   private boolean help;
 
   @Option(
@@ -88,7 +91,8 @@ public final class Migrate implements Callable<Integer> {
       order = 60,
       description =
           "Leave the after-sync barrier out, to see that the comparison notices. Options of the"
-              + " native guest that are not given are chosen so that it shows.")
+              + " native guest that are not given are chosen so that it shows: with others it may not,"
+              + " as a page that is written again is sent again.")
   private boolean breakBarrier;
 
   @Option(
@@ -115,8 +119,8 @@ public final class Migrate implements Callable<Integer> {
   static int run(PrintStream out, PrintStream err, String... args) {
     Migrate migrate = new Migrate(out, err);
     return new CommandLine(migrate)
-        .setOut(new java.io.PrintWriter(out, true))
-        .setErr(new java.io.PrintWriter(err, true))
+        .setOut(new PrintWriter(out, true, out.charset()))
+        .setErr(new PrintWriter(err, true, err.charset()))
         .setOverwrittenOptionsAllowed(false)
         .setParameterExceptionHandler((e, arguments) -> {
           err.println("migrate: " + oneLine(e) + " (--help explains the options)");
@@ -268,8 +272,7 @@ public final class Migrate implements Callable<Integer> {
     int most = Math.max(minRounds, maxRounds == 0 ? MAX_ROUNDS : maxRounds);
     Progress.Style style = progress;
     if (style == null) {
-      boolean terminal = System.console() != null && System.console().isTerminal();
-      style = terminal && !output ? Progress.Style.BAR : Progress.Style.LINES;
+      style = isTerminal() && !output ? Progress.Style.BAR : Progress.Style.LINES;
     }
     return new MigrationRun.Settings(
         new Convergence(minRounds, most, threshold, maxDowntimeMillis),
@@ -278,6 +281,12 @@ public final class Migrate implements Callable<Integer> {
         breakBarrier,
         output,
         style);
+  }
+
+  @SuppressWarnings("SystemConsoleNull") // it may be null still
+  private static boolean isTerminal() {
+    Console console = System.console();
+    return console != null && console.isTerminal();
   }
 
   private Values values(String option) {

@@ -9,6 +9,7 @@ import java.net.ServerSocket;
 import java.net.Socket;
 import java.time.Duration;
 import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -221,7 +222,8 @@ final class MigrationRun {
       Report.fact(
           out,
           "downtime",
-          Report.format(
+          String.format(
+              Locale.ROOT,
               "%.2f ms: the guest stopped in %.2f ms, the last round took %.2f ms, the rest until it"
                   + " ran %.2f ms",
               result.downtimeNanos / 1e6,
@@ -234,11 +236,13 @@ final class MigrationRun {
       Report.fact(
           out,
           "RAM at switch-over",
-          comparison + Report.format(" (%.0f ms, not counted)", result.comparisonNanos / 1e6));
+          comparison
+              + String.format(
+                  Locale.ROOT, " (%.0f ms, not counted)", result.comparisonNanos / 1e6));
     }
-    Report.verdict(out, "output of source", output);
+    Report.verdict(out, result.end == End.STAYED ? "output" : "output before", output);
     if (result.end == End.HANDED_OVER) {
-      Report.verdict(out, "of destination", result.destination);
+      Report.verdict(out, "output afterwards", result.destination);
     }
   }
 

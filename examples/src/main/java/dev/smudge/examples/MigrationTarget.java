@@ -192,7 +192,9 @@ final class MigrationTarget implements AutoCloseable {
       throw new StreamException(
           Fault.BAD_CONTENT, "the state has more than " + MAX_STATE + " bytes");
     }
-    state.write(body.array(), body.position(), body.remaining());
+    byte[] piece = new byte[body.remaining()];
+    body.get(piece);
+    state.writeBytes(piece);
   }
 
   private void end() throws StreamException {

@@ -42,11 +42,11 @@ final class Report {
     out.printf(
         LINE,
         name,
-        format("%,d", pages),
-        format("%,.2f", bytes / (double) (1 << 20)),
-        format("%,.2f", nanos / 1e6),
-        format("%,.0f", pages * 1e9 / Math.max(1, since)),
-        format("%,.1f", barrier / 1e3));
+        String.format(Locale.ROOT, "%,d", pages),
+        String.format(Locale.ROOT, "%,.2f", bytes / (double) (1 << 20)),
+        String.format(Locale.ROOT, "%,.2f", nanos / 1e6),
+        String.format(Locale.ROOT, "%,.0f", pages * 1e9 / Math.max(1, since)),
+        String.format(Locale.ROOT, "%,.1f", barrier / 1e3));
   }
 
   /** One fact. */
@@ -63,9 +63,5 @@ final class Report {
 
   static void verified(PrintStream out, boolean verified) {
     fact(out, "verified", verified ? "yes" : "NO");
-  }
-
-  static String format(String pattern, Object... values) {
-    return String.format(Locale.ROOT, pattern, values);
   }
 }

@@ -53,7 +53,7 @@ record Values(@Nullable CommandSpec spec, String option) {
       int shift = 10 * (1 + UNITS.indexOf(matcher.group(2)));
       shift = matcher.group(2).isEmpty() ? 0 : shift;
       long count = Long.parseLong(matcher.group(1));
-      if (count <= max >> shift && count << shift >= min && (count << shift) % GRAIN == 0) {
+      if (count <= max >> shift && (count << shift) >= min && (count << shift) % GRAIN == 0) {
         return count << shift;
       }
     }
@@ -64,7 +64,7 @@ record Values(@Nullable CommandSpec spec, String option) {
 
   private static String text(long size) {
     int unit = (63 - Long.numberOfLeadingZeros(size)) / 10;
-    return (size >> 10 * unit) + UNITS.substring(unit - 1, unit);
+    return (size >> (10 * unit)) + UNITS.substring(unit - 1, unit);
   }
 
   /** What to throw. */

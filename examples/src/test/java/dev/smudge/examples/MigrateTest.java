@@ -1,0 +1,139 @@
+package dev.smudge.examples;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.ByteArrayOutputStream;
+import java.io.PrintStream;
+import java.net.ServerSocket;
+import java.nio.charset.StandardCharsets;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** The command: what it prints, and its exit status. */
+@Timeout(60)
+class MigrateTest {
+  private final ByteArrayOutputStream out = new ByteArrayOutputStream();
+  private final ByteArrayOutputStream err = new ByteArrayOutputStream();
+
+  private int run(String... options) {
+    try (PrintStream toOut = new PrintStream(out, true, StandardCharsets.UTF_8);
+        PrintStream toErr = new PrintStream(err, true, StandardCharsets.UTF_8)) {
+      return Migrate.run(toOut, toErr, options);
+    }
+  }
+
+  private String out() {
+    return out.toString(StandardCharsets.UTF_8);
+  }
+
+  private String err() {
+    return err.toString(StandardCharsets.UTF_8);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "--vcpus 0           | 1 to 64",
+        "--vcpus 65          | 1 to 64",
+        "--vcpus many        | 1 to 64",
+        "--vcpus             | 1..64",
+        "--ram 3             | 1M to 4T",
+        "--ram 1000001       | multiple of 4K",
+        "--ram 5T            | 1M to 4T",
+        "--ram 99999999999T  | 1M to 4T",
+        "--ram -1M           | 1M to 4T",
+        "--touched 1G        | at most --ram",
+        "--pattern blue      | random or sequential or hot",
+        "--rate -1           | 0 to 1000000000",
+        "--calls 0           | 1 to 10000000",
+        "--tlb 3             | power of two",
+        "--guest vax         | native",
+        "--to nowhere        | HOST:PORT",
+        "--to localhost:0    | 1 to 65535",
+        "--listen 70000      | 0 to 65535",
+        "--listen 0 --vcpus 2        | --vcpus",
+        "--listen 0 --guest native   | --guest",
+        "--listen 0 --break-barrier  | --break-barrier",
+        "--listen 0 --to localhost:1 | exclude",
+        "--timeout 1         | 100 to 600000",
+        "--progress loud     | bar or lines or none",
+        "--vcpus 1 --vcpus 2 | only once",
+        "--unknown           | --unknown",
+        "stray               | stray",
+      })
+  void run_badOption_oneLineThatSaysWhatIsAllowed(String options, String expected) {
+    assertEquals(MigrationRun.USAGE, run(options.split(" ", -1)));
+    assertEquals("", out());
+    assertEquals(1, err().lines().count(), err());
+    assertTrue(err().contains(expected), err());
+  }
+
+  @Test
+  void run_help_teaches() {
+    assertEquals(0, run("--help"));
+    assertTrue(out().contains("What happens") && out().contains("Examples"), out());
+    assertEquals("", err());
+  }
+
+  @Test
+  void run_nativeGuest_verified() {
+    int status = run("--ram", "8M", "--warm-up", "100", "--calls", "3000");
+    assertEquals(MigrationRun.VERIFIED, status, out() + err());
+    assertTrue(out().lines().toList().getLast().matches("verified +yes"), out());
+    assertFalse(out().chars().anyMatch(c -> c < ' ' && c != '\n'), "control characters");
+    assertEquals("", err());
+  }
+
+  @Test
+  void run_oneTebibyte_verified() {
+    int status =
+        run(
+            "--ram",
+            "1T",
+            "--touched",
+            "2M",
+            "--vcpus",
+            "4",
+            "--warm-up",
+            "100",
+            "--calls",
+            "3000");
+    assertEquals(MigrationRun.VERIFIED, status, out() + err());
+  }
+
+  @Test
+  void run_everyLineAsked_printedByWhoRan() {
+    int status =
+        run("--ram", "1M", "--vcpus", "1", "--warm-up", "50", "--calls", "2000", "--output");
+    assertEquals(MigrationRun.VERIFIED, status, out() + err());
+    assertEquals(
+        2001,
+        out().lines().filter(l -> l.startsWith("source") || l.startsWith("destination")).count());
+    assertTrue(out().lines().anyMatch(l -> l.startsWith("destination")), out());
+  }
+
+  @Test
+  void run_barrierLeftOut_lossFoundAndShown() {
+    assertEquals(MigrationRun.NOT_VERIFIED, run("--break-barrier", "--calls", "40"));
+    assertTrue(out().lines().toList().getLast().matches("verified +NO"), out());
+    assertTrue(err().contains("writes were lost at 0x"), err());
+  }
+
+  @Test
+  void run_nobodyListens_failsAndGuestRunsOn() throws Exception {
+    int port;
+    try (ServerSocket free = new ServerSocket(0)) {
+      port = free.getLocalPort();
+    }
+    int status = run("--to", "localhost:" + port, "--warm-up", "10", "--calls", "100");
+    assertEquals(MigrationRun.FAILED, status);
+    assertEquals(1, err().lines().count(), err());
+    assertTrue(err().contains("cannot connect"), err());
+    assertTrue(out().contains("the same as in an uninterrupted run"), out());
+  }
+}
