@@ -271,7 +271,7 @@ final class MigrationRun {
     if (!settings.allOutput) {
       return (channel, text) -> {};
     }
-    return (channel, text) -> out.printf("%-11s | %s%n", where, text);
+    return (channel, text) -> out.printf(Locale.ROOT, "%-11s | %s%n", where, text);
   }
 
   /** A few lines of the guest, from the end that is nearest to the switch-over. */
@@ -284,9 +284,9 @@ final class MigrationRun {
       int count = Math.min(EXCERPT, lines.size());
       List<String> shown =
           first ? lines.subList(0, count) : lines.subList(lines.size() - count, lines.size());
-      shown.forEach(line -> out.printf("%-11s | %s%n", where, line));
+      shown.forEach(line -> out.printf(Locale.ROOT, "%-11s | %s%n", where, line));
       if (channel == 3 && transcript.channelCount() > 4) {
-        out.printf("%-11s | … and %d more%n", where, transcript.channelCount() - 4);
+        out.printf(Locale.ROOT, "%-11s | … and %d more%n", where, transcript.channelCount() - 4);
         return;
       }
     }

@@ -19,7 +19,8 @@ final class Report {
       return;
     }
     out.println();
-    out.printf(LINE, "round", "pages", "MiB sent", "ms", "dirty pages/s", "barrier µs");
+    out.printf(
+        Locale.ROOT, LINE, "round", "pages", "MiB sent", "ms", "dirty pages/s", "barrier µs");
     int count = rounds.size();
     for (int i = 0; i < count; i++) {
       if (count > HEAD + TAIL + 1 && i == HEAD) {
