@@ -32,6 +32,6 @@ record Comparison(long pages, long differing, List<Long> first) {
         differing,
         pages,
         addresses,
-        differing > first.size() ? ", …" : "");
+        differing > first.size() ? ", ..." : "");
   }
 }

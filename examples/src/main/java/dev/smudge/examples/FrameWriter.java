@@ -67,7 +67,7 @@ final class FrameWriter {
 
   /** A frame whose body is a text, cut if it is too long, sent at once. */
   void send(FrameType type, String text) throws IOException {
-    putString(begin(), text.length() > 2000 ? text.substring(0, 2000) + "…" : text);
+    putString(begin(), text.length() > 2000 ? text.substring(0, 2000) + "..." : text);
     end(type);
     flush();
   }

@@ -56,7 +56,7 @@ import picocli.CommandLine.Spec;
     })
 public final class Migrate implements Callable<Integer> {
   /** Rounds without the barrier, unless a number is given: each may lose a page. */
-  private static final int BROKEN_ROUNDS = 300;
+  private static final int BROKEN_ROUNDS = 1000;
 
   private static final int MAX_ROUNDS = 30;
 

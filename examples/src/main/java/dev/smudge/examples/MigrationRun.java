@@ -69,7 +69,8 @@ final class MigrationRun {
         MigrationTarget target =
             new MigrationTarget(
                 there, uninterrupted, output("destination"), MigrationListener.NONE)) {
-      Thread thread = Thread.ofPlatform().name("destination").start(() -> receive(target, there));
+      Thread thread =
+          Thread.ofPlatform().daemon().name("destination").start(() -> receive(target, there));
       int status = source(program, () -> ends[0], target);
       thread.join();
       return status;
@@ -286,7 +287,7 @@ final class MigrationRun {
           first ? lines.subList(0, count) : lines.subList(lines.size() - count, lines.size());
       shown.forEach(line -> out.printf(Locale.ROOT, "%-11s | %s%n", where, line));
       if (channel == 3 && transcript.channelCount() > 4) {
-        out.printf(Locale.ROOT, "%-11s | … and %d more%n", where, transcript.channelCount() - 4);
+        out.printf(Locale.ROOT, "%-11s | ... and %d more%n", where, transcript.channelCount() - 4);
         return;
       }
     }

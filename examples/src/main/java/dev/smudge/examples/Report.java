@@ -20,12 +20,12 @@ final class Report {
     }
     out.println();
     out.printf(
-        Locale.ROOT, LINE, "round", "pages", "MiB sent", "ms", "dirty pages/s", "barrier µs");
+        Locale.ROOT, LINE, "round", "pages", "MiB sent", "ms", "dirty pages/s", "barrier us");
     int count = rounds.size();
     for (int i = 0; i < count; i++) {
       if (count > HEAD + TAIL + 1 && i == HEAD) {
         i = count - TAIL;
-        line(out, "… " + (i - HEAD), rounds.subList(HEAD, i));
+        line(out, "... " + (i - HEAD), rounds.subList(HEAD, i));
       }
       Round round = rounds.get(i);
       line(out, round.last() ? "last" : String.valueOf(round.number()), rounds.subList(i, i + 1));
@@ -41,6 +41,7 @@ final class Report {
     long barrier = rounds.stream().mapToLong(Round::barrierNanos).sum();
     long since = rounds.stream().mapToLong(Round::sinceNanos).sum();
     out.printf(
+        Locale.ROOT,
         LINE,
         name,
         String.format(Locale.ROOT, "%,d", pages),
