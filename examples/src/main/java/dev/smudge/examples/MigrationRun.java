@@ -187,7 +187,7 @@ final class MigrationRun {
       excerpt("destination", target.transcript(), true);
     }
     Verdict output = judge(program, source, result.end);
-    facts(result, output);
+    facts(source, result, output);
     boolean handedOver = result.end == End.HANDED_OVER;
     Verdict destination = result.destination;
     boolean verified =
@@ -218,7 +218,7 @@ final class MigrationRun {
         : OutputCheck.beginning(whole, source.transcript());
   }
 
-  private void facts(MigrationResult result, Verdict output) {
+  private void facts(MigrationSource source, MigrationResult result, Verdict output) {
     if (result.downtimeNanos > 0) {
       Report.fact(
           out,
@@ -243,6 +243,9 @@ final class MigrationRun {
     }
     Report.verdict(out, result.end == End.STAYED ? "output" : "output before", output);
     if (result.end == End.HANDED_OVER) {
+      if (source.guest().completion().isDone()) {
+        Report.fact(out, "note", "the program had ended when it moved: let it run for longer");
+      }
       Report.verdict(out, "output afterwards", result.destination);
     }
   }

@@ -24,9 +24,9 @@ final class NativeOptions {
   private long touched;
   private Pattern pattern = Pattern.HOT;
   private int calls = 10_000;
-  private int callWrites = 2000;
+  private int callWrites = 500;
   private int safepointWrites = 64;
-  private long rate = 1_000_000;
+  private long rate = 200_000;
   private boolean busy;
   private int tlb = 16;
   private long seed = 1;
@@ -81,7 +81,7 @@ final class NativeOptions {
       order = 24,
       paramLabel = "0..1000000000",
       description =
-          "native: writes a second of each vCPU at the source, 0: no limit. Default: 1000000.")
+          "native: writes a second of each vCPU at the source, 0: no limit. Default: 200000.")
   void setRate(String value) {
     rate = values("--rate").number(value, 0, 1_000_000_000);
   }
@@ -110,7 +110,7 @@ final class NativeOptions {
       names = "--call-writes",
       order = 27,
       paramLabel = "1..100000000",
-      description = "native: writes of a call. Default: 2000.")
+      description = "native: writes of a call. Default: 500.")
   void setCallWrites(String value) {
     callWrites = (int) values("--call-writes").number(value, 1, 100_000_000);
   }
