@@ -238,7 +238,7 @@ public class SummaryStress {
     /** Whether page 0 is found. */
     boolean fetch(boolean suspects) {
       int fresh = summary.getAndSet(0); // B5
-      boolean look = fresh != 0 || suspects && suspect != 0;
+      boolean look = fresh != 0 || (suspects && suspect != 0);
       suspect |= fresh;
       return look && (word.getAcquire() & 1) != 0; // B6
     }
