@@ -1,0 +1,279 @@
+package dev.smudge.endive;
+
+import static run.endive.runtime.ConstantEvaluators.computeConstantValue;
+
+import dev.smudge.core.GuestSlot;
+import dev.smudge.core.Vcpu;
+import java.util.Objects;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
+import run.endive.runtime.Instance;
+import run.endive.wasm.UninstantiableException;
+import run.endive.wasm.WasmEngineException;
+import run.endive.wasm.types.ActiveDataSegment;
+import run.endive.wasm.types.DataSegment;
+import run.endive.wasm.types.MemoryLimits;
+import run.endive.wasm.types.PassiveDataSegment;
+
+/**
+ * The linear memory of a WebAssembly guest of Endive, over a tracked slot: every write of the guest
+ * and of its host functions marks the pages it wrote.
+ *
+ * <p><b>One facade a vCPU.</b> A facade belongs to the thread that runs its {@link Vcpu}. Threads
+ * of one guest have one facade each over the same slot, made by {@link #withVcpu}; they share the
+ * size and the waiters. Data segments belong to the facade, as they belong to an instance.
+ *
+ * <p><b>The access as the safepoint.</b> Every load and every store begins with {@link
+ * Vcpu#safepoint}, where every earlier store is complete; so an access brings the vCPU online, and
+ * no loop of accesses holds a collector up. What does not come back to memory soon has to be
+ * offline: call {@link Vcpu#offline} when a call into the guest has returned, and put {@link
+ * #offline} around what a host function may wait for. {@code memory.atomic.wait} does so by itself.
+ * A guest that computes for long without touching its memory holds collectors up meanwhile.
+ *
+ * <p><b>Errors</b> are those of Endive's {@code ByteArrayMemory}: exceptions and messages are the
+ * same. Besides, misuse of the vCPU is a {@link dev.smudge.sync.VcpuException}, and a write after
+ * {@link dev.smudge.core.GuestMemory#seal} a {@link dev.smudge.sync.SealedException}.
+ *
+ * <p><b>State</b> beside the slot's RAM is the number of pages ({@link #pages}): whoever moves a
+ * guest carries it along and calls {@link #grow} for what is missing.
+ *
+ * <p>Accesses allocate nothing but what they return, and take no lock; atomics are those of the
+ * machine, between all widths. Source: design 2, 3.2, 3.3.
+ */
+public final class TrackedMemory extends AtomicMemory {
+  private DataSegment @Nullable [] segments;
+
+  private TrackedMemory(LinearMemory memory, Vcpu vcpu) {
+    super(memory, vcpu);
+  }
+
+  /**
+   * Makes a linear memory.
+   *
+   * @param slot its RAM, from the slot's first byte on; all of it zero, as in a new slot. The
+   *     memory grows up to the slot's size, whatever the limits allow: a slot of the greatest size
+   *     that is wanted costs only what is touched
+   * @param vcpu the vCPU of the thread that is to run the guest, of the same {@code GuestMemory}
+   * @param limits the limits that Endive passes to a memory factory
+   * @return the memory
+   * @throws IllegalArgumentException if the initial pages do not fit into the slot
+   */
+  public static TrackedMemory over(GuestSlot slot, Vcpu vcpu, MemoryLimits limits) {
+    return new TrackedMemory(new LinearMemory(slot, limits), vcpu);
+  }
+
+  /**
+   * Makes another facade of this linear memory, for another thread of the guest.
+   *
+   * @param vcpu that thread's vCPU, of the same {@code GuestMemory}
+   * @return the facade
+   */
+  public TrackedMemory withVcpu(Vcpu vcpu) {
+    return new TrackedMemory(memory, vcpu);
+  }
+
+  /** {@return the vCPU that this facade marks with} */
+  public Vcpu vcpu() {
+    return vcpu;
+  }
+
+  /** {@return the slot that has the bytes} */
+  public GuestSlot slot() {
+    return memory.slot;
+  }
+
+  /**
+   * Runs what may block with the vCPU offline: collectors do not wait for it. For host functions;
+   * called by the vCPU's thread, between two accesses.
+   *
+   * @param <T> type of the result
+   * @param blocking what may block; an access to this memory inside it brings the vCPU online again
+   * @return its result
+   */
+  public <T extends @Nullable Object> T offline(Supplier<T> blocking) {
+    vcpu.offline();
+    try {
+      return blocking.get();
+    } finally {
+      vcpu.online();
+    }
+  }
+
+  @Override
+  public int pages() {
+    return memory.pages();
+  }
+
+  @Override
+  public int grow(int size) {
+    return memory.grow(size);
+  }
+
+  @Override
+  public int initialPages() {
+    return memory.limits.initialPages();
+  }
+
+  @Override
+  public int maximumPages() {
+    return memory.maximumPages;
+  }
+
+  @Override
+  public boolean shared() {
+    return memory.limits.shared();
+  }
+
+  @Override
+  public void initialize(Instance instance, DataSegment @Nullable [] dataSegments) {
+    initialize(instance, dataSegments, 0);
+  }
+
+  @Override
+  public void initialize(
+      Instance instance, DataSegment @Nullable [] dataSegments, int memoryIndex) {
+    segments = dataSegments; // the array itself: drop() is seen in it
+    if (dataSegments == null) {
+      return;
+    }
+    for (DataSegment segment : dataSegments) {
+      if (segment instanceof ActiveDataSegment active) {
+        if (active.index() == memoryIndex) {
+          int addr = (int) computeConstantValue(instance, active.offsetInstructions())[0];
+          initialize(addr, active.data());
+        }
+      } else if (!(segment instanceof PassiveDataSegment)) {
+        throw new WasmEngineException("Data segment should be active or passive: " + segment);
+      }
+    }
+  }
+
+  private void initialize(int addr, byte[] data) {
+    int limit = memory.size();
+    if (isOutOfBounds(addr, data.length, limit)) {
+      throw new UninstantiableException(outOfBoundsMessage(addr, data.length, limit));
+    }
+    write(addr, data, 0, data.length);
+  }
+
+  @Override
+  public void initPassiveSegment(int segmentId, int dest, int offset, int size) {
+    write(dest, Objects.requireNonNull(segments)[segmentId].data(), offset, size);
+  }
+
+  @Override
+  public void drop(int segment) {
+    Objects.requireNonNull(segments)[segment] = PassiveDataSegment.EMPTY;
+  }
+
+  @Override
+  public void write(int addr, byte[] data, int offset, int size) {
+    checkBounds(offset, size, data.length);
+    vcpu.write(bulkAddress(addr, size), data, offset, size);
+  }
+
+  @Override
+  public byte[] readBytes(int addr, int len) {
+    long address = bulkAddress(addr, len);
+    byte[] result = new byte[len];
+    vcpu.read(address, result, 0, len);
+    return result;
+  }
+
+  @Override
+  public void fill(byte value, int fromIndex, int toIndex) {
+    int size = toIndex - fromIndex;
+    vcpu.fill(bulkAddress(fromIndex, size), size, value);
+  }
+
+  @Override
+  public void zero() {
+    fill((byte) 0, 0, memory.size());
+  }
+
+  @Override
+  public void copy(int dest, int src, int size) {
+    long to = bulkAddress(dest, size);
+    vcpu.copy(bulkAddress(src, size), to, size);
+  }
+
+  @Override
+  public void writeByte(int addr, byte data) {
+    vcpu.putByte(storeAddress(addr, 1), data);
+  }
+
+  @Override
+  public void writeShort(int addr, short data) {
+    vcpu.putShort(storeAddress(addr, 2), data);
+  }
+
+  @Override
+  public void writeI32(int addr, int data) {
+    vcpu.putInt(storeAddress(addr, 4), data);
+  }
+
+  @Override
+  public void writeLong(int addr, long data) {
+    vcpu.putLong(storeAddress(addr, 8), data);
+  }
+
+  @Override
+  public void writeF32(int addr, float data) {
+    vcpu.putFloat(storeAddress(addr, 4), data);
+  }
+
+  @Override
+  public void writeF64(int addr, double data) {
+    vcpu.putDouble(storeAddress(addr, 8), data);
+  }
+
+  @Override
+  public byte read(int addr) {
+    return vcpu.getByte(loadAddress(addr, 1));
+  }
+
+  @Override
+  public short readShort(int addr) {
+    return vcpu.getShort(loadAddress(addr, 2));
+  }
+
+  @Override
+  public long readU16(int addr) {
+    return readShort(addr) & 0xffffL;
+  }
+
+  @Override
+  public int readInt(int addr) {
+    return vcpu.getInt(loadAddress(addr, 4));
+  }
+
+  @Override
+  public long readLong(int addr) {
+    return vcpu.getLong(loadAddress(addr, 8));
+  }
+
+  @Override
+  public long readF32(int addr) {
+    return readInt(addr);
+  }
+
+  @Override
+  public float readFloat(int addr) {
+    return vcpu.getFloat(loadAddress(addr, 4));
+  }
+
+  @Override
+  public long readF64(int addr) {
+    return readLong(addr);
+  }
+
+  @Override
+  public double readDouble(int addr) {
+    return vcpu.getDouble(loadAddress(addr, 8));
+  }
+
+  @Override
+  public String toString() {
+    return "TrackedMemory[" + pages() + " of " + maximumPages() + " pages over " + slot() + "]";
+  }
+}
