@@ -67,7 +67,7 @@ public final class Migrate implements Callable<Integer> {
 
   @Mixin private final NativeOptions nativeOptions = new NativeOptions();
 
-  private boolean guestGiven;
+  private @Nullable String guest;
   private @Nullable InetSocketAddress to;
   private int listen = -1;
   private long timeoutMillis = 10_000;
@@ -140,10 +140,12 @@ public final class Migrate implements Callable<Integer> {
   @Option(
       names = "--guest",
       order = 10,
-      paramLabel = "native",
-      description = "What runs: native, writers in Java for load and scale. Default: native.")
+      paramLabel = "quickjs|native",
+      description =
+          "What runs: quickjs, a third-party JavaScript parser in QuickJS on WebAssembly; or native,"
+              + " writers in Java for load and scale. Default: quickjs.")
   void setGuest(String value) {
-    guestGiven = values("--guest").choice(value, NativeProgram.KIND).equals(value);
+    guest = values("--guest").choice(value, QuickJsProgram.KIND, NativeProgram.KIND);
   }
 
   @Option(
@@ -249,7 +251,7 @@ public final class Migrate implements Callable<Integer> {
     }
     if (listen >= 0) {
       String option = breakBarrier ? "--break-barrier" : nativeOptions.anyGiven();
-      if (option != null || guestGiven) {
+      if (option != null || guest != null) {
         throw usage(
             "--listen takes the guest from the source: "
                 + (option == null ? "--guest" : option)
@@ -257,12 +259,20 @@ public final class Migrate implements Callable<Integer> {
       }
       return new MigrationRun(settings(), out, err).listen(listen);
     }
+    boolean isNative = NativeProgram.KIND.equals(guest);
+    String foreign = nativeOptions.nativeGiven();
+    if (!isNative && foreign != null) {
+      throw usage(foreign + " is for --guest native");
+    }
     if (breakBarrier) {
       nativeOptions.showLosses();
       minRounds =
           Math.max(minRounds, Math.min(maxRounds == 0 ? BROKEN_ROUNDS : maxRounds, BROKEN_ROUNDS));
     }
-    Program program = nativeOptions.program();
+    Program program =
+        isNative
+            ? nativeOptions.program()
+            : new QuickJsProgram(nativeOptions.callsOr(QuickJsProgram.DEFAULT_CALLS));
     MigrationRun run = new MigrationRun(settings(), out, err);
     InetSocketAddress address = to;
     return address == null ? run.here(program) : run.to(program, address);

@@ -101,7 +101,8 @@ final class NativeOptions {
       order = 26,
       paramLabel = "1..10000000",
       description =
-          "native: calls of each vCPU until its program ends; each prints a line. Default: 10000.")
+          "Calls (of each vCPU) until the guest's program ends; each prints a line. Default: 40,"
+              + " native 10000.")
   void setCalls(String value) {
     calls = (int) values("--calls").number(value, 1, 10_000_000);
   }
@@ -165,6 +166,16 @@ final class NativeOptions {
     busy = true;
     callWrites = given.contains("--call-writes") ? callWrites : 20_000;
     calls = given.contains("--calls") ? calls : 100;
+  }
+
+  /** {@return an option that was given and is not for every kind of guest, or null} */
+  @Nullable String nativeGiven() {
+    return given.stream().filter(option -> !option.equals("--calls")).findFirst().orElse(null);
+  }
+
+  /** {@return the calls that a guest of another kind makes} */
+  int callsOr(int other) {
+    return given.contains("--calls") ? calls : other;
   }
 
   /** {@return the program} */

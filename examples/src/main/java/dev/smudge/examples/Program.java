@@ -28,6 +28,7 @@ interface Program {
   static Program of(String kind, byte[] config) {
     return switch (kind) {
       case NativeProgram.KIND -> NativeProgram.parse(config);
+      case QuickJsProgram.KIND -> QuickJsProgram.parse(config);
       default ->
           throw new IllegalArgumentException(
               String.format(Locale.ROOT, "no guest of kind '%s' here", kind));
