@@ -43,9 +43,11 @@ import picocli.CommandLine.Spec;
     optionListHeading = "%nOptions:%n",
     footerHeading = "%nExamples:%n",
     footer = {
+      "  migrate --calls 60 --output",
+      "      The JavaScript guest; each of its lines, and whether source or destination printed it.",
       "  migrate --guest native --vcpus 4 --ram 1T",
       "      Four vCPUs in 1 TiB of RAM, of which they touch 64 MiB: only those are sent.",
-      "  migrate --guest native --break-barrier",
+      "  migrate --break-barrier",
       "      The barrier is left out: writes are lost, and the comparison says where.",
       "  migrate --listen 7001 &   migrate --to localhost:7001 --output",
       "      From one JVM to another; every line of the guest is printed by the one that ran it.",
@@ -71,7 +73,7 @@ public final class Migrate implements Callable<Integer> {
   private @Nullable InetSocketAddress to;
   private int listen = -1;
   private long timeoutMillis = 10_000;
-  private long warmUpMillis = 500;
+  private long warmUpMillis = -1; // not given
   private int minRounds = 1;
   private int maxRounds; // 0: not given
   private long threshold = 64;
@@ -143,7 +145,7 @@ public final class Migrate implements Callable<Integer> {
       paramLabel = "quickjs|native",
       description =
           "What runs: quickjs, a third-party JavaScript parser in QuickJS on WebAssembly; or native,"
-              + " writers in Java for load and scale. Default: quickjs.")
+              + " writers in Java for load and scale. Default: quickjs; native with --break-barrier.")
   void setGuest(String value) {
     guest = values("--guest").choice(value, QuickJsProgram.KIND, NativeProgram.KIND);
   }
@@ -190,7 +192,9 @@ public final class Migrate implements Callable<Integer> {
       names = "--warm-up",
       order = 50,
       paramLabel = "MILLISECONDS",
-      description = "How long the guest runs before the first round, 0 to 600000. Default: 500.")
+      description =
+          "How long the guest runs before the first round, 0 to 600000. Default: 3000,"
+              + " native 500.")
   void setWarmUp(String value) {
     warmUpMillis = values("--warm-up").number(value, 0, 600_000);
   }
@@ -259,10 +263,13 @@ public final class Migrate implements Callable<Integer> {
       }
       return new MigrationRun(settings(), out, err).listen(listen);
     }
-    boolean isNative = NativeProgram.KIND.equals(guest);
+    boolean isNative = guest == null ? breakBarrier : NativeProgram.KIND.equals(guest);
     String foreign = nativeOptions.nativeGiven();
     if (!isNative && foreign != null) {
       throw usage(foreign + " is for --guest native");
+    }
+    if (warmUpMillis < 0) {
+      warmUpMillis = isNative ? 500 : 3000;
     }
     if (breakBarrier) {
       nativeOptions.showLosses();
@@ -286,7 +293,7 @@ public final class Migrate implements Callable<Integer> {
     }
     return new MigrationRun.Settings(
         new Convergence(minRounds, most, threshold, maxDowntimeMillis),
-        Duration.ofMillis(warmUpMillis),
+        Duration.ofMillis(Math.max(0, warmUpMillis)),
         Duration.ofMillis(timeoutMillis),
         breakBarrier,
         output,

@@ -135,6 +135,7 @@ final class MigrationRun {
     MigrationResult result;
     MigrationSource source;
     try (Progress progress = new Progress(out, settings.progress)) {
+      progress.phase("booting the guest");
       source =
           new MigrationSource(
               program,
@@ -144,6 +145,7 @@ final class MigrationRun {
               progress);
       try (source) {
         source.start();
+        progress.phase("the guest runs");
         await(source.guest().completion(), settings.warmUp);
         result = connectAndMigrate(source, connector);
         if (result.end == End.STAYED) {

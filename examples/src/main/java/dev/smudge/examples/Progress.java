@@ -25,12 +25,17 @@ final class Progress implements MigrationListener, AutoCloseable {
 
   private static final long LINE_NANOS = TimeUnit.MILLISECONDS.toNanos(500);
 
+  private static final long WAITING_NANOS = TimeUnit.SECONDS.toNanos(3);
+
   private final PrintStream out;
   private final Style style;
   private @Nullable ProgressBar bar;
   private long pagesInAll;
   private long lastLine;
   private int round;
+  private long destinationLines = -1;
+  private long lastChange = System.nanoTime();
+  private boolean waiting;
 
   Progress(PrintStream out, Style style) {
     this.out = out;
@@ -103,8 +108,19 @@ final class Progress implements MigrationListener, AutoCloseable {
 
   @Override
   public void destinationRuns(long lines) {
-    if (style == Style.LINES && isTimeForLine()) {
-      out.printf(Locale.ROOT, "the destination has printed %,d lines%n", lines);
+    if (style == Style.NONE) {
+      return;
+    }
+    long now = System.nanoTime();
+    if (lines != destinationLines) {
+      if (isTimeForLine()) {
+        destinationLines = lines;
+        lastChange = now;
+        out.printf(Locale.ROOT, "the destination has printed %,d lines%n", lines);
+      }
+    } else if (!waiting && now - lastChange > WAITING_NANOS) {
+      waiting = true;
+      out.println("waiting for the check against an uninterrupted run");
     }
   }
 
