@@ -35,6 +35,16 @@ final class Guest {
     client = log.client("first", InitialView.ALL_DIRTY);
   }
 
+  /**
+   * The vCPU's state is in the caller's cache afterwards, so that the vCPU's next store to it stays
+   * in its store buffer for longer.
+   */
+  void shareState() {
+    if (vcpu.toString().isEmpty()) {
+      throw new AssertionError();
+    }
+  }
+
   /** The vCPU stores to each page, then marks it. */
   void writeAll(int value) {
     write(0, Ram.PAGES, value);
@@ -47,19 +57,16 @@ final class Guest {
     }
   }
 
-  void writeAll(LogVcpu by, int value) {
-    for (int page = 0; page < Ram.PAGES; page++) {
-      ram.store(page, value);
-      by.mark(slot, page, 1);
-    }
-  }
-
   /** Writes without a mark to pages that are in the write TLB, and puts the others into it. */
   void writeAll(Tlb tlb, int value) {
+    writeAll(vcpu, tlb, value);
+  }
+
+  void writeAll(LogVcpu by, Tlb tlb, int value) {
     for (int page = 0; page < Ram.PAGES; page++) {
       ram.store(page, value);
       if ((tlb.entries & 1L << page) == 0) {
-        vcpu.mark(slot, page, 1);
+        by.mark(slot, page, 1);
         tlb.entries |= 1L << page;
       }
     }

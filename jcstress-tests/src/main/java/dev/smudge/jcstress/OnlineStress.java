@@ -130,7 +130,6 @@ public class OnlineStress {
     public void vcpu() {
       pace.meet(SPREAD);
       for (int round = 1; round <= 3; round++) {
-        Ram.fillStoreBuffer();
         guest.vcpu.online();
         guest.writeAll(round);
         guest.vcpu.offline();
@@ -140,6 +139,7 @@ public class OnlineStress {
     /** The collector. */
     @Actor
     public void collector() {
+      guest.shareState();
       taken = guest.take(guest.client);
     }
 
@@ -155,7 +155,7 @@ public class OnlineStress {
     }
   }
 
-  /** The shipped classes; the vCPU is new. */
+  /** The shipped classes; the vCPU is new, and has a write TLB. */
   @JCStressTest
   @Outcome(id = "0, 0", expect = ACCEPTABLE, desc = "read the last writes")
   @Outcome(id = "1, 0", expect = ACCEPTABLE, desc = "read older ones; those pages are dirty again")
@@ -163,22 +163,25 @@ public class OnlineStress {
   @State
   public static class ActualAdded {
     private final Pace pace = new Pace();
+    private final Guest.Tlb tlb = new Guest.Tlb();
     private final Guest guest = new Guest(backend -> new MeetAtClear(backend, pace));
     private Guest.Taken taken = new Guest.Taken();
 
     /** The vCPU. */
     @Actor
     public void vcpu() {
-      pace.meet(SPREAD);
-      LogVcpu added = guest.log.addVcpu();
+      LogVcpu added = guest.log.addVcpu(tlb::drop);
       added.online();
-      guest.writeAll(added, 1);
+      guest.writeAll(added, tlb, 1);
+      pace.meet(5 * SPREAD);
+      guest.writeAll(added, tlb, 2);
       added.offline();
     }
 
     /** The collector. */
     @Actor
     public void collector() {
+      guest.shareState();
       taken = guest.take(guest.client);
     }
 
@@ -189,7 +192,7 @@ public class OnlineStress {
      */
     @Arbiter
     public void next(II_Result result) {
-      result.r1 = taken.isOlderThan(1) ? 1 : 0;
+      result.r1 = taken.isOlderThan(2) ? 1 : 0;
       result.r2 = taken.lost(guest.ram, guest.take(guest.client));
     }
   }

@@ -124,7 +124,6 @@ public class PauseStress {
     @Actor
     public void vcpu() {
       pace.meet(SPREAD);
-      Ram.fillStoreBuffer();
       guest.vcpu.online();
       guest.writeAll(1);
       guest.vcpu.safepoint();
@@ -139,6 +138,7 @@ public class PauseStress {
      */
     @Actor
     public void collector(II_Result result) {
+      guest.shareState();
       pace.meet(SPREAD);
       VcpuPause pause = guest.log.pause();
       int before = guest.ram.sum();
