@@ -91,6 +91,9 @@ class DirtyBitmapModelTest {
           assertEquals(!live.get(page), bitmap.mark(page));
           marked(page, page + 1);
           assertTrue(bitmap.isSet(page));
+          assertTrue(bitmap.isMarked(page));
+          int other = script.random.nextInt(pages);
+          assertEquals(live.get(other), bitmap.isMarked(other));
         }
         case 3, 4 -> {
           script.step("markRange" + range);

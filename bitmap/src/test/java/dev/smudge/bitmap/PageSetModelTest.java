@@ -65,7 +65,7 @@ class PageSetModelTest {
       int to = (int) (first + count);
       int word = script.random.nextInt((pages + 63) / 64);
       long bits = script.random.nextLong() & -1L << script.random.nextInt(64);
-      int op = script.random.nextInt(24);
+      int op = script.random.nextInt(27);
       String range = "(" + first + ", " + count + ")";
       switch (op) {
         case 0, 1, 2, 3 -> {
@@ -123,6 +123,12 @@ class PageSetModelTest {
           script.step("clear()");
           model.clear();
           set.clear();
+        }
+        case 24, 25 -> {
+          boolean self = script.random.nextInt(8) == 0;
+          script.step(self ? "removeAll(this)" : "removeAll(other)");
+          model.andNot(self ? (BitSet) model.clone() : otherModel);
+          set.removeAll(self ? set : other);
         }
         case 19 -> floor(Math.min(first, pages - 1));
         case 20 -> runs(first, count);
@@ -305,6 +311,7 @@ class PageSetModelTest {
     PageSet other = new PageSet(65);
     other.addAll();
     assertThrows(IllegalArgumentException.class, () -> set.addAll(other));
+    assertThrows(IllegalArgumentException.class, () -> other.removeAll(set));
     assertThrows(IllegalArgumentException.class, () -> other.moveRange(0, 65, Long.MAX_VALUE, set));
     assertThrows(IllegalArgumentException.class, () -> other.moveRange(0, 65, -1, null));
     assertTrue(set.isEmpty());

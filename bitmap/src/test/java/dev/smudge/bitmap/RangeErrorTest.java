@@ -83,6 +83,7 @@ class RangeErrorTest {
       if (first < 0 || first >= pages) {
         assertRefused(first, 0, (f, c) -> assertFalse(bitmap.mark(f)));
         assertRefused(first, 0, (f, c) -> assertFalse(bitmap.isSet(f)));
+        assertRefused(first, 0, (f, c) -> assertFalse(bitmap.isMarked(f)));
       }
     }
     assertEquals(0, set(bitmap));
