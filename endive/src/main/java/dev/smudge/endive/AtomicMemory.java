@@ -2,11 +2,14 @@ package dev.smudge.endive;
 
 import dev.smudge.core.Vcpu;
 import dev.smudge.core.VcpuAtomics;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
 import java.util.function.BooleanSupplier;
 import run.endive.runtime.Memory;
 import run.endive.runtime.WasmRuntimeException;
+import run.endive.wasm.InvalidException;
 import run.endive.wasm.WasmEngineException;
 
 /**
@@ -15,6 +18,11 @@ import run.endive.wasm.WasmEngineException;
  */
 @SuppressWarnings("removal") // lock, waitOn and notify are abstract in Memory all the same
 abstract class AtomicMemory implements Memory {
+  private static final VarHandle INT =
+      ValueLayout.JAVA_INT.withOrder(ByteOrder.LITTLE_ENDIAN).varHandle();
+  private static final VarHandle LONG =
+      ValueLayout.JAVA_LONG.withOrder(ByteOrder.LITTLE_ENDIAN).varHandle();
+
   final Vcpu vcpu;
   final LinearMemory memory;
   final long base;
@@ -53,6 +61,23 @@ abstract class AtomicMemory implements Memory {
       throw outOfBoundsLoad(addr, width);
     }
     return base + offset;
+  }
+
+  private long atomicStore(int addr, int width) {
+    checkAligned(addr, width);
+    return storeAddress(addr, width);
+  }
+
+  private long atomicLoad(int addr, int width) {
+    checkAligned(addr, width);
+    return loadAddress(addr, width);
+  }
+
+  /** Endive has checked it for the guest: this is for host functions. */
+  private static void checkAligned(int addr, int width) {
+    if ((addr & (width - 1)) != 0) {
+      throw new InvalidException("unaligned atomic");
+    }
   }
 
   /** Looks at the size of now. */
@@ -124,15 +149,21 @@ abstract class AtomicMemory implements Memory {
   @Override
   public final int atomicWait(int addr, int expected, long timeout) {
     checkShared();
-    long address = loadAddress(addr, 4);
-    return await(addr, () -> (int) atomics.getVolatile(address, 4) == expected, timeout);
+    if ((int) atomics.getVolatile(atomicLoad(addr, 4), 4) != expected) {
+      return WaitQueues.NOT_EQUAL;
+    }
+    MemorySegment ram = memory.slot.ram();
+    return await(addr, () -> (int) INT.getVolatile(ram, (long) addr) == expected, timeout);
   }
 
   @Override
   public final int atomicWait(int addr, long expected, long timeout) {
     checkShared();
-    long address = loadAddress(addr, 8);
-    return await(addr, () -> atomics.getVolatile(address, 8) == expected, timeout);
+    if (atomics.getVolatile(atomicLoad(addr, 8), 8) != expected) {
+      return WaitQueues.NOT_EQUAL;
+    }
+    MemorySegment ram = memory.slot.ram();
+    return await(addr, () -> (long) LONG.getVolatile(ram, (long) addr) == expected, timeout);
   }
 
   private void checkShared() {
@@ -141,11 +172,12 @@ abstract class AtomicMemory implements Memory {
     }
   }
 
-  /** Offline while it waits, for the lock too: reading memory needs no vCPU that is online. */
+  /**
+   * Offline while it waits, for the lock too. {@code asExpected} reads the slot's RAM itself: an
+   * access through the vCPU would bring it online again, and every barrier would wait for the
+   * waiter.
+   */
   private int await(int addr, BooleanSupplier asExpected, long timeout) {
-    if (!asExpected.getAsBoolean()) {
-      return WaitQueues.NOT_EQUAL;
-    }
     vcpu.offline();
     try {
       return memory.waiters.await(addr, asExpected, timeout);
@@ -167,161 +199,161 @@ abstract class AtomicMemory implements Memory {
 
   @Override
   public final int atomicReadInt(int addr) {
-    return (int) atomics.getVolatile(loadAddress(addr, 4), 4);
+    return (int) atomics.getVolatile(atomicLoad(addr, 4), 4);
   }
 
   @Override
   public final void atomicWriteInt(int addr, int value) {
-    atomics.putVolatile(storeAddress(addr, 4), 4, value);
+    atomics.putVolatile(atomicStore(addr, 4), 4, value);
   }
 
   @Override
   public final int atomicAddInt(int addr, int delta) {
-    return (int) atomics.getAndAdd(storeAddress(addr, 4), 4, delta);
+    return (int) atomics.getAndAdd(atomicStore(addr, 4), 4, delta);
   }
 
   @Override
   public final int atomicAndInt(int addr, int mask) {
-    return (int) atomics.getAndAnd(storeAddress(addr, 4), 4, mask);
+    return (int) atomics.getAndAnd(atomicStore(addr, 4), 4, mask);
   }
 
   @Override
   public final int atomicOrInt(int addr, int mask) {
-    return (int) atomics.getAndOr(storeAddress(addr, 4), 4, mask);
+    return (int) atomics.getAndOr(atomicStore(addr, 4), 4, mask);
   }
 
   @Override
   public final int atomicXorInt(int addr, int mask) {
-    return (int) atomics.getAndXor(storeAddress(addr, 4), 4, mask);
+    return (int) atomics.getAndXor(atomicStore(addr, 4), 4, mask);
   }
 
   @Override
   public final int atomicXchgInt(int addr, int value) {
-    return (int) atomics.getAndSet(storeAddress(addr, 4), 4, value);
+    return (int) atomics.getAndSet(atomicStore(addr, 4), 4, value);
   }
 
   @Override
   public final int atomicCmpxchgInt(int addr, int expected, int replacement) {
-    return (int) atomics.compareAndExchange(storeAddress(addr, 4), 4, expected, replacement);
+    return (int) atomics.compareAndExchange(atomicStore(addr, 4), 4, expected, replacement);
   }
 
   @Override
   public final long atomicReadLong(int addr) {
-    return atomics.getVolatile(loadAddress(addr, 8), 8);
+    return atomics.getVolatile(atomicLoad(addr, 8), 8);
   }
 
   @Override
   public final void atomicWriteLong(int addr, long value) {
-    atomics.putVolatile(storeAddress(addr, 8), 8, value);
+    atomics.putVolatile(atomicStore(addr, 8), 8, value);
   }
 
   @Override
   public final long atomicAddLong(int addr, long delta) {
-    return atomics.getAndAdd(storeAddress(addr, 8), 8, delta);
+    return atomics.getAndAdd(atomicStore(addr, 8), 8, delta);
   }
 
   @Override
   public final long atomicAndLong(int addr, long mask) {
-    return atomics.getAndAnd(storeAddress(addr, 8), 8, mask);
+    return atomics.getAndAnd(atomicStore(addr, 8), 8, mask);
   }
 
   @Override
   public final long atomicOrLong(int addr, long mask) {
-    return atomics.getAndOr(storeAddress(addr, 8), 8, mask);
+    return atomics.getAndOr(atomicStore(addr, 8), 8, mask);
   }
 
   @Override
   public final long atomicXorLong(int addr, long mask) {
-    return atomics.getAndXor(storeAddress(addr, 8), 8, mask);
+    return atomics.getAndXor(atomicStore(addr, 8), 8, mask);
   }
 
   @Override
   public final long atomicXchgLong(int addr, long value) {
-    return atomics.getAndSet(storeAddress(addr, 8), 8, value);
+    return atomics.getAndSet(atomicStore(addr, 8), 8, value);
   }
 
   @Override
   public final long atomicCmpxchgLong(int addr, long expected, long replacement) {
-    return atomics.compareAndExchange(storeAddress(addr, 8), 8, expected, replacement);
+    return atomics.compareAndExchange(atomicStore(addr, 8), 8, expected, replacement);
   }
 
   @Override
   public final short atomicReadShort(int addr) {
-    return (short) atomics.getVolatile(loadAddress(addr, 2), 2);
+    return (short) atomics.getVolatile(atomicLoad(addr, 2), 2);
   }
 
   @Override
   public final void atomicWriteShort(int addr, short value) {
-    atomics.putVolatile(storeAddress(addr, 2), 2, value);
+    atomics.putVolatile(atomicStore(addr, 2), 2, value);
   }
 
   @Override
   public final short atomicAddShort(int addr, short delta) {
-    return (short) atomics.getAndAdd(storeAddress(addr, 2), 2, delta);
+    return (short) atomics.getAndAdd(atomicStore(addr, 2), 2, delta);
   }
 
   @Override
   public final short atomicAndShort(int addr, short mask) {
-    return (short) atomics.getAndAnd(storeAddress(addr, 2), 2, mask);
+    return (short) atomics.getAndAnd(atomicStore(addr, 2), 2, mask);
   }
 
   @Override
   public final short atomicOrShort(int addr, short mask) {
-    return (short) atomics.getAndOr(storeAddress(addr, 2), 2, mask);
+    return (short) atomics.getAndOr(atomicStore(addr, 2), 2, mask);
   }
 
   @Override
   public final short atomicXorShort(int addr, short mask) {
-    return (short) atomics.getAndXor(storeAddress(addr, 2), 2, mask);
+    return (short) atomics.getAndXor(atomicStore(addr, 2), 2, mask);
   }
 
   @Override
   public final short atomicXchgShort(int addr, short value) {
-    return (short) atomics.getAndSet(storeAddress(addr, 2), 2, value);
+    return (short) atomics.getAndSet(atomicStore(addr, 2), 2, value);
   }
 
   @Override
   public final short atomicCmpxchgShort(int addr, short expected, short replacement) {
-    return (short) atomics.compareAndExchange(storeAddress(addr, 2), 2, expected, replacement);
+    return (short) atomics.compareAndExchange(atomicStore(addr, 2), 2, expected, replacement);
   }
 
   @Override
   public final byte atomicReadByte(int addr) {
-    return (byte) atomics.getVolatile(loadAddress(addr, 1), 1);
+    return (byte) atomics.getVolatile(atomicLoad(addr, 1), 1);
   }
 
   @Override
   public final void atomicWriteByte(int addr, byte value) {
-    atomics.putVolatile(storeAddress(addr, 1), 1, value);
+    atomics.putVolatile(atomicStore(addr, 1), 1, value);
   }
 
   @Override
   public final byte atomicAddByte(int addr, byte delta) {
-    return (byte) atomics.getAndAdd(storeAddress(addr, 1), 1, delta);
+    return (byte) atomics.getAndAdd(atomicStore(addr, 1), 1, delta);
   }
 
   @Override
   public final byte atomicAndByte(int addr, byte mask) {
-    return (byte) atomics.getAndAnd(storeAddress(addr, 1), 1, mask);
+    return (byte) atomics.getAndAnd(atomicStore(addr, 1), 1, mask);
   }
 
   @Override
   public final byte atomicOrByte(int addr, byte mask) {
-    return (byte) atomics.getAndOr(storeAddress(addr, 1), 1, mask);
+    return (byte) atomics.getAndOr(atomicStore(addr, 1), 1, mask);
   }
 
   @Override
   public final byte atomicXorByte(int addr, byte mask) {
-    return (byte) atomics.getAndXor(storeAddress(addr, 1), 1, mask);
+    return (byte) atomics.getAndXor(atomicStore(addr, 1), 1, mask);
   }
 
   @Override
   public final byte atomicXchgByte(int addr, byte value) {
-    return (byte) atomics.getAndSet(storeAddress(addr, 1), 1, value);
+    return (byte) atomics.getAndSet(atomicStore(addr, 1), 1, value);
   }
 
   @Override
   public final byte atomicCmpxchgByte(int addr, byte expected, byte replacement) {
-    return (byte) atomics.compareAndExchange(storeAddress(addr, 1), 1, expected, replacement);
+    return (byte) atomics.compareAndExchange(atomicStore(addr, 1), 1, expected, replacement);
   }
 }
