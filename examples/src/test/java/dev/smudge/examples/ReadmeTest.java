@@ -1,0 +1,78 @@
+package dev.smudge.examples;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.io.StringWriter;
+import java.net.URL;
+import java.net.URLClassLoader;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.regex.MatchResult;
+import java.util.regex.Pattern;
+import javax.tools.JavaCompiler;
+import javax.tools.ToolProvider;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Compiles and runs the samples of README.md, and counts its commands. */
+@Timeout(60)
+final class ReadmeTest {
+  private static final Pattern SAMPLE =
+      Pattern.compile("```java\\n(.*?public class (\\w+).*?)```", Pattern.DOTALL);
+  private static final Pattern COMMAND =
+      Pattern.compile(
+          "^## (Run it|Test it)\\n[^`]*(?:`[^`\\n]+`[^`]*)*```\\n(.+)\\n```$", Pattern.MULTILINE);
+
+  private final String readme = read();
+
+  private static String read() {
+    try {
+      return Files.readString(Path.of("..", "README.md"));
+    } catch (IOException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  @Test
+  void samples_compiledAndRun_endWithoutError(@TempDir Path directory) throws Exception {
+    List<MatchResult> samples = SAMPLE.matcher(readme).results().toList();
+    assertEquals(3, samples.size());
+    JavaCompiler compiler = compilerOrFail(ToolProvider.getSystemJavaCompiler());
+    for (MatchResult sample : samples) {
+      Path source = directory.resolve(sample.group(2) + ".java");
+      Files.writeString(source, sample.group(1));
+      StringWriter errors = new StringWriter();
+      try (var files = compiler.getStandardFileManager(null, null, null)) {
+        List<String> options =
+            List.of("-d", directory.toString(), "-cp", System.getProperty("java.class.path"));
+        boolean compiled =
+            compiler
+                .getTask(errors, files, null, options, null, files.getJavaFileObjects(source))
+                .call();
+        assertTrue(compiled, sample.group(2) + ": " + errors);
+      }
+      try (URLClassLoader loader = new URLClassLoader(new URL[] {directory.toUri().toURL()})) {
+        loader
+            .loadClass(sample.group(2))
+            .getMethod("main", String[].class)
+            .invoke(null, (Object) new String[0]);
+      }
+    }
+  }
+
+  private static JavaCompiler compilerOrFail(JavaCompiler compiler) {
+    assertNotNull(compiler, "no compiler: the tests need a JDK");
+    return compiler;
+  }
+
+  @Test
+  void commands_areTwo_oneLineEach() {
+    List<String> names = COMMAND.matcher(readme).results().map(r -> r.group(1)).toList();
+    assertEquals(List.of("Run it", "Test it"), names);
+  }
+}
