@@ -1,6 +1,7 @@
 package dev.smudge.endive;
 
-import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 
 import dev.smudge.core.GuestBatch;
 import dev.smudge.core.GuestClient;
@@ -11,7 +12,12 @@ import dev.smudge.sync.InitialView;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.TreeSet;
+import java.util.concurrent.CompletableFuture;
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 import run.endive.runtime.Memory;
 import run.endive.wasm.types.MemoryLimits;
 
@@ -64,7 +70,50 @@ final class Guest implements AutoCloseable {
   }
 
   void assertCopyIsEqual() {
-    assertArrayEquals(slot.ram().toArray(ValueLayout.JAVA_BYTE), copy);
+    long difference = slot.ram().mismatch(MemorySegment.ofArray(copy));
+    assertEquals(-1, difference, () -> "differs in 4 KiB page " + difference / slot.pageSize());
+  }
+
+  /** Takes and copies in another thread until it is closed, and at last once more. */
+  final class Collector implements AutoCloseable {
+    private volatile boolean stopped;
+    private final CompletableFuture<Integer> takes = CompletableFuture.supplyAsync(this::collect);
+
+    private int collect() {
+      int count = 0;
+      while (!stopped) {
+        copyDirtyPages();
+        count++;
+      }
+      copyDirtyPages();
+      return count;
+    }
+
+    @Override
+    public void close() {
+      stopped = true;
+      assertNotEquals(0, takes.join());
+    }
+  }
+
+  /** Runs each with a facade and a vCPU of its own, in its own thread, and waits for all. */
+  @SafeVarargs
+  final void runAll(TrackedMemory linear, Consumer<TrackedMemory>... bodies) {
+    List<CompletableFuture<@Nullable Void>> running = new ArrayList<>();
+    for (Consumer<TrackedMemory> body : bodies) {
+      CompletableFuture<@Nullable Void> done = new CompletableFuture<>();
+      running.add(done);
+      Thread.ofPlatform()
+          .start(() -> {
+            try (Vcpu own = memory.addVcpu()) {
+              body.accept(linear.withVcpu(own));
+              done.complete(null);
+            } catch (Throwable e) {
+              done.completeExceptionally(e);
+            }
+          });
+    }
+    running.forEach(CompletableFuture::join);
   }
 
   @Override

@@ -3,15 +3,19 @@ package dev.smudge.endive;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Objects;
 import java.util.function.Function;
 import run.endive.compiler.MachineFactoryCompiler;
 import run.endive.runtime.ByteArrayMemory;
 import run.endive.runtime.ImportValues;
 import run.endive.runtime.Instance;
+import run.endive.runtime.InterpreterMachine;
+import run.endive.runtime.Machine;
 import run.endive.runtime.Memory;
 import run.endive.wasi.WasiExitException;
 import run.endive.wasi.WasiOptions;
@@ -22,7 +26,18 @@ import run.endive.wasm.types.MemoryLimits;
 
 /** WebAssembly's text format to a module, by WABT's wat2wasm, itself run as WebAssembly. */
 final class Wat {
+  private static final WasmModule TOOL = tool();
+  private static final Function<Instance, Machine> COMPILED = MachineFactoryCompiler.compile(TOOL);
+
   private Wat() {}
+
+  private static WasmModule tool() {
+    try (InputStream in = Wat.class.getClassLoader().getResourceAsStream("wat2wasm")) {
+      return Parser.parse(Objects.requireNonNull(in));
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
 
   static WasmModule compile(String wat) throws IOException {
     return Parser.parse(toBytes(wat, ByteArrayMemory::new, true));
@@ -43,13 +58,10 @@ final class Wat {
             .withDirectory("/w", directory)
             .withArguments(List.of("wat2wasm", "/w/module.wat", "--enable-threads", "--output=-"))
             .build();
-    try (InputStream tool = Wat.class.getResourceAsStream("/wat2wasm");
-        WasiPreview1 wasi = WasiPreview1.builder().withOptions(options).build()) {
-      Instance.Builder builder = Instance.builder(Parser.parse(tool)).withMemoryFactory(memory);
-      if (compiled) {
-        builder.withMachineFactory(MachineFactoryCompiler::compile);
-      }
-      builder
+    try (WasiPreview1 wasi = WasiPreview1.builder().withOptions(options).build()) {
+      Instance.builder(TOOL)
+          .withMachineFactory(compiled ? COMPILED : InterpreterMachine::new)
+          .withMemoryFactory(memory)
           .withImportValues(ImportValues.builder().addFunction(wasi.toHostFunctions()).build())
           .build();
     } catch (WasiExitException e) {
