@@ -14,13 +14,13 @@ import java.util.Queue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentLinkedQueue;
-import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
@@ -116,34 +116,61 @@ class LogVcpuTest {
   }
 
   @Test
-  void closeByAnother_whileItComesOnline_oneOfTheTwoIsRefused() throws Exception {
-    CyclicBarrier start = new CyclicBarrier(2);
+  void closeByAnother_whileItComesOnline_oneOfTheTwoIsRefused() {
+    int rounds = 20_000;
+    LogVcpu[] vcpus = new LogVcpu[1];
+    boolean[] refused = {false};
+    AtomicInteger started = new AtomicInteger();
+    AtomicInteger came = new AtomicInteger();
+    AtomicInteger checked = new AtomicInteger();
     try (GuestThread guest = new GuestThread("guest")) {
-      for (int i = 0; i < 3_000; i++) {
-        LogVcpu racing = log.addVcpu();
-        AtomicBoolean refused = new AtomicBoolean();
-        Future<?> coming =
-            guest.begin(() -> {
-              start.await();
+      Future<?> coming =
+          guest.begin(() -> {
+            for (int i = 1; i <= rounds; i++) {
+              awaitRound(started, i);
+              LogVcpu mine = vcpus[0];
+
+              delay(i % 67);
+              refused[0] = false;
               try {
-                racing.online();
+                mine.online();
               } catch (VcpuException e) {
-                refused.set(true);
+                refused[0] = true;
               }
-            });
+              came.setRelease(i);
+              awaitRound(checked, i);
+              mine.close();
+            }
+          });
+      for (int i = 1; i <= rounds; i++) {
+        vcpus[0] = log.addVcpu();
         boolean closed = true;
-        start.await();
+        started.setRelease(i);
+        delay(i % 61);
         try {
-          racing.close();
+          vcpus[0].close();
         } catch (VcpuException e) {
           closed = false;
         }
-        GuestThread.end(coming);
-        assertTrue(closed == refused.get(), "online, and no barrier waits for it");
-        if (!closed) {
-          guest.run(racing::close);
-        }
+        awaitRound(came, i);
+        assertTrue(closed == refused[0], "closed and online: no barrier waits for it");
+        checked.setRelease(i);
       }
+      GuestThread.end(coming);
+    }
+  }
+
+  private static void awaitRound(AtomicInteger counter, int round) {
+    for (int spins = 0; counter.getAcquire() < round; spins++) {
+      if (spins > 5_000) {
+        LockSupport.parkNanos(1_000);
+      }
+    }
+  }
+
+  private static void delay(int spins) {
+    for (int i = 0; i < spins; i++) {
+      Thread.onSpinWait();
     }
   }
 
