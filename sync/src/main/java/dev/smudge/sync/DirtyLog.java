@@ -395,7 +395,8 @@ public final class DirtyLog implements AutoCloseable {
   /**
    * Waits until every store by a vCPU that was made before this call is visible here, and no vCPU
    * relies on dirty bits from before it: the after-sync barrier. Clients need not call it: {@code
-   * take} does. A vCPU may call it; it waits for the others only.
+   * take} does. A vCPU may call it, and {@code take} too, where it holds no half-done store: for
+   * its own vCPU the call is a safepoint. It waits for the others only.
    *
    * @throws VcpuTimeoutException if a vCPU does not reach a safepoint in time
    * @throws VcpuException if it is called inside an arm callback
