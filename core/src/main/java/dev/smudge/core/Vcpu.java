@@ -77,6 +77,7 @@ public final class Vcpu implements AutoCloseable {
   private long span;
   private long pageStart; // a page of the slot that was seen marked: writes to it need no mark
   private long pageSpan;
+  private long pageEnd;
   private int pageShift;
   private LogSlot logSlot = GuestSlot.NONE.log;
   private MemorySegment ram = MemorySegment.NULL;
@@ -102,7 +103,7 @@ public final class Vcpu implements AutoCloseable {
   }
 
   private void pagesArmed() {
-    pageSpan = 0;
+    dropPage();
     if (memory.isSealedOrClosed()) {
       dropCursors(); // the next access takes the slow path, and is refused there
     }
@@ -112,7 +113,7 @@ public final class Vcpu implements AutoCloseable {
   private void dropCursors() {
     slot = GuestSlot.NONE;
     span = 0;
-    pageSpan = 0;
+    dropPage();
     readSlot = GuestSlot.NONE;
     readSpan = 0;
   }
@@ -154,7 +155,7 @@ public final class Vcpu implements AutoCloseable {
     slot = found;
     base = found.guestAddress;
     span = found.size - 7;
-    pageSpan = 0;
+    dropPage();
     pageShift = found.log.pageShift();
     logSlot = found.log;
     ram = found.ram;
@@ -173,6 +174,20 @@ public final class Vcpu implements AutoCloseable {
     }
   }
 
+  /** Marks what a bulk write has written. */
+  private void markedRange(long offset, long length) {
+    if (offset < pageStart || offset + length > pageEnd) {
+      markRange(offset, length);
+    }
+  }
+
+  private void markRange(long offset, long length) {
+    log.mark(logSlot, offset, length);
+    if (length > 0 && (offset & CURSOR_SAMPLE) == 0) {
+      moveToPage(offset);
+    }
+  }
+
   private boolean isUnmarked(long offset, int length) {
     long page = offset >>> pageShift;
     return (offset + length - 1) >>> pageShift != page || !logSlot.isMarked(page);
@@ -181,6 +196,12 @@ public final class Vcpu implements AutoCloseable {
   private void moveToPage(long offset) {
     pageStart = offset & (-1L << pageShift);
     pageSpan = (1L << pageShift) - 7;
+    pageEnd = pageStart + (1L << pageShift);
+  }
+
+  private void dropPage() {
+    pageSpan = 0;
+    pageEnd = 0;
   }
 
   private void setByte(long offset, byte value) {
@@ -632,7 +653,7 @@ public final class Vcpu implements AutoCloseable {
     long length = source.byteSize();
     long offset = locateRange(address, length);
     MemorySegment.copy(source, 0, ram, offset, length);
-    log.mark(slot.log, offset, length);
+    markedRange(offset, length);
   }
 
   /**
@@ -650,7 +671,7 @@ public final class Vcpu implements AutoCloseable {
     Objects.checkFromIndexSize(from, length, source.length);
     long offset = locateRange(address, length);
     MemorySegment.copy(source, from, ram, ValueLayout.JAVA_BYTE, offset, length);
-    log.mark(slot.log, offset, length);
+    markedRange(offset, length);
   }
 
   /**
@@ -694,7 +715,7 @@ public final class Vcpu implements AutoCloseable {
   public void fill(long address, long length, byte value) {
     long offset = locateRange(address, length);
     ram.asSlice(offset, length).fill(value);
-    log.mark(slot.log, offset, length);
+    markedRange(offset, length);
   }
 
   /**
@@ -710,7 +731,7 @@ public final class Vcpu implements AutoCloseable {
     long source = locateReadRange(from, length);
     long offset = locateRange(to, length);
     MemorySegment.copy(readRam, source, ram, offset, length);
-    log.mark(slot.log, offset, length);
+    markedRange(offset, length);
   }
 
   /**
