@@ -1,0 +1,52 @@
+package dev.smudge.core;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.util.BitSet;
+import java.util.Map;
+import java.util.TreeMap;
+
+/** Takes dirty pages as plain sets. */
+final class Dirty {
+  private Dirty() {}
+
+  /** Takes and acknowledges everything: pages by slot, slots without any left out. */
+  static Map<Integer, BitSet> take(GuestClient client) {
+    Map<Integer, BitSet> taken = new TreeMap<>();
+    try (GuestBatch batch = client.take()) {
+      long[] sum = {0};
+      batch.forEachRun((slot, first, count, content) -> {
+        assertEquals(count * slot.pageSize(), content.byteSize());
+        BitSet pages = taken.computeIfAbsent(slot.id(), id -> new BitSet());
+        assertEquals(0, pages.get((int) first, (int) (first + count)).cardinality());
+        pages.set((int) first, (int) (first + count));
+        sum[0] += count;
+      });
+      assertEquals(batch.pageCount(), sum[0]);
+      batch.commit();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    return taken;
+  }
+
+  /** The pages of a range of guest addresses that is inside a slot. */
+  static Map<Integer, BitSet> pages(GuestSlot slot, long address, long length) {
+    Map<Integer, BitSet> pages = new TreeMap<>();
+    add(pages, slot, address, length);
+    return pages;
+  }
+
+  static void add(Map<Integer, BitSet> pages, GuestSlot slot, long address, long length) {
+    if (length > 0) {
+      long offset = address - slot.guestAddress();
+      pages
+          .computeIfAbsent(slot.id(), id -> new BitSet())
+          .set(
+              (int) (offset / slot.pageSize()),
+              (int) ((offset + length - 1) / slot.pageSize()) + 1);
+    }
+  }
+}

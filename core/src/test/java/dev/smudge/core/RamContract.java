@@ -1,0 +1,337 @@
+package dev.smudge.core;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import dev.smudge.sync.InitialView;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteOrder;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.Map;
+import java.util.Random;
+import java.util.TreeMap;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/**
+ * What holds for a slot over any RAM: the bytes of a plain array, and exactly the written pages.
+ */
+abstract class RamContract {
+  private static final long BASE = 0x7000_0000L;
+  private static final int PAGES = 67; // no multiple of 64
+  private static final int MORE_PAGES = 3;
+
+  private final RamKind kind;
+  private final Arena arena = Arena.ofShared();
+  private final GuestMemory memory = GuestMemory.create();
+  private final Vcpu vcpu = memory.addVcpu();
+  private final GuestClient client = memory.client("test", InitialView.NONE_DIRTY);
+
+  private final Map<Integer, SlotModel> models = new TreeMap<>();
+  private final Map<Integer, BitSet> dirty = new TreeMap<>();
+
+  RamContract(RamKind kind) {
+    this.kind = kind;
+  }
+
+  /** Two slots side by side, clean. */
+  private void open(int pageSize) {
+    int size = PAGES * pageSize;
+    models.put(5, new SlotModel(kind.addTo(memory, arena, 5, BASE, size, pageSize)));
+    models.put(
+        2,
+        new SlotModel(kind.addTo(memory, arena, 2, BASE + size, MORE_PAGES * pageSize, pageSize)));
+    Dirty.take(client); // slots begin dirty for clients that are there
+  }
+
+  @AfterEach
+  void close() {
+    memory.close();
+    arena.close();
+  }
+
+  private void written(SlotModel model, long address, long length) {
+    Dirty.add(dirty, model.slot, address, length);
+  }
+
+  private void assertDirty(String when) {
+    assertEquals(dirty, Dirty.take(client), when);
+    dirty.clear();
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {256, 4096, 65_536})
+  void accessors_everyOffsetAroundBorders_likeArray(int pageSize) {
+    open(pageSize);
+    Random random = TestRandom.of("accessors around borders, " + kind);
+    for (SlotModel model : models.values()) {
+      long start = model.slot.guestAddress();
+      long end = start + model.slot.size();
+      long[] borders = {start, start + pageSize, end - pageSize, end};
+      for (Access access : Access.ALL) {
+        for (long border : borders) {
+          for (long address = border - 9; address <= border + 9; address++) {
+            if (address >= start && address + access.width() <= end) {
+              long bits = access.bits(random.nextLong());
+              String what = access + " at " + (address - start) + " of " + model.slot;
+              access.put().put(vcpu, address, bits);
+              model.store(address, access.width(), access.bigEndian(), bits);
+              written(model, address, access.width());
+              assertDirty(what);
+              assertEquals(bits, access.get().get(vcpu, address), what);
+              assertDirty("read of " + what);
+            }
+          }
+        }
+      }
+    }
+    SlotModel.assertSame(models, "at the end");
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {256, 4096, 65_536})
+  void accesses_randomScript_likeArray(int pageSize) {
+    open(pageSize);
+    Random random = TestRandom.of("random script, " + kind);
+    for (int step = 0; step < 1500; step++) {
+      step(random, step);
+      if (random.nextInt(8) == 0) {
+        assertDirty("step " + step);
+      }
+      if (step % 150 == 149) {
+        SlotModel.assertSame(models, "step " + step);
+      }
+    }
+    assertDirty("at the end");
+  }
+
+  private SlotModel anySlot(Random random) {
+    return models.get(random.nextBoolean() ? 5 : 2);
+  }
+
+  private static int anyLength(Random random, SlotModel model) {
+    int pageSize = (int) model.slot.pageSize();
+    return switch (random.nextInt(4)) {
+      case 0 -> random.nextInt(10);
+      case 1 -> pageSize * random.nextInt(3);
+      default -> random.nextInt(Math.min(3 * pageSize, 20_000));
+    };
+  }
+
+  private void step(Random random, int step) {
+    SlotModel model = anySlot(random);
+    int kindOfStep = random.nextInt(10);
+    if (kindOfStep < 3) {
+      Access access = Access.ALL.get(random.nextInt(Access.ALL.size()));
+      long address = model.address(random, access.width());
+      if (kindOfStep == 0) {
+        long want = model.load(address, access.width(), access.bigEndian());
+        if (want == access.bits(want)) {
+          assertEquals(want, access.get().get(vcpu, address), () -> "step " + step + ": " + access);
+        }
+      } else {
+        long bits = access.bits(random.nextLong());
+        access.put().put(vcpu, address, bits);
+        model.store(address, access.width(), access.bigEndian(), bits);
+        written(model, address, access.width());
+      }
+      return;
+    }
+    int length = anyLength(random, model);
+    long address = model.address(random, length);
+    if (kindOfStep == 3) {
+      copy(random, model, address, length);
+    } else if (kindOfStep == 4) {
+      read(random, model, address, length, step);
+    } else if (kindOfStep < 7) {
+      byte[] bytes = new byte[length];
+      random.nextBytes(bytes);
+      writeByVcpu(random, address, bytes);
+      System.arraycopy(bytes, 0, model.bytes, model.offset(address), length);
+      written(model, address, length);
+    } else {
+      writeByDevice(random, model, address, length);
+    }
+  }
+
+  private void copy(Random random, SlotModel to, long address, int length) {
+    SlotModel from = anySlot(random);
+    long source = from.address(random, length);
+    if (from == to && random.nextBoolean()) { // overlapping
+      source = Math.clamp(address + random.nextInt(17) - 8, to.slot.guestAddress(), address);
+    }
+    vcpu.copy(source, address, length);
+    System.arraycopy(from.bytes, from.offset(source), to.bytes, to.offset(address), length);
+    written(to, address, length);
+  }
+
+  private void read(Random random, SlotModel model, long address, int length, int step) {
+    byte[] got = new byte[length + 2];
+    byte[] want = new byte[length + 2];
+    System.arraycopy(model.bytes, model.offset(address), want, 1, length);
+    switch (random.nextInt(3)) {
+      case 0 -> vcpu.read(address, got, 1, length);
+      case 1 -> vcpu.read(address, MemorySegment.ofArray(got).asSlice(1, length));
+      default -> memory.device().read(address, MemorySegment.ofArray(got).asSlice(1, length));
+    }
+    assertArrayEquals(want, got, () -> "step " + step);
+  }
+
+  private void writeByVcpu(Random random, long address, byte[] bytes) {
+    switch (random.nextInt(3)) {
+      case 0 -> {
+        byte[] wider = new byte[bytes.length + 3];
+        System.arraycopy(bytes, 0, wider, 2, bytes.length);
+        vcpu.write(address, wider, 2, bytes.length);
+      }
+      case 1 -> {
+        try (Arena confined = Arena.ofConfined()) {
+          MemorySegment copy = confined.allocate(bytes.length + 1L).asSlice(0, bytes.length);
+          MemorySegment.copy(MemorySegment.ofArray(bytes), 0, copy, 0, bytes.length);
+          vcpu.write(address, copy);
+        }
+      }
+      default -> {
+        raw(address, bytes);
+        vcpu.mark(address, bytes.length);
+      }
+    }
+  }
+
+  private void raw(long address, byte[] bytes) {
+    for (GuestSlot slot : memory.slots()) {
+      long offset = address - slot.guestAddress();
+      if (offset >= 0 && offset + bytes.length <= slot.size()) {
+        MemorySegment.copy(MemorySegment.ofArray(bytes), 0, slot.ram(), offset, bytes.length);
+        return;
+      }
+    }
+    throw new AssertionError("no slot");
+  }
+
+  private void writeByDevice(Random random, SlotModel model, long address, int length) {
+    DeviceMemory device = memory.device();
+    byte[] bytes = new byte[length];
+    random.nextBytes(bytes);
+    int at = model.offset(address);
+    switch (random.nextInt(6)) {
+      case 0 -> {
+        device.write(address, bytes);
+        System.arraycopy(bytes, 0, model.bytes, at, length);
+      }
+      case 1 -> {
+        byte value = (byte) random.nextInt();
+        if (random.nextBoolean()) {
+          device.fill(address, length, value);
+        } else {
+          vcpu.fill(address, length, value);
+        }
+        Arrays.fill(model.bytes, at, at + length, value);
+      }
+      case 2 -> {
+        try (AsyncWrite write = device.beginWrite(address, length)) {
+          assertEquals(length, write.target().byteSize());
+          MemorySegment.copy(MemorySegment.ofArray(bytes), 0, write.target(), 0, length);
+        }
+        System.arraycopy(bytes, 0, model.bytes, at, length);
+      }
+      case 3 -> {
+        raw(address, bytes);
+        device.mark(address, length);
+        System.arraycopy(bytes, 0, model.bytes, at, length);
+      }
+      default -> {
+        int width = 1 << (random.nextInt(3) == 0 ? 0 : 2 + random.nextInt(2));
+        long narrow = model.address(random, width);
+        long value = random.nextLong();
+        switch (width) {
+          case 1 -> device.putByte(narrow, (byte) value);
+          case 4 -> device.putInt(narrow, (int) value);
+          default -> device.putLong(narrow, value);
+        }
+        model.store(narrow, width, false, value);
+        written(model, narrow, width);
+        return;
+      }
+    }
+    written(model, address, length);
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {256, 4096})
+  void atomics_randomScript_likeModelOrRefused(int pageSize) {
+    open(pageSize);
+    Random random = TestRandom.of("atomics, " + kind);
+    VcpuAtomics little = vcpu.atomics(ByteOrder.LITTLE_ENDIAN);
+    VcpuAtomics big = vcpu.atomics(ByteOrder.BIG_ENDIAN);
+    for (int step = 0; step < 3000; step++) {
+      boolean bigEndian = random.nextBoolean();
+      VcpuAtomics atomics = bigEndian ? big : little;
+      AtomicOperation operation = AtomicOperation.values()[random.nextInt(8)];
+      int width = 1 << random.nextInt(4);
+      SlotModel model = anySlot(random);
+      long address = model.address(random, width) & -width;
+      long operand = random.nextBoolean() ? random.nextLong() : random.nextInt(3) - 1;
+      String what = "step " + step + ": " + operation + " of " + width;
+      if (width > kind.atomicWidth) {
+        assertThrows(
+            UnsupportedOperationException.class,
+            () -> operation.run(atomics, address, width, operand, operand),
+            what);
+        assertDirty(what);
+        model.assertSame(what);
+        continue;
+      }
+      long before = model.load(address, width, bigEndian);
+      // Every second compare-and-exchange fails, unless the value is what it expects by chance.
+      long expected = random.nextBoolean() ? before | ~(-1L >>> (64 - 8 * width)) : operand;
+      assertEquals(before, operation.run(atomics, address, width, expected, operand), what);
+      long low = -1L >>> (64 - 8 * width);
+      if (operation.writes(before, expected & low)) {
+        model.store(address, width, bigEndian, operation.result(before, operand));
+        written(model, address, width);
+      }
+      assertDirty(what);
+      assertEquals(
+          model.load(address, width, bigEndian), atomics.getVolatile(address, width), what);
+      if (step % 300 == 299) {
+        SlotModel.assertSame(models, what);
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {256, 4096})
+  void accesses_acrossTheBorderOfAdjacentSlots_refusedAndUnchanged(int pageSize) {
+    open(pageSize);
+    long border = models.get(2).slot.guestAddress();
+    for (boolean warm : new boolean[] {false, true}) {
+      for (Access access : Access.ALL) {
+        for (long address = border - access.width() + 1; address < border; address++) {
+          long at = address;
+          if (warm) { // the slot of the last access is remembered
+            vcpu.putByte(border - 1, (byte) 0);
+            vcpu.getByte(border - 1);
+            Dirty.take(client);
+          }
+          GuestAccessException put =
+              assertThrows(
+                  GuestAccessException.class, () -> access.put().put(vcpu, at, 0x0101_0101_0101L));
+          assertEquals(address, put.address());
+          assertEquals(access.width(), put.length());
+          GuestAccessException get =
+              assertThrows(GuestAccessException.class, () -> access.get().get(vcpu, at));
+          assertEquals(address, get.address());
+          assertEquals(access.width(), get.length());
+        }
+        vcpu.offline(); // forgets the slot
+      }
+    }
+    assertDirty("refused writes");
+    SlotModel.assertSame(models, "refused writes");
+  }
+}
