@@ -11,11 +11,13 @@ import java.util.BitSet;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Atomics of several vCPUs on the same bytes. */
+@Timeout(120)
 class ConcurrentAtomicsTest {
   private static final int VCPUS = 3;
   private static final int ROUNDS = 6000;

@@ -14,12 +14,14 @@ import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * What holds for a slot over any RAM: the bytes of a plain array, and exactly the written pages.
  */
+@Timeout(120)
 abstract class RamContract {
   private static final long BASE = 0x7000_0000L;
   private static final int PAGES = 67; // no multiple of 64

@@ -1,0 +1,78 @@
+package dev.smudge.core;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.InitialView;
+import java.nio.ByteOrder;
+import java.util.BitSet;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CopyOnWriteArrayList;
+
+/**
+ * A guest with RAM full of one value: slots 4 and 9 side by side, a gap, and slot 1 at the end of
+ * the address space, whose RAM holds another value to copy from.
+ */
+final class TestGuest implements AutoCloseable {
+  static final int PAGE = 256;
+  static final byte FILLED = 0x55;
+  static final byte WRITTEN = 0x11;
+
+  static final long LOW = 0x8000_0000L;
+  static final long LOW_SIZE = 70 * PAGE;
+  static final long NEXT = LOW + LOW_SIZE;
+  static final long NEXT_SIZE = 5 * PAGE;
+  static final long END = NEXT + NEXT_SIZE;
+  static final long TOP = -8L * PAGE;
+
+  final List<Throwable> errors = new CopyOnWriteArrayList<>();
+  final GuestMemory memory = GuestMemory.over(DirtyLog.builder().errorHandler(errors::add).build());
+  final GuestSlot low = memory.addSlot(4, LOW, LOW_SIZE, PAGE);
+  final GuestSlot next = memory.addSlot(9, NEXT, NEXT_SIZE, PAGE);
+  final GuestSlot top = memory.addSlot(1, TOP, 8 * PAGE, PAGE);
+  final Vcpu vcpu = memory.addVcpu();
+  final VcpuAtomics atomics = vcpu.atomics(ByteOrder.LITTLE_ENDIAN);
+  final VcpuAtomics atomicsBe = vcpu.atomics(ByteOrder.BIG_ENDIAN);
+  final GuestClient client = memory.client("test", InitialView.NONE_DIRTY);
+
+  TestGuest() {
+    refill();
+  }
+
+  /** Behind the back of the tracker. */
+  void refill() {
+    low.ram().fill(FILLED);
+    next.ram().fill(FILLED);
+    top.ram().fill(WRITTEN);
+  }
+
+  /** Every byte of the range was overwritten, no other was. */
+  void assertWritten(GuestSlot slot, long address, long length, String what) {
+    for (GuestSlot each : memory.slots()) {
+      byte untouched = each == top ? WRITTEN : FILLED;
+      for (long offset = 0; offset < each.size(); offset++) {
+        long at = offset - (address - slot.guestAddress());
+        boolean inside = each == slot && at >= 0 && at < length;
+        byte value = each.ram().get(java.lang.foreign.ValueLayout.JAVA_BYTE, offset);
+        if ((value != untouched) != inside) {
+          throw new AssertionError(
+              what + ": byte " + offset + " of " + each + " is " + value + ", inside: " + inside);
+        }
+      }
+    }
+  }
+
+  void assertUntouched(String what) {
+    assertWritten(low, LOW, 0, what);
+  }
+
+  void assertClean(String what) {
+    assertEquals(Map.<Integer, BitSet>of(), Dirty.take(client), what);
+  }
+
+  @Override
+  public void close() {
+    memory.close();
+  }
+}
