@@ -40,6 +40,15 @@ final class TestGuest implements AutoCloseable {
     refill();
   }
 
+  /** Runs something in another thread, while the caller runs the vCPU and passes safepoints. */
+  static void whileAtSafepoints(Vcpu vcpu, Runnable body) {
+    var task = Threads.start("test", index -> body.run(), 0);
+    while (!task.isDone()) {
+      vcpu.safepoint();
+    }
+    Threads.joinAll(List.of(task));
+  }
+
   /** Behind the back of the tracker. */
   void refill() {
     low.ram().fill(FILLED);

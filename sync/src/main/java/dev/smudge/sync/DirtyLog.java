@@ -420,9 +420,10 @@ public final class DirtyLog implements AutoCloseable {
   }
 
   /**
-   * Declares the guest stopped for good: pages are armed, and every later mark is reported to the
-   * error handler as a {@link SealedException}, once a page for vCPUs, each time for others. The
-   * pages are marked nonetheless. Call it after the guest was stopped and before the last take.
+   * Declares the guest stopped for good: pages are armed, every vCPU runs its arm callback before
+   * it writes again, and every later mark is reported to the error handler as a {@link
+   * SealedException}, once a page for vCPUs, each time for others. The pages are marked
+   * nonetheless. Call it after the guest was stopped and before the last take.
    *
    * @throws VcpuTimeoutException if a vCPU does not reach a safepoint in time; not sealed then
    */
@@ -449,6 +450,7 @@ public final class DirtyLog implements AutoCloseable {
     // ORDER L1 volatile: sealed before the last drain of host marks. Pairs with the read in
     // reportIfSealed, after the mark. If weaker: a late write is neither collected nor reported.
     sealed = true;
+    armAll();
     try {
       // All others are offline; the caller's own vCPU, if it is one, drops what it holds, and finds
       // the log sealed as it does.
@@ -456,6 +458,16 @@ public final class DirtyLog implements AutoCloseable {
     } catch (RuntimeException | Error e) {
       sealed = false;
       throw e;
+    }
+  }
+
+  /** Has every vCPU run its arm callback, also if nothing was left to be armed. */
+  private void armAll() {
+    lock.lock();
+    try {
+      vcpus.pagesArmed();
+    } finally {
+      lock.unlock();
     }
   }
 
@@ -522,12 +534,7 @@ public final class DirtyLog implements AutoCloseable {
     for (DirtyClient client : open) {
       client.close();
     }
-    lock.lock();
-    try {
-      vcpus.pagesArmed();
-    } finally {
-      lock.unlock();
-    }
+    armAll();
     vcpus.barrier();
   }
 

@@ -1,0 +1,138 @@
+package dev.smudge.core;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.smudge.core.ApiMethods.Call;
+import dev.smudge.core.ApiMethods.Effect;
+import dev.smudge.sync.SealedException;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Late writers after the final collection (Cloud Hypervisor c194f63cf). */
+@Timeout(120)
+class Bug24Test {
+  private static final long PLACE = TestGuest.LOW + 5 * TestGuest.PAGE;
+
+  /** What the vCPU holds when the guest is sealed. */
+  enum Warm {
+    /** Nothing. */
+    COLD,
+    /** A slot, and a page that is dirty. */
+    SLOT_AND_PAGE,
+    /** A slot; every page of it was taken. */
+    SLOT
+  }
+
+  /** Who seals. */
+  enum Sealer {
+    VCPU_ITSELF,
+    ANOTHER,
+    ANOTHER_WHILE_OFFLINE
+  }
+
+  static Stream<Call> writers() {
+    return ApiMethods.all().filter(call -> call.effect() == Effect.WRITES);
+  }
+
+  /** Warms the cursors, seals, and leaves nothing dirty. */
+  private static void seal(TestGuest guest, Warm warm, Sealer sealer) {
+    if (warm != Warm.COLD) {
+      for (int i = 0; i < 3; i++) {
+        guest.vcpu.putLong(TestGuest.LOW, 0);
+        guest.vcpu.getLong(TestGuest.LOW);
+      }
+      guest.vcpu.safepoint();
+    }
+    if (warm == Warm.SLOT) {
+      Dirty.take(guest.client);
+      guest.vcpu.safepoint();
+    }
+    switch (sealer) {
+      case VCPU_ITSELF -> guest.memory.seal();
+      case ANOTHER_WHILE_OFFLINE -> {
+        guest.vcpu.offline();
+        guest.memory.seal();
+      }
+      case ANOTHER -> TestGuest.whileAtSafepoints(guest.vcpu, guest.memory::seal);
+    }
+    Dirty.take(guest.client);
+    guest.refill();
+  }
+
+  @ParameterizedTest
+  @MethodSource("writers")
+  void bug24_writeAfterSeal_isRefusedBeforeRamIsTouched(Call call) {
+    for (Warm warm : Warm.values()) {
+      for (Sealer sealer : Sealer.values()) {
+        String what = call + ", " + warm + ", sealed by " + sealer;
+        try (TestGuest guest = new TestGuest()) {
+          seal(guest, warm, sealer);
+          for (int i = 0; i < 2; i++) {
+            SealedException refused =
+                assertThrows(SealedException.class, () -> call.action().run(guest, PLACE), what);
+            assertTrue(
+                String.valueOf(refused.getMessage()).contains(Long.toHexString(PLACE)),
+                refused.getMessage());
+          }
+          guest.assertUntouched(what);
+          guest.assertClean(what);
+          assertEquals(List.of(), guest.errors, what);
+
+          guest.memory.unseal();
+          call.action().run(guest, PLACE);
+          assertEquals(
+              Dirty.pages(guest.low, PLACE, call.length()), Dirty.take(guest.client), what);
+          guest.assertWritten(guest.low, PLACE, call.length(), what);
+          assertEquals(List.of(), guest.errors, what);
+        }
+      }
+    }
+  }
+
+  @Test
+  void bug24_asyncWriteUnderWayAtSeal_isReportedAndDirty() {
+    try (TestGuest guest = new TestGuest()) {
+      AsyncWrite write = guest.memory.device().beginWrite(PLACE, 600);
+      guest.memory.seal();
+      guest.assertClean("not landed");
+      write.target().fill(TestGuest.WRITTEN);
+      assertEquals(List.of(), guest.errors);
+      write.close();
+      assertEquals(1, guest.errors.size());
+      assertEquals(SealedException.class, guest.errors.getFirst().getClass());
+      assertEquals(Dirty.pages(guest.low, PLACE, 600), Dirty.take(guest.client));
+      assertThrows(SealedException.class, () -> guest.memory.device().beginWrite(PLACE, 600));
+    }
+  }
+
+  @Test
+  void bug24_marksAfterSeal_areReportedAndDirty() {
+    for (Warm warm : Warm.values()) {
+      for (Sealer sealer : Sealer.values()) {
+        try (TestGuest guest = new TestGuest()) {
+          seal(guest, warm, sealer);
+          guest.vcpu.mark(PLACE, 600);
+          assertEquals(1, guest.errors.size(), warm + ", " + sealer);
+          guest.memory.device().mark(PLACE, 600);
+          assertEquals(2, guest.errors.size(), warm + ", " + sealer);
+          assertEquals(Dirty.pages(guest.low, PLACE, 600), Dirty.take(guest.client));
+        }
+      }
+    }
+  }
+
+  @Test
+  void bug24_readsAfterSeal_goOn() {
+    try (TestGuest guest = new TestGuest()) {
+      seal(guest, Warm.SLOT_AND_PAGE, Sealer.ANOTHER);
+      assertEquals(TestGuest.FILLED, guest.vcpu.getByte(PLACE));
+      assertEquals(0x5555, guest.atomics.getVolatile(PLACE, 2));
+    }
+  }
+}
