@@ -134,7 +134,8 @@ public final class Vcpu implements AutoCloseable {
   /** As {@link #locate}, for any length. */
   private long locateRange(long address, long length) {
     long offset = address - base;
-    return offset >= 0 && length >= 0 && offset <= slot.size - length
+    // An access of no bytes has to begin inside, too; in NONE nothing does.
+    return offset >= 0 && length >= 0 && offset <= slot.size - Math.max(length, 1)
         ? offset
         : moveCursor(address, length);
   }
@@ -299,7 +300,7 @@ public final class Vcpu implements AutoCloseable {
 
   private long locateReadRange(long address, long length) {
     long offset = address - readBase;
-    return offset >= 0 && length >= 0 && offset <= readSlot.size - length
+    return offset >= 0 && length >= 0 && offset <= readSlot.size - Math.max(length, 1)
         ? offset
         : moveReadCursor(address, length);
   }
