@@ -31,8 +31,8 @@ public final class GuestBatch implements AutoCloseable {
   }
 
   /**
-   * Hands out the pages that are not acknowledged yet, as runs, slot by slot, ascending. The
-   * consumer may acknowledge the run it was given.
+   * Hands out the pages that are not acknowledged yet, as runs: slot by slot in the order in which
+   * they were added, pages ascending. The consumer may acknowledge the run it was given.
    *
    * @param consumer gets the runs; what it throws comes through
    * @throws IOException if the consumer throws it
