@@ -1,0 +1,69 @@
+package dev.smudge.core;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import dev.smudge.sync.InitialView;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.BitSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** A slot far larger than the machine's memory. */
+@Timeout(120)
+class LargeSlotTest {
+  private static final long TIB = 1L << 40;
+  private static final Path MAPPINGS = Path.of("/proc/self/smaps");
+
+  /** Kilobytes of the slot's mapping that are in memory. */
+  private static long resident() throws IOException {
+    List<String> lines = Files.readAllLines(MAPPINGS);
+    long sum = 0;
+    boolean ours = false;
+    for (String line : lines) {
+      if (line.matches("[0-9a-f]+-[0-9a-f]+ .*")) {
+        ours = line.contains("smudge-");
+      } else if (ours && line.startsWith("Rss:")) {
+        sum += Long.parseLong(line.replaceAll("[^0-9]", ""));
+      }
+    }
+    return sum;
+  }
+
+  @Test
+  void addSlot_oneTebibyte_isZeroAndCommitsWhatIsTouched() throws IOException {
+    assumeTrue(Files.isReadable(MAPPINGS), "needs /proc");
+    Random random = TestRandom.of("one tebibyte");
+    long before = resident();
+    try (GuestMemory memory = GuestMemory.create()) {
+      GuestSlot slot = memory.addSlot(0, TIB, TIB);
+      assertEquals(TIB, slot.size());
+      assertEquals(TIB / 4096, slot.pageCount());
+      GuestClient client = memory.client("test", InitialView.NONE_DIRTY);
+      Vcpu vcpu = memory.addVcpu();
+      for (int i = 0; i < 100; i++) {
+        assertEquals(0, vcpu.getLong(TIB + random.nextLong(TIB - 7)));
+      }
+      assertEquals(0, vcpu.getLong(TIB));
+      assertEquals(0, vcpu.getLong(2 * TIB - 8));
+      vcpu.putLong(2 * TIB - 8, 1);
+      vcpu.putByte(TIB + (1L << 39), (byte) 2);
+      memory.device().putInt(TIB + 4094, 3); // two pages
+      BitSet pages = new BitSet();
+      pages.set(0, 2);
+      pages.set(1 << 27);
+      pages.set((1 << 28) - 1);
+      assertEquals(Map.of(0, pages), Dirty.take(client));
+      assertEquals(1, vcpu.getLong(2 * TIB - 8));
+      long kilobytes = resident() - before;
+      assertTrue(kilobytes > 0 && kilobytes < 64 * 1024, kilobytes + " KiB");
+    }
+    assertEquals(before, resident());
+  }
+}
