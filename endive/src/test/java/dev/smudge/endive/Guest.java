@@ -1,7 +1,6 @@
 package dev.smudge.endive;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertNotEquals;
 
 import dev.smudge.core.GuestBatch;
 import dev.smudge.core.GuestClient;
@@ -14,8 +13,10 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import run.endive.runtime.Memory;
@@ -47,8 +48,8 @@ final class Guest implements AutoCloseable {
   }
 
   /** Takes, copies, and returns the 4 KiB pages that were dirty. */
-  TreeSet<Long> copyDirtyPages() {
-    TreeSet<Long> pages = new TreeSet<>();
+  Set<Long> copyDirtyPages() {
+    Set<Long> pages = new TreeSet<>();
     try (GuestBatch batch = client.take()) {
       batch.forEachRun((in, firstPage, count, content) -> {
         MemorySegment.copy(
@@ -76,24 +77,36 @@ final class Guest implements AutoCloseable {
 
   /** Takes and copies in another thread until it is closed, and at last once more. */
   final class Collector implements AutoCloseable {
+    private final AtomicInteger takes = new AtomicInteger();
     private volatile boolean stopped;
-    private final CompletableFuture<Integer> takes = CompletableFuture.supplyAsync(this::collect);
+    private final CompletableFuture<@Nullable Void> done =
+        CompletableFuture.runAsync(this::collect);
 
-    private int collect() {
-      int count = 0;
+    private void collect() {
       while (!stopped) {
         copyDirtyPages();
-        count++;
+        takes.incrementAndGet();
       }
       copyDirtyPages();
-      return count;
+    }
+
+    long takes() {
+      return done.isDone() ? Long.MAX_VALUE : takes.get(); // failed: nobody waits for more
     }
 
     @Override
     public void close() {
       stopped = true;
-      assertNotEquals(0, takes.join());
+      done.join();
     }
+  }
+
+  /** Runs it while a client takes in another thread; at the end the client's copy is the RAM. */
+  void whileAClientTakes(Consumer<Collector> body) {
+    try (Collector collector = new Collector()) {
+      body.accept(collector);
+    }
+    assertCopyIsEqual();
   }
 
   /** Runs each with a facade and a vCPU of its own, in its own thread, and waits for all. */

@@ -151,7 +151,7 @@ class MemoryMethodsTest {
   @MethodSource("methods")
   void everyMethod_marksExactlyWhatItWrites(Method method) throws ReflectiveOperationException {
     try (Guest guest = new Guest(4)) {
-      TrackedMemory memory = guest.linear(new MemoryLimits(2, 4, true));
+      Memory memory = guest.linear(new MemoryLimits(2, 4, true));
       memory.initialize(
           null, new DataSegment[] {new PassiveDataSegment(new byte[] {1, 2, 3, 4, 5, 6, 7, 8})});
       memory.write(0, new byte[] {9, 9, 9, 9, 9, 9, 9, 9});

@@ -51,10 +51,10 @@ class WaitTest {
               });
     }
 
-    Waiter untilItWaits() throws InterruptedException {
+    Waiter untilItWaits() {
       while (thread.getState() != Thread.State.WAITING
           && thread.getState() != Thread.State.TIMED_WAITING) {
-        Thread.sleep(1);
+        Thread.onSpinWait();
         assertFalse(result.isDone(), "did not wait");
       }
       return this;
@@ -65,7 +65,7 @@ class WaitTest {
     }
   }
 
-  private static Waiter waiter(Guest guest, TrackedMemory memory) throws InterruptedException {
+  private static Waiter waiter(Guest guest, TrackedMemory memory) {
     return new Waiter(guest, memory, m -> m.atomicWait(ADDRESS, 0, -1)).untilItWaits();
   }
 
@@ -93,11 +93,15 @@ class WaitTest {
       TrackedMemory memory = guest.linear(SHARED);
       Waiter waiter = waiter(guest, memory);
       memory.read(0); // online before the pause: one's own vCPU goes on in it
-      try (VcpuPause unused = guest.memory.pause()) {
+      VcpuPause pause = guest.memory.pause();
+      try {
         assertEquals(1, memory.atomicNotify(ADDRESS, 1));
-        Thread.sleep(20);
+        for (int i = 0; i < 100_000; i++) {
+          assertEquals(0, memory.atomicReadInt(ADDRESS + 64));
+        }
         assertFalse(waiter.result.isDone());
-        assertEquals(0, memory.atomicReadInt(ADDRESS + 64));
+      } finally {
+        pause.close();
       }
       assertEquals(WaitQueues.WOKEN, waiter.get());
       assertEquals(1, memory.atomicReadInt(ADDRESS + 64));

@@ -39,12 +39,20 @@ final class Wat {
     }
   }
 
-  static WasmModule compile(String wat) throws IOException {
+  static WasmModule compile(String wat) {
     return Parser.parse(toBytes(wat, ByteArrayMemory::new, true));
   }
 
   /** The module's bytes, made by wat2wasm running over a memory of the caller's. */
-  static byte[] toBytes(String wat, Function<MemoryLimits, Memory> memory, boolean compiled)
+  static byte[] toBytes(String wat, Function<MemoryLimits, Memory> memory, boolean compiled) {
+    try {
+      return run(wat, memory, compiled);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private static byte[] run(String wat, Function<MemoryLimits, Memory> memory, boolean compiled)
       throws IOException {
     Path directory = Files.createTempDirectory("wat");
     Path file = directory.resolve("module.wat");
