@@ -797,8 +797,8 @@ public final class Vcpu implements AutoCloseable {
    * @throws dev.smudge.sync.VcpuException if it is online in another thread
    */
   public void offline() {
+    dropCursors(); // while it is this thread's still; the next access comes online first
     log.offline();
-    dropCursors(); // the next access comes online first
   }
 
   /**

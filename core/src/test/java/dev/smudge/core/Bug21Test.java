@@ -162,6 +162,13 @@ class Bug21Test {
         call.action().run(guest, address); // marked already
         assertEquals(pages, Dirty.take(guest.client), what + ", again");
         guest.refill();
+        if (writes) {
+          guest.vcpu.putByte(address, (byte) 0);
+          guest.refill();
+          call.action().run(guest, address); // the first page is marked already
+          assertEquals(pages, Dirty.take(guest.client), what + ", its first page dirty");
+          guest.refill();
+        }
       }
     }
   }

@@ -10,7 +10,6 @@ import org.junit.jupiter.api.Timeout;
 class NativeAccessTest {
   @Test
   void nativeAccess_isGrantedInTheRunThatIsForIt() {
-    assertEquals(
-        Boolean.getBoolean("smudge.raw"), Vcpu.class.getModule().isNativeAccessEnabled());
+    assertEquals(Boolean.getBoolean("smudge.raw"), Vcpu.class.getModule().isNativeAccessEnabled());
   }
 }
