@@ -87,7 +87,7 @@ class AccessErrorsTest {
       return;
     }
     try (TestGuest guest = new TestGuest()) {
-      for (boolean warm : new boolean[] {false, true}) {
+      for (int cold = 1; cold >= 0; cold--) {
         for (int off = 1; off < call.length(); off++) {
           long address = LOW + 16 + off;
           assertThrows(GuestAccessException.class, () -> call.action().run(guest, address));
@@ -220,7 +220,7 @@ class AccessErrorsTest {
               IndexOutOfBoundsException.class,
               () -> guest.vcpu.read(LOW, array, range[0], range[1]));
           if (warm) {
-            warm(guest, LOW);
+            warm(guest, LOW); // for the next
           }
         }
       }

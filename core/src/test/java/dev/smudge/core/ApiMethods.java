@@ -300,7 +300,7 @@ final class ApiMethods {
           g.vcpu.runOnVcpu(() -> {}).join();
         });
     none("Vcpu.index[]", (g, a) -> g.vcpu.index());
-    none("Vcpu.toString[]", (g, a) -> g.vcpu.toString());
+    none("Vcpu.toString[]", (g, a) -> assertEquals("Vcpu", g.vcpu.toString().substring(0, 4)));
     none("Vcpu.close[]", (g, a) -> g.memory.addVcpu().close());
   }
 }

@@ -19,6 +19,8 @@ import org.junit.jupiter.api.Timeout;
 /** A slot that ends clean shifted the rest of a snapshot file (Firecracker 524c6d8fb). */
 @Timeout(120)
 class Bug23Test {
+  private static final List<RamKind> KINDS = List.of(RamKind.values());
+
   /** One run of a snapshot: what is written to the file, at its place in it. */
   private record Run(int slot, long firstPage, long pageCount, List<Byte> content) {}
 
@@ -97,7 +99,7 @@ class Bug23Test {
         ids.add(id);
         long pageSize = 256L << random.nextInt(3);
         int size = (int) (pageSize * (1 + random.nextInt(80)));
-        RamKind kind = RamKind.values()[random.nextInt(RamKind.values().length)];
+        RamKind kind = KINDS.get(random.nextInt(KINDS.size()));
         kind.addTo(memory, arena, id, address, size, pageSize);
         address += random.nextBoolean() ? 1 << 20 : (size + 1023) & -1024;
       }

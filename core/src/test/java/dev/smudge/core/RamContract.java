@@ -11,6 +11,7 @@ import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Random;
 import java.util.TreeMap;
 import org.junit.jupiter.api.AfterEach;
@@ -111,8 +112,12 @@ abstract class RamContract {
     assertDirty("at the end");
   }
 
+  private SlotModel model(int id) {
+    return Objects.requireNonNull(models.get(id));
+  }
+
   private SlotModel anySlot(Random random) {
-    return models.get(random.nextBoolean() ? 5 : 2);
+    return model(random.nextBoolean() ? 5 : 2);
   }
 
   private static int anyLength(Random random, SlotModel model) {
@@ -310,7 +315,7 @@ abstract class RamContract {
   @ValueSource(ints = {256, 4096})
   void accesses_acrossTheBorderOfAdjacentSlots_refusedAndUnchanged(int pageSize) {
     open(pageSize);
-    long border = models.get(2).slot.guestAddress();
+    long border = model(2).slot.guestAddress();
     for (boolean warm : new boolean[] {false, true}) {
       for (Access access : Access.ALL) {
         for (long address = border - access.width() + 1; address < border; address++) {

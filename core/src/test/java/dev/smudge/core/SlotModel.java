@@ -22,7 +22,7 @@ final class SlotModel {
 
   void store(long address, int width, boolean bigEndian, long value) {
     for (int i = 0; i < width; i++) {
-      bytes[offset(address) + i] = (byte) (value >>> 8 * (bigEndian ? width - 1 - i : i));
+      bytes[offset(address) + i] = (byte) (value >>> (8 * (bigEndian ? width - 1 - i : i)));
     }
   }
 
@@ -31,7 +31,7 @@ final class SlotModel {
     long value = 0;
     for (int i = 0; i < width; i++) {
       long one = bytes[offset(address) + i] & 0xffL;
-      value |= one << 8 * (bigEndian ? width - 1 - i : i);
+      value |= one << (8 * (bigEndian ? width - 1 - i : i));
     }
     return value;
   }
