@@ -1,5 +1,8 @@
 package dev.smudge.core;
 
+import java.util.List;
+import java.util.Random;
+
 /** The atomics, and what each has to do to a value. */
 enum AtomicOperation {
   GET,
@@ -10,6 +13,12 @@ enum AtomicOperation {
   AND,
   OR,
   XOR;
+
+  private static final List<AtomicOperation> ALL = List.of(values());
+
+  static AtomicOperation any(Random random) {
+    return ALL.get(random.nextInt(ALL.size()));
+  }
 
   /** Runs it; returns what was there before. */
   long run(VcpuAtomics atomics, long address, int width, long expected, long operand) {

@@ -79,7 +79,7 @@ class LostWritesTest {
         case 2 -> vcpu.write(place, new byte[] {(byte) bits, 1, 2, 3}, 0, 4);
         case 3, 4 -> {
           int width = 1 << random.nextInt(4);
-          AtomicOperation operation = AtomicOperation.values()[random.nextInt(8)];
+          AtomicOperation operation = AtomicOperation.any(random);
           operation.run(atomics, place & -width, width, bits, bits);
         }
         default -> {

@@ -278,7 +278,7 @@ abstract class RamContract {
     for (int step = 0; step < 3000; step++) {
       boolean bigEndian = random.nextBoolean();
       VcpuAtomics atomics = bigEndian ? big : little;
-      AtomicOperation operation = AtomicOperation.values()[random.nextInt(8)];
+      AtomicOperation operation = AtomicOperation.any(random);
       int width = 1 << random.nextInt(4);
       SlotModel model = anySlot(random);
       long address = model.address(random, width) & -width;
