@@ -6,6 +6,7 @@ import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.VcpuPause;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -21,7 +22,7 @@ public final class GuestMemory implements AutoCloseable {
   private static final long MAX_PAGE_SIZE = 1L << 30;
 
   private final DirtyLog log;
-  private final Arena arena = Arena.ofShared();
+  private final List<Arena> arenas = new ArrayList<>(); // one a slot over RAM of our own
   private final DeviceMemory device = new DeviceMemory(this);
   private volatile SlotMap slots = SlotMap.EMPTY;
   private volatile boolean closed;
@@ -60,6 +61,7 @@ public final class GuestMemory implements AutoCloseable {
    * @return the slot
    * @throws IllegalArgumentException if a value is outside that, or the slot would overlap another
    *     or wrap round; nothing is changed
+   * @throws IllegalStateException if the memory is closed
    * @throws java.io.UncheckedIOException if the system gives no memory; nothing is changed
    */
   public GuestSlot addSlot(int slotId, long guestAddress, long size) {
@@ -78,11 +80,20 @@ public final class GuestMemory implements AutoCloseable {
    * @return the slot
    * @throws IllegalArgumentException if a value is outside that, or the slot would overlap another
    *     or wrap round; nothing is changed
+   * @throws IllegalStateException if the memory is closed
    * @throws java.io.UncheckedIOException if the system gives no memory; nothing is changed
    */
   public synchronized GuestSlot addSlot(int slotId, long guestAddress, long size, long pageSize) {
     checkSlot(guestAddress, size, pageSize);
-    return add(slotId, guestAddress, SparseRam.map(size, arena), pageSize, true);
+    Arena arena = Arena.ofShared();
+    try {
+      GuestSlot slot = add(slotId, guestAddress, SparseRam.map(size, arena), pageSize, true);
+      arenas.add(arena);
+      return slot;
+    } catch (RuntimeException | Error e) {
+      arena.close();
+      throw e;
+    }
   }
 
   /**
@@ -260,8 +271,7 @@ public final class GuestMemory implements AutoCloseable {
     // unmapped a moment later.
     closed = true;
     log.close();
-    if (arena.scope().isAlive()) {
-      arena.close();
-    }
+    arenas.forEach(Arena::close);
+    arenas.clear();
   }
 }

@@ -145,7 +145,8 @@ public final class Migrate implements Callable<Integer> {
       paramLabel = "quickjs|native",
       description =
           "What runs: quickjs, a third-party JavaScript parser in QuickJS on WebAssembly; or native,"
-              + " writers in Java for load and scale. Default: quickjs; native with --break-barrier.")
+              + " writers in Java for load and scale. Default: quickjs; native with"
+              + " --break-barrier, or where an option of its own is given.")
   void setGuest(String value) {
     guest = values("--guest").choice(value, QuickJsProgram.KIND, NativeProgram.KIND);
   }
@@ -263,8 +264,9 @@ public final class Migrate implements Callable<Integer> {
       }
       return new MigrationRun(settings(), out, err).listen(listen);
     }
-    boolean isNative = guest == null ? breakBarrier : NativeProgram.KIND.equals(guest);
     String foreign = nativeOptions.nativeGiven();
+    boolean isNative =
+        guest == null ? breakBarrier || foreign != null : guest.equals(NativeProgram.KIND);
     if (!isNative && foreign != null) {
       throw usage(foreign + " is for --guest native");
     }

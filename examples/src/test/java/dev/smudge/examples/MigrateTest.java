@@ -52,7 +52,8 @@ class MigrateTest {
         "--rate -1           | 0 to 1000000000",
         "--calls 0           | 1 to 10000000",
         "--tlb 3             | power of two",
-        "--guest vax         | native",
+        "--guest vax         | quickjs or native",
+        "--guest quickjs --tlb 4 | is for --guest native",
         "--to nowhere        | HOST:PORT",
         "--to localhost:0    | 1 to 65535",
         "--listen 70000      | 0 to 65535",
@@ -130,7 +131,8 @@ class MigrateTest {
     try (ServerSocket free = new ServerSocket(0)) {
       port = free.getLocalPort();
     }
-    int status = run("--to", "localhost:" + port, "--warm-up", "10", "--calls", "100");
+    int status =
+        run("--to", "localhost:" + port, "--guest", "native", "--warm-up", "10", "--calls", "100");
     assertEquals(MigrationRun.FAILED, status);
     assertEquals(1, err().lines().count(), err());
     assertTrue(err().contains("cannot connect"), err());
