@@ -56,8 +56,11 @@ public final class DeviceMemory {
     long length = source.byteSize();
     GuestSlot slot = writable(address, length);
     long offset = address - slot.guestAddress;
-    MemorySegment.copy(source, 0, slot.ram, offset, length);
-    markWritten(slot, offset, length);
+    try {
+      MemorySegment.copy(source, 0, slot.ram, offset, length);
+    } finally {
+      markWritten(slot, offset, length); // also what landed before a fault
+    }
   }
 
   /**
@@ -126,8 +129,11 @@ public final class DeviceMemory {
   public void fill(long address, long length, byte value) {
     GuestSlot slot = writable(address, length);
     long offset = address - slot.guestAddress;
-    slot.ram.asSlice(offset, length).fill(value);
-    markWritten(slot, offset, length);
+    try {
+      slot.ram.asSlice(offset, length).fill(value);
+    } finally {
+      markWritten(slot, offset, length); // also what landed before a fault
+    }
   }
 
   /**

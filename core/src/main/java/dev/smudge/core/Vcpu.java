@@ -653,8 +653,11 @@ public final class Vcpu implements AutoCloseable {
   public void write(long address, MemorySegment source) {
     long length = source.byteSize();
     long offset = locateRange(address, length);
-    MemorySegment.copy(source, 0, ram, offset, length);
-    markedRange(offset, length);
+    try {
+      MemorySegment.copy(source, 0, ram, offset, length);
+    } finally {
+      markedRange(offset, length); // also what landed before a fault
+    }
   }
 
   /**
@@ -671,8 +674,11 @@ public final class Vcpu implements AutoCloseable {
   public void write(long address, byte[] source, int from, int length) {
     Objects.checkFromIndexSize(from, length, source.length);
     long offset = locateRange(address, length);
-    MemorySegment.copy(source, from, ram, ValueLayout.JAVA_BYTE, offset, length);
-    markedRange(offset, length);
+    try {
+      MemorySegment.copy(source, from, ram, ValueLayout.JAVA_BYTE, offset, length);
+    } finally {
+      markedRange(offset, length); // also what landed before a fault
+    }
   }
 
   /**
@@ -715,8 +721,11 @@ public final class Vcpu implements AutoCloseable {
    */
   public void fill(long address, long length, byte value) {
     long offset = locateRange(address, length);
-    ram.asSlice(offset, length).fill(value);
-    markedRange(offset, length);
+    try {
+      ram.asSlice(offset, length).fill(value);
+    } finally {
+      markedRange(offset, length); // also what landed before a fault
+    }
   }
 
   /**
@@ -731,8 +740,11 @@ public final class Vcpu implements AutoCloseable {
   public void copy(long from, long to, long length) {
     long source = locateReadRange(from, length);
     long offset = locateRange(to, length);
-    MemorySegment.copy(readRam, source, ram, offset, length);
-    markedRange(offset, length);
+    try {
+      MemorySegment.copy(readRam, source, ram, offset, length);
+    } finally {
+      markedRange(offset, length); // also what landed before a fault
+    }
   }
 
   /**
