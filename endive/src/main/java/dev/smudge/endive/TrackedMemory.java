@@ -169,21 +169,29 @@ public final class TrackedMemory extends AtomicMemory {
   @Override
   public void write(int addr, byte[] data, int offset, int size) {
     checkBounds(offset, size, data.length);
-    vcpu.write(bulkAddress(addr, size), data, offset, size);
+    long address = bulkAddress(addr, size);
+    if (size != 0) { // no bytes at the end of memory are no error, at the end of the slot they are
+      vcpu.write(address, data, offset, size);
+    }
   }
 
   @Override
   public byte[] readBytes(int addr, int len) {
     long address = bulkAddress(addr, len);
     byte[] result = new byte[len];
-    vcpu.read(address, result, 0, len);
+    if (len != 0) {
+      vcpu.read(address, result, 0, len);
+    }
     return result;
   }
 
   @Override
   public void fill(byte value, int fromIndex, int toIndex) {
     int size = toIndex - fromIndex;
-    vcpu.fill(bulkAddress(fromIndex, size), size, value);
+    long address = bulkAddress(fromIndex, size);
+    if (size != 0) {
+      vcpu.fill(address, size, value);
+    }
   }
 
   @Override
@@ -194,7 +202,10 @@ public final class TrackedMemory extends AtomicMemory {
   @Override
   public void copy(int dest, int src, int size) {
     long to = bulkAddress(dest, size);
-    vcpu.copy(bulkAddress(src, size), to, size);
+    long from = bulkAddress(src, size);
+    if (size != 0) {
+      vcpu.copy(from, to, size);
+    }
   }
 
   @Override

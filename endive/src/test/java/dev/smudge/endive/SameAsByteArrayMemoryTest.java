@@ -261,6 +261,23 @@ class SameAsByteArrayMemoryTest {
   }
 
   @Test
+  void bulk_noBytesAtTheEndOfTheSlot_areNoError() {
+    try (Guest guest = new Guest(1)) {
+      TrackedMemory memory = guest.linear(1);
+      memory.write(Memory.PAGE_SIZE, new byte[3], 3, 0);
+      memory.fill((byte) 1, Memory.PAGE_SIZE, Memory.PAGE_SIZE);
+      memory.copy(Memory.PAGE_SIZE, 0, 0);
+      memory.copy(0, Memory.PAGE_SIZE, 0);
+      assertEquals(0, memory.readBytes(Memory.PAGE_SIZE, 0).length);
+      assertTrue(guest.copyDirtyPages().isEmpty());
+    }
+    try (Guest guest = new Guest(1)) {
+      guest.linear(0).zero();
+      assertTrue(guest.copyDirtyPages().isEmpty());
+    }
+  }
+
+  @Test
   void over_slotTooSmall_refused() {
     try (Guest guest = new Guest(1)) {
       IllegalArgumentException e =
