@@ -46,7 +46,7 @@ public class EndiveMemoryBenchmark {
 
   private static final String WAT =
       """
-      (module (memory 64 128 %s)
+      (module (memory 64 128 SHARED)
         (func (export "store") (local $i i32)
           (loop $l
             (i32.store (local.get $i) (local.get $i))
@@ -118,7 +118,6 @@ public class EndiveMemoryBenchmark {
   public String memory;
 
   private GuestMemory guest;
-  private GuestClient client;
   private ExportFunction store;
   private ExportFunction storeByte;
   private ExportFunction load;
@@ -148,15 +147,15 @@ public class EndiveMemoryBenchmark {
     sieve = plain.export("sieve");
     rmw = instance("shared", slot, vcpu).export("rmw");
     if (memory.equals("dirty")) {
-      client = guest.client("benchmark", InitialView.ALL_DIRTY);
-      try (GuestBatch batch = client.take()) {
+      GuestClient started = guest.client("benchmark", InitialView.ALL_DIRTY);
+      try (GuestBatch batch = started.take()) {
         batch.commit(); // all pages are armed; the warm-up dirties them
       }
     }
   }
 
   private Instance instance(String shared, GuestSlot slot, Vcpu vcpu) throws IOException {
-    return Instance.builder(Wat.compile(WAT.formatted(shared)))
+    return Instance.builder(Wat.compile(WAT.replace("SHARED", shared)))
         .withMachineFactory(MachineFactoryCompiler::compile)
         .withMemoryFactory(limits -> memory(slot, vcpu, limits))
         .build();
