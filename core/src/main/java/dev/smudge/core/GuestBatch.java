@@ -41,7 +41,7 @@ public final class GuestBatch implements AutoCloseable {
   public void forEachRun(GuestRunConsumer consumer) throws IOException {
     try {
       batch.forEachRun((slotId, firstPage, pageCount) -> {
-        GuestSlot slot = memory.slot(slotId);
+        GuestSlot slot = memory.takenFrom(slotId);
         long pageSize = slot.pageSize();
         MemorySegment content =
             slot.ram.asSlice(firstPage * pageSize, pageCount * pageSize).asReadOnly();
@@ -76,10 +76,10 @@ public final class GuestBatch implements AutoCloseable {
    * @param pageCount pages of the range, 0 or more
    * @throws IllegalStateException if the batch is closed
    * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is changed
-   * @throws IllegalArgumentException if the batch has no pages of that slot
+   * @throws IllegalArgumentException if the slot is not of this memory; nothing is changed
    */
   public void acknowledge(GuestSlot slot, long firstPage, long pageCount) {
-    batch.acknowledge(slot.id(), firstPage, pageCount);
+    batch.acknowledge(memory.idOf(slot), firstPage, pageCount);
   }
 
   /**

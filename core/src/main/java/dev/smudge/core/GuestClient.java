@@ -61,10 +61,11 @@ public final class GuestClient implements AutoCloseable {
    * @param firstPage first page of the range
    * @param pageCount pages of the range, 0 or more
    * @return the batch
+   * @throws IllegalArgumentException if the slot is not of this memory; nothing is taken
    * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is taken
    */
   public GuestBatch takeRange(GuestSlot slot, long firstPage, long pageCount) {
-    return new GuestBatch(memory, client.takeRange(slot.id(), firstPage, pageCount));
+    return new GuestBatch(memory, client.takeRange(memory.idOf(slot), firstPage, pageCount));
   }
 
   /**
@@ -73,10 +74,11 @@ public final class GuestClient implements AutoCloseable {
    * @param slot slot
    * @param firstPage first page of the range
    * @param pageCount pages of the range, 0 or more
+   * @throws IllegalArgumentException if the slot is not of this memory; nothing is changed
    * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is changed
    */
   public void discard(GuestSlot slot, long firstPage, long pageCount) {
-    client.discard(slot.id(), firstPage, pageCount);
+    client.discard(memory.idOf(slot), firstPage, pageCount);
   }
 
   /** {@return how many pages are dirty for this client, as far as the last sync knew} */

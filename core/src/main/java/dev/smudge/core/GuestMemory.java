@@ -8,6 +8,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 
 /**
  * The memory of a guest: slots of RAM at guest addresses, vCPUs and devices that write it, clients
@@ -44,7 +45,7 @@ public final class GuestMemory implements AutoCloseable {
    * @return a memory without slots
    */
   public static GuestMemory over(DirtyLog log) {
-    return new GuestMemory(log);
+    return new GuestMemory(Objects.requireNonNull(log, "log"));
   }
 
   /** {@return the dirty log below} */
@@ -104,7 +105,8 @@ public final class GuestMemory implements AutoCloseable {
    *
    * @param slotId 0 to 32,763, not in use
    * @param guestAddress address of its first byte, a multiple of the page size
-   * @param ram the RAM, writable; its size is the slot's: a multiple of the page size, more than 0
+   * @param ram the RAM, writable and alive; its size is the slot's: a multiple of the page size,
+   *     more than 0
    * @param pageSize bytes, a power of two from 256 to 2^30
    * @return the slot
    * @throws IllegalArgumentException if a value is outside that, or the slot would overlap another
@@ -114,6 +116,9 @@ public final class GuestMemory implements AutoCloseable {
       int slotId, long guestAddress, MemorySegment ram, long pageSize) {
     if (ram.isReadOnly()) {
       throw new IllegalArgumentException("the RAM of a slot has to be writable: " + ram);
+    }
+    if (!ram.scope().isAlive()) {
+      throw new IllegalArgumentException("the RAM of a slot has to be alive: " + ram);
     }
     checkSlot(guestAddress, ram.byteSize(), pageSize);
     return add(slotId, guestAddress, ram, pageSize, false);
@@ -128,6 +133,7 @@ public final class GuestMemory implements AutoCloseable {
   }
 
   private void checkSlot(long guestAddress, long size, long pageSize) {
+    checkOpen();
     if (pageSize < MIN_PAGE_SIZE || pageSize > MAX_PAGE_SIZE || Long.bitCount(pageSize) != 1) {
       throw new IllegalArgumentException(
           "page size "
@@ -176,10 +182,32 @@ public final class GuestMemory implements AutoCloseable {
   }
 
   GuestSlot find(long address, long length) {
+    checkOpen();
+    return slots.find(address, length);
+  }
+
+  private void checkOpen() {
     if (closed) {
       throw new IllegalStateException("the guest memory is closed");
     }
-    return slots.find(address, length);
+  }
+
+  /** The slot of pages that were taken. It may be one that is just being added. */
+  GuestSlot takenFrom(int slotId) {
+    if (slots.has(slotId)) {
+      return slots.get(slotId);
+    }
+    synchronized (this) {
+      return slots.get(slotId);
+    }
+  }
+
+  /** The number of a slot, which has to be this memory's. */
+  int idOf(GuestSlot slot) {
+    if (takenFrom(slot.id()) != slot) {
+      throw new IllegalArgumentException(slot + " is another memory's; slots: " + slots.describe());
+    }
+    return slot.id();
   }
 
   /**
@@ -201,7 +229,7 @@ public final class GuestMemory implements AutoCloseable {
    * @throws IllegalStateException if the memory is closed
    */
   public Vcpu addVcpu(Runnable armCallback) {
-    return new Vcpu(this, armCallback);
+    return new Vcpu(this, Objects.requireNonNull(armCallback, "armCallback"));
   }
 
   /** {@return access for writers that are no vCPU: device models, DMA, loaders; from any thread} */
@@ -261,17 +289,22 @@ public final class GuestMemory implements AutoCloseable {
    *
    * @throws dev.smudge.sync.VcpuTimeoutException if a vCPU does not reach a safepoint in time: then
    *     our RAM stays mapped, and closing can be tried again
+   * @throws IllegalStateException if I/O into our RAM is under way: closing can be tried again
    */
   @Override
-  public synchronized void close() {
+  public void close() {
     // ORDER C1 volatile: closed before the vCPUs are asked to drop what they hold. Pairs with the
     // read in
     // find, which a vCPU makes after it has come online (S5). If weaker: a vCPU finds a slot whose
     // RAM is
     // unmapped a moment later.
     closed = true;
-    log.close();
-    arenas.forEach(Arena::close);
-    arenas.clear();
+    log.close(); // not under this: a vCPU that it waits for may be about to add a slot
+    synchronized (this) {
+      while (!arenas.isEmpty()) { // one by one: closing can be tried again
+        arenas.getLast().close();
+        arenas.removeLast();
+      }
+    }
   }
 }

@@ -27,8 +27,12 @@ final class SlotMap {
     return new SlotMap(more, table);
   }
 
+  boolean has(int slotId) {
+    return slotId >= 0 && slotId < byId.length && byId[slotId] != null;
+  }
+
   GuestSlot get(int slotId) {
-    if (slotId < 0 || slotId >= byId.length || byId[slotId] == null) {
+    if (!has(slotId)) {
       throw new IllegalArgumentException("there is no slot " + slotId + "; slots: " + describe());
     }
     return byId[slotId];
@@ -70,7 +74,7 @@ final class SlotMap {
     }
   }
 
-  private String describe() {
+  String describe() {
     return Arrays.stream(byAddress).limit(8).map(GuestSlot::toString).toList()
         + (byAddress.length > 8 ? " and " + (byAddress.length - 8) + " more" : "");
   }

@@ -15,7 +15,7 @@ import org.jspecify.annotations.Nullable;
  * through it. Every way to write marks what it wrote; reads are not tracked.
  *
  * <p>One thread at a time, which calls {@link #safepoint} at the end of every translation block or
- * loop back-edge, and {@link #offline} around what may block; see {@link LogVcpu}. The first write
+ * loop back-edge, and {@link #offline} around what may block; see {@link LogVcpu}. The first access
  * or safepoint brings the vCPU online.
  *
  * <p><b>The store as the safepoint.</b> A guest whose only hook is its memory interface (an

@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
+import java.util.Objects;
 
 /**
  * Atomics of a {@link Vcpu}: sequentially consistent reads, writes and read-modify-writes of 1, 2,
@@ -28,7 +29,7 @@ public final class VcpuAtomics {
 
   VcpuAtomics(Vcpu vcpu, ByteOrder order) {
     this.vcpu = vcpu;
-    this.bigEndian = order == ByteOrder.BIG_ENDIAN;
+    this.bigEndian = Objects.requireNonNull(order, "order") == ByteOrder.BIG_ENDIAN;
   }
 
   /**

@@ -5,12 +5,19 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.sync.InitialView;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.FutureTask;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.condition.EnabledIf;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -183,5 +190,125 @@ class AddSlotTest {
           assertThrows(IllegalArgumentException.class, () -> memory.slot(id));
       assertTrue(String.valueOf(refused.getMessage()).contains("GuestSlot[5"));
     }
+  }
+
+  /** A take that comes upon a slot that is just being added has its pages. */
+  @Test
+  void addSlot_besideTakes_pagesAreHandedOut() {
+    for (int round = 0; round < 20; round++) {
+      try (GuestMemory busy = GuestMemory.create();
+          GuestClient taker = busy.client("taker", InitialView.NONE_DIRTY)) {
+        long[] seen = {0};
+        FutureTask<Void> taking =
+            Threads.start(
+                "take",
+                index -> {
+                  while (seen[0] < 100) {
+                    Dirty.take(taker).forEach((id, pages) -> seen[0] += pages.cardinality());
+                  }
+                },
+                round);
+        for (int id = 0; id < 100; id++) {
+          busy.addSlot(id, id * 256L, MemorySegment.ofArray(new byte[256]), 256);
+        }
+        Threads.joinAll(List.of(taking));
+        assertEquals(100, seen[0]);
+      }
+    }
+  }
+
+  /** A slot of another memory is no way to pages of this one. */
+  @Test
+  void takeDiscardAcknowledge_slotOfAnotherMemory_refusedAndUnchanged() throws IOException {
+    try (GuestMemory other = GuestMemory.create()) {
+      GuestSlot foreign = other.addSlot(5, BASE, 16 * 4096);
+      memory.device().putByte(BASE, (byte) 1);
+      assertThrows(IllegalArgumentException.class, () -> client.takeRange(foreign, 0, 1));
+      assertThrows(IllegalArgumentException.class, () -> client.discard(foreign, 0, 4));
+      try (GuestBatch batch = client.take()) {
+        assertThrows(IllegalArgumentException.class, () -> batch.acknowledge(foreign, 0, 4));
+        assertEquals(1, batch.pageCount());
+      }
+      assertEquals(Dirty.pages(there, BASE, 1), Dirty.take(client));
+    }
+  }
+
+  @Test
+  void takeRangeDiscardAcknowledge_rangeOutsideTheSlot_refusedAndUnchanged() {
+    memory.device().fill(BASE, 16 * 4096, (byte) 1);
+    long[][] bad = {
+      {-1, 1}, {0, 17}, {16, 1}, {17, 0}, {0, -1}, {1, Long.MAX_VALUE}, {Long.MAX_VALUE, 1}
+    };
+    for (long[] range : bad) {
+      assertThrows(
+          IndexOutOfBoundsException.class, () -> client.takeRange(there, range[0], range[1]));
+      assertThrows(
+          IndexOutOfBoundsException.class, () -> client.discard(there, range[0], range[1]));
+      try (GuestBatch batch = client.take()) {
+        assertThrows(
+            IndexOutOfBoundsException.class, () -> batch.acknowledge(there, range[0], range[1]));
+        assertEquals(16, batch.pageCount());
+      }
+    }
+    assertEquals(Dirty.pages(there, BASE, 16 * 4096), Dirty.take(client));
+  }
+
+  @Test
+  void addSlot_ramThatIsFreed_refusedAndUnchanged() {
+    MemorySegment ram;
+    try (Arena arena = Arena.ofShared()) {
+      ram = arena.allocate(4096);
+    }
+    assertThrows(IllegalArgumentException.class, () -> memory.addSlot(6, 0, ram, 4096));
+    assertUnchanged();
+  }
+
+  @Test
+  void addSlot_moreThanASystemHas_refusedAndUnchanged() {
+    assertThrows(UncheckedIOException.class, () -> memory.addSlot(6, 1L << 31, 1L << 62, 1L << 30));
+    assertUnchanged();
+  }
+
+  static boolean hasMaps() {
+    return Files.isReadable(Path.of("/proc/self/maps"));
+  }
+
+  private static long mappings() throws IOException {
+    try (var lines = Files.lines(Path.of("/proc/self/maps"))) {
+      return lines
+          .filter(line -> line.contains("smudge-") && line.endsWith(".ram (deleted)"))
+          .count();
+    }
+  }
+
+  @Test
+  @EnabledIf("hasMaps")
+  void addSlot_refused_keepsNoMemory() throws IOException {
+    long before = mappings();
+    assertTrue(before > 0);
+    for (int i = 0; i < 10; i++) {
+      assertThrows(IllegalArgumentException.class, () -> memory.addSlot(5, 0, 4096));
+      assertThrows(IllegalArgumentException.class, () -> memory.addSlot(-1, 0, 4096));
+    }
+    assertEquals(before, mappings());
+    memory.close();
+    assertTrue(mappings() < before);
+  }
+
+  @Test
+  void nullArguments_refusedAtOnce() {
+    assertThrows(NullPointerException.class, () -> GuestMemory.over(nothing()));
+    assertThrows(NullPointerException.class, () -> memory.addVcpu(nothing()));
+    assertThrows(NullPointerException.class, () -> memory.addSlot(6, 0, nothing(), 4096));
+    Vcpu vcpu = memory.addVcpu();
+    assertThrows(NullPointerException.class, () -> vcpu.atomics(nothing()));
+    assertThrows(NullPointerException.class, () -> vcpu.write(BASE, nothing()));
+    assertThrows(NullPointerException.class, () -> vcpu.write(BASE, nothing(), 0, 0));
+    assertUnchanged();
+  }
+
+  @SuppressWarnings({"NullAway", "TypeParameterUnusedInFormals"})
+  private static <T> T nothing() {
+    return null;
   }
 }

@@ -1,5 +1,6 @@
 package dev.smudge.core;
 
+import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -8,19 +9,28 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.smudge.core.ApiMethods.Call;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
+import dev.smudge.sync.VcpuException;
 import dev.smudge.sync.VcpuTimeoutException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.ByteOrder;
+import java.nio.channels.Pipe;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.FutureTask;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What is left after the memory is closed: nothing that reaches its RAM. */
 @Timeout(120)
@@ -212,5 +222,232 @@ class CloseTest {
     Threads.joinAll(List.of(task));
     memory.close();
     assertFalse(slot.ram().scope().isAlive());
+  }
+
+  /** A vCPU that is busy with a slot of its own when memory is closed, in every kind of access. */
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void close_underFire_everyThreadEndsWithAnException(boolean embedders) {
+    Random seeds = TestRandom.of("close under fire");
+    for (int round = 0; round < 8; round++) {
+      GuestMemory memory = GuestMemory.create();
+      if (embedders) {
+        memory.addSlot(0, 0, MemorySegment.ofArray(new long[2048]), 256);
+      } else {
+        memory.addSlot(0, 0, 16_384, 256);
+      }
+      GuestClient client = memory.client("test", InitialView.NONE_DIRTY);
+      AtomicInteger running = new AtomicInteger();
+      List<FutureTask<Void>> threads = new ArrayList<>();
+      for (int i = 0; i < 4; i++) {
+        Random random = new Random(seeds.nextLong());
+        threads.add(
+            Threads.start("fire", index -> fire(memory, client, index, random, running), i));
+      }
+      while (running.get() < 4) {
+        Thread.onSpinWait();
+      }
+      memory.close();
+      Threads.joinAll(threads);
+    }
+  }
+
+  private static void fire(
+      GuestMemory memory, GuestClient client, int index, Random random, AtomicInteger running) {
+    Vcpu vcpu = memory.addVcpu();
+    VcpuAtomics atomics = vcpu.atomics(ByteOrder.BIG_ENDIAN);
+    byte[] bytes = new byte[700];
+    try {
+      for (int i = 0; ; i++) {
+        if (i == 5) {
+          running.incrementAndGet();
+        }
+        int address = random.nextInt(15_000);
+        if (index == 3) {
+          Dirty.take(client);
+        } else if (index == 2) {
+          memory.device().write(address, bytes);
+          memory.device().putLong(address, i);
+          memory.device().read(address, MemorySegment.ofArray(bytes));
+        } else {
+          Access access = Access.ALL.get(random.nextInt(Access.ALL.size()));
+          access.put().put(vcpu, address, i);
+          access.get().get(vcpu, address);
+          vcpu.write(address, bytes, 0, random.nextInt(700));
+          vcpu.fill(address, random.nextInt(700), (byte) i);
+          vcpu.copy(address, 15_000 - address, random.nextInt(700));
+          atomics.getAndAdd(address & -8, 8, i);
+          vcpu.safepoint();
+        }
+      }
+    } catch (IllegalStateException e) { // what was to come
+      vcpu.offline();
+    }
+  }
+
+  /** close waits for vCPUs; one of them may want the memory meanwhile. */
+  @Test
+  void close_vcpuAddsASlotMeanwhile_bothEnd() throws Exception {
+    CountDownLatch online = new CountDownLatch(1);
+    GuestMemory memory =
+        GuestMemory.over(DirtyLog.builder().timeout(Duration.ofSeconds(60)).build());
+    memory.addSlot(0, 0, 4096);
+    Vcpu vcpu = memory.addVcpu();
+    FutureTask<Void> guest =
+        Threads.start(
+            "guest",
+            index -> {
+              vcpu.putByte(0, (byte) 1);
+              online.countDown();
+              awaitClosed(memory);
+              assertThrows(IllegalStateException.class, () -> memory.addSlot(1, 0x10_0000, 4096));
+              vcpu.offline();
+            },
+            0);
+    online.await();
+    memory.close();
+    Threads.joinAll(List.of(guest));
+  }
+
+  private static void awaitClosed(GuestMemory memory) {
+    try {
+      while (true) {
+        memory.device().mark(0, 1);
+        Thread.onSpinWait();
+      }
+    } catch (IllegalStateException e) {
+      return;
+    }
+  }
+
+  @Test
+  void vcpu_inTwoThreads_refusedWhereItIsFoundAndNothingLost() throws Exception {
+    try (TestGuest guest = new TestGuest();
+        GuestThread owner = new GuestThread(guest.vcpu)) {
+      while (!guest.vcpu.toString().contains("online")) {
+        Thread.onSpinWait();
+      }
+      assertThrows(VcpuException.class, guest.vcpu::online);
+      assertThrows(VcpuException.class, guest.vcpu::offline);
+      assertThrows(VcpuException.class, guest.vcpu::close);
+      assertThrows(VcpuException.class, () -> guest.vcpu.putByte(TestGuest.LOW, (byte) 1));
+      assertThrows(VcpuException.class, () -> guest.vcpu.getByte(TestGuest.LOW));
+      assertThrows(VcpuException.class, () -> guest.atomics.getAndAdd(TestGuest.LOW, 8, 1));
+      guest.assertUntouched("the wrong thread");
+      assertEquals(Map.of(), Dirty.take(guest.client));
+      // It may be let through by what the owner has found; then the page is marked at least.
+      assertDoesNotThrow(() -> owner.run(() -> guest.vcpu.putByte(TestGuest.LOW, (byte) 1)));
+      Dirty.take(guest.client);
+      assertThrows(VcpuException.class, () -> guest.vcpu.putByte(TestGuest.LOW, (byte) 2));
+      assertEquals(Dirty.pages(guest.low, TestGuest.LOW, 1), Dirty.take(guest.client));
+    }
+  }
+
+  @Test
+  void thread_twoVcpusAtOnce_refused() {
+    try (TestGuest guest = new TestGuest()) {
+      guest.vcpu.online();
+      Vcpu second = guest.memory.addVcpu();
+      assertThrows(VcpuException.class, () -> second.putByte(TestGuest.LOW, (byte) 1));
+      guest.assertUntouched("second vCPU");
+      guest.vcpu.offline();
+      second.putByte(TestGuest.LOW, (byte) 1);
+      assertEquals(Dirty.pages(guest.low, TestGuest.LOW, 1), Dirty.take(guest.client));
+      second.offline();
+    }
+  }
+
+  @Test
+  void client_afterItsClose_refused() {
+    try (GuestMemory memory = GuestMemory.create()) {
+      GuestSlot slot = memory.addSlot(0, 0, 4096);
+      GuestClient client = memory.client("gone", InitialView.ALL_DIRTY);
+      client.close();
+      client.close();
+      assertEquals("gone", client.name());
+      assertThrows(IllegalStateException.class, client::take);
+      assertThrows(IllegalStateException.class, () -> client.discard(slot, 0, 1));
+    }
+  }
+
+  @Test
+  void batch_afterItsClose_refused() {
+    try (GuestMemory memory = GuestMemory.create()) {
+      GuestSlot slot = memory.addSlot(0, 0, 4096);
+      GuestClient client = memory.client("test", InitialView.ALL_DIRTY);
+      GuestBatch batch = client.take();
+      assertThrows(IllegalStateException.class, client::take, "its last batch is open");
+      batch.close();
+      batch.close();
+      assertThrows(
+          IllegalStateException.class,
+          () -> batch.forEachRun((where, first, count, content) -> {}));
+      assertThrows(IllegalStateException.class, batch::commit);
+      assertThrows(IllegalStateException.class, () -> batch.acknowledge(slot, 0, 1));
+      assertEquals(Dirty.pages(slot, 0, 1), Dirty.take(client), "dirty again");
+    }
+  }
+
+  @Test
+  void vcpu_afterItsClose_refusedAndUntouched() {
+    try (TestGuest guest = new TestGuest()) {
+      guest.vcpu.putByte(TestGuest.LOW, TestGuest.FILLED);
+      guest.vcpu.getByte(TestGuest.LOW);
+      Dirty.take(guest.client);
+      guest.vcpu.close();
+      guest.vcpu.close();
+      ApiMethods.all()
+          .filter(call -> call.checksAddress() && call.method().startsWith("Vcpu"))
+          .filter(call -> !call.method().contains("mark")) // tested below: the store was made
+          .forEach(call ->
+              assertThrows(
+                  VcpuException.class,
+                  () -> call.action().run(guest, TestGuest.LOW),
+                  call.method()));
+      assertThrows(VcpuException.class, guest.vcpu::safepoint);
+      assertThrows(VcpuException.class, guest.vcpu::online);
+      guest.assertUntouched("closed vCPU");
+      guest.assertClean("closed vCPU");
+      assertThrows(VcpuException.class, () -> guest.vcpu.mark(TestGuest.LOW, 1));
+      assertEquals(Dirty.pages(guest.low, TestGuest.LOW, 1), Dirty.take(guest.client));
+    }
+  }
+
+  /** I/O into one slot's RAM stops the first close half-way; the second ends it. */
+  @Test
+  void close_ioIntoRamUnderWay_triedAgainEndsIt() throws Exception {
+    Pipe pipe = Pipe.open();
+    GuestMemory memory = GuestMemory.create();
+    List<GuestSlot> slots =
+        List.of(
+            memory.addSlot(0, 0, 4096),
+            memory.addSlot(1, 0x10_0000, 4096),
+            memory.addSlot(2, 0x20_0000, 4096));
+    var buffer = slots.get(1).ram().asByteBuffer();
+    CompletableFuture<Thread> reader = new CompletableFuture<>();
+    FutureTask<Void> read =
+        Threads.start(
+            "read",
+            index -> {
+              reader.complete(Thread.currentThread());
+              pipe.source().read(buffer);
+            },
+            0);
+    StackTraceElement[] stack = {};
+    while (stack.length == 0
+        || !stack[0].isNativeMethod()
+        || !stack[0].getMethodName().startsWith("read")) {
+      stack = reader.get().getStackTrace();
+    }
+    assertThrows(IllegalStateException.class, memory::close);
+    assertThrows(IllegalStateException.class, memory::close);
+    pipe.sink().write(java.nio.ByteBuffer.wrap(new byte[] {1}));
+    Threads.joinAll(List.of(read));
+    memory.close();
+    for (GuestSlot slot : slots) {
+      assertFalse(slot.ram().scope().isAlive());
+    }
+    pipe.sink().close();
+    pipe.source().close();
   }
 }
