@@ -1,5 +1,6 @@
 package dev.smudge.core;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -7,12 +8,21 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.smudge.core.ApiMethods.Call;
 import dev.smudge.core.ApiMethods.Effect;
 import dev.smudge.sync.SealedException;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.TreeMap;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Late writers after the final collection (Cloud Hypervisor c194f63cf). */
 @Timeout(120)
@@ -133,6 +143,111 @@ class Bug24Test {
       seal(guest, Warm.SLOT_AND_PAGE, Sealer.ANOTHER);
       assertEquals(TestGuest.FILLED, guest.vcpu.getByte(PLACE));
       assertEquals(0x5555, guest.atomics.getVolatile(PLACE, 2));
+    }
+  }
+
+  /** Written before the seal, refused under it, written after it: all is found but the refused. */
+  @Test
+  void bug24_unseal_guestRunsOnWithNothingLost() {
+    Random random = TestRandom.of("unseal");
+    try (TestGuest guest = new TestGuest()) {
+      for (int round = 0; round < 100; round++) {
+        Map<Integer, BitSet> written = new TreeMap<>();
+        for (int phase = 0; phase < 3; phase++) {
+          for (int i = random.nextInt(5); i > 0; i--) {
+            long offset = random.nextLong(TestGuest.LOW_SIZE - 8);
+            boolean device = random.nextBoolean();
+            if (phase == 1) {
+              assertThrows(SealedException.class, () -> put(guest, device, offset));
+            } else {
+              put(guest, device, offset);
+              Dirty.add(written, guest.low, TestGuest.LOW + offset, 8);
+            }
+          }
+          if (phase == 0) {
+            if (random.nextBoolean()) {
+              guest.vcpu.safepoint();
+            }
+            guest.memory.seal();
+          } else if (phase == 1) {
+            guest.memory.unseal();
+          }
+          if (random.nextInt(4) == 0) {
+            assertEquals(written, Dirty.take(guest.client), "round " + round);
+            written.clear();
+          }
+        }
+        assertEquals(written, Dirty.take(guest.client), "round " + round);
+      }
+      assertEquals(List.of(), guest.errors);
+    }
+  }
+
+  private static void put(TestGuest guest, boolean device, long offset) {
+    if (device) {
+      guest.memory.device().putLong(TestGuest.LOW + offset, offset);
+    } else {
+      guest.vcpu.putLong(TestGuest.LOW + offset, offset);
+    }
+  }
+
+  /**
+   * A seal amid writers. What vCPUs write is in the last take; what a device writes is, or makes
+   * its page dirty again and is reported.
+   */
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void bug24_sealAmidWriters_everyWriteInTheLastTakeOrReported(boolean withDevice) {
+    for (int round = 0; round < 40; round++) {
+      try (TestGuest guest = new TestGuest()) {
+        AtomicInteger started = new AtomicInteger();
+        List<FutureTask<Void>> writers = new ArrayList<>();
+        writers.add(Threads.start("vcpu", index -> writeUntilSealed(guest, false, started), 0));
+        if (withDevice) {
+          writers.add(Threads.start("device", index -> writeUntilSealed(guest, true, started), 1));
+        }
+        while (started.get() < writers.size()) {
+          Thread.onSpinWait();
+        }
+        guest.memory.seal();
+        Dirty.take(guest.client);
+        byte[] sent = guest.low.ram().toArray(ValueLayout.JAVA_BYTE);
+        Threads.joinAll(writers);
+        byte[] last = guest.low.ram().toArray(ValueLayout.JAVA_BYTE);
+        BitSet late = Dirty.take(guest.client).getOrDefault(guest.low.id(), new BitSet());
+        if (withDevice) {
+          late.stream()
+              .forEach(page -> {
+                int from = page * TestGuest.PAGE;
+                System.arraycopy(last, from, sent, from, TestGuest.PAGE);
+              });
+          assertTrue(late.isEmpty() || !guest.errors.isEmpty(), "late pages are reported");
+        } else {
+          assertTrue(late.isEmpty(), () -> "late pages " + late);
+        }
+        assertArrayEquals(last, sent);
+      }
+    }
+  }
+
+  private static void writeUntilSealed(TestGuest guest, boolean device, AtomicInteger started) {
+    try {
+      for (long i = 0; ; i++) {
+        long offset = i * 264 % (TestGuest.LOW_SIZE - 8);
+        if (device) {
+          guest.memory.device().putLong(TestGuest.LOW + offset, i);
+        } else {
+          guest.vcpu.putLong(TestGuest.LOW + offset, ~i);
+          guest.vcpu.safepoint();
+        }
+        if (i == 1000) {
+          started.incrementAndGet();
+        }
+      }
+    } catch (SealedException e) {
+      if (!device) {
+        guest.vcpu.offline();
+      }
     }
   }
 }

@@ -66,4 +66,31 @@ class LargeSlotTest {
     }
     assertEquals(before, resident());
   }
+
+  @Test
+  void gibibytePages_writesAroundBorders_likeAnyOther() {
+    try (GuestMemory memory = GuestMemory.create()) {
+      long base = 8 * (1L << 30);
+      GuestSlot slot = memory.addSlot(0, base, 67 * (1L << 30), (1L << 30));
+      Vcpu vcpu = memory.addVcpu();
+      GuestClient client = memory.client("test", InitialView.NONE_DIRTY);
+      for (long page : new long[] {1, 63, 64, 66}) {
+        for (Access access : Access.ALL) {
+          for (long address = base + page * (1L << 30) - 9;
+              address < base + page * (1L << 30) + 3;
+              address++) {
+            long bits = access.bits(0x0102_0304_0506_0708L * page);
+            access.put().put(vcpu, address, bits);
+            assertEquals(bits, access.get().get(vcpu, address));
+            assertEquals(Dirty.pages(slot, address, access.width()), Dirty.take(client));
+          }
+        }
+      }
+      vcpu.putLong(base + 67 * (1L << 30) - 8, 1);
+      memory.device().fill(base + 3 * (1L << 30) - 1, 2, (byte) 1);
+      var pages = Dirty.pages(slot, base + 3 * (1L << 30) - 1, 2);
+      Dirty.add(pages, slot, base + 67 * (1L << 30) - 8, 8);
+      assertEquals(pages, Dirty.take(client));
+    }
+  }
 }

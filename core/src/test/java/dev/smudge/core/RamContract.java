@@ -95,6 +95,78 @@ abstract class RamContract {
     SlotModel.assertSame(models, "at the end");
   }
 
+  /** Stores to a page that was seen marked take a short cut: up to its last byte, no further. */
+  @ParameterizedTest
+  @ValueSource(ints = {256, 4096, 65_536})
+  void stores_afterAStoreToAMarkedPage_markWhatTheyTouch(int pageSize) {
+    open(pageSize);
+    SlotModel model = model(5);
+    long page = model.slot.guestAddress() + 12L * pageSize;
+    for (Access access : Access.ALL) {
+      for (int offset = pageSize - 9; offset <= pageSize + 9; offset++) {
+        for (int times = 0; times < 3; times++) {
+          vcpu.putByte(page, (byte) times); // marks; finds it marked; the short cut
+          model.store(page, 1, false, times);
+          written(model, page, 1);
+        }
+        long bits = access.bits(0x1122_3344_5566_7788L + offset);
+        access.put().put(vcpu, page + offset, bits);
+        model.store(page + offset, access.width(), access.bigEndian(), bits);
+        written(model, page + offset, access.width());
+        assertDirty(access + " at " + offset);
+        vcpu.putByte(page, (byte) 9); // no short cut now: the page is armed
+        model.store(page, 1, false, 9);
+        written(model, page, 1);
+        assertDirty("armed, " + access + " at " + offset);
+      }
+    }
+    model.assertSame("at the end");
+  }
+
+  /** As before, with writes of many bytes. */
+  @ParameterizedTest
+  @ValueSource(ints = {256, 4096})
+  void bulkWrites_afterAStoreToAMarkedPage_markWhatTheyTouch(int pageSize) {
+    open(pageSize);
+    SlotModel model = model(5);
+    long page = model.slot.guestAddress() + 12L * pageSize;
+    byte[] bytes = new byte[pageSize + 2];
+    for (int from : new int[] {-2, -1, 0, 1, pageSize - 2, pageSize - 1, pageSize}) {
+      for (int length : new int[] {0, 1, 2, 3, pageSize - 1, pageSize, pageSize + 1}) {
+        for (int way = 0; way < 4; way++) {
+          String what = from + " + " + length + ", way " + way;
+          vcpu.fill(page, 1, (byte) 1);
+          vcpu.fill(page, 1, (byte) 2);
+          vcpu.putByte(page, (byte) 3);
+          model.store(page, 1, false, 3);
+          written(model, page, 1);
+          Arrays.fill(bytes, (byte) (from + length + way));
+          long address = page + from;
+          switch (way) {
+            case 0 -> vcpu.write(address, bytes, 0, length);
+            case 1 -> vcpu.write(address, MemorySegment.ofArray(bytes).asSlice(0, length));
+            case 2 -> vcpu.fill(address, length, bytes[0]);
+            default -> {
+              vcpu.write(model(2).slot.guestAddress(), bytes, 0, length);
+              System.arraycopy(bytes, 0, model(2).bytes, 0, length);
+              written(model(2), model(2).slot.guestAddress(), length);
+              vcpu.fill(page, 1, (byte) 3);
+              vcpu.copy(model(2).slot.guestAddress(), address, length);
+            }
+          }
+          System.arraycopy(bytes, 0, model.bytes, model.offset(address), length);
+          written(model, address, length);
+          assertDirty(what);
+          vcpu.fill(page, 1, (byte) 9); // armed again
+          model.store(page, 1, false, 9);
+          written(model, page, 1);
+          assertDirty("armed, " + what);
+        }
+      }
+    }
+    SlotModel.assertSame(models, "at the end");
+  }
+
   @ParameterizedTest
   @ValueSource(ints = {256, 4096, 65_536})
   void accesses_randomScript_likeArray(int pageSize) {

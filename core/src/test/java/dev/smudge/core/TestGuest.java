@@ -1,10 +1,13 @@
 package dev.smudge.core;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
+import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
 import java.util.Map;
@@ -60,15 +63,16 @@ final class TestGuest implements AutoCloseable {
   void assertWritten(GuestSlot slot, long address, long length, String what) {
     for (GuestSlot each : memory.slots()) {
       byte untouched = each == top ? WRITTEN : FILLED;
-      for (long offset = 0; offset < each.size(); offset++) {
-        long at = offset - (address - slot.guestAddress());
-        boolean inside = each == slot && at >= 0 && at < length;
-        byte value = each.ram().get(java.lang.foreign.ValueLayout.JAVA_BYTE, offset);
-        if ((value != untouched) != inside) {
-          throw new AssertionError(
-              what + ": byte " + offset + " of " + each + " is " + value + ", inside: " + inside);
-        }
+      byte[] bytes = each.ram().toArray(ValueLayout.JAVA_BYTE);
+      int from = each == slot ? (int) (address - slot.guestAddress()) : 0;
+      int to = each == slot ? (int) (from + length) : 0;
+      for (int offset = from; offset < to; offset++) {
+        assertTrue(bytes[offset] != untouched, what + ": not written, byte " + offset);
       }
+      Arrays.fill(bytes, from, to, untouched);
+      byte[] all = new byte[bytes.length];
+      Arrays.fill(all, untouched);
+      assertEquals(-1, Arrays.mismatch(all, bytes), () -> what + ": written outside, in " + each);
     }
   }
 
