@@ -289,8 +289,7 @@ class CloseTest {
   @Test
   void close_vcpuAddsASlotMeanwhile_bothEnd() throws Exception {
     CountDownLatch online = new CountDownLatch(1);
-    GuestMemory memory =
-        GuestMemory.over(DirtyLog.builder().timeout(Duration.ofSeconds(60)).build());
+    GuestMemory memory = GuestMemory.create();
     memory.addSlot(0, 0, 4096);
     Vcpu vcpu = memory.addVcpu();
     FutureTask<Void> guest =
