@@ -30,6 +30,11 @@ public final class AsyncWrite implements AutoCloseable {
    */
   @Override
   public void close() {
-    device.markWritten(slot, offset, target.byteSize());
+    try {
+      device.markWritten(slot, offset, target.byteSize());
+    } catch (InternalError e) {
+      device.markWritten(slot, offset, target.byteSize()); // a fault of the write itself came late
+      throw e;
+    }
   }
 }

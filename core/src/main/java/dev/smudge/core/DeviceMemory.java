@@ -58,8 +58,12 @@ public final class DeviceMemory {
     long offset = address - slot.guestAddress;
     try {
       MemorySegment.copy(source, 0, slot.ram, offset, length);
-    } finally {
-      markWritten(slot, offset, length); // also what landed before a fault
+      markWritten(slot, offset, length);
+    } catch (Throwable e) {
+      markWritten(
+          slot, offset,
+          length); // what landed before a fault, which may come as late as in the mark
+      throw e;
     }
   }
 
@@ -131,8 +135,12 @@ public final class DeviceMemory {
     long offset = address - slot.guestAddress;
     try {
       slot.ram.asSlice(offset, length).fill(value);
-    } finally {
-      markWritten(slot, offset, length); // also what landed before a fault
+      markWritten(slot, offset, length);
+    } catch (Throwable e) {
+      markWritten(
+          slot, offset,
+          length); // what landed before a fault, which may come as late as in the mark
+      throw e;
     }
   }
 

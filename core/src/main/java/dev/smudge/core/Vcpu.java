@@ -655,8 +655,11 @@ public final class Vcpu implements AutoCloseable {
     long offset = locateRange(address, length);
     try {
       MemorySegment.copy(source, 0, ram, offset, length);
-    } finally {
-      markedRange(offset, length); // also what landed before a fault
+      markedRange(offset, length);
+    } catch (Throwable e) {
+      markedRange(
+          offset, length); // what landed before a fault, which may come as late as in the mark
+      throw e;
     }
   }
 
@@ -676,8 +679,11 @@ public final class Vcpu implements AutoCloseable {
     long offset = locateRange(address, length);
     try {
       MemorySegment.copy(source, from, ram, ValueLayout.JAVA_BYTE, offset, length);
-    } finally {
-      markedRange(offset, length); // also what landed before a fault
+      markedRange(offset, length);
+    } catch (Throwable e) {
+      markedRange(
+          offset, length); // what landed before a fault, which may come as late as in the mark
+      throw e;
     }
   }
 
@@ -723,8 +729,11 @@ public final class Vcpu implements AutoCloseable {
     long offset = locateRange(address, length);
     try {
       ram.asSlice(offset, length).fill(value);
-    } finally {
-      markedRange(offset, length); // also what landed before a fault
+      markedRange(offset, length);
+    } catch (Throwable e) {
+      markedRange(
+          offset, length); // what landed before a fault, which may come as late as in the mark
+      throw e;
     }
   }
 
@@ -742,8 +751,11 @@ public final class Vcpu implements AutoCloseable {
     long offset = locateRange(to, length);
     try {
       MemorySegment.copy(readRam, source, ram, offset, length);
-    } finally {
-      markedRange(offset, length); // also what landed before a fault
+      markedRange(offset, length);
+    } catch (Throwable e) {
+      markedRange(
+          offset, length); // what landed before a fault, which may come as late as in the mark
+      throw e;
     }
   }
 

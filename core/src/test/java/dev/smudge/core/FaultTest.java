@@ -45,24 +45,44 @@ class FaultTest {
     }
   }
 
+  /** Many times: compiled, the JVM may report the fault later than where it happened. */
   @ParameterizedTest
   @EnumSource
   @EnabledOnOs(OS.LINUX)
   void write_ramEndsHalfWay_whatLandedIsMarked(Write write, @TempDir Path directory)
       throws Exception {
     try (FileChannel file =
-            FileChannel.open(
-                directory.resolve("ram"),
-                StandardOpenOption.CREATE,
-                StandardOpenOption.READ,
-                StandardOpenOption.WRITE);
-        Arena arena = Arena.ofShared();
+        FileChannel.open(
+            directory.resolve("ram"),
+            StandardOpenOption.CREATE,
+            StandardOpenOption.READ,
+            StandardOpenOption.WRITE)) {
+      warmUp(write);
+      for (int round = 0; round < 100; round++) {
+        file.truncate(0);
+        writeToRamThatEnds(write, file);
+      }
+    }
+  }
+
+  private static void warmUp(Write write) {
+    try (GuestMemory memory = GuestMemory.create()) {
+      memory.addSlot(0, 0, PAGE, PAGE);
+      memory.addSlot(1, 1L << 32, PAGE, PAGE);
+      Vcpu vcpu = memory.addVcpu();
+      for (int i = 0; i < 20_000; i++) {
+        write.run(memory, vcpu, i % 100, 100 + i % 300);
+      }
+    }
+  }
+
+  private static void writeToRamThatEnds(Write write, FileChannel file) throws Exception {
+    try (Arena arena = Arena.ofShared();
         GuestMemory memory = GuestMemory.create()) {
       MemorySegment ram = file.map(FileChannel.MapMode.READ_WRITE, 0, (long) PAGES * PAGE, arena);
       memory.addSlot(0, 0, ram, PAGE);
-      byte[] ones = new byte[PAGES * PAGE];
-      Arrays.fill(ones, (byte) 1);
-      memory.addSlot(1, 1L << 32, MemorySegment.ofArray(ones), PAGE);
+      MemorySegment ones = MemorySegment.ofArray(new byte[PAGES * PAGE]).fill((byte) 1);
+      memory.addSlot(1, 1L << 32, ones, PAGE);
       GuestClient client = memory.client("test", InitialView.NONE_DIRTY);
       Vcpu vcpu = memory.addVcpu();
       vcpu.online();
