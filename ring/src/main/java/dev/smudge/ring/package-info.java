@@ -1,4 +1,4 @@
-/** Dirty ring in the layout of KVM. */
+/** Dirty rings in the layout of KVM: the producer's, the harvester's and the resetter's side. */
 @NullMarked
 package dev.smudge.ring;
 

@@ -1,0 +1,104 @@
+package dev.smudge.ring;
+
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Pages that were harvested from a ring, and cannot be read yet.
+ *
+ * <p>The order is harvest, reset, barrier, read. A page whose content is read before it was armed
+ * again is lost when it is written in between: no one reports that write. So what the pages are is
+ * told by {@link #forEachPage} alone, which refuses before the reset, and runs the barrier itself.
+ *
+ * <p>Made once and used again and again. For one thread at a time, which may be another than the
+ * resetter's.
+ */
+public final class HarvestedPages {
+  private final int[] slotIds;
+  private final long[] pages;
+  private int from;
+  private int to;
+  private @Nullable RingProgress progress;
+  private long end; // of the last harvest, in entries since the ring was made
+
+  /**
+   * Makes an empty one.
+   *
+   * @param capacity most pages that it holds, at least 1
+   * @throws IllegalArgumentException if it is less
+   */
+  public HarvestedPages(int capacity) {
+    if (capacity < 1) {
+      throw new IllegalArgumentException("capacity " + capacity + " is less than 1");
+    }
+    this.slotIds = new int[capacity];
+    this.pages = new long[capacity];
+  }
+
+  /** {@return how many pages it holds} */
+  public int size() {
+    return to - from;
+  }
+
+  /** Returns how many entries a harvest may add. */
+  int prepare(RingProgress ring, int ringSize) {
+    if (from == to) {
+      from = 0;
+      to = 0;
+      progress = ring;
+    } else if (progress != ring) {
+      throw new IllegalStateException(
+          "these are " + size() + " pages of another ring: reset that one and read them first");
+    }
+    return Math.min(pages.length - to, ringSize);
+  }
+
+  void add(int slotId, long pageIndex) {
+    slotIds[to] = slotId;
+    pages[to] = pageIndex;
+    to++;
+  }
+
+  void endsAt(long entry) {
+    end = entry;
+  }
+
+  /** {@return whether all entries were given back since, so that the pages are armed again} */
+  public boolean isReset() {
+    RingProgress ring = progress;
+    // R4: the re-arming is visible.
+    return from == to || ring == null || ring.resetAcquire() >= end;
+  }
+
+  /**
+   * Runs the barrier, then hands out the pages in the order of their push, and forgets them. A page
+   * may come several times. Allocates nothing.
+   *
+   * @param barrier returns when every store that was not reported, because its page was not armed
+   *     before this call, is visible (design 3.3); not run if there are no pages
+   * @param consumer gets the pages, whose content may be read. If it throws, the exception comes
+   *     through, and that page and those behind it are still here
+   * @throws IllegalStateException if they have not all been reset; nothing is changed
+   */
+  public void forEachPage(Runnable barrier, RingPageConsumer consumer) {
+    if (from == to) {
+      return;
+    }
+    if (!isReset()) {
+      throw new IllegalStateException(
+          "these "
+              + size()
+              + " pages are not armed again yet, and a write after they are read would be lost:"
+              + " RingResetter.reset comes first");
+    }
+    barrier.run();
+    while (from < to) {
+      consumer.accept(slotIds[from], pages[from]);
+      from++;
+    }
+  }
+
+  @Override
+  public String toString() {
+    return "HarvestedPages[" + size() + (isReset() ? ", reset]" : ", not reset]");
+  }
+}

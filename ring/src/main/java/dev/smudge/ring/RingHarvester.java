@@ -1,0 +1,74 @@
+package dev.smudge.ring;
+
+/**
+ * The collector's side of a ring: takes note of dirty entries, and flags them RESET, so that a
+ * reset gives them back. For one thread at a time; wait-free; allocates nothing.
+ */
+public final class RingHarvester extends Padded {
+  private final RingEntries entries;
+  private final RingProgress progress;
+  private final int mask;
+
+  private long harvested;
+
+  RingHarvester(RingEntries entries, RingProgress progress, int size) {
+    this.entries = entries;
+    this.progress = progress;
+    this.mask = size - 1;
+  }
+
+  /**
+   * Harvests, in the order of their push, the entries that are dirty, until there is none, or the
+   * pages have no room for more. At most one round of the ring, however fast its producer is.
+   *
+   * @param into gets the pages, behind those that it has from this ring already; what they are can
+   *     be read after their reset
+   * @return how many entries were harvested, 0 or more
+   * @throws IllegalStateException if {@code into} has pages of another ring; nothing is harvested
+   */
+  public int harvest(HarvestedPages into) {
+    RingEntries from = entries;
+    int size = mask + 1;
+    long begin = harvested;
+    int most = into.prepare(progress, size);
+    int count = 0;
+    while (count < most) {
+      int entry = (int) (begin + count) & mask;
+      long header = from.headerAcquire(entry);
+      if (!RingLayout.isDirty(RingEntries.flags(header))) {
+        break;
+      }
+      into.add(RingEntries.slotId(header), from.page(entry));
+      from.harvested(entry, header);
+      count++;
+    }
+    if (count > 0) {
+      harvested = begin + count;
+      into.endsAt(harvested);
+      progress.harvestedRelease(harvested);
+    }
+    return count;
+  }
+
+  /**
+   * Returns whether at least so many entries are waiting to be harvested.
+   *
+   * @param count 1 to the number of the ring's entries
+   * @return whether there are; as old as the look
+   * @throws IllegalArgumentException if {@code count} is outside that
+   */
+  public boolean hasAtLeast(int count) {
+    if (count < 1 || count > mask + 1) {
+      throw new IllegalArgumentException(
+          count + " entries: a ring of " + (mask + 1) + " can have 1 to that many waiting");
+    }
+    // In order: if that one is dirty, all before it are.
+    long header = entries.headerAcquire((int) (harvested + count - 1) & mask);
+    return RingLayout.isDirty(RingEntries.flags(header));
+  }
+
+  /** {@return how many entries were harvested since the ring was made} */
+  public long harvested() {
+    return harvested;
+  }
+}
