@@ -41,8 +41,8 @@ public final class DirtyRing {
     this.reserve = reserve;
     RingProgress progress = new RingProgress();
     this.producer = new RingProducer(entries, progress, entryCount, reserve);
-    this.harvester = new RingHarvester(entries, progress, entryCount);
-    this.resetter = new RingResetter(entries, progress, entryCount);
+    this.harvester = new RingHarvester(entries, progress);
+    this.resetter = new RingResetter(entries, progress);
   }
 
   /**
@@ -93,7 +93,7 @@ public final class DirtyRing {
               + own.alignmentOffset(0, Long.BYTES)
               + " above one");
     }
-    return new DirtyRing(new RingEntries.InBuffer(own), entries, reserve);
+    return new DirtyRing(new RingEntries.InBuffer(own, entries), entries, reserve);
   }
 
   private static void check(int entries, int reserve) {

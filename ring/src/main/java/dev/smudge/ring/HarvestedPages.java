@@ -39,8 +39,8 @@ public final class HarvestedPages {
     return to - from;
   }
 
-  /** Returns how many entries a harvest may add. */
-  int prepare(RingProgress ring, int ringSize) {
+  /** Harvests at most one round of a ring, as far as there is room; returns how many entries. */
+  int harvest(RingEntries entries, RingProgress ring, long first) {
     if (from == to) {
       from = 0;
       to = 0;
@@ -49,17 +49,11 @@ public final class HarvestedPages {
       throw new IllegalStateException(
           "these are " + size() + " pages of another ring: reset that one and read them first");
     }
-    return Math.min(pages.length - to, ringSize);
-  }
-
-  void add(int slotId, long pageIndex) {
-    slotIds[to] = slotId;
-    pages[to] = pageIndex;
-    to++;
-  }
-
-  void endsAt(long entry) {
-    end = entry;
+    int most = Math.min(pages.length - to, entries.mask + 1);
+    int count = entries.harvest(first, most, slotIds, pages, to);
+    to += count;
+    end = first + count;
+    return count;
   }
 
   /** {@return whether all entries were given back since, so that the pages are armed again} */

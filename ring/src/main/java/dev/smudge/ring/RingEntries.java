@@ -6,85 +6,121 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
 /**
- * The words of a ring: nothing else touches them. A header is an entry's flags in the low 32 bits,
- * and its slot in the high ones.
+ * The words of a ring: nothing else touches them.
  *
  * <p>An entry goes round: free, dirty (the producer's store), harvested (the harvester's), free
  * again (the resetter's). Each of the three owns it in its turn, and only the owner writes it; so
- * no store to an entry is atomic with another, and each hand-over is one release and one acquire.
+ * no store has to be atomic with another, and each hand-over is one release and one acquire.
+ *
+ * <p>Entries are numbered since the ring was made; the place of one is its number modulo the size.
+ * The loops stand here, with what they use in local variables: after an acquire, fields are loaded
+ * again.
  */
 abstract sealed class RingEntries {
+  final int mask;
+
+  RingEntries(int size) {
+    this.mask = size - 1;
+  }
+
+  /** Fills a free entry. */
+  abstract void publish(long entry, int slotId, long pageIndex);
+
+  /** The flags of an entry; what stands in it is visible. */
+  abstract int flagsAcquire(long entry);
+
+  /** Copies dirty entries to {@code slotIds} and {@code pages} from {@code to} on; flags them. */
+  abstract int harvest(long first, int most, int[] slotIds, long[] pages, int to);
+
+  /** Copies harvested entries to {@code slotIds} and {@code pages} from 0 on. */
+  abstract int copyHarvested(long first, int most, int[] slotIds, long[] pages);
+
+  abstract void free(long first, int count);
+
   /**
-   * Fills a free entry.
-   *
-   * @param entry its number, 0 to size - 1
+   * On the heap, two longs an entry: the fastest. The first has the flags in its low half, and the
+   * slot in its high one.
    */
-  abstract void publish(int entry, int slotId, long pageIndex);
-
-  abstract long headerAcquire(int entry);
-
-  /** The page of an entry whose header was read with acquire, and is not free. */
-  abstract long page(int entry);
-
-  abstract void harvested(int entry, long header);
-
-  abstract void free(int entry);
-
-  static int flags(long header) {
-    return (int) header;
-  }
-
-  static int slotId(long header) {
-    return (int) (header >>> 32);
-  }
-
-  /** On the heap, two longs an entry: the fastest. */
   static final class OnHeap extends RingEntries {
     private static final VarHandle WORDS = MethodHandles.arrayElementVarHandle(long[].class);
     private static final int PAD = 16; // longs: a neighbour in the heap shares no line
 
     private final long[] words;
 
-    OnHeap(int entries) {
-      words = new long[2 * entries + 2 * PAD];
+    OnHeap(int size) {
+      super(size);
+      words = new long[2 * size + 2 * PAD];
+    }
+
+    private static int at(long entry, int mask) {
+      return 2 * ((int) entry & mask) + PAD;
     }
 
     @Override
-    void publish(int entry, int slotId, long pageIndex) {
-      int at = 2 * entry + PAD;
+    void publish(long entry, int slotId, long pageIndex) {
+      int at = at(entry, mask);
       words[at + 1] = pageIndex;
       // ORDER R1 release: slot and page before flags=DIRTY; the slot is in the same word. Pairs
-      // with the acquire in headerAcquire, by the harvester. If weaker: it reads the page of the
-      // round before, and this one is lost.
+      // with the acquire in harvest. If weaker: it reads the page of the round before, and this one
+      // is lost.
       WORDS.setRelease(words, at, (long) slotId << 32 | RingLayout.DIRTY);
     }
 
     @Override
-    long headerAcquire(int entry) {
-      // R1 (harvester), R2 (resetter) acquire.
-      return (long) WORDS.getAcquire(words, 2 * entry + PAD);
+    int flagsAcquire(long entry) {
+      // R1, R2 acquire.
+      return (int) (long) WORDS.getAcquire(words, at(entry, mask));
     }
 
     @Override
-    long page(int entry) {
-      return words[2 * entry + PAD + 1];
+    int harvest(long first, int most, int[] slotIds, long[] pages, int to) {
+      long[] ring = words;
+      int last = mask;
+      for (int i = 0; i < most; i++) {
+        int at = at(first + i, last);
+        // R1 acquire.
+        long header = (long) WORDS.getAcquire(ring, at);
+        if (!RingLayout.isDirty((int) header)) {
+          return i;
+        }
+        slotIds[to + i] = (int) (header >>> 32);
+        pages[to + i] = ring[at + 1];
+        // ORDER R2 release: what the producer stored, and the loads of it here, come before
+        // flags=RESET. Pairs with the acquire in copyHarvested. If weaker: the resetter re-arms the
+        // page of the round before, and this one stays unarmed for ever; or it gives the entry back
+        // while it is still being read here (Linux 8929bc965964).
+        WORDS.setRelease(ring, at, header & ~0xffff_ffffL | RingLayout.RESET);
+      }
+      return most;
     }
 
     @Override
-    void harvested(int entry, long header) {
-      // ORDER R2 release: what the producer stored, seen by the harvester, and the harvester's
-      // loads of it come before flags=RESET. Pairs with the acquire in headerAcquire, by the
-      // resetter. If weaker: it re-arms the page of the round before, and this one stays unarmed
-      // for ever; or gives the entry back while the harvester still reads it (Linux 8929bc965964).
-      WORDS.setRelease(words, 2 * entry + PAD, (header >>> 32 << 32) | RingLayout.RESET);
+    int copyHarvested(long first, int most, int[] slotIds, long[] pages) {
+      long[] ring = words;
+      int last = mask;
+      for (int i = 0; i < most; i++) {
+        int at = at(first + i, last);
+        // R2 acquire.
+        long header = (long) WORDS.getAcquire(ring, at);
+        if (!RingLayout.isHarvested((int) header)) {
+          return i;
+        }
+        slotIds[i] = (int) (header >>> 32);
+        pages[i] = ring[at + 1];
+      }
+      return most;
     }
 
     @Override
-    void free(int entry) {
-      // ORDER R3 opaque: whole, and no more: R4 brings it to the producer, and the harvester and
-      // the resetter, who look at it before the producer's next store, take both RESET and free for
-      // 'not mine'. If weaker (plain): nothing on 64-bit machines; torn on others.
-      WORDS.setOpaque(words, 2 * entry + PAD, 0L);
+    void free(long first, int count) {
+      long[] ring = words;
+      int last = mask;
+      for (int i = 0; i < count; i++) {
+        // ORDER R3 opaque: whole, and no more. R4 brings it to the producer; the harvester and the
+        // resetter, who may look at the entry before its next round, take RESET and free alike for
+        // 'not mine'. If weaker (plain): nothing on 64-bit machines, torn on others.
+        WORDS.setOpaque(ring, at(first + i, last), 0L);
+      }
     }
   }
 
@@ -97,49 +133,74 @@ abstract sealed class RingEntries {
 
     private final ByteBuffer buffer;
 
-    InBuffer(ByteBuffer buffer) {
+    InBuffer(ByteBuffer buffer, int size) {
+      super(size);
       this.buffer = buffer;
     }
 
-    private static int at(int entry) {
-      return entry * RingLayout.ENTRY_SIZE;
+    private static int at(long entry, int mask) {
+      return ((int) entry & mask) * RingLayout.ENTRY_SIZE;
     }
 
     @Override
-    void publish(int entry, int slotId, long pageIndex) {
-      int at = at(entry);
+    void publish(long entry, int slotId, long pageIndex) {
+      int at = at(entry, mask);
       INTS.set(buffer, at + RingLayout.SLOT_OFFSET, slotId);
       LONGS.set(buffer, at + RingLayout.PAGE_OFFSET, pageIndex);
-      // R1 release, as on the heap, with the slot in a word of its own.
+      // R1 release, as on the heap; the slot has a word of its own.
       INTS.setRelease(buffer, at, RingLayout.DIRTY);
     }
 
     @Override
-    long headerAcquire(int entry) {
-      int at = at(entry);
-      // R1, R2 acquire: the flags, then the slot. External partners, in a ring of the kernel's:
-      // kvm_dirty_gfn_set_dirtied (smp_store_release with KVM_CAP_DIRTY_LOG_RING_ACQ_REL, smp_wmb
-      // before a plain store on x86) and kvm_dirty_gfn_set_invalid.
-      int flags = (int) INTS.getAcquire(buffer, at);
-      int slotId = (int) INTS.get(buffer, at + RingLayout.SLOT_OFFSET);
-      return (long) slotId << 32 | Integer.toUnsignedLong(flags);
+    int flagsAcquire(long entry) {
+      // R1, R2 acquire. The external partners in a ring of the kernel's: kvm_dirty_gfn_set_dirtied,
+      // which stores with release where KVM_CAP_DIRTY_LOG_RING_ACQ_REL is needed, and
+      // kvm_dirty_gfn_set_invalid.
+      return (int) INTS.getAcquire(buffer, at(entry, mask));
     }
 
     @Override
-    long page(int entry) {
-      return (long) LONGS.get(buffer, at(entry) + RingLayout.PAGE_OFFSET);
+    int harvest(long first, int most, int[] slotIds, long[] pages, int to) {
+      ByteBuffer ring = buffer;
+      int last = mask;
+      for (int i = 0; i < most; i++) {
+        int at = at(first + i, last);
+        // R1 acquire, as in flagsAcquire.
+        if (!RingLayout.isDirty((int) INTS.getAcquire(ring, at))) {
+          return i;
+        }
+        slotIds[to + i] = (int) INTS.get(ring, at + RingLayout.SLOT_OFFSET);
+        pages[to + i] = (long) LONGS.get(ring, at + RingLayout.PAGE_OFFSET);
+        // R2 release, as on the heap. External partner: the acquire in kvm_dirty_gfn_harvested.
+        INTS.setRelease(ring, at, RingLayout.RESET);
+      }
+      return most;
     }
 
     @Override
-    void harvested(int entry, long header) {
-      // R2 release. External partner: the smp_load_acquire in kvm_dirty_gfn_harvested.
-      INTS.setRelease(buffer, at(entry), RingLayout.RESET);
+    int copyHarvested(long first, int most, int[] slotIds, long[] pages) {
+      ByteBuffer ring = buffer;
+      int last = mask;
+      for (int i = 0; i < most; i++) {
+        int at = at(first + i, last);
+        // R2 acquire.
+        if (!RingLayout.isHarvested((int) INTS.getAcquire(ring, at))) {
+          return i;
+        }
+        slotIds[i] = (int) INTS.get(ring, at + RingLayout.SLOT_OFFSET);
+        pages[i] = (long) LONGS.get(ring, at + RingLayout.PAGE_OFFSET);
+      }
+      return most;
     }
 
     @Override
-    void free(int entry) {
-      // R3 opaque.
-      INTS.setOpaque(buffer, at(entry), 0);
+    void free(long first, int count) {
+      ByteBuffer ring = buffer;
+      int last = mask;
+      for (int i = 0; i < count; i++) {
+        // R3 opaque.
+        INTS.setOpaque(ring, at(first + i, last), 0);
+      }
     }
   }
 }

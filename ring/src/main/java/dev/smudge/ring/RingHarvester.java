@@ -7,14 +7,12 @@ package dev.smudge.ring;
 public final class RingHarvester extends Padded {
   private final RingEntries entries;
   private final RingProgress progress;
-  private final int mask;
 
   private long harvested;
 
-  RingHarvester(RingEntries entries, RingProgress progress, int size) {
+  RingHarvester(RingEntries entries, RingProgress progress) {
     this.entries = entries;
     this.progress = progress;
-    this.mask = size - 1;
   }
 
   /**
@@ -27,24 +25,10 @@ public final class RingHarvester extends Padded {
    * @throws IllegalStateException if {@code into} has pages of another ring; nothing is harvested
    */
   public int harvest(HarvestedPages into) {
-    RingEntries from = entries;
-    int size = mask + 1;
     long begin = harvested;
-    int most = into.prepare(progress, size);
-    int count = 0;
-    while (count < most) {
-      int entry = (int) (begin + count) & mask;
-      long header = from.headerAcquire(entry);
-      if (!RingLayout.isDirty(RingEntries.flags(header))) {
-        break;
-      }
-      into.add(RingEntries.slotId(header), from.page(entry));
-      from.harvested(entry, header);
-      count++;
-    }
+    int count = into.harvest(entries, progress, begin);
     if (count > 0) {
       harvested = begin + count;
-      into.endsAt(harvested);
       progress.harvestedRelease(harvested);
     }
     return count;
@@ -58,13 +42,12 @@ public final class RingHarvester extends Padded {
    * @throws IllegalArgumentException if {@code count} is outside that
    */
   public boolean hasAtLeast(int count) {
-    if (count < 1 || count > mask + 1) {
+    if (count < 1 || count > entries.mask + 1) {
       throw new IllegalArgumentException(
-          count + " entries: a ring of " + (mask + 1) + " can have 1 to that many waiting");
+          count + " entries: a ring of " + (entries.mask + 1) + " can have 1 to that many waiting");
     }
     // In order: if that one is dirty, all before it are.
-    long header = entries.headerAcquire((int) (harvested + count - 1) & mask);
-    return RingLayout.isDirty(RingEntries.flags(header));
+    return RingLayout.isDirty(entries.flagsAcquire(harvested + count - 1));
   }
 
   /** {@return how many entries were harvested since the ring was made} */

@@ -6,7 +6,6 @@ package dev.smudge.ring;
 public final class RingProducer extends Padded {
   private final RingEntries entries;
   private final RingProgress progress;
-  private final int mask;
   private final int size;
   private final int softSize;
 
@@ -16,7 +15,6 @@ public final class RingProducer extends Padded {
   RingProducer(RingEntries entries, RingProgress progress, int size, int reserve) {
     this.entries = entries;
     this.progress = progress;
-    this.mask = size - 1;
     this.size = size;
     this.softSize = size - reserve;
     this.end = size;
@@ -37,7 +35,7 @@ public final class RingProducer extends Padded {
     if (at >= end && !hasRoom(at)) {
       return false;
     }
-    entries.publish((int) at & mask, slotId, pageIndex);
+    entries.publish(at, slotId, pageIndex);
     pushed = at + 1;
     return true;
   }

@@ -6,64 +6,67 @@ package dev.smudge.ring;
  */
 public final class RingResetter extends Padded {
   private static final int WORD_SHIFT = 6;
+  private static final int CHUNK = 64;
 
   private final RingEntries entries;
   private final RingProgress progress;
-  private final int mask;
 
-  private long done; // under this
+  // Under this.
+  private final int[] slotIds = new int[CHUNK];
+  private final long[] pages = new long[CHUNK];
+  private long done;
 
-  RingResetter(RingEntries entries, RingProgress progress, int size) {
+  RingResetter(RingEntries entries, RingProgress progress) {
     this.entries = entries;
     this.progress = progress;
-    this.mask = size - 1;
   }
 
   /**
    * Resets, in the order of their push, the entries that are flagged RESET, and stops at the first
    * that is not; what is flagged while it runs is reset now or by the next call. At most one round
    * of the ring, however fast the others are. Entries next to one another that name pages of one
-   * 64-page word are armed in one step, and before they are given back.
+   * 64-page word are armed in one step, 64 of them at most, and before they are given back.
    *
    * @param armer arms the pages; not called if there is nothing to reset. If it throws, the
-   *     exception comes through; the entries of that call and those behind it are reset by the next
-   *     reset
-   * @return how many entries were given back; neither more nor less than were harvested is to be
-   *     relied on
+   *     exception comes through, and up to 64 entries before that one are armed once more by the
+   *     next reset
+   * @return how many entries were given back; it need not be how many were harvested
    */
   public synchronized int reset(RingArmer armer) {
-    RingEntries from = entries;
-    long begin = done;
-    long end = begin + mask + 1;
-    long at = begin;
-    long header = from.headerAcquire((int) at & mask);
-    while (at < end && RingLayout.isHarvested(RingEntries.flags(header))) {
-      int slotId = RingEntries.slotId(header);
-      long page = from.page((int) at & mask);
-      long word = page >>> WORD_SHIFT;
-      long pages = 1L << page;
-      long next = at + 1;
-      // The entry behind the last one of a round is the first: harvested, and not looked at twice.
-      for (; next < end; next++) {
-        header = from.headerAcquire((int) next & mask);
-        if (!RingLayout.isHarvested(RingEntries.flags(header))
-            || RingEntries.slotId(header) != slotId) {
-          break;
-        }
-        page = from.page((int) next & mask);
-        if (page >>> WORD_SHIFT != word) {
-          break;
-        }
-        pages |= 1L << page;
+    int size = entries.mask + 1;
+    int count = 0;
+    while (count < size) {
+      int most = Math.min(CHUNK, size - count);
+      int found = entries.copyHarvested(done, most, slotIds, pages);
+      if (found == 0) {
+        break;
       }
-      armer.arm(slotId, word, pages);
-      for (; at < next; at++) {
-        from.free((int) at & mask);
+      arm(armer, found);
+      entries.free(done, found);
+      done += found;
+      progress.resetRelease(done);
+      count += found;
+      if (found < most) {
+        break;
       }
-      done = at;
-      progress.resetRelease(at);
     }
-    return (int) (at - begin);
+    return count;
+  }
+
+  private void arm(RingArmer armer, int count) {
+    int slotId = slotIds[0];
+    long word = pages[0] >>> WORD_SHIFT;
+    long mask = 1L << pages[0];
+    for (int i = 1; i < count; i++) {
+      if (slotIds[i] != slotId || pages[i] >>> WORD_SHIFT != word) {
+        armer.arm(slotId, word, mask);
+        slotId = slotIds[i];
+        word = pages[i] >>> WORD_SHIFT;
+        mask = 0;
+      }
+      mask |= 1L << pages[i];
+    }
+    armer.arm(slotId, word, mask);
   }
 
   /**
@@ -75,14 +78,11 @@ public final class RingResetter extends Padded {
   public synchronized int noteResets() {
     long begin = done;
     long end = progress.harvestedAcquire();
-    long at = begin;
-    // R2: the partner is external, kvm_dirty_gfn_set_invalid and the system call's return.
-    while (at < end
-        && !RingLayout.isHarvested(RingEntries.flags(entries.headerAcquire((int) at & mask)))) {
-      at++;
+    // R2 acquire; the partner is external: kvm_dirty_gfn_set_invalid.
+    while (done < end && !RingLayout.isHarvested(entries.flagsAcquire(done))) {
+      done++;
     }
-    done = at;
-    progress.resetRelease(at);
-    return (int) (at - begin);
+    progress.resetRelease(done);
+    return (int) (done - begin);
   }
 }
