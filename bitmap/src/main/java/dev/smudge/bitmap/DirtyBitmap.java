@@ -14,7 +14,7 @@ import org.jspecify.annotations.Nullable;
  * A bitmap of one bit a page that many threads mark at once, with a summary level (one bit a block
  * of 512 pages) that lets a collector find what is new without looking at every word.
  *
- * <p>It serves two disciplines, and one bitmap uses one of them:
+ * <p>It serves three disciplines, and one bitmap uses one of them:
  *
  * <ul>
  *   <li><b>Test, then mark</b> ({@link #mark}, {@link #markRange}; collected with {@link #fetch},
@@ -22,6 +22,9 @@ import org.jspecify.annotations.Nullable;
  *       atomic. Markers are threads with quiescent states (vCPUs).
  *   <li><b>Mark always</b> ({@link #markAlways}; collected with {@link #drain}). Every marker does
  *       the atomic OR itself, so it depends on no other marker and needs no quiescent state.
+ *   <li><b>Mark, and report elsewhere</b> ({@link #markWord}; armed with {@link #clearWord}). As
+ *       the first, but whoever changes a bit reports the page itself, in a ring. What he cannot
+ *       report there he reports here ({@link #report}; collected with {@link #fetchReported}).
  * </ul>
  *
  * <p><b>Why {@code fetch} finds every completed mark.</b> A marker that changes 0 to 1 makes sure
@@ -42,11 +45,23 @@ import org.jspecify.annotations.Nullable;
  */
 public final class DirtyBitmap {
   private static final VarHandle WORDS = MethodHandles.arrayElementVarHandle(long[].class);
+  private static final VarHandle REPORTED;
+
+  static {
+    try {
+      REPORTED = MethodHandles.lookup().findVarHandle(DirtyBitmap.class, "reported", boolean.class);
+    } catch (ReflectiveOperationException e) {
+      throw new ExceptionInInitializerError(e);
+    }
+  }
 
   private final long pageCount;
   private final long[] words;
   private final long[] summary;
   private final long[] suspects; // collector only: blocks to read again
+
+  @SuppressWarnings("UnusedVariable") // read through REPORTED only
+  private volatile boolean reported; // something, since the last fetchReported
 
   /**
    * Makes a bitmap with all bits clear.
@@ -210,22 +225,92 @@ public final class DirtyBitmap {
   }
 
   /**
+   * Marks pages of one word, each unless it is marked already, and leaves it to the caller to
+   * report those that it changed. Otherwise as {@link #mark}.
+   *
+   * @param wordIndex word
+   * @param mask pages to mark
+   * @return those that this call changed from 0 to 1
+   * @throws IndexOutOfBoundsException if there is no such word, or not all of those pages; nothing
+   *     is changed
+   */
+  public long markWord(int wordIndex, long mask) {
+    BitmapLayout.checkWord(wordIndex, words.length);
+    if ((mask & ~BitmapLayout.mask(wordIndex, 0, pageCount)) != 0) {
+      throw BitmapLayout.badPage(
+          ((long) wordIndex << WORD_SHIFT) + 63 - Long.numberOfLeadingZeros(mask), pageCount);
+    }
+    // B1, as in mark.
+    long missing = mask & ~(long) WORDS.getOpaque(words, wordIndex);
+    if (missing == 0) {
+      return 0;
+    }
+    // B4: the guest's store, and what says that a report is under way (S10), come before the bit.
+    return missing & ~(long) WORDS.getAndBitwiseOrRelease(words, wordIndex, missing);
+  }
+
+  /**
+   * Has the next {@link #fetchReported} hand out a word that was marked by {@link #markWord}, with
+   * others near it. From any thread.
+   *
+   * @param wordIndex word
+   * @throws IndexOutOfBoundsException if there is no such word
+   */
+  public void report(int wordIndex) {
+    BitmapLayout.checkWord(wordIndex, words.length);
+    int block = wordIndex >>> WORDS_PER_BLOCK_SHIFT;
+    // ORDER B13 volatile: the word's bit, the summary bit, the flag, in this order. Pairs with the
+    // exchanges of the flag and of the summary (B5) in fetchReported and fetch, which come in the
+    // opposite one. If weaker: the flag is taken, and the summary bit or the word's bit is not seen
+    // yet and stays behind a clear flag.
+    WORDS.getAndBitwiseOr(summary, block >>> WORD_SHIFT, 1L << block);
+    reported = true;
+  }
+
+  /**
+   * Hands out every word that was reported since the last call, with all its set bits, and others
+   * near it; clears none of them. Every {@link #report} that has returned is found. One thread at a
+   * time. Costs one load if nothing was reported, and otherwise as {@link #fetch}.
+   *
+   * @param sink gets the words, ascending; what it throws comes through, and what was not handed
+   *     out yet is handed out by the next call
+   */
+  public void fetchReported(PageWordConsumer sink) {
+    // B13, looked at first because an exchange costs more than a load.
+    if (!(boolean) REPORTED.getOpaque(this) || !(boolean) REPORTED.getAndSet(this, false)) {
+      return;
+    }
+    boolean done = false;
+    try {
+      fetch(true, sink); // no suspects: the word is marked before its summary bit is set
+      done = true;
+    } finally {
+      if (!done) {
+        reported = true;
+      }
+    }
+  }
+
+  /**
    * Marks pages with an atomic OR in every case. For threads without quiescent states: after return
    * the pages are found by the next {@link #drain}, whatever other threads do half-way.
    *
    * @param firstPage first page
    * @param count pages, 0 or more
+   * @return how many bits this call changed from 0 to 1
    * @throws IndexOutOfBoundsException if the range is not inside the bitmap; nothing is changed
    */
-  public void markAlways(long firstPage, long count) {
+  public long markAlways(long firstPage, long count) {
     BitmapLayout.checkRange(firstPage, count, pageCount);
+    long changed = 0;
     long end = firstPage + count;
     for (long page = firstPage; page < end; page = (page | 63) + 1) {
       int wordIndex = (int) (page >>> WORD_SHIFT);
       // ORDER B7 volatile: the device's store, then the bit, then the summary. Pairs with the
       // exchanges B9 and B10 in drain. If weaker: the load of the summary passes the OR, sees a bit
       // that drain is about to take, and this mark stays behind a clear summary.
-      WORDS.getAndBitwiseOr(words, wordIndex, BitmapLayout.mask(wordIndex, firstPage, end));
+      long mask = BitmapLayout.mask(wordIndex, firstPage, end);
+      changed += Long.bitCount(mask & ~(long) WORDS.getAndBitwiseOr(words, wordIndex, mask));
       int block = wordIndex >>> WORDS_PER_BLOCK_SHIFT;
       int summaryIndex = block >>> WORD_SHIFT;
       long blockBit = 1L << block;
@@ -234,6 +319,7 @@ public final class DirtyBitmap {
         WORDS.getAndBitwiseOr(summary, summaryIndex, blockBit);
       }
     }
+    return changed;
   }
 
   /**

@@ -43,6 +43,52 @@ final class WordList {
     length++;
   }
 
+  /**
+   * Adds the bits of another list, if both together are not too long.
+   *
+   * @return how many bits were new; negative if they are too long: then nothing was changed
+   */
+  long addAll(WordList other) {
+    if (length + other.length > MAX_LENGTH) {
+      return -1;
+    }
+    long news = 0;
+    int to = length + other.length;
+    if (to > indexes.length) {
+      int capacity = Math.max(to, 2 * indexes.length);
+      indexes = Arrays.copyOf(indexes, capacity);
+      bits = Arrays.copyOf(bits, capacity);
+    }
+    // From the end on, in place: what is still to be read lies before what is written.
+    int i = length - 1;
+    int j = other.length - 1;
+    while (j >= 0) {
+      to--;
+      if (i >= 0 && indexes[i] > other.indexes[j]) {
+        indexes[to] = indexes[i];
+        bits[to] = bits[i];
+        i--;
+      } else {
+        long old = 0;
+        if (i >= 0 && indexes[i] == other.indexes[j]) {
+          old = bits[i];
+          i--;
+        }
+        indexes[to] = other.indexes[j];
+        bits[to] = old | other.bits[j];
+        news += Long.bitCount(other.bits[j] & ~old);
+        j--;
+      }
+    }
+    // Of 0 to i nothing moves; words that both had leave a gap above i.
+    int moved = length + other.length - to;
+    System.arraycopy(indexes, to, indexes, i + 1, moved);
+    System.arraycopy(bits, to, bits, i + 1, moved);
+    length = i + 1 + moved;
+    hint = 0;
+    return news;
+  }
+
   /** Removes the bits of another list; returns how many were there. */
   long removeAll(WordList other) {
     long gone = 0;

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.bitmap.PageWordConsumer;
+import dev.smudge.ring.RingPageConsumer;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.DirtyLogBackend;
 import dev.smudge.sync.InitialView;
@@ -221,6 +222,11 @@ class LostWritesTest {
     @Override
     public void stopLog(int slotId) {
       real.stopLog(slotId);
+    }
+
+    @Override
+    public int reapRings(RingPageConsumer sink) {
+      return real.reapRings(sink);
     }
 
     @Override

@@ -1,6 +1,7 @@
 package dev.smudge.examples;
 
 import dev.smudge.bitmap.PageWordConsumer;
+import dev.smudge.ring.RingPageConsumer;
 import dev.smudge.sync.DirtyLogBackend;
 
 /** A backend that leaves the after-sync barrier out, and so loses writes. */
@@ -18,6 +19,11 @@ record NoBarrier(DirtyLogBackend backend) implements DirtyLogBackend {
   @Override
   public void stopLog(int slotId) {
     backend.stopLog(slotId);
+  }
+
+  @Override
+  public int reapRings(RingPageConsumer sink) {
+    return backend.reapRings(sink);
   }
 
   @Override

@@ -1,6 +1,7 @@
 package dev.smudge.jcstress;
 
 import dev.smudge.bitmap.PageWordConsumer;
+import dev.smudge.ring.RingPageConsumer;
 import dev.smudge.sync.DirtyLogBackend;
 
 /**
@@ -26,6 +27,11 @@ class Between implements DirtyLogBackend {
   @Override
   public void stopLog(int slotId) {
     backend.stopLog(slotId);
+  }
+
+  @Override
+  public int reapRings(RingPageConsumer sink) {
+    return backend.reapRings(sink);
   }
 
   @Override

@@ -56,7 +56,7 @@ public final class DirtyRing {
    * @throws IllegalArgumentException if a value is outside that
    */
   public static DirtyRing allocate(int entries, int reserve) {
-    check(entries, reserve);
+    checkSize(entries, reserve);
     return new DirtyRing(new RingEntries.OnHeap(entries), entries, reserve);
   }
 
@@ -85,7 +85,7 @@ public final class DirtyRing {
           "a ring of " + bytes + " bytes does not consist of entries of " + RingLayout.ENTRY_SIZE);
     }
     int entries = bytes / RingLayout.ENTRY_SIZE;
-    check(entries, reserve);
+    checkSize(entries, reserve);
     ByteBuffer own = memory.slice();
     if (own.alignmentOffset(0, Long.BYTES) != 0) {
       throw new IllegalArgumentException(
@@ -96,7 +96,14 @@ public final class DirtyRing {
     return new DirtyRing(new RingEntries.InBuffer(own, entries), entries, reserve);
   }
 
-  private static void check(int entries, int reserve) {
+  /**
+   * Checks the size of a ring.
+   *
+   * @param entries its entries, a power of two from {@value #MIN_ENTRIES} to {@value #MAX_ENTRIES}
+   * @param reserve 0 to {@code entries - 1}
+   * @throws IllegalArgumentException if a value is outside that
+   */
+  public static void checkSize(int entries, int reserve) {
     if (entries < MIN_ENTRIES || entries > MAX_ENTRIES || Integer.bitCount(entries) != 1) {
       throw new IllegalArgumentException(
           "a ring of "

@@ -2,12 +2,18 @@ package dev.smudge.sync;
 
 import dev.smudge.bitmap.PageSet;
 import dev.smudge.bitmap.PageWordConsumer;
+import dev.smudge.ring.DirtyRing;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.Objects;
+import java.util.concurrent.atomic.LongAdder;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.UnaryOperator;
 import org.agrona.ErrorHandler;
+import org.agrona.concurrent.Agent;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Which pages of a guest's RAM were written: the tracker, without RAM of its own.
@@ -23,6 +29,10 @@ import org.agrona.ErrorHandler;
  * cached bitmap (so no client clears a bit that the others were not told of), and then waits for
  * the barrier, after which every store that was not reported is visible. While there is no client,
  * all live bits are set.
+ *
+ * <p>With a dirty ring a vCPU ({@link Builder#ring}) each vCPU reports what it makes dirty in a
+ * ring of its own, and collecting costs what is dirty and nothing else; clients and batches are the
+ * same. Whatever collects harvests the rings, and resets them, which arms their pages.
  *
  * <p>Threads: every method may be called from any thread, vCPUs included; those that collect take a
  * lock, which nobody holds while waiting for a vCPU. Source: design 3; QEMU accel/kvm/kvm-all.c.
@@ -40,13 +50,23 @@ public final class DirtyLog implements AutoCloseable {
   private DirtyClient[] clients = new DirtyClient[0];
   private int nextVcpuIndex;
   private boolean closed;
+  private final @Nullable RingNews ringNews; // null: no rings
+  private final int ringEntries;
+  private final int ringReserve;
+  private final RingFullPolicy ringFullPolicy;
+  private final LongAdder devicePages = new LongAdder();
+  private final CounterSums closedVcpus = new CounterSums();
 
   private volatile boolean sealed;
 
   private DirtyLog(Builder builder, boolean stopped) {
     this.errorHandler = builder.errorHandler;
     this.vcpus = new VcpuGroup(stopped, builder.timeout.toNanos(), errorHandler);
-    this.backend = builder.interceptor.apply(new SoftwareBackend(slots, vcpus));
+    this.ringEntries = builder.ringEntries;
+    this.ringReserve = builder.ringReserve;
+    this.ringFullPolicy = builder.ringFullPolicy;
+    this.ringNews = ringEntries == 0 ? null : new RingNews(slots);
+    this.backend = builder.interceptor.apply(new SoftwareBackend(slots, vcpus, ringEntries != 0));
   }
 
   /** {@return a log for vCPUs that run while pages are taken, with defaults} */
@@ -76,8 +96,42 @@ public final class DirtyLog implements AutoCloseable {
     private ErrorHandler errorHandler =
         e -> LOGGER.log(System.Logger.Level.ERROR, "dirty log: " + e.getMessage(), e);
     private UnaryOperator<DirtyLogBackend> interceptor = UnaryOperator.identity();
+    private int ringEntries; // 0: bitmap mode
+    private int ringReserve;
+    private RingFullPolicy ringFullPolicy = RingFullPolicy.WAIT;
 
     private Builder() {}
+
+    /**
+     * As {@link #ring(int, int, RingFullPolicy)}, with the kernel's reserve of 64 entries, or a
+     * quarter of a ring that is smaller than 256, and {@link RingFullPolicy#WAIT}.
+     *
+     * @param entries of each ring
+     * @return this
+     * @throws IllegalArgumentException see there
+     */
+    public Builder ring(int entries) {
+      return ring(entries, Math.min(64, entries / 4), RingFullPolicy.WAIT);
+    }
+
+    /**
+     * Has each vCPU report in a dirty ring of its own. Default: bitmap mode, without rings.
+     *
+     * @param entries of each ring, a power of two from 2 to 65,536; 16 bytes each
+     * @param reserve how many are left when a ring is soft full, 0 to {@code entries - 1}: what a
+     *     vCPU makes dirty from one safepoint to the next should find room there; beyond it pages
+     *     go to the bitmap of their slot
+     * @param policy what the vCPU does then, at its next safepoint
+     * @return this
+     * @throws IllegalArgumentException if a value is outside that
+     */
+    public Builder ring(int entries, int reserve, RingFullPolicy policy) {
+      DirtyRing.checkSize(entries, reserve);
+      this.ringFullPolicy = Objects.requireNonNull(policy, "policy");
+      this.ringEntries = entries;
+      this.ringReserve = reserve;
+      return this;
+    }
 
     /**
      * Sets how long a barrier or a pause waits for a vCPU before it fails with {@link
@@ -212,7 +266,9 @@ public final class DirtyLog implements AutoCloseable {
     lock.lock();
     try {
       checkOpen();
-      LogVcpu vcpu = new LogVcpu(this, vcpus, nextVcpuIndex, armCallback);
+      VcpuRing ring =
+          ringEntries == 0 ? null : new VcpuRing(DirtyRing.allocate(ringEntries, ringReserve));
+      LogVcpu vcpu = new LogVcpu(this, vcpus, nextVcpuIndex, armCallback, ring, ringFullPolicy);
       nextVcpuIndex++;
       vcpus.add(vcpu);
       return vcpu;
@@ -248,12 +304,12 @@ public final class DirtyLog implements AutoCloseable {
    * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is marked
    */
   public void mark(LogSlot slot, long byteOffset, long length) {
-    if (vcpus.isStopped()) {
-      if (slot.markLive(byteOffset, length)) {
-        reportIfSealed(slot, byteOffset);
-      }
-    } else {
-      slot.markHost(byteOffset, length);
+    boolean stopped = vcpus.isStopped();
+    long pages = stopped ? slot.markLive(byteOffset, length) : slot.markHost(byteOffset, length);
+    if (pages != 0) {
+      devicePages.add(pages);
+    }
+    if (pages != 0 || !stopped) {
       reportIfSealed(slot, byteOffset);
     }
   }
@@ -294,6 +350,7 @@ public final class DirtyLog implements AutoCloseable {
       clients = Arrays.copyOf(clients, clients.length + 1);
       clients[clients.length - 1] = client;
       collectViews();
+      vcpus.setCollecting(true);
     } finally {
       lock.unlock();
     }
@@ -320,6 +377,7 @@ public final class DirtyLog implements AutoCloseable {
       clients = Arrays.stream(clients).filter(c -> c != client).toArray(DirtyClient[]::new);
       collectViews();
       if (clients.length == 0) {
+        vcpus.setCollecting(false);
         for (LogSlot slot : slots.used()) {
           backend.stopLog(slot.id());
           slot.cached.addAll();
@@ -331,8 +389,9 @@ public final class DirtyLog implements AutoCloseable {
   }
 
   /**
-   * Fetches new dirty bits from the backend, once, for all clients. Clears none. Every mark that is
-   * complete, and whose vCPU has passed a safepoint since, is found. Cost: what is newly dirty.
+   * Fetches new dirty bits from the backend, once, for all clients. Clears none; but with rings the
+   * pages that are found there are armed again. Every mark that is complete, and whose vCPU has
+   * passed a safepoint since, is found. Cost: what is newly dirty.
    *
    * @throws IllegalStateException if the log is closed
    */
@@ -348,6 +407,9 @@ public final class DirtyLog implements AutoCloseable {
 
   /** Under the lock. */
   void fetch() {
+    if (ringNews != null) {
+      reap(ringNews);
+    }
     for (LogSlot slot : slots.used()) {
       backend.getDirtyLog(
           slot.id(),
@@ -363,6 +425,112 @@ public final class DirtyLog implements AutoCloseable {
       if (host != null) {
         host.drain((wordIndex, bits) -> addToViews(slot, wordIndex, bits));
       }
+    }
+  }
+
+  /**
+   * Rings into views. Under the lock. Only where pages may be armed: there is a client, or will be.
+   */
+  private int reap(RingNews news) {
+    boolean armed = true; // if it is cut short, perhaps
+    try {
+      int entries = backend.reapRings(news);
+      armed = entries > 0;
+      return entries;
+    } finally {
+      news.tell();
+      if (armed) {
+        vcpus.pagesArmed();
+        vcpus.wake();
+      }
+    }
+  }
+
+  /**
+   * Returns a reaper, which harvests and resets rings when they are half full, so that vCPUs need
+   * not wait until a client takes. What it finds is dirty for all clients, as after {@link #sync}.
+   * Run it as the embedder likes: with an {@code AgentRunner} in a thread of its own, by calls of
+   * {@code doWork} from a loop that there is anyway, or not at all. vCPUs may come and go. When the
+   * log is closed, it does nothing more.
+   *
+   * @return the reaper; {@code doWork} takes no lock that it would have to wait for, and returns
+   *     the number of entries that it harvested
+   * @throws IllegalStateException if the log has no rings
+   */
+  public Agent reaper() {
+    if (ringNews == null) {
+      throw new IllegalStateException(
+          "a log without rings has nothing to reap: DirtyLog.builder().ring(entries)");
+    }
+    return new Reaper(ringNews);
+  }
+
+  private final class Reaper implements Agent {
+    private final RingNews news;
+
+    Reaper(RingNews news) {
+      this.news = news;
+    }
+
+    @Override
+    public int doWork() {
+      if (!lock.tryLock()) {
+        return 0; // somebody collects
+      }
+      try {
+        return clients.length > 0 && isAnyHalfFull() ? reap(news) : 0;
+      } finally {
+        lock.unlock();
+      }
+    }
+
+    private boolean isAnyHalfFull() {
+      for (LogVcpu vcpu : vcpus.vcpus()) {
+        VcpuRing ring = vcpu.ring();
+        if (ring != null && ring.isHalfFull()) {
+          return true;
+        }
+      }
+      return false;
+    }
+
+    @Override
+    public String roleName() {
+      return "dirty-ring-reaper";
+    }
+  }
+
+  /** Takes a vCPU, which is offline and will not come back, out of the log. */
+  void retire(LogVcpu vcpu) {
+    lock.lock();
+    try {
+      if (ringNews != null && clients.length > 0) {
+        reap(ringNews); // also what it has begun to report, if its thread died: see VcpuRing.help
+      }
+      vcpus.remove(vcpu);
+      closedVcpus.add(vcpu);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * Returns what was counted so far. Two of these give the dirty rate over the time between.
+   *
+   * @return the counters of now
+   */
+  public DirtyCounters counters() {
+    lock.lock();
+    try {
+      CounterSums sums = new CounterSums();
+      sums.add(closedVcpus);
+      Map<Integer, Long> vcpuPages = new HashMap<>();
+      for (LogVcpu vcpu : vcpus.vcpus()) {
+        vcpuPages.put(vcpu.index(), sums.add(vcpu));
+      }
+      return sums.toCounters(devicePages.sum(), vcpuPages);
+    } finally {
+      lock.unlock();
     }
   }
 

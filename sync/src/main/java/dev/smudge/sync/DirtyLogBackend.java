@@ -1,6 +1,7 @@
 package dev.smudge.sync;
 
 import dev.smudge.bitmap.PageWordConsumer;
+import dev.smudge.ring.RingPageConsumer;
 
 /**
  * What catches guest writes: the role that KVM has for QEMU. One is built in, the software backend:
@@ -39,8 +40,19 @@ public interface DirtyLogBackend {
   void stopLog(int slotId);
 
   /**
+   * Harvests the rings of all vCPUs, at most one round of each; resets what was harvested, so that
+   * its pages are armed again; and only then hands the pages out. Called before {@link
+   * #getDirtyLog}, and not at all if the log has no rings. What was harvested and not handed out,
+   * because something threw, is handed out by the next call.
+   *
+   * @param sink gets the pages, in no order, some of them twice, some of no slot that there is
+   * @return how many entries were harvested
+   */
+  int reapRings(RingPageConsumer sink);
+
+  /**
    * Hands out bits that are set, at least all that were set since the last call and are set still;
-   * clears none.
+   * clears none. With rings: of the pages that are in none of them.
    *
    * @param slotId slot
    * @param sink gets the words, ascending

@@ -35,6 +35,9 @@ public final class LogSlot {
   /** Fetched from the backend and not cleared there since. Under the collector lock. */
   final PageSet cached;
 
+  /** New pages from rings, on their way into the views; made by the first. Under the lock. */
+  @Nullable PageSet ringNews;
+
   /** Every client's view of this slot. Under the collector lock. */
   PageSet[] views = new PageSet[0];
 
@@ -87,28 +90,37 @@ public final class LogSlot {
     return live.isMarked(pageIndex);
   }
 
-  /** Test, then mark (design 3.2). Returns whether a page changed from clean to dirty. */
-  boolean markLive(long byteOffset, long length) {
+  /** The test of test, then mark (design 3.2); false also of a range outside, or of two pages. */
+  boolean isMarked(long byteOffset, long length) {
     long last = byteOffset + length - 1;
     if (byteOffset < 0 || length < 1 || last >= size || last < 0) {
-      return checkEmpty(byteOffset, length);
+      return false;
     }
-    long firstPage = byteOffset >>> pageShift;
-    long lastPage = last >>> pageShift;
-    if (firstPage == lastPage) {
-      return live.mark(firstPage);
-    }
-    return live.markRange(firstPage, lastPage - firstPage + 1) != 0;
+    long page = byteOffset >>> pageShift;
+    return page == last >>> pageShift && live.isMarked(page);
   }
 
-  /** Mark always (design 3.2). */
-  void markHost(long byteOffset, long length) {
-    long last = byteOffset + length - 1;
-    if (byteOffset < 0 || length < 1 || last >= size || last < 0) {
-      checkEmpty(byteOffset, length);
-      return;
+  /** Test, then mark. Returns how many pages changed from clean to dirty. */
+  long markLive(long byteOffset, long length) {
+    if (isNothing(byteOffset, length)) {
+      return 0;
     }
     long firstPage = byteOffset >>> pageShift;
+    return live.markRange(firstPage, lastPage(byteOffset, length) - firstPage + 1);
+  }
+
+  /** As {@link #markLive}, reported in a ring. */
+  long markLive(VcpuRing ring, long byteOffset, long length) {
+    return isNothing(byteOffset, length)
+        ? 0
+        : ring.mark(this, byteOffset >>> pageShift, lastPage(byteOffset, length));
+  }
+
+  /** Mark always (design 3.2). Returns how many pages changed from clean to dirty. */
+  long markHost(long byteOffset, long length) {
+    if (isNothing(byteOffset, length)) {
+      return 0;
+    }
     DirtyBitmap bitmap = host;
     if (bitmap == null) {
       bitmap = new DirtyBitmap(pageCount);
@@ -117,14 +129,20 @@ public final class LogSlot {
       DirtyBitmap other = (DirtyBitmap) HOST.compareAndExchange(this, null, bitmap);
       bitmap = other == null ? bitmap : other;
     }
-    bitmap.markAlways(firstPage, (last >>> pageShift) - firstPage + 1);
+    long firstPage = byteOffset >>> pageShift;
+    return bitmap.markAlways(firstPage, lastPage(byteOffset, length) - firstPage + 1);
+  }
+
+  private long lastPage(long byteOffset, long length) {
+    return (byteOffset + length - 1) >>> pageShift;
   }
 
   @Nullable DirtyBitmap hostOrNull() {
     return host;
   }
 
-  private boolean checkEmpty(long byteOffset, long length) {
+  /** Whether a range inside the slot has no bytes; refuses one outside. */
+  private boolean isNothing(long byteOffset, long length) {
     if (byteOffset < 0 || length < 0 || byteOffset > size || length > size - byteOffset) {
       throw new IndexOutOfBoundsException(
           "offset "
@@ -136,7 +154,7 @@ public final class LogSlot {
               + " of size "
               + size);
     }
-    return false;
+    return length == 0;
   }
 
   @Override

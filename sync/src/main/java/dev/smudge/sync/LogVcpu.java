@@ -30,6 +30,7 @@ public final class LogVcpu implements AutoCloseable {
   static final int PAUSE = 2;
   static final int TASK = 4;
   static final int ATTACH = 8; // not online: the next safepoint has to bring it there
+  static final int PRESSURE = 16; // its ring is soft full, or its dirty limit is due
 
   private static final long ONLINE = 1;
   private static final long OFFLINE = 0;
@@ -38,7 +39,12 @@ public final class LogVcpu implements AutoCloseable {
   // (pending).
   private static final int ACKNOWLEDGED = 16;
   private static final int STATE = 17;
-  private static final int SHARED_LENGTH = 34;
+  private static final int DIRTY_PAGES = 18;
+  private static final int FULL_WAITS = 19;
+  private static final int SHARED_LENGTH = 36;
+
+  /** A shorter wait is put off. */
+  private static final long MIN_LIMIT_WAIT_NANOS = 100_000;
 
   private static final VarHandle PENDING;
   private static final VarHandle OWNER;
@@ -58,6 +64,9 @@ public final class LogVcpu implements AutoCloseable {
   private final VcpuGroup group;
   private final int index;
   private final Runnable armCallback;
+  private final @Nullable VcpuRing ring;
+  private final RingFullPolicy ringFullPolicy;
+  private final DirtyLimit limit = new DirtyLimit();
   private final long[] shared = new long[SHARED_LENGTH];
   private final Queue<Task> tasks = new MpscLinkedVarHandleQueue<>();
 
@@ -72,15 +81,24 @@ public final class LogVcpu implements AutoCloseable {
   private boolean running;
   private boolean inArmCallback;
   private boolean inSafepoint;
+  private boolean pressed; // PRESSURE was asked for
   private long seenArmEpoch;
 
   private record Task(Runnable body, CompletableFuture<@Nullable Void> done) {}
 
-  LogVcpu(DirtyLog log, VcpuGroup group, int index, Runnable armCallback) {
+  LogVcpu(
+      DirtyLog log,
+      VcpuGroup group,
+      int index,
+      Runnable armCallback,
+      @Nullable VcpuRing ring,
+      RingFullPolicy ringFullPolicy) {
     this.log = log;
     this.group = group;
     this.index = index;
     this.armCallback = armCallback;
+    this.ring = ring;
+    this.ringFullPolicy = ringFullPolicy;
     this.seenArmEpoch = group.armEpoch();
   }
 
@@ -100,24 +118,32 @@ public final class LogVcpu implements AutoCloseable {
    * @throws VcpuException if the vCPU is closed or another thread's
    */
   public void mark(LogSlot slot, long byteOffset, long length) {
-    if (!running) {
-      markOffline(slot, byteOffset, length);
-    } else if (slot.markLive(byteOffset, length)) {
-      marked(slot, byteOffset);
+    if (!running || !slot.isMarked(byteOffset, length)) {
+      markSlow(slot, byteOffset, length);
     }
   }
 
   /** Comes online first; if that throws, the store was made all the same. */
-  private void markOffline(LogSlot slot, long byteOffset, long length) {
-    boolean changed;
+  private void markSlow(LogSlot slot, long byteOffset, long length) {
+    if (running) {
+      markClean(slot, byteOffset, length);
+      return;
+    }
     try {
       online();
-    } finally {
-      changed = slot.markLive(byteOffset, length);
+    } catch (RuntimeException | Error e) {
+      markForeign(slot, byteOffset, length);
+      throw e;
     }
-    if (changed) {
-      marked(slot, byteOffset);
-    }
+    markClean(slot, byteOffset, length);
+  }
+
+  /**
+   * Marks what was written by a thread that may not use this vCPU's ring: in the bitmap that is for
+   * everybody.
+   */
+  private long markForeign(LogSlot slot, long byteOffset, long length) {
+    return ring == null ? slot.markLive(byteOffset, length) : slot.markHost(byteOffset, length);
   }
 
   /**
@@ -134,10 +160,46 @@ public final class LogVcpu implements AutoCloseable {
     mark(log.slot(slotId), byteOffset, length);
   }
 
-  /** Off the fast path: a page went from clean to dirty. */
-  private void marked(LogSlot slot, long byteOffset) {
-    checkOwner();
+  private void markClean(LogSlot slot, long byteOffset, long length) {
+    VcpuRing to = ring;
+    if (to != null && owner == Thread.currentThread()) {
+      long pages = slot.markLive(to, byteOffset, length);
+      marked(slot, byteOffset, pages);
+      if (to.isSoftFull()) {
+        press();
+      }
+      return;
+    }
+    long pages = markForeign(slot, byteOffset, length);
+    if (pages != 0) {
+      checkOwner();
+      marked(slot, byteOffset, pages);
+    }
+  }
+
+  /** Pages went from clean to dirty. */
+  private void marked(LogSlot slot, long byteOffset, long pages) {
+    if (pages == 0) {
+      return;
+    }
+    count(DIRTY_PAGES, pages);
+    if (limit.add(pages << slot.pageShift())) {
+      press();
+    }
     log.reportIfSealed(slot, byteOffset);
+  }
+
+  private void count(int counter, long more) {
+    // ORDER S13 opaque: a count. Pairs with the opaque load in counted. If weaker: torn.
+    SHARED.setOpaque(shared, counter, shared[counter] + more);
+  }
+
+  /** The next safepoint has to see to the ring or the limit. */
+  private void press() {
+    if (!pressed) {
+      pressed = true;
+      request(PRESSURE);
+    }
   }
 
   /**
@@ -183,9 +245,50 @@ public final class LogVcpu implements AutoCloseable {
           setState(OFFLINE);
           becomeOnline();
         }
+        if ((asked & PRESSURE) != 0) {
+          relieve();
+        }
       }
     } finally {
       inSafepoint = false;
+    }
+  }
+
+  /** Back-pressure: here this vCPU waits, or does what it is told to, and never in a block. */
+  private void relieve() {
+    pressed = false;
+    if (ring != null && ring.isSoftFull()) {
+      ringFullPolicy.ringFull(this);
+    }
+    long wait = limit.pay(System.nanoTime());
+    if (wait >= MIN_LIMIT_WAIT_NANOS) {
+      setState(OFFLINE);
+      try {
+        for (; wait > 0; wait = limit.pay(System.nanoTime())) {
+          group.awaitChangeAtMost(wait);
+        }
+      } finally {
+        becomeOnline();
+      }
+    }
+  }
+
+  /** {@link RingFullPolicy#WAIT}. */
+  void awaitReset() {
+    VcpuRing full = ring;
+    if (full == null) {
+      return;
+    }
+    count(FULL_WAITS, 1);
+    setState(OFFLINE);
+    try {
+      for (boolean told = false; !group.awaitRoom(full); told = true) {
+        if (!told) {
+          group.errorHandler.onError(waitsForRoom(full));
+        }
+      }
+    } finally {
+      becomeOnline();
     }
   }
 
@@ -351,6 +454,50 @@ public final class LogVcpu implements AutoCloseable {
   }
 
   /**
+   * Limits how much this vCPU makes dirty, by having it wait at its safepoints, offline. What
+   * counts is what {@link #dirtyPages} counts, so a limit needs a client that takes, or a ring that
+   * is reaped. Over a second or more the limit is kept; a block of the guest's is never cut short.
+   * From any thread, at any time; a wait that is under way ends when the limit is raised.
+   *
+   * @param bytesPerSecond pages times their size (in the embedder's units, where a slot is in
+   *     those), more than 0; {@code Long.MAX_VALUE}: no limit
+   * @throws IllegalArgumentException if it is not more than 0; nothing is changed
+   */
+  public void limitDirtyRate(long bytesPerSecond) {
+    if (bytesPerSecond <= 0) {
+      throw new IllegalArgumentException(
+          "a dirty limit of "
+              + bytesPerSecond
+              + " bytes a second: it has to be more than 0 (Long.MAX_VALUE: no limit)");
+    }
+    limit.set(bytesPerSecond);
+    group.wake();
+  }
+
+  /**
+   * Returns how many pages this vCPU has made dirty so far: changed from clean to dirty. From any
+   * thread.
+   *
+   * @return pages; each counts again when it has been armed
+   */
+  public long dirtyPages() {
+    return counted(DIRTY_PAGES);
+  }
+
+  long ringFullWaits() {
+    return counted(FULL_WAITS);
+  }
+
+  private long counted(int counter) {
+    // S13.
+    return (long) SHARED.getOpaque(shared, counter);
+  }
+
+  @Nullable VcpuRing ring() {
+    return ring;
+  }
+
+  /**
    * Has the vCPU's thread run a task, at its next safepoint, where it holds no half-done store.
    * Called by that thread itself, it runs the task at once. A vCPU that is offline or paused runs
    * it when it goes on. From any thread; does not wait.
@@ -406,10 +553,13 @@ public final class LogVcpu implements AutoCloseable {
               + "; that thread has to close it, or take it"
               + " offline first");
     }
-    closed = true;
-    group.remove(this);
-    if (before == null) {
-      owner = null;
+    try {
+      log.retire(this);
+      closed = true;
+    } finally {
+      if (before == null) {
+        owner = null;
+      }
     }
     failTasks();
   }
@@ -487,6 +637,20 @@ public final class LogVcpu implements AutoCloseable {
             + " ms: it has to call safepoint(), or offline() around what blocks it; its stack is the"
             + " cause",
         stackOf(thread));
+  }
+
+  private VcpuException waitsForRoom(VcpuRing full) {
+    return new VcpuException(
+        "vCPU "
+            + index
+            + " ("
+            + Thread.currentThread()
+            + ") has waited "
+            + group.timeoutMillis()
+            + " ms for a reset of its "
+            + full
+            + ": a client has to take, or a reaper to run (DirtyLog.reaper), or the policy has to be"
+            + " another than RingFullPolicy.WAIT");
   }
 
   static Throwable stackOf(@Nullable Thread thread) {

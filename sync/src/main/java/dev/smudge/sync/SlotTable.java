@@ -1,6 +1,7 @@
 package dev.smudge.sync;
 
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Slots by number, and the used ones in a row, so that a walk costs what is used (QEMU
@@ -10,7 +11,7 @@ final class SlotTable {
   /** As KVM: KVM_USER_MEM_SLOTS. */
   static final int MAX_SLOTS = 32_764;
 
-  private volatile LogSlot[] byId = new LogSlot[0]; // null where there is none
+  private volatile @Nullable LogSlot[] byId = new LogSlot[0];
   private volatile LogSlot[] used = new LogSlot[0];
 
   /** The slots in use; a caller must not change it. */
@@ -19,11 +20,17 @@ final class SlotTable {
   }
 
   LogSlot get(int slotId) {
-    LogSlot[] table = byId;
-    if (slotId < 0 || slotId >= table.length || table[slotId] == null) {
+    LogSlot slot = find(slotId);
+    if (slot == null) {
       throw new IllegalArgumentException("there is no slot " + slotId + "; slots: " + ids());
     }
-    return table[slotId];
+    return slot;
+  }
+
+  /** The slot, or null if there is none of that number. */
+  @Nullable LogSlot find(int slotId) {
+    LogSlot[] table = byId;
+    return slotId < 0 || slotId >= table.length ? null : table[slotId];
   }
 
   void checkFree(int slotId) {

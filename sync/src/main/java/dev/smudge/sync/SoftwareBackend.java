@@ -1,15 +1,20 @@
 package dev.smudge.sync;
 
 import dev.smudge.bitmap.PageWordConsumer;
+import dev.smudge.ring.RingArmer;
+import dev.smudge.ring.RingPageConsumer;
 
 /** The backend whose guest writes are marked by the vCPUs themselves. */
 final class SoftwareBackend implements DirtyLogBackend {
   private final SlotTable slots;
   private final VcpuGroup vcpus;
+  private final boolean rings;
+  private final RingArmer armer = this::arm;
 
-  SoftwareBackend(SlotTable slots, VcpuGroup vcpus) {
+  SoftwareBackend(SlotTable slots, VcpuGroup vcpus, boolean rings) {
     this.slots = slots;
     this.vcpus = vcpus;
+    this.rings = rings;
   }
 
   @Override
@@ -28,8 +33,33 @@ final class SoftwareBackend implements DirtyLogBackend {
   }
 
   @Override
+  public int reapRings(RingPageConsumer sink) {
+    int entries = 0;
+    for (LogVcpu vcpu : vcpus.vcpus()) {
+      VcpuRing ring = vcpu.ring();
+      if (ring != null) {
+        ring.help(slots); // before the harvest, and before getDirtyLog
+        entries += ring.reap(armer, sink);
+      }
+    }
+    return entries;
+  }
+
+  /** An entry may name a slot or a page that there is not: compares without adding. */
+  private void arm(int slotId, long wordIndex, long mask) {
+    LogSlot slot = slots.find(slotId);
+    if (slot != null && wordIndex < slot.live.wordCount()) {
+      slot.live.clearWord((int) wordIndex, mask);
+    }
+  }
+
+  @Override
   public void getDirtyLog(int slotId, PageWordConsumer sink) {
     LogSlot slot = slots.get(slotId);
+    if (rings) {
+      slot.live.fetchReported(sink);
+      return;
+    }
     // Read before the fetch: a barrier that ends during it proves nothing about this fetch's end.
     boolean quiesced = vcpus.completed() > slot.lastFetchRequest;
     try {

@@ -50,6 +50,7 @@ final class VcpuGroup {
   private final ReentrantLock lock = new ReentrantLock(); // the list, and the pause
   private final Condition changed = lock.newCondition();
   private volatile @Nullable VcpuPause pause;
+  private volatile boolean collecting; // there is a client
 
   VcpuGroup(boolean stopped, long timeoutNanos, ErrorHandler errorHandler) {
     this.stopped = stopped;
@@ -309,6 +310,58 @@ final class VcpuGroup {
               + " cannot come online in "
               + current.holder
               + ", which holds a pause: it would wait for itself. Close the pause first");
+    }
+  }
+
+  /** Says whether anybody collects; if nobody does, no vCPU waits for its ring. */
+  void setCollecting(boolean now) {
+    collecting = now;
+    wake();
+  }
+
+  /** Something has changed that an offline vCPU may wait for: a reset, a dirty limit. */
+  void wake() {
+    lock.lock();
+    try {
+      changed.signalAll();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * Waits until the ring of the calling vCPU, which is offline, is not soft full any more, or
+   * nobody collects.
+   *
+   * @return false after the timeout
+   */
+  boolean awaitRoom(VcpuRing ring) {
+    long left = timeoutNanos;
+    lock.lock();
+    try {
+      while (collecting && ring.isSoftFull()) {
+        if (left <= 0) {
+          return false;
+        }
+        left = awaitChange(left);
+      }
+      return true;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  long timeoutMillis() {
+    return timeoutNanos / 1_000_000;
+  }
+
+  /** Waits so long, or until something has changed. The calling vCPU is offline. */
+  void awaitChangeAtMost(long nanos) {
+    lock.lock();
+    try {
+      awaitChange(nanos);
+    } finally {
+      lock.unlock();
     }
   }
 

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.bitmap.PageWordConsumer;
+import dev.smudge.ring.RingPageConsumer;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.Test;
@@ -121,6 +122,11 @@ final class LogVcpuMisuseTest {
     @Override
     public void stopLog(int slotId) {
       backend.stopLog(slotId);
+    }
+
+    @Override
+    public int reapRings(RingPageConsumer sink) {
+      return backend.reapRings(sink);
     }
 
     @Override

@@ -1,6 +1,7 @@
 package dev.smudge.sync;
 
 import dev.smudge.bitmap.PageWordConsumer;
+import dev.smudge.ring.RingPageConsumer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -78,6 +79,20 @@ final class TestBackend implements DirtyLogBackend {
     calls.add("stopLog " + slotId);
     real().stopLog(slotId);
     point("after stopLog");
+  }
+
+  @Override
+  public int reapRings(RingPageConsumer sink) {
+    point("before reapRings");
+    int entries =
+        real()
+            .reapRings((slotId, page) -> {
+              point("before a page");
+              sink.accept(slotId, page);
+              point("after a page");
+            });
+    point("after reapRings");
+    return entries;
   }
 
   @Override

@@ -1,0 +1,83 @@
+package dev.smudge.sync;
+
+import java.util.Map;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What a log had counted at a moment ({@link DirtyLog#counters}). Two of them give a rate: pages a
+ * second over the time between. Immutable.
+ *
+ * <p>A page counts when it goes from clean to dirty: once until it is armed again by a client that
+ * takes it, or with a ring by each sync. Without a client nothing is armed, and nothing counts.
+ *
+ * @param nanoTime when, as {@link System#nanoTime}
+ * @param dirtyPages pages that vCPUs made dirty, those that are closed by now included
+ * @param devicePages pages that writers without a vCPU made dirty
+ * @param vcpuPages pages that each vCPU made dirty that was not closed, by its index
+ * @param ringEntries entries that were harvested
+ * @param ringResets resets that gave entries back
+ * @param ringFullWaits how often a vCPU waited for a reset
+ * @param ringSpills marks of pages, or of up to 64 adjacent ones, that had no room in the ring and
+ *     went to the bitmap
+ */
+public record DirtyCounters(
+    long nanoTime,
+    long dirtyPages,
+    long devicePages,
+    Map<Integer, Long> vcpuPages,
+    long ringEntries,
+    long ringResets,
+    long ringFullWaits,
+    long ringSpills) {
+  /** Copies the map. */
+  public DirtyCounters {
+    vcpuPages = Map.copyOf(vcpuPages);
+  }
+
+  /**
+   * Returns how many pages a second the whole guest made dirty, devices included. vCPUs that came
+   * or went meanwhile count with what they did.
+   *
+   * @param earlier counters of the same log, taken before these
+   * @return pages a second, 0 if no time has passed
+   * @throws IllegalArgumentException if {@code earlier} was taken later
+   */
+  public double pagesPerSecondSince(DirtyCounters earlier) {
+    return perSecond(earlier, dirtyPages + devicePages - earlier.dirtyPages - earlier.devicePages);
+  }
+
+  /**
+   * Returns how many pages a second a vCPU made dirty. One that was added meanwhile counts from
+   * then on, over the whole time.
+   *
+   * @param earlier counters of the same log, taken before these
+   * @param vcpuIndex {@link LogVcpu#index}
+   * @return pages a second, 0 if no time has passed
+   * @throws IllegalArgumentException if {@code earlier} was taken later, or there was no such vCPU
+   *     when these were taken: it was closed, or not added yet
+   */
+  public double pagesPerSecondSince(DirtyCounters earlier, int vcpuIndex) {
+    Long pages = vcpuPages.get(vcpuIndex);
+    if (pages == null) {
+      throw new IllegalArgumentException(
+          "there was no vCPU " + vcpuIndex + "; vCPUs: " + vcpuPages.keySet());
+    }
+    @Nullable Long before = earlier.vcpuPages.get(vcpuIndex);
+    return perSecond(earlier, pages - Objects.requireNonNullElse(before, 0L));
+  }
+
+  private double perSecond(DirtyCounters earlier, long pages) {
+    long nanos = nanoTime - earlier.nanoTime;
+    if (nanos < 0) {
+      throw new IllegalArgumentException(
+          "the other counters were taken " + -nanos + " ns after these, not before");
+    }
+    return nanos == 0 ? 0 : pages * 1e9 / nanos;
+  }
+
+  /** {@return how many entries a reset gave back on average, 0 if there was none} */
+  public double entriesPerReset() {
+    return ringResets == 0 ? 0 : (double) ringEntries / ringResets;
+  }
+}

@@ -1,0 +1,27 @@
+package dev.smudge.sync;
+
+/**
+ * What a vCPU does at its safepoint when its dirty ring is soft full: no more entries than the
+ * reserve are free. Source: design 3.5; KVM_EXIT_DIRTY_RING_FULL.
+ */
+@FunctionalInterface
+public interface RingFullPolicy {
+  /**
+   * Wait, offline, until a reset has given entries back: the guest writes no faster than it is
+   * collected. Somebody has to collect, a client that takes again and again or a reaper: of one
+   * that waits for longer than the log's timeout the error handler is told, once a wait.
+   */
+  RingFullPolicy WAIT = LogVcpu::awaitReset;
+
+  /** Run on. Beyond the reserve, pages go to the bitmap of their slot. */
+  RingFullPolicy SPILL = vcpu -> {};
+
+  /**
+   * Called by the vCPU's own thread, online, inside a safepoint, where it holds no half-done store.
+   * It may collect ({@link DirtyLog#sync}, or a client's take). If the ring is soft full still when
+   * it returns, the vCPU runs on nonetheless, and it is called again after the next page.
+   *
+   * @param vcpu the vCPU whose ring is soft full
+   */
+  void ringFull(LogVcpu vcpu);
+}

@@ -1,0 +1,166 @@
+package dev.smudge.sync;
+
+import dev.smudge.ring.DirtyRing;
+import dev.smudge.ring.HarvestedPages;
+import dev.smudge.ring.RingArmer;
+import dev.smudge.ring.RingHarvester;
+import dev.smudge.ring.RingPageConsumer;
+import dev.smudge.ring.RingProducer;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
+
+/**
+ * The dirty ring of a vCPU, and how pages come into it and out of it.
+ *
+ * <p>The vCPU that changes a live bit from 0 to 1 pushes the page; where the ring has no room, it
+ * reports the page in the slot's bitmap instead. Another vCPU that finds the bit set relies on
+ * that, and this one may be stopped half-way: the bit is set and the page is nowhere yet. So a vCPU
+ * says beforehand which word it is about to report, and a collector that finds such a word reports
+ * it in the bitmap in its stead, before it looks there. A page that comes twice is dirty twice, and
+ * that does no harm.
+ *
+ * <p><b>Why a reset loses nothing.</b> It clears the live bit of a page that was harvested, which
+ * is told to every client in the same step, under the collector lock, and no client reads a page
+ * before a barrier that begins after that. The bit may by then stand for a later write: its entry
+ * is in a ring still, and is told with the next harvest. Source: design 3.5.
+ */
+final class VcpuRing {
+  private static final VarHandle SHARED = MethodHandles.arrayElementVarHandle(long[].class);
+  private static final int UNDER_WAY = 16; // and SPILLS: alone on their lines
+  private static final int SPILLS = 17;
+  private static final long NOTHING = -1;
+  private static final int CHUNK = 1024;
+
+  private final DirtyRing ring;
+  private final RingProducer producer;
+  private final RingHarvester harvester;
+  private final long[] shared = new long[34];
+
+  // Under the collector lock.
+  private final HarvestedPages harvested;
+  private long resets;
+
+  VcpuRing(DirtyRing ring) {
+    this.ring = ring;
+    this.producer = ring.producer();
+    this.harvester = ring.harvester();
+    this.harvested = new HarvestedPages(Math.min(CHUNK, ring.entries()));
+    this.shared[UNDER_WAY] = NOTHING;
+  }
+
+  /**
+   * Marks pages, and reports those that were clean. By the vCPU's thread.
+   *
+   * @return how many were clean
+   */
+  long mark(LogSlot slot, long firstPage, long lastPage) {
+    long changed = 0;
+    int lastWord = (int) (lastPage >>> 6);
+    for (int word = (int) (firstPage >>> 6); word <= lastWord; word++) {
+      long mask = word == firstPage >>> 6 ? -1L << firstPage : -1L;
+      if (word == lastWord) {
+        mask &= -1L >>> ~lastPage;
+      }
+      // ORDER S10 opaque: before the live bit (B4). Pairs with the acquire in underWay: whoever has
+      // relied on that bit, and was waited for, brings this to the collector. If weaker (after the
+      // bit): neither the entry nor this is seen, and a page that another vCPU has written, and did
+      // not report, is missing from a fetch.
+      SHARED.setOpaque(shared, UNDER_WAY, (long) slot.id() << 32 | word);
+      long clean = slot.live.markWord(word, mask);
+      if (clean != 0) {
+        changed += Long.bitCount(clean);
+        if (!push(slot, word, clean)) {
+          slot.live.report(word);
+          // ORDER S12 opaque: a count. Pairs with the opaque load in spills. If weaker: torn.
+          SHARED.setOpaque(shared, SPILLS, shared[SPILLS] + 1);
+        }
+      }
+      // ORDER S11 release: the entries and the report come before it is over. Pairs with the
+      // acquire in underWay, which comes before the harvest. If weaker: the collector sees that
+      // nothing is under way, and not yet what came of it.
+      SHARED.setRelease(shared, UNDER_WAY, NOTHING);
+    }
+    return changed;
+  }
+
+  private boolean push(LogSlot slot, int word, long pages) {
+    boolean all = true;
+    for (long rest = pages; rest != 0; rest &= rest - 1) {
+      all &= producer.push(slot.id(), ((long) word << 6) + Long.numberOfTrailingZeros(rest));
+    }
+    return all;
+  }
+
+  /** By the vCPU's thread. */
+  boolean isSoftFull() {
+    return producer.isSoftFull();
+  }
+
+  /** Marks that had no room in the ring. From any thread. */
+  long spills() {
+    // S12.
+    return (long) SHARED.getOpaque(shared, SPILLS);
+  }
+
+  /** Reports in its stead what the vCPU has begun to report. Under the collector lock. */
+  void help(SlotTable slots) {
+    // S10, S11 acquire.
+    long word = (long) SHARED.getAcquire(shared, UNDER_WAY);
+    if (word != NOTHING) {
+      LogSlot slot = slots.find((int) (word >>> 32));
+      if (slot != null) {
+        slot.live.report((int) word);
+      }
+    }
+  }
+
+  /** Whether half of what the ring holds before it is soft full waits. Under the collector lock. */
+  boolean isHalfFull() {
+    return harvester.hasAtLeast(Math.max(1, (ring.entries() - ring.reserve()) / 2));
+  }
+
+  /**
+   * Harvests, resets and hands out; at most one round of the ring. Under the collector lock, whose
+   * holder tells every client of the pages before it gives the lock away.
+   *
+   * @return how many entries were harvested
+   */
+  int reap(RingArmer armer, RingPageConsumer sink) {
+    handOut(armer, sink); // what is left of a time before, if that was cut short
+    int count = 0;
+    int found;
+    do {
+      found = harvester.harvest(harvested);
+      handOut(armer, sink);
+      count += found;
+    } while (found == CHUNK && count < ring.entries());
+    return count;
+  }
+
+  private void handOut(RingArmer armer, RingPageConsumer sink) {
+    if (harvested.size() > 0) {
+      if (ring.resetter().reset(armer) > 0) {
+        resets++;
+      }
+      harvested.forEachPage(VcpuRing::barrierOfTheTake, sink);
+    }
+  }
+
+  /** Nobody reads the pages before the barrier with which every take ends. */
+  private static void barrierOfTheTake() {}
+
+  /** Entries harvested so far. Under the collector lock. */
+  long entries() {
+    return harvester.harvested();
+  }
+
+  /** Resets so far. Under the collector lock. */
+  long resets() {
+    return resets;
+  }
+
+  @Override
+  public String toString() {
+    return ring.toString();
+  }
+}
