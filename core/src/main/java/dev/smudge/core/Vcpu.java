@@ -837,6 +837,22 @@ public final class Vcpu implements AutoCloseable {
   }
 
   /**
+   * Limits how much this vCPU makes dirty, by having it wait at its safepoints; see {@link
+   * LogVcpu#limitDirtyRate}. From any thread.
+   *
+   * @param bytesPerSecond more than 0; {@code Long.MAX_VALUE}: no limit
+   * @throws IllegalArgumentException if it is not more than 0; nothing is changed
+   */
+  public void limitDirtyRate(long bytesPerSecond) {
+    log.limitDirtyRate(bytesPerSecond);
+  }
+
+  /** {@return how many pages this vCPU has made dirty; see {@link LogVcpu#dirtyPages}} */
+  public long dirtyPages() {
+    return log.dirtyPages();
+  }
+
+  /**
    * {@return the vCPU's number: 0 for the first that was added to its memory, then 1, and so on}
    */
   public int index() {

@@ -291,6 +291,8 @@ final class ApiMethods {
   private static void others() {
     none("Vcpu.atomics[ByteOrder]", (g, a) -> g.vcpu.atomics(java.nio.ByteOrder.BIG_ENDIAN));
     none("Vcpu.safepoint[]", (g, a) -> g.vcpu.safepoint());
+    none("Vcpu.limitDirtyRate[long]", (g, a) -> g.vcpu.limitDirtyRate(Long.MAX_VALUE));
+    none("Vcpu.dirtyPages[]", (g, a) -> g.vcpu.dirtyPages());
     none("Vcpu.online[]", (g, a) -> g.vcpu.online());
     none("Vcpu.offline[]", (g, a) -> g.vcpu.offline());
     none(

@@ -1,5 +1,6 @@
 package dev.smudge.examples;
 
+import dev.smudge.ring.DirtyRing;
 import java.io.Console;
 import java.io.PrintStream;
 import java.io.PrintWriter;
@@ -47,6 +48,8 @@ import picocli.CommandLine.Spec;
       "      The JavaScript guest; each of its lines, and whether source or destination printed it.",
       "  migrate --guest native --vcpus 4 --ram 1T",
       "      Four vCPUs in 1 TiB of RAM, of which they touch 64 MiB: only those are sent.",
+      "  migrate --ring 4096",
+      "      The same with a dirty ring a vCPU; the report says how full they were.",
       "  migrate --break-barrier",
       "      The barrier is left out: writes are lost, and the comparison says where.",
       "  migrate --listen 7001 &   migrate --to localhost:7001 --output",
@@ -74,6 +77,7 @@ public final class Migrate implements Callable<Integer> {
   private int listen = -1;
   private long timeoutMillis = 10_000;
   private long warmUpMillis = -1; // not given
+  private int ring; // 0: bitmap mode
   private int minRounds = 1;
   private int maxRounds; // 0: not given
   private long threshold = 64;
@@ -190,6 +194,23 @@ public final class Migrate implements Callable<Integer> {
   }
 
   @Option(
+      names = "--ring",
+      order = 45,
+      paramLabel = "ENTRIES",
+      description =
+          "Have each vCPU report its dirty pages in a ring of so many entries, a power of two from"
+              + " 2 to 65536, instead of a bitmap. A vCPU whose ring is full waits, at a safepoint,"
+              + " until it has been emptied.")
+  void setRing(String value) {
+    Values values = values("--ring");
+    ring = (int) values.number(value, DirtyRing.MIN_ENTRIES, DirtyRing.MAX_ENTRIES);
+    if (Integer.bitCount(ring) != 1) {
+      throw values.bad(
+          value, "a power of two from " + DirtyRing.MIN_ENTRIES + " to " + DirtyRing.MAX_ENTRIES);
+    }
+  }
+
+  @Option(
       names = "--warm-up",
       order = 50,
       paramLabel = "MILLISECONDS",
@@ -255,7 +276,8 @@ public final class Migrate implements Callable<Integer> {
           "--listen and --to exclude each other: this is either the destination or the source");
     }
     if (listen >= 0) {
-      String option = breakBarrier ? "--break-barrier" : nativeOptions.anyGiven();
+      String option =
+          breakBarrier ? "--break-barrier" : ring != 0 ? "--ring" : nativeOptions.anyGiven();
       if (option != null || guest != null) {
         throw usage(
             "--listen takes the guest from the source: "
@@ -297,6 +319,7 @@ public final class Migrate implements Callable<Integer> {
         new Convergence(minRounds, most, threshold, maxDowntimeMillis),
         Duration.ofMillis(Math.max(0, warmUpMillis)),
         Duration.ofMillis(timeoutMillis),
+        ring,
         breakBarrier,
         output,
         style);

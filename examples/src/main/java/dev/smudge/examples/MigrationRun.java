@@ -33,6 +33,7 @@ final class MigrationRun {
    * @param convergence when to stop the guest
    * @param warmUp how long it runs before
    * @param timeout how long to wait for the other end
+   * @param ring entries of each vCPU's dirty ring, 0: bitmap mode
    * @param breakBarrier whether to leave the barrier out
    * @param allOutput whether to print each line of the guest as it comes
    * @param progress how to show how it goes
@@ -41,6 +42,7 @@ final class MigrationRun {
       Convergence convergence,
       Duration warmUp,
       Duration timeout,
+      int ring,
       boolean breakBarrier,
       boolean allOutput,
       Progress.Style progress) {}
@@ -140,6 +142,7 @@ final class MigrationRun {
           new MigrationSource(
               program,
               settings.convergence,
+              settings.ring,
               settings.breakBarrier ? NoBarrier::new : UnaryOperator.identity(),
               output("source"),
               progress);
@@ -233,6 +236,9 @@ final class MigrationRun {
               result.stopNanos / 1e6,
               result.lastRoundNanos / 1e6,
               (result.downtimeNanos - result.stopNanos - result.lastRoundNanos) / 1e6));
+    }
+    if (settings.ring != 0) {
+      Report.rings(out, settings.ring, source.memory().log().counters());
     }
     Comparison comparison = result.comparison;
     if (comparison != null) {

@@ -11,6 +11,9 @@ import java.util.Queue;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.function.UnaryOperator;
+import org.agrona.concurrent.AgentRunner;
+import org.agrona.concurrent.BackoffIdleStrategy;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A guest that runs here, and its migration to where a connection leads.
@@ -33,6 +36,7 @@ final class MigrationSource implements AutoCloseable {
   private final GuestClient client;
   private final Transcript transcript;
   private final Guest guest;
+  private final @Nullable AgentRunner reaper; // of the rings, if there are any
   private long lastTake = System.nanoTime();
 
   /**
@@ -40,6 +44,7 @@ final class MigrationSource implements AutoCloseable {
    *
    * @param program what it runs
    * @param convergence when to stop it
+   * @param ring entries of each vCPU's dirty ring, 0: bitmap mode
    * @param backend put in front of the dirty log's, to leave things out
    * @param output gets what it prints, as it comes
    * @param listener is told how a migration goes
@@ -47,6 +52,7 @@ final class MigrationSource implements AutoCloseable {
   MigrationSource(
       Program program,
       Convergence convergence,
+      int ring,
       UnaryOperator<DirtyLogBackend> backend,
       GuestOutput output,
       MigrationListener listener) {
@@ -54,9 +60,9 @@ final class MigrationSource implements AutoCloseable {
     this.convergence = convergence;
     this.listener = listener;
     this.transcript = new Transcript(output);
-    this.memory =
-        GuestMemory.over(
-            DirtyLog.builder().interceptBackend(backend).errorHandler(lateWrites::add).build());
+    DirtyLog.Builder log =
+        DirtyLog.builder().interceptBackend(backend).errorHandler(lateWrites::add);
+    this.memory = GuestMemory.over((ring == 0 ? log : log.ring(ring)).build());
     try {
       program.addSlots(memory);
       this.client = memory.client("migration", InitialView.NONE_DIRTY);
@@ -65,6 +71,17 @@ final class MigrationSource implements AutoCloseable {
       memory.close();
       throw e;
     }
+    this.reaper = ring == 0 ? null : startReaper();
+  }
+
+  /**
+   * Else a vCPU whose ring is full would wait for the next round, before the first one for long.
+   */
+  private AgentRunner startReaper() {
+    AgentRunner runner =
+        new AgentRunner(new BackoffIdleStrategy(), lateWrites::add, null, memory.log().reaper());
+    AgentRunner.startOnThread(runner);
+    return runner;
   }
 
   /** Runs the guest. */
@@ -81,7 +98,10 @@ final class MigrationSource implements AutoCloseable {
     return transcript;
   }
 
-  /** {@return what the dirty log reported, above all writes after the guest was stopped} */
+  /**
+   * {@return what the dirty log or its reaper reported, above all writes after the guest was
+   * stopped}
+   */
   Queue<Throwable> lateWrites() {
     return lateWrites;
   }
@@ -221,6 +241,9 @@ final class MigrationSource implements AutoCloseable {
   @Override
   public void close() {
     guest.close();
+    if (reaper != null) {
+      reaper.close();
+    }
     memory.close();
   }
 }

@@ -1,5 +1,6 @@
 package dev.smudge.examples;
 
+import dev.smudge.sync.DirtyCounters;
 import java.io.PrintStream;
 import java.util.List;
 import java.util.Locale;
@@ -49,6 +50,22 @@ final class Report {
         String.format(Locale.ROOT, "%,.2f", nanos / 1e6),
         String.format(Locale.ROOT, "%,.0f", pages * 1e9 / Math.max(1, since)),
         String.format(Locale.ROOT, "%,.1f", barrier / 1e3));
+  }
+
+  /** What became of the dirty rings. */
+  static void rings(PrintStream out, int entries, DirtyCounters counters) {
+    fact(
+        out,
+        "dirty rings",
+        String.format(
+            Locale.ROOT,
+            "of %,d entries: %,d pages harvested, %,.1f entries a reset; a vCPU waited for room"
+                + " %,d times, %,d pages had none and went to the bitmap",
+            entries,
+            counters.ringEntries(),
+            counters.entriesPerReset(),
+            counters.ringFullWaits(),
+            counters.ringSpills()));
   }
 
   /** One fact. */

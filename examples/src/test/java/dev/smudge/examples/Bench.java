@@ -26,7 +26,12 @@ final class Bench implements AutoCloseable {
   /** Puts something around the two ends of a connection. */
   Bench(Program program, UnaryOperator<Connection> source, UnaryOperator<Connection> target)
       throws IOException {
-    this(program, Connection.pair(), source, target);
+    this(program, 0, Connection.pair(), source, target);
+  }
+
+  /** With dirty rings at the source; nothing around the connection. */
+  Bench(Program program, int ring) throws IOException {
+    this(program, ring, Connection.pair(), UnaryOperator.identity(), UnaryOperator.identity());
   }
 
   Bench(
@@ -35,9 +40,19 @@ final class Bench implements AutoCloseable {
       UnaryOperator<Connection> aroundSource,
       UnaryOperator<Connection> aroundTarget)
       throws IOException {
+    this(program, 0, ends, aroundSource, aroundTarget);
+  }
+
+  private Bench(
+      Program program,
+      int ring,
+      Connection[] ends,
+      UnaryOperator<Connection> aroundSource,
+      UnaryOperator<Connection> aroundTarget)
+      throws IOException {
     this.program = program;
     this.atSource = aroundSource.apply(ends[0]);
-    this.source = source(program);
+    this.source = source(program, ring);
     Connection atTarget = aroundTarget.apply(ends[1]);
     // Its own thread, since making it writes to the connection already.
     CompletableFuture<MigrationTarget> made = new CompletableFuture<>();
@@ -46,10 +61,11 @@ final class Bench implements AutoCloseable {
     this.target = made.join();
   }
 
-  static MigrationSource source(Program program) {
+  static MigrationSource source(Program program, int ring) {
     return new MigrationSource(
         program,
         Convergence.DEFAULT,
+        ring,
         UnaryOperator.identity(),
         (channel, text) -> {},
         MigrationListener.NONE);

@@ -111,7 +111,7 @@ class MigrationFailureTest {
               }
             });
     destination.join();
-    try (MigrationSource source = Bench.source(Bench.small());
+    try (MigrationSource source = Bench.source(Bench.small(), 0);
         Connection here = ends[0]) {
       source.start();
       MigrationResult result = source.migrate(here);

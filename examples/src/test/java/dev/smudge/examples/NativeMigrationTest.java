@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.core.GuestMemory;
 import dev.smudge.examples.MigrationResult.End;
+import dev.smudge.sync.DirtyCounters;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -30,18 +31,20 @@ class NativeMigrationTest {
     List<Arguments> guests = new ArrayList<>();
     for (Pattern pattern : Pattern.values()) {
       for (int vcpus = 1; vcpus <= 4; vcpus++) {
-        guests.add(Arguments.of(pattern, vcpus, 0));
-        guests.add(Arguments.of(pattern, vcpus, 16));
+        guests.add(Arguments.of(pattern, vcpus, 0, 0));
+        guests.add(Arguments.of(pattern, vcpus, 16, 0));
+        guests.add(Arguments.of(pattern, vcpus, 16, vcpus % 2 == 0 ? 64 : 4096));
       }
     }
     return guests.stream();
   }
 
-  @ParameterizedTest(name = "{0}, {1} vCPUs, TLB of {2}")
+  @ParameterizedTest(name = "{0}, {1} vCPUs, TLB of {2}, rings of {3}")
   @MethodSource("guests")
-  void migrate_runningGuest_verified(Pattern pattern, int vcpus, int tlb) throws Exception {
+  void migrate_runningGuest_verified(Pattern pattern, int vcpus, int tlb, int ring)
+      throws Exception {
     NativeProgram program = Bench.program(vcpus, 8 * MIB, 4 * MIB, pattern, tlb);
-    try (Bench bench = new Bench(program, UnaryOperator.identity(), UnaryOperator.identity())) {
+    try (Bench bench = new Bench(program, ring)) {
       MigrationResult result = bench.migrate(Duration.ofMillis(30));
       if (result.failure != null) {
         throw new AssertionError(result.failure);
@@ -54,6 +57,8 @@ class NativeMigrationTest {
       long before = LongStream.of(bench.target.linesBefore()).sum();
       assertEquals(bench.source.transcript().size(), before);
       assertTrue(before > 0 && bench.target.transcript().size() > 0, "it moved while it ran");
+      DirtyCounters counters = bench.source.memory().log().counters();
+      assertEquals(ring != 0, counters.ringEntries() > 0, counters.toString());
     }
   }
 

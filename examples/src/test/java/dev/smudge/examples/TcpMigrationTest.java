@@ -63,7 +63,7 @@ class TcpMigrationTest {
   @Test
   void migrate_peerNeverAnswers_timesOutAndGuestRunsOn() throws Exception {
     try (ServerSocket server = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
-        MigrationSource source = Bench.source(SHORT_PROGRAM);
+        MigrationSource source = Bench.source(SHORT_PROGRAM, 0);
         Connection connection =
             new SocketConnection(
                 new Socket(server.getInetAddress(), server.getLocalPort()), SHORT)) {
@@ -172,7 +172,7 @@ class TcpMigrationTest {
         Socket socket = new Socket(InetAddress.getLoopbackAddress(), port(there));
         Connection connection =
             new KillingConnection(new SocketConnection(socket, TIMEOUT), bytes, destination);
-        MigrationSource source = Bench.source(SHORT_PROGRAM)) {
+        MigrationSource source = Bench.source(SHORT_PROGRAM, 0)) {
       source.start();
       Bench.waitFor(source.guest().completion(), WARM_UP);
       MigrationResult result = source.migrate(connection);
