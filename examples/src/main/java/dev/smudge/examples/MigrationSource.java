@@ -63,21 +63,21 @@ final class MigrationSource implements AutoCloseable {
     DirtyLog.Builder log =
         DirtyLog.builder().interceptBackend(backend).errorHandler(lateWrites::add);
     this.memory = GuestMemory.over((ring == 0 ? log : log.ring(ring)).build());
+    this.reaper = ring == 0 ? null : startReaper(memory); // before the boot, which writes already
     try {
       program.addSlots(memory);
       this.client = memory.client("migration", InitialView.NONE_DIRTY);
       this.guest = program.boot(memory, transcript);
     } catch (RuntimeException | Error e) {
-      memory.close();
+      closeMemory();
       throw e;
     }
-    this.reaper = ring == 0 ? null : startReaper();
   }
 
   /**
    * Else a vCPU whose ring is full would wait for the next round, before the first one for long.
    */
-  private AgentRunner startReaper() {
+  private AgentRunner startReaper(GuestMemory memory) {
     AgentRunner runner =
         new AgentRunner(new BackoffIdleStrategy(), lateWrites::add, null, memory.log().reaper());
     AgentRunner.startOnThread(runner);
@@ -241,6 +241,10 @@ final class MigrationSource implements AutoCloseable {
   @Override
   public void close() {
     guest.close();
+    closeMemory();
+  }
+
+  private void closeMemory() {
     if (reaper != null) {
       reaper.close();
     }
