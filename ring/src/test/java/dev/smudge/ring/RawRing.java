@@ -1,5 +1,7 @@
 package dev.smudge.ring;
 
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
@@ -7,6 +9,9 @@ import java.nio.ByteOrder;
  * The bytes of a ring, as the kernel or another process sees them; places count modulo the size.
  */
 final class RawRing {
+  private static final VarHandle INTS =
+      MethodHandles.byteBufferViewVarHandle(int[].class, ByteOrder.nativeOrder());
+
   final ByteBuffer buffer;
   private final int entries;
 
@@ -25,6 +30,14 @@ final class RawRing {
 
   void flags(long entry, int flags) {
     buffer.putInt(at(entry), flags);
+  }
+
+  int flagsAcquire(long entry) {
+    return (int) INTS.getAcquire(buffer, at(entry));
+  }
+
+  void flagsRelease(long entry, int flags) {
+    INTS.setRelease(buffer, at(entry), flags);
   }
 
   Page page(long entry) {

@@ -2,6 +2,7 @@ package dev.smudge.ring;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.util.SplittableRandom;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -22,7 +23,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 @EnumSource(RingMemory.class)
 @Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 class RingStressTest {
-  private static final int PUSHES = 2_000_000;
+  private static final int PUSHES = 4_000_000;
   private static final int RESETS = 20_000;
 
   private final RingMemory memory;
@@ -32,7 +33,7 @@ class RingStressTest {
   }
 
   @ParameterizedTest
-  @ValueSource(ints = {2, 4, 64, 512})
+  @ValueSource(ints = {2, 64, 512, 4096})
   void bug08_producerHarvesterResetter_payloadAlwaysMatches(int entries) throws Exception {
     int pushes = Math.min(PUSHES, 40_000 * entries); // the threads wait for each entry
     new Run(memory.ring(entries, 0), pushes, 6, 0, new SplittableRandom(entries)).run(1);
@@ -81,8 +82,19 @@ class RingStressTest {
   @ParameterizedTest
   @ValueSource(ints = {2, 64, 256})
   void bug09_concurrentResets_serialiseAndFreeEachEntryOnce(int entries) throws Exception {
-    int pushes = Math.min(PUSHES / 4, 20_000 * entries);
+    int pushes = Math.min(PUSHES / 16, 10_000 * entries);
     new Run(memory.ring(entries, 0), pushes, 0, 0, new SplittableRandom(entries)).run(3);
+  }
+
+  /** Another resets, as the kernel does; here it is noted. */
+  @ParameterizedTest
+  @ValueSource(ints = {2, 64, 512})
+  void noteResets_anotherResetsBesideTheHarvest_eachPageOnceInOrderAndArmed(int entries)
+      throws Exception {
+    assumeTrue(memory == RingMemory.DIRECT, "no other can reach the heap");
+    RawRing raw = new RawRing(entries);
+    int pushes = Math.min(PUSHES / 16, 10_000 * entries);
+    new Run(DirtyRing.over(raw.buffer, 0), pushes, 0, 0, new SplittableRandom(entries)).run(raw);
   }
 
   @Test
@@ -98,7 +110,7 @@ class RingStressTest {
             Run run =
                 new Run(
                     memory.ring(entries, script.random.nextInt(entries)),
-                    PUSHES / 20,
+                    Math.min(PUSHES / 40, 4_000 * entries),
                     wordShift,
                     failures,
                     script.random.split());
@@ -141,11 +153,20 @@ class RingStressTest {
     }
 
     void run(int resetters) throws InterruptedException {
-      crew.start("producer", this::produce);
-      crew.start("harvester", this::harvest);
       for (int i = 0; i < resetters; i++) {
         crew.start("resetter " + i, this::reset);
       }
+      finish();
+    }
+
+    void run(RawRing resetByAnother) throws InterruptedException {
+      crew.start("kernel", () -> resetRaw(resetByAnother));
+      finish();
+    }
+
+    private void finish() throws InterruptedException {
+      crew.start("producer", this::produce);
+      crew.start("harvester", this::harvest);
       crew.join();
       assertEquals(count, ring.producer().pushed());
       assertEquals(count, ring.harvester().harvested());
@@ -219,6 +240,26 @@ class RingStressTest {
         assertTrue(freed <= ring.entries(), freed + " in one reset");
         given.addAndGet(freed);
         if (freed == 0) {
+          crew.idle();
+        }
+      }
+    }
+
+    /** As the kernel: arms, then clears the flags; sometimes it is noted after one entry. */
+    void resetRaw(RawRing raw) {
+      long next = 0;
+      while (!done.get()) {
+        long begin = next;
+        long most = next + 1 + forArmer.nextInt(ring.entries());
+        while (next < most && RingLayout.isHarvested(raw.flagsAcquire(next))) {
+          next++;
+          armed.setPlain(next);
+          raw.flagsRelease(next - 1, 0);
+        }
+        int noted = ring.resetter().noteResets();
+        given.addAndGet(noted);
+        assertTrue(given.get() <= next, "noted " + given + " of " + next);
+        if (next == begin && noted == 0) {
           crew.idle();
         }
       }
