@@ -19,6 +19,7 @@ public final class HarvestedPages {
   private int to;
   private @Nullable RingProgress progress;
   private long end; // of the last harvest, in entries since the ring was made
+  private boolean handingOut;
 
   /**
    * Makes an empty one.
@@ -41,6 +42,7 @@ public final class HarvestedPages {
 
   /** Harvests at most one round of a ring, as far as there is room; returns how many entries. */
   int harvest(RingEntries entries, RingProgress ring, long first) {
+    checkNotHandingOut();
     if (from == to) {
       from = 0;
       to = 0;
@@ -51,9 +53,18 @@ public final class HarvestedPages {
     }
     int most = Math.min(pages.length - to, entries.mask + 1);
     int count = entries.harvest(first, most, slotIds, pages, to);
-    to += count;
-    end = first + count;
+    if (count > 0) {
+      to += count;
+      end = first + count;
+    }
     return count;
+  }
+
+  private void checkNotHandingOut() {
+    if (handingOut) {
+      throw new IllegalStateException(
+          "these pages are being handed out: neither their barrier nor their consumer can use them");
+    }
   }
 
   /** {@return whether all entries were given back since, so that the pages are armed again} */
@@ -71,9 +82,11 @@ public final class HarvestedPages {
    *     before this call, is visible (design 3.3); not run if there are no pages
    * @param consumer gets the pages, whose content may be read. If it throws, the exception comes
    *     through, and that page and those behind it are still here
-   * @throws IllegalStateException if they have not all been reset; nothing is changed
+   * @throws IllegalStateException if they have not all been reset, or if the barrier or the
+   *     consumer calls this, or harvests into these pages; nothing is changed
    */
   public void forEachPage(Runnable barrier, RingPageConsumer consumer) {
+    checkNotHandingOut();
     if (from == to) {
       return;
     }
@@ -84,10 +97,15 @@ public final class HarvestedPages {
               + " pages are not armed again yet, and a write after they are read would be lost:"
               + " RingResetter.reset comes first");
     }
-    barrier.run();
-    while (from < to) {
-      consumer.accept(slotIds[from], pages[from]);
-      from++;
+    handingOut = true;
+    try {
+      barrier.run();
+      while (from < to) {
+        consumer.accept(slotIds[from], pages[from]);
+        from++;
+      }
+    } finally {
+      handingOut = false;
     }
   }
 

@@ -22,7 +22,8 @@ public final class RingHarvester extends Padded {
    * @param into gets the pages, behind those that it has from this ring already; what they are can
    *     be read after their reset
    * @return how many entries were harvested, 0 or more
-   * @throws IllegalStateException if {@code into} has pages of another ring; nothing is harvested
+   * @throws IllegalStateException if {@code into} has pages of another ring, or is just handing out
+   *     its pages; nothing is harvested
    */
   public int harvest(HarvestedPages into) {
     long begin = harvested;

@@ -15,6 +15,7 @@ public final class RingResetter extends Padded {
   private final int[] slotIds = new int[CHUNK];
   private final long[] pages = new long[CHUNK];
   private long done;
+  private boolean arming;
 
   RingResetter(RingEntries entries, RingProgress progress) {
     this.entries = entries;
@@ -31,8 +32,12 @@ public final class RingResetter extends Padded {
    *     exception comes through, and up to 64 entries before that one are armed once more by the
    *     next reset
    * @return how many entries were given back; it need not be how many were harvested
+   * @throws IllegalStateException if the armer calls it; nothing is changed
    */
   public synchronized int reset(RingArmer armer) {
+    if (arming) {
+      throw new IllegalStateException("a reset from the armer of a reset of the same ring");
+    }
     int size = entries.mask + 1;
     int count = 0;
     while (count < size) {
@@ -54,6 +59,15 @@ public final class RingResetter extends Padded {
   }
 
   private void arm(RingArmer armer, int count) {
+    arming = true;
+    try {
+      armWords(armer, count);
+    } finally {
+      arming = false;
+    }
+  }
+
+  private void armWords(RingArmer armer, int count) {
     int slotId = slotIds[0];
     long word = pages[0] >>> WORD_SHIFT;
     long mask = 1L << pages[0];
