@@ -60,7 +60,7 @@ public class RingStress {
 
   /**
    * DIRTY by a plain store: never fails on x86, whose stores stay in order, unless the compiler
-   * moves it; ARMv8 would show it.
+   * moves it; ARMv8 allows it.
    */
   @JCStressTest
   @Outcome(
@@ -71,7 +71,7 @@ public class RingStress {
       id = {"1, [01], [01]", "0, 1, [01]", "0, 0, 1"},
       expect = ACCEPTABLE_INTERESTING,
       desc =
-          "DIRTY before the payload: x86 cannot show it unless the compiler moves the store; ARMv8 would")
+          "DIRTY before the payload: x86 cannot show it unless the compiler moves the store; ARMv8 allows it")
   @Outcome(expect = FORBIDDEN, desc = "nothing else can happen")
   @State
   public static class WeakenedPlainDirty {
@@ -165,7 +165,7 @@ public class RingStress {
 
   /**
    * RESET by a plain store: never fails on x86, where no store passes an earlier load, unless the
-   * compiler moves it; ARMv8 would show it.
+   * compiler moves it; ARMv8 allows it.
    */
   @JCStressTest
   @Outcome(
@@ -176,7 +176,7 @@ public class RingStress {
       id = {"1, [01], [01]", "0, 1, [01]", "0, 0, 1"},
       expect = ACCEPTABLE_INTERESTING,
       desc =
-          "RESET before the loads: x86 cannot show it unless the compiler moves the store; ARMv8 would")
+          "RESET before the loads: x86 cannot show it unless the compiler moves the store; ARMv8 allows it")
   @Outcome(expect = FORBIDDEN, desc = "nothing else can happen")
   @State
   public static class WeakenedPlainReset {
