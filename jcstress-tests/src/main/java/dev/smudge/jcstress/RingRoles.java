@@ -73,6 +73,7 @@ abstract class RingRoles {
     run(HARVEST, CORES_FOR_THREE);
   }
 
+  @SuppressWarnings("ThreadPriorityCheck") // three threads on two cores
   private void run(int roles, boolean spin) {
     for (int waits = 0; waits < LONGEST_WAIT && !isDone(roles); waits++) {
       if (waits > 0 && spin) {
@@ -151,7 +152,11 @@ abstract class RingRoles {
     if (third != null) {
       third.join();
     }
-    for (int i = 0; i < 4 * PAGES && harvest() | reset(); i++) {}
+    boolean more = true;
+    for (int i = 0; i < 4 * PAGES && more; i++) {
+      more = harvest();
+      more |= reset();
+    }
     result.r1 = harvested.mismatch ? 1 : 0;
     result.r2 = armed.mismatch ? 1 : 0;
     for (int page = 0; page < PAGES; page++) {

@@ -70,8 +70,7 @@ public class RingStress {
   @Outcome(
       id = {"1, [01], [01]", "0, 1, [01]", "0, 0, 1"},
       expect = ACCEPTABLE_INTERESTING,
-      desc =
-          "DIRTY before the payload: x86 cannot show it unless the compiler moves the store; ARMv8 allows it")
+      desc = "DIRTY before the payload: not on x86, unless the compiler moves it; ARMv8 allows it")
   @Outcome(expect = FORBIDDEN, desc = "nothing else can happen")
   @State
   public static class WeakenedPlainDirty {
@@ -175,8 +174,7 @@ public class RingStress {
   @Outcome(
       id = {"1, [01], [01]", "0, 1, [01]", "0, 0, 1"},
       expect = ACCEPTABLE_INTERESTING,
-      desc =
-          "RESET before the loads: x86 cannot show it unless the compiler moves the store; ARMv8 allows it")
+      desc = "RESET before the loads: not on x86, unless the compiler moves it; ARMv8 allows it")
   @Outcome(expect = FORBIDDEN, desc = "nothing else can happen")
   @State
   public static class WeakenedPlainReset {
