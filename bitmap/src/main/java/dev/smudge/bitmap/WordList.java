@@ -8,7 +8,7 @@ import java.util.Arrays;
  * emptied.
  */
 final class WordList {
-  static final int MAX_LENGTH = 8192;
+  static final int MAX_LENGTH = 65_536;
 
   int length;
   int[] indexes = new int[16];
