@@ -76,7 +76,8 @@ final class PageQueues {
   }
 
   /** JCTools: references to objects, one a page, that are made before. */
-  static final class JcTools extends PageQueue implements MessagePassingQueue.Consumer<JcTools.Page> {
+  static final class JcTools extends PageQueue
+      implements MessagePassingQueue.Consumer<JcTools.Page> {
     record Page(int slotId, long page) {}
 
     private final SpscVarHandleArrayQueue<Page> queue;
@@ -114,7 +115,8 @@ final class PageQueues {
     Agrona(int entries) {
       this.entries = entries;
       int bytes = 32 * entries + RingBufferDescriptor.TRAILER_LENGTH;
-      queue = new OneToOneRingBuffer(new UnsafeBuffer(BufferUtil.allocateDirectAligned(bytes, 128)));
+      queue =
+          new OneToOneRingBuffer(new UnsafeBuffer(BufferUtil.allocateDirectAligned(bytes, 128)));
     }
 
     @Override
