@@ -13,6 +13,8 @@ import org.jspecify.annotations.Nullable;
  * resetter's.
  */
 public final class HarvestedPages {
+  private static final int CHUNK = 512; // entries that stay in the nearest cache
+
   private final int[] slotIds;
   private final long[] pages;
   private int from;
@@ -52,11 +54,23 @@ public final class HarvestedPages {
           "these are " + size() + " pages of another ring: reset that one and read them first");
     }
     int most = Math.min(pages.length - to, entries.mask + 1);
-    int count = entries.harvest(first, most, slotIds, pages, to);
+    int count = harvestRows(entries, first, most);
     if (count > 0) {
       to += count;
       end = first + count;
     }
+    return count;
+  }
+
+  private int harvestRows(RingEntries entries, long first, int most) {
+    int count = 0;
+    int found;
+    int row;
+    do {
+      row = entries.inRow(first + count, Math.min(most - count, CHUNK));
+      found = entries.harvest(first + count, row, slotIds, pages, to + count);
+      count += found;
+    } while (found == row && count < most);
     return count;
   }
 

@@ -14,9 +14,12 @@ import java.nio.ByteOrder;
  *
  * <p>Entries are numbered since the ring was made; the place of one is its number modulo the size.
  * The loops stand here, with what they use in local variables: after an acquire, fields are loaded
- * again.
+ * again. They go over entries in a row only ({@link #inRow}), so that the compiler takes the bounds
+ * checks out of them.
  */
 abstract sealed class RingEntries {
+  private static final int WORD_SHIFT = 6;
+
   final int mask;
 
   RingEntries(int size) {
@@ -29,12 +32,21 @@ abstract sealed class RingEntries {
   /** The flags of an entry; what stands in it is visible. */
   abstract int flagsAcquire(long entry);
 
-  /** Copies dirty entries to {@code slotIds} and {@code pages} from {@code to} on; flags them. */
+  /** How many entries stand in a row from this one on, before the ring's end; at most so many. */
+  final int inRow(long first, int most) {
+    return Math.min(most, mask + 1 - ((int) first & mask));
+  }
+
+  /**
+   * Copies dirty entries of a row to {@code slotIds} and {@code pages} from {@code to} on, and
+   * flags them; returns how many.
+   */
   abstract int harvest(long first, int most, int[] slotIds, long[] pages, int to);
 
-  /** Copies harvested entries to {@code slotIds} and {@code pages} from 0 on. */
-  abstract int copyHarvested(long first, int most, int[] slotIds, long[] pages);
+  /** Arms the pages of harvested entries of a row; returns how many entries. */
+  abstract int arm(long first, int most, RingArmer armer);
 
+  /** Frees entries of a row. */
   abstract void free(long first, int count);
 
   /**
@@ -75,9 +87,9 @@ abstract sealed class RingEntries {
     @Override
     int harvest(long first, int most, int[] slotIds, long[] pages, int to) {
       long[] ring = words;
-      int last = mask;
+      int begin = at(first, mask);
       for (int i = 0; i < most; i++) {
-        int at = at(first + i, last);
+        int at = begin + 2 * i;
         // R1 acquire.
         long header = (long) WORDS.getAcquire(ring, at);
         if (!RingLayout.isDirty((int) header)) {
@@ -86,45 +98,63 @@ abstract sealed class RingEntries {
         slotIds[to + i] = (int) (header >>> 32);
         pages[to + i] = ring[at + 1];
         // ORDER R2 release: what the producer stored, and the loads of it here, come before
-        // flags=RESET. Pairs with the acquire in copyHarvested. If weaker: the resetter re-arms the
-        // page of the round before, and this one stays unarmed for ever; or it gives the entry back
-        // while it is still being read here (Linux 8929bc965964).
+        // flags=RESET. Pairs with the acquire in arm. If weaker: the resetter re-arms the page of
+        // the round before, and this one stays unarmed for ever; or it gives the entry back while
+        // it
+        // is still being read here (Linux 8929bc965964).
         WORDS.setRelease(ring, at, (header & ~0xffff_ffffL) | RingLayout.RESET);
       }
       return most;
     }
 
     @Override
-    int copyHarvested(long first, int most, int[] slotIds, long[] pages) {
+    int arm(long first, int most, RingArmer armer) {
       long[] ring = words;
-      int last = mask;
-      for (int i = 0; i < most; i++) {
-        int at = at(first + i, last);
+      int begin = at(first, mask);
+      int i = 0;
+      while (i < most) {
         // R2 acquire.
-        long header = (long) WORDS.getAcquire(ring, at);
+        long header = (long) WORDS.getAcquire(ring, begin + 2 * i);
         if (!RingLayout.isHarvested((int) header)) {
-          return i;
+          break;
         }
-        slotIds[i] = (int) (header >>> 32);
-        pages[i] = ring[at + 1];
+        long page = ring[begin + 2 * i + 1];
+        long word = page >>> WORD_SHIFT;
+        long bits = 1L << page;
+        // R2 acquire.
+        for (i++; i < most && (long) WORDS.getAcquire(ring, begin + 2 * i) == header; i++) {
+          page = ring[begin + 2 * i + 1];
+          if (page >>> WORD_SHIFT != word) {
+            break;
+          }
+          bits |= 1L << page;
+        }
+        armer.arm((int) (header >>> 32), word, bits);
       }
-      return most;
+      return i;
     }
 
     @Override
     void free(long first, int count) {
       long[] ring = words;
-      int last = mask;
+      int begin = at(first, mask);
       for (int i = 0; i < count; i++) {
         // ORDER R3 opaque: whole, and no more. R4 brings it to the producer; the harvester and the
         // resetter, who may look at the entry before its next round, take RESET and free alike for
         // 'not mine'. If weaker (plain): nothing on 64-bit machines, torn on others.
-        WORDS.setOpaque(ring, at(first + i, last), 0L);
+        WORDS.setOpaque(ring, begin + 2 * i, 0L);
       }
     }
   }
 
-  /** In a direct buffer, in the byte order of the machine, as the kernel has it. */
+  /**
+   * In a direct buffer, in the byte order of the machine, as the kernel has it.
+   *
+   * <p>A VarHandle of a buffer looks at each access whether that is direct, and loads all its
+   * fields again. So the loops use the buffer's own methods, and a fence for the lot of them. These
+   * load and store an int at a multiple of 4 whole: as opaque, though the buffer's class does not
+   * say so; no load or store goes past the fences, nor out of a caller's loop.
+   */
   static final class InBuffer extends RingEntries {
     private static final VarHandle INTS =
         MethodHandles.byteBufferViewVarHandle(int[].class, ByteOrder.nativeOrder());
@@ -135,7 +165,7 @@ abstract sealed class RingEntries {
 
     InBuffer(ByteBuffer buffer, int size) {
       super(size);
-      this.buffer = buffer;
+      this.buffer = buffer.order(ByteOrder.nativeOrder());
     }
 
     private static int at(long entry, int mask) {
@@ -162,44 +192,65 @@ abstract sealed class RingEntries {
     @Override
     int harvest(long first, int most, int[] slotIds, long[] pages, int to) {
       ByteBuffer ring = buffer;
-      int last = mask;
-      for (int i = 0; i < most; i++) {
-        int at = at(first + i, last);
-        // R1 acquire, as in flagsAcquire.
-        if (!RingLayout.isDirty((int) INTS.getAcquire(ring, at))) {
-          return i;
-        }
-        slotIds[to + i] = (int) INTS.get(ring, at + RingLayout.SLOT_OFFSET);
-        pages[to + i] = (long) LONGS.get(ring, at + RingLayout.PAGE_OFFSET);
-        // R2 release, as on the heap. External partner: the acquire in kvm_dirty_gfn_harvested.
-        INTS.setRelease(ring, at, RingLayout.RESET);
+      int begin = at(first, mask);
+      int count = 0;
+      while (count < most
+          && RingLayout.isDirty(ring.getInt(begin + count * RingLayout.ENTRY_SIZE))) {
+        count++;
       }
-      return most;
+      // R1 acquire, as in flagsAcquire.
+      VarHandle.acquireFence();
+      for (int i = 0; i < count; i++) {
+        int at = begin + i * RingLayout.ENTRY_SIZE;
+        slotIds[to + i] = ring.getInt(at + RingLayout.SLOT_OFFSET);
+        pages[to + i] = ring.getLong(at + RingLayout.PAGE_OFFSET);
+      }
+      // R2 release, as on the heap. External partner: the acquire in kvm_dirty_gfn_harvested.
+      VarHandle.releaseFence();
+      for (int i = 0; i < count; i++) {
+        ring.putInt(begin + i * RingLayout.ENTRY_SIZE, RingLayout.RESET);
+      }
+      return count;
     }
 
     @Override
-    int copyHarvested(long first, int most, int[] slotIds, long[] pages) {
+    int arm(long first, int most, RingArmer armer) {
       ByteBuffer ring = buffer;
-      int last = mask;
-      for (int i = 0; i < most; i++) {
-        int at = at(first + i, last);
-        // R2 acquire.
-        if (!RingLayout.isHarvested((int) INTS.getAcquire(ring, at))) {
-          return i;
-        }
-        slotIds[i] = (int) INTS.get(ring, at + RingLayout.SLOT_OFFSET);
-        pages[i] = (long) LONGS.get(ring, at + RingLayout.PAGE_OFFSET);
+      int begin = at(first, mask);
+      int count = 0;
+      while (count < most
+          && RingLayout.isHarvested(ring.getInt(begin + count * RingLayout.ENTRY_SIZE))) {
+        count++;
       }
-      return most;
+      // R2 acquire.
+      VarHandle.acquireFence();
+      int i = 0;
+      while (i < count) {
+        int at = begin + i * RingLayout.ENTRY_SIZE;
+        int slotId = ring.getInt(at + RingLayout.SLOT_OFFSET);
+        long page = ring.getLong(at + RingLayout.PAGE_OFFSET);
+        long word = page >>> WORD_SHIFT;
+        long bits = 1L << page;
+        for (i++; i < count; i++) {
+          at = begin + i * RingLayout.ENTRY_SIZE;
+          page = ring.getLong(at + RingLayout.PAGE_OFFSET);
+          if (page >>> WORD_SHIFT != word || ring.getInt(at + RingLayout.SLOT_OFFSET) != slotId) {
+            break;
+          }
+          bits |= 1L << page;
+        }
+        armer.arm(slotId, word, bits);
+      }
+      return count;
     }
 
     @Override
     void free(long first, int count) {
       ByteBuffer ring = buffer;
-      int last = mask;
+      int begin = at(first, mask);
       for (int i = 0; i < count; i++) {
         // R3 opaque.
-        INTS.setOpaque(ring, at(first + i, last), 0);
+        ring.putInt(begin + i * RingLayout.ENTRY_SIZE, 0);
       }
     }
   }

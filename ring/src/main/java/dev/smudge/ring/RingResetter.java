@@ -5,15 +5,13 @@ package dev.smudge.ring;
  * producer. From any thread; concurrent resets wait for one another. Allocates nothing.
  */
 public final class RingResetter extends Padded {
-  private static final int WORD_SHIFT = 6;
   private static final int CHUNK = 64;
 
   private final RingEntries entries;
   private final RingProgress progress;
 
   // Under this.
-  private final int[] slotIds = new int[CHUNK];
-  private final long[] pages = new long[CHUNK];
+  private final JoiningArmer joining = new JoiningArmer();
   private long done;
   private boolean arming;
 
@@ -38,16 +36,27 @@ public final class RingResetter extends Padded {
     if (arming) {
       throw new IllegalStateException("a reset from the armer of a reset of the same ring");
     }
+    arming = true;
+    try {
+      return resetRound(armer);
+    } finally {
+      arming = false;
+    }
+  }
+
+  private int resetRound(RingArmer armer) {
     int size = entries.mask + 1;
     int count = 0;
     while (count < size) {
       int most = Math.min(CHUNK, size - count);
-      int found = entries.copyHarvested(done, most, slotIds, pages);
+      int row = entries.inRow(done, most);
+      int found = row == most ? entries.arm(done, most, armer) : armAcrossEnd(row, most, armer);
       if (found == 0) {
         break;
       }
-      arm(armer, found);
-      entries.free(done, found);
+      int freed = Math.min(row, found);
+      entries.free(done, freed);
+      entries.free(done + freed, found - freed);
       done += found;
       progress.resetRelease(done);
       count += found;
@@ -58,29 +67,14 @@ public final class RingResetter extends Padded {
     return count;
   }
 
-  private void arm(RingArmer armer, int count) {
-    arming = true;
-    try {
-      armWords(armer, count);
-    } finally {
-      arming = false;
+  private int armAcrossEnd(int row, int most, RingArmer armer) {
+    joining.begin(armer);
+    int found = entries.arm(done, row, joining);
+    if (found == row) {
+      found += entries.arm(done + row, most - row, joining);
     }
-  }
-
-  private void armWords(RingArmer armer, int count) {
-    int slotId = slotIds[0];
-    long word = pages[0] >>> WORD_SHIFT;
-    long mask = 1L << pages[0];
-    for (int i = 1; i < count; i++) {
-      if (slotIds[i] != slotId || pages[i] >>> WORD_SHIFT != word) {
-        armer.arm(slotId, word, mask);
-        slotId = slotIds[i];
-        word = pages[i] >>> WORD_SHIFT;
-        mask = 0;
-      }
-      mask |= 1L << pages[i];
-    }
-    armer.arm(slotId, word, mask);
+    joining.end();
+    return found;
   }
 
   /**
@@ -98,5 +92,35 @@ public final class RingResetter extends Padded {
     }
     progress.resetRelease(done);
     return (int) (done - begin);
+  }
+
+  /** Arms in one step what it gets in two: the ring's last entries are next to its first. */
+  private static final class JoiningArmer implements RingArmer {
+    private RingArmer armer = this;
+    private int slotId;
+    private long wordIndex;
+    private long mask;
+
+    void begin(RingArmer armer) {
+      this.armer = armer;
+      mask = 0;
+    }
+
+    @Override
+    public void arm(int slotId, long wordIndex, long mask) {
+      if (slotId != this.slotId || wordIndex != this.wordIndex) {
+        end();
+        this.slotId = slotId;
+        this.wordIndex = wordIndex;
+        this.mask = 0;
+      }
+      this.mask |= mask;
+    }
+
+    void end() {
+      if (mask != 0) {
+        armer.arm(slotId, wordIndex, mask);
+      }
+    }
   }
 }
