@@ -8,17 +8,28 @@ import dev.smudge.bitmap.PageWordConsumer;
 import dev.smudge.ring.RingPageConsumer;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** What a vCPU does when its tasks, its arm callback or a backend do the unexpected. */
 @Timeout(60)
+@ParameterizedClass
+@EnumSource(Mode.class)
 final class LogVcpuMisuseTest {
+  private final Mode mode;
+
+  LogVcpuMisuseTest(Mode mode) {
+    this.mode = mode;
+  }
+
 
   /** Else it would be online with no thread, and every later barrier would wait in vain. */
   @Test
   void safepoint_taskGoesOfflineWhilePauseIsOn_staysOffline() throws Exception {
-    try (DirtyLog log = DirtyLog.builder().timeout(Duration.ofSeconds(2)).build()) {
+    try (DirtyLog log = mode.builder().timeout(Duration.ofSeconds(2)).build()) {
       log.addSlot(0, 64, 4096);
       LogVcpu vcpu = log.addVcpu();
       vcpu.online();
@@ -41,7 +52,7 @@ final class LogVcpuMisuseTest {
 
   @Test
   void mark_armCallbackThrowsAsItComesOnline_pageIsMarked() {
-    try (DirtyLog log = DirtyLog.create()) {
+    try (DirtyLog log = mode.log()) {
       LogSlot slot = log.addSlot(0, 64, 4096);
       boolean[] fails = {false};
       LogVcpu vcpu =
@@ -67,9 +78,10 @@ final class LogVcpuMisuseTest {
    */
   @Test
   void sync_afterOneThatWasCutShort_findsMarkThatWasHalfWay() {
+    Assumptions.assumeFalse(mode.hasRings(), "help is for those: RingHelpTest");
     boolean[] fails = {false};
     try (DirtyLog log =
-        DirtyLog.builder()
+        mode.builder()
             .interceptBackend(backend ->
                 new ForwardingBackend(backend) {
                   @Override
