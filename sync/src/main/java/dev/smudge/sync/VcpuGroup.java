@@ -329,6 +329,11 @@ final class VcpuGroup {
     }
   }
 
+  /** Whether there is no room in the ring of the calling vCPU, and somebody who may make some. */
+  boolean isWaitedForRoom(VcpuRing ring) {
+    return collecting && ring.isSoftFull();
+  }
+
   /**
    * Waits until the ring of the calling vCPU, which is offline, is not soft full any more, or
    * nobody collects.
@@ -339,7 +344,7 @@ final class VcpuGroup {
     long left = timeoutNanos;
     lock.lock();
     try {
-      while (collecting && ring.isSoftFull()) {
+      while (isWaitedForRoom(ring)) {
         if (left <= 0) {
           return false;
         }

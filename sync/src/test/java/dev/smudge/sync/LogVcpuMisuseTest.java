@@ -51,6 +51,31 @@ final class LogVcpuMisuseTest {
   }
 
   @Test
+  void safepoint_taskHandsTheVcpuToAnotherThread_doesNotAcknowledgeForIt() throws Exception {
+    try (DirtyLog log = mode.log();
+        GuestThread first = new GuestThread("first");
+        GuestThread second = new GuestThread("second")) {
+      LogVcpu vcpu = log.addVcpu();
+      Thread collector = new Thread(log::barrier);
+      first.run(vcpu::online);
+      CompletableFuture<?> task =
+          vcpu.runOnVcpu(() -> {
+            vcpu.offline();
+            second.run(vcpu::online); // in the middle of a block from here on
+            collector.start();
+            GuestThread.await(() -> collector.getState() == Thread.State.TIMED_WAITING);
+          });
+      first.run(vcpu::safepoint);
+      task.get();
+      collector.join(100);
+      assertTrue(collector.isAlive(), "it waits for the second thread");
+      second.run(vcpu::safepoint);
+      collector.join();
+      second.run(vcpu::close);
+    }
+  }
+
+  @Test
   void mark_armCallbackThrowsAsItComesOnline_pageIsMarked() {
     try (DirtyLog log = mode.log()) {
       LogSlot slot = log.addSlot(0, 64, 4096);
