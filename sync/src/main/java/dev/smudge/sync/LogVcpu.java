@@ -263,13 +263,10 @@ public final class LogVcpu implements AutoCloseable {
         return;
       }
     }
-    long wait = limit.pay(System.nanoTime());
-    if (wait >= MIN_LIMIT_WAIT_NANOS) {
+    if (limit.pay(System.nanoTime()) >= MIN_LIMIT_WAIT_NANOS) {
       setState(OFFLINE);
       try {
-        for (; wait > 0; wait = limit.pay(System.nanoTime())) {
-          group.awaitChangeAtMost(wait);
-        }
+        group.awaitPaid(limit);
       } finally {
         becomeOnline();
       }
@@ -472,7 +469,8 @@ public final class LogVcpu implements AutoCloseable {
    * Limits how much this vCPU makes dirty, by having it wait at its safepoints, offline. What
    * counts is what {@link #dirtyPages} counts, so a limit needs a client that takes, or a ring that
    * is reaped. Over a second or more the limit is kept; a block of the guest's is never cut short.
-   * From any thread, at any time; a wait that is under way ends when the limit is raised.
+   * From any thread, at any time; a wait that is under way ends sooner when the limit is raised, and
+   * at once when the last client is closed.
    *
    * @param bytesPerSecond pages times their size (in the embedder's units, where a slot is in
    *     those), more than 0; {@code Long.MAX_VALUE}: no limit

@@ -360,11 +360,15 @@ final class VcpuGroup {
     return timeoutNanos / 1_000_000;
   }
 
-  /** Waits so long, or until something has changed. The calling vCPU is offline. */
-  void awaitChangeAtMost(long nanos) {
-    lock.lock();
+  /** Waits until a dirty limit allows more, or nobody collects. The calling vCPU is offline. */
+  void awaitPaid(DirtyLimit limit) {
+    lock.lock(); // before the look at the limit: who raises it has to find this thread waiting
     try {
-      awaitChange(nanos);
+      long left = limit.pay(System.nanoTime());
+      while (collecting && left > 0) {
+        awaitChange(left);
+        left = limit.pay(System.nanoTime());
+      }
     } finally {
       lock.unlock();
     }

@@ -25,7 +25,6 @@ final class LogVcpuMisuseTest {
     this.mode = mode;
   }
 
-
   /** Else it would be online with no thread, and every later barrier would wait in vain. */
   @Test
   void safepoint_taskGoesOfflineWhilePauseIsOn_staysOffline() throws Exception {

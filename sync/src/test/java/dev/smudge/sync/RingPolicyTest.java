@@ -290,8 +290,7 @@ class RingPolicyTest {
     for (int reserve : new int[] {-1, 8, 9, Integer.MAX_VALUE}) {
       IllegalArgumentException e =
           assertThrows(
-              IllegalArgumentException.class,
-              () -> builder.ring(8, reserve, RingFullPolicy.SPILL));
+              IllegalArgumentException.class, () -> builder.ring(8, reserve, RingFullPolicy.SPILL));
       String message = String.valueOf(e.getMessage());
       assertTrue(message.contains("" + reserve) && message.contains("0 to 7"), message);
     }
