@@ -500,6 +500,10 @@ public final class DirtyLog implements AutoCloseable {
     }
   }
 
+  void checkOwn(LogSlot slot) {
+    slots.checkOwn(slot);
+  }
+
   /** Takes a vCPU, which is offline and will not come back, out of the log. */
   void retire(LogVcpu vcpu) {
     lock.lock();
