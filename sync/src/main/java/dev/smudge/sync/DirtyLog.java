@@ -399,7 +399,9 @@ public final class DirtyLog implements AutoCloseable {
     lock.lock();
     try {
       checkOpen();
-      fetch();
+      if (clients.length > 0) { // else no page is armed, and none is to be
+        fetch();
+      }
     } finally {
       lock.unlock();
     }

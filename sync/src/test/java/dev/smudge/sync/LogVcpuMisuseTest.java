@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.bitmap.PageWordConsumer;
-import dev.smudge.ring.RingPageConsumer;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.Assumptions;
@@ -135,49 +134,6 @@ final class LogVcpuMisuseTest {
       slot.live.disarm(); // a mark that was half-way all the time: the word, behind no summary bit
       log.sync();
       assertTrue(client.dirtyPages() > before, "not found: dirty pages " + before);
-    }
-  }
-
-  private static class ForwardingBackend implements DirtyLogBackend {
-    private final DirtyLogBackend backend;
-
-    ForwardingBackend(DirtyLogBackend backend) {
-      this.backend = backend;
-    }
-
-    @Override
-    public void addSlot(int slotId, long pageCount) {
-      backend.addSlot(slotId, pageCount);
-    }
-
-    @Override
-    public void startLog(int slotId) {
-      backend.startLog(slotId);
-    }
-
-    @Override
-    public void stopLog(int slotId) {
-      backend.stopLog(slotId);
-    }
-
-    @Override
-    public int reapRings(RingPageConsumer sink) {
-      return backend.reapRings(sink);
-    }
-
-    @Override
-    public void getDirtyLog(int slotId, PageWordConsumer sink) {
-      backend.getDirtyLog(slotId, sink);
-    }
-
-    @Override
-    public void clearDirtyLog(int slotId, long firstPage, long pageCount, long[] bitmap) {
-      backend.clearDirtyLog(slotId, firstPage, pageCount, bitmap);
-    }
-
-    @Override
-    public void afterSync() {
-      backend.afterSync();
     }
   }
 }
