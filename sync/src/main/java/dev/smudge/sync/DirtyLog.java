@@ -513,8 +513,9 @@ public final class DirtyLog implements AutoCloseable {
       if (ringNews != null && clients.length > 0) {
         reap(ringNews); // also what it has begun to report, if its thread died: see VcpuRing.help
       }
-      vcpus.remove(vcpu);
-      closedVcpus.add(vcpu);
+      if (vcpus.remove(vcpu)) { // not if two threads close one that is dead
+        closedVcpus.add(vcpu);
+      }
     } finally {
       lock.unlock();
     }

@@ -80,10 +80,13 @@ final class VcpuGroup {
     }
   }
 
-  void remove(LogVcpu vcpu) {
+  /** Removes a vCPU; returns whether it was there. */
+  boolean remove(LogVcpu vcpu) {
     lock.lock();
     try {
+      int before = vcpus.length;
       vcpus = Arrays.stream(vcpus).filter(v -> v != vcpu).toArray(LogVcpu[]::new);
+      return vcpus.length < before;
     } finally {
       lock.unlock();
     }
