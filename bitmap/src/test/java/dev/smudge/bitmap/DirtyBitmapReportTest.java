@@ -116,7 +116,7 @@ class DirtyBitmapReportTest {
     for (long mask : new long[] {1L << 6, -1L, Long.MIN_VALUE, 0x41, -1L << 6}) {
       IndexOutOfBoundsException e =
           assertThrows(IndexOutOfBoundsException.class, () -> bitmap.markWord(1, mask));
-      long page = 127 - Long.numberOfLeadingZeros(mask);
+      int page = 127 - Long.numberOfLeadingZeros(mask);
       assertTrue(
           String.valueOf(e.getMessage()).contains("page " + page + " is outside 0 to 69"),
           e.getMessage());

@@ -18,7 +18,7 @@ class PageSetAddAllTest {
       indexes.add(script.random.nextInt(range));
     }
     for (int word : indexes) {
-      long bits = script.random.nextLong() & script.random.nextLong() | 1;
+      long bits = script.random.nextLong() | 1;
       set.add(word, bits);
       PageSetModelTest.or(model, word, bits);
     }

@@ -118,7 +118,7 @@ class DirtyLimitTest {
           }
         }
         double most = (double) pagesABlock * PAGE * SECOND / nanosABlock;
-        double expected = Math.min(rate, most);
+        double expected = Math.min((double) rate, most);
         double actual = bytes * 1e9 / (now - begin);
         assertEquals(expected, actual, expected / 100, pagesABlock + " pages " + nanosABlock);
       }
