@@ -2,6 +2,7 @@ package dev.smudge.sync;
 
 import java.util.Map;
 import java.util.Objects;
+import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -61,7 +62,7 @@ public record DirtyCounters(
     Long pages = vcpuPages.get(vcpuIndex);
     if (pages == null) {
       throw new IllegalArgumentException(
-          "there was no vCPU " + vcpuIndex + "; vCPUs: " + vcpuPages.keySet());
+          "there was no vCPU " + vcpuIndex + "; vCPUs: " + new TreeSet<>(vcpuPages.keySet()));
     }
     @Nullable Long before = earlier.vcpuPages.get(vcpuIndex);
     return perSecond(earlier, pages - Objects.requireNonNullElse(before, 0L));

@@ -399,7 +399,9 @@ public final class DirtyLog implements AutoCloseable {
     lock.lock();
     try {
       checkOpen();
-      fetch();
+      if (clients.length > 0) { // else no page is armed, and none is to be
+        fetch();
+      }
     } finally {
       lock.unlock();
     }
@@ -500,6 +502,10 @@ public final class DirtyLog implements AutoCloseable {
     }
   }
 
+  void checkOwn(LogSlot slot) {
+    slots.checkOwn(slot);
+  }
+
   /** Takes a vCPU, which is offline and will not come back, out of the log. */
   void retire(LogVcpu vcpu) {
     lock.lock();
@@ -507,8 +513,9 @@ public final class DirtyLog implements AutoCloseable {
       if (ringNews != null && clients.length > 0) {
         reap(ringNews); // also what it has begun to report, if its thread died: see VcpuRing.help
       }
-      vcpus.remove(vcpu);
-      closedVcpus.add(vcpu);
+      if (vcpus.remove(vcpu)) { // not if two threads close one that is dead
+        closedVcpus.add(vcpu);
+      }
     } finally {
       lock.unlock();
     }

@@ -81,7 +81,6 @@ public final class LogVcpu implements AutoCloseable {
   private boolean running;
   private boolean inArmCallback;
   private boolean inSafepoint;
-  private boolean pressed; // PRESSURE was asked for
   private long seenArmEpoch;
 
   private record Task(Runnable body, CompletableFuture<@Nullable Void> done) {}
@@ -114,6 +113,8 @@ public final class LogVcpu implements AutoCloseable {
    * @param slot slot of this vCPU's log
    * @param byteOffset offset of the first byte (or unit) written
    * @param length bytes (or units) written; 0 marks nothing
+   * @throws IllegalArgumentException if the slot is another log's; nothing is marked. Found where
+   *     the pages are not all marked already
    * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is marked
    * @throws VcpuException if the vCPU is closed or another thread's
    */
@@ -161,11 +162,12 @@ public final class LogVcpu implements AutoCloseable {
   }
 
   private void markClean(LogSlot slot, long byteOffset, long length) {
+    log.checkOwn(slot);
     VcpuRing to = ring;
     if (to != null && owner == Thread.currentThread()) {
       long pages = slot.markLive(to, byteOffset, length);
       marked(slot, byteOffset, pages);
-      if (to.isSoftFull()) {
+      if (pages != 0 && to.isSoftFull()) {
         press();
       }
       return;
@@ -196,8 +198,7 @@ public final class LogVcpu implements AutoCloseable {
 
   /** The next safepoint has to see to the ring or the limit. */
   private void press() {
-    if (!pressed) {
-      pressed = true;
+    if (((int) PENDING.getOpaque(this) & PRESSURE) == 0) {
       request(PRESSURE);
     }
   }
@@ -237,7 +238,7 @@ public final class LogVcpu implements AutoCloseable {
       // Atomic: what is asked after this is seen at the next turn or the next safepoint.
       for (int asked = takePending(); asked != 0; asked = takePending()) {
         runTasks();
-        if (!running) {
+        if (!isMine()) {
           return; // a task took it offline, or closed it: another thread may have it by now
         }
         acknowledge();
@@ -247,6 +248,9 @@ public final class LogVcpu implements AutoCloseable {
         }
         if ((asked & PRESSURE) != 0) {
           relieve();
+          if (!isMine()) {
+            return; // so may the policy
+          }
         }
       }
     } finally {
@@ -256,17 +260,16 @@ public final class LogVcpu implements AutoCloseable {
 
   /** Back-pressure: here this vCPU waits, or does what it is told to, and never in a block. */
   private void relieve() {
-    pressed = false;
     if (ring != null && ring.isSoftFull()) {
       ringFullPolicy.ringFull(this);
+      if (!isMine()) {
+        return;
+      }
     }
-    long wait = limit.pay(System.nanoTime());
-    if (wait >= MIN_LIMIT_WAIT_NANOS) {
+    if (limit.pay(System.nanoTime()) >= MIN_LIMIT_WAIT_NANOS) {
       setState(OFFLINE);
       try {
-        for (; wait > 0; wait = limit.pay(System.nanoTime())) {
-          group.awaitChangeAtMost(wait);
-        }
+        group.awaitPaid(limit);
       } finally {
         becomeOnline();
       }
@@ -276,20 +279,30 @@ public final class LogVcpu implements AutoCloseable {
   /** {@link RingFullPolicy#WAIT}. */
   void awaitReset() {
     VcpuRing full = ring;
-    if (full == null) {
+    checkOwner();
+    checkNotInArmCallback("a wait for room in the ring");
+    if (full == null || !group.isWaitedForRoom(full)) {
       return;
     }
     count(FULL_WAITS, 1);
     setState(OFFLINE);
     try {
-      for (boolean told = false; !group.awaitRoom(full); told = true) {
-        if (!told) {
-          group.errorHandler.onError(waitsForRoom(full));
-        }
+      boolean room = group.awaitRoom(full);
+      if (!room) {
+        group.errorHandler.onError(waitsForRoom(full));
+      }
+      while (!room && isMine()) {
+        setState(OFFLINE); // the handler may have waited for others, and come back from that
+        room = group.awaitRoom(full);
       }
     } finally {
-      becomeOnline();
+      returnFromWait();
     }
+  }
+
+  /** Whether this thread has it still, after code of the embedder's that may have given it away. */
+  private boolean isMine() {
+    return owner == Thread.currentThread();
   }
 
   private int takePending() {
@@ -440,7 +453,9 @@ public final class LogVcpu implements AutoCloseable {
   }
 
   void returnFromWait() {
-    becomeOnline();
+    if (isMine()) {
+      becomeOnline();
+    }
   }
 
   private void checkNotInArmCallback(String what) {
@@ -457,7 +472,8 @@ public final class LogVcpu implements AutoCloseable {
    * Limits how much this vCPU makes dirty, by having it wait at its safepoints, offline. What
    * counts is what {@link #dirtyPages} counts, so a limit needs a client that takes, or a ring that
    * is reaped. Over a second or more the limit is kept; a block of the guest's is never cut short.
-   * From any thread, at any time; a wait that is under way ends when the limit is raised.
+   * From any thread, at any time; a wait that is under way ends sooner when the limit is raised,
+   * and at once when the last client is closed.
    *
    * @param bytesPerSecond pages times their size (in the embedder's units, where a slot is in
    *     those), more than 0; {@code Long.MAX_VALUE}: no limit

@@ -33,6 +33,13 @@ final class SlotTable {
     return slotId < 0 || slotId >= table.length ? null : table[slotId];
   }
 
+  @SuppressWarnings("ReferenceEquality")
+  void checkOwn(LogSlot slot) {
+    if (find(slot.id()) != slot) {
+      throw new IllegalArgumentException(slot + " is not of this log; its slots: " + ids());
+    }
+  }
+
   void checkFree(int slotId) {
     if (slotId < 0 || slotId >= MAX_SLOTS) {
       throw new IllegalArgumentException("slot " + slotId + " is outside 0 to " + (MAX_SLOTS - 1));

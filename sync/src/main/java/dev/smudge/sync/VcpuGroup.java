@@ -80,10 +80,13 @@ final class VcpuGroup {
     }
   }
 
-  void remove(LogVcpu vcpu) {
+  /** Removes a vCPU; returns whether it was there. */
+  boolean remove(LogVcpu vcpu) {
     lock.lock();
     try {
+      int before = vcpus.length;
       vcpus = Arrays.stream(vcpus).filter(v -> v != vcpu).toArray(LogVcpu[]::new);
+      return vcpus.length < before;
     } finally {
       lock.unlock();
     }
@@ -329,6 +332,11 @@ final class VcpuGroup {
     }
   }
 
+  /** Whether there is no room in the ring of the calling vCPU, and somebody who may make some. */
+  boolean isWaitedForRoom(VcpuRing ring) {
+    return collecting && ring.isSoftFull();
+  }
+
   /**
    * Waits until the ring of the calling vCPU, which is offline, is not soft full any more, or
    * nobody collects.
@@ -339,7 +347,7 @@ final class VcpuGroup {
     long left = timeoutNanos;
     lock.lock();
     try {
-      while (collecting && ring.isSoftFull()) {
+      while (isWaitedForRoom(ring)) {
         if (left <= 0) {
           return false;
         }
@@ -355,11 +363,15 @@ final class VcpuGroup {
     return timeoutNanos / 1_000_000;
   }
 
-  /** Waits so long, or until something has changed. The calling vCPU is offline. */
-  void awaitChangeAtMost(long nanos) {
-    lock.lock();
+  /** Waits until a dirty limit allows more, or nobody collects. The calling vCPU is offline. */
+  void awaitPaid(DirtyLimit limit) {
+    lock.lock(); // before the look at the limit: who raises it has to find this thread waiting
     try {
-      awaitChange(nanos);
+      long left = limit.pay(System.nanoTime());
+      while (collecting && left > 0) {
+        awaitChange(left);
+        left = limit.pay(System.nanoTime());
+      }
     } finally {
       lock.unlock();
     }

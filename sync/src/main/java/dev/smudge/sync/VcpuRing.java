@@ -108,7 +108,8 @@ final class VcpuRing {
     long word = (long) SHARED.getAcquire(shared, UNDER_WAY);
     if (word != NOTHING) {
       LogSlot slot = slots.find((int) (word >>> 32));
-      if (slot != null) {
+      // Of a slot that has gone, perhaps: an addSlot that failed.
+      if (slot != null && (int) word >= 0 && (int) word < slot.live.wordCount()) {
         slot.live.report((int) word);
       }
     }

@@ -12,20 +12,30 @@ import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** Catalogue 5 and 6: a store that was not reported, and the read that came before it. */
 @Timeout(value = 180, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+@ParameterizedClass
+@EnumSource(Mode.class)
 class AfterSyncRaceTest {
   private static final int PAGES = 64; // one word: cleared at once
   private static final int APART = 16; // longs: no two pages in a cache line
   private static final long OVER = Long.MAX_VALUE;
   private static final long FOR_EVER = Long.MAX_VALUE / 2;
 
+  private final Mode mode;
+
+  AfterSyncRaceTest(Mode mode) {
+    this.mode = mode;
+  }
+
   /** A guest that checks first and stores afterwards, as one with a write TLB does. */
-  private static boolean isLostWhenTheGuestStopsBetweenCheckAndStore(boolean withoutBarrier) {
+  private boolean isLostWhenTheGuestStopsBetweenCheckAndStore(boolean withoutBarrier) {
     TestBackend backend = new TestBackend();
     backend.withoutBarrier = withoutBarrier;
-    DirtyLog log = backend.log();
+    DirtyLog log = backend.log(mode);
     log.addSlot(0, 1, 1);
     int[] ram = {0};
     int[] copy = {-1};
@@ -93,9 +103,9 @@ class AfterSyncRaceTest {
    */
   private static final class Race {
     final TestBackend backend = new TestBackend();
-    final DirtyLog log = backend.log();
-    final LogSlot slot = log.addSlot(0, PAGES, 1);
-    final LogVcpu vcpu = log.addVcpu();
+    final DirtyLog log;
+    final LogSlot slot;
+    final LogVcpu vcpu;
     final boolean barrier;
     final boolean fence; // of the guest, between store and test: the price that the barrier saves
     final long[] ram = new long[(PAGES + 1) * APART]; // page p is cell (p + 1) * APART
@@ -106,7 +116,10 @@ class AfterSyncRaceTest {
     long races;
     final AtomicLong spent = new AtomicLong(); // keeps the delays from being dropped
 
-    Race(boolean barrier, boolean fence) {
+    Race(Mode mode, boolean barrier, boolean fence) {
+      this.log = backend.log(mode);
+      this.slot = log.addSlot(0, PAGES, 1);
+      this.vcpu = log.addVcpu();
       this.barrier = barrier;
       this.fence = fence;
     }
@@ -196,7 +209,7 @@ class AfterSyncRaceTest {
 
   @Test
   void bug06_storeTestSkip_withTheBarrier_noneIsLost() {
-    Race race = new Race(true, false);
+    Race race = new Race(mode, true, false);
     assertEquals(0, race.run(60_000, 1, FOR_EVER));
     assertEquals(60_000, race.races);
   }
@@ -204,13 +217,13 @@ class AfterSyncRaceTest {
   /** The losses of the weakened variant are stores that pass the load after them, no others. */
   @Test
   void bug06_storeFenceTestSkip_withoutBarrier_noneIsLost() {
-    Race race = new Race(false, true);
+    Race race = new Race(mode, false, true);
     assertEquals(0, race.run(60_000, 1, FOR_EVER));
   }
 
   @Test
   void bug06_weakenedWithoutBarrier_storeTestSkip_someAreLost() {
-    Race race = new Race(false, false);
+    Race race = new Race(mode, false, false);
     long lost = race.run(20_000_000, 1, TimeUnit.SECONDS.toNanos(20));
     // Not a failure: a machine that gives the two threads one core does not show it.
     Assumptions.assumeTrue(lost > 0, "no loss in " + race.races + " races");

@@ -21,15 +21,26 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** Catalogue 7: every barrier and pause finishes or fails with a diagnosis. */
 @Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+@ParameterizedClass
+@EnumSource(Mode.class)
 class BarrierTest {
   private static final int PAGE = 4096;
 
   private final ConcurrentLinkedQueue<Throwable> errors = new ConcurrentLinkedQueue<>();
-  private final DirtyLog log = DirtyLog.builder().errorHandler(errors::add).build();
-  private final LogSlot slot = log.addSlot(0, 100, PAGE);
+  private final Mode mode;
+  private final DirtyLog log;
+  private final LogSlot slot;
+
+  BarrierTest(Mode mode) {
+    this.mode = mode;
+    this.log = mode.builder().errorHandler(errors::add).build();
+    this.slot = log.addSlot(0, 100, PAGE);
+  }
 
   /** A guest that runs empty blocks until it is told to stop. */
   private static void runBlocks(LogVcpu vcpu, AtomicBoolean stop) {
@@ -39,8 +50,8 @@ class BarrierTest {
     vcpu.offline();
   }
 
-  private static DirtyLog impatient() {
-    return DirtyLog.builder().timeout(Duration.ofMillis(30)).build();
+  private DirtyLog impatient() {
+    return mode.builder().timeout(Duration.ofMillis(30)).build();
   }
 
   private static void blockedInHostCall(CountDownLatch latch) throws InterruptedException {

@@ -13,9 +13,13 @@ import java.util.concurrent.atomic.AtomicLongArray;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** Guests, devices, clients and slots that come and go at once; each client keeps a copy. */
 @Timeout(value = 180, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+@ParameterizedClass
+@EnumSource(Mode.class)
 class ChurnTest {
   private static final int PAGES = 1_100;
   private static final int SLOTS = 4;
@@ -23,12 +27,16 @@ class ChurnTest {
   private static final int CELLS = 4; // of a page: one a writer, and one of nobody
 
   private final TestBackend counts = new TestBackend();
-  private final DirtyLog log = counts.log();
+  private final DirtyLog log;
 
   /** RAM of each slot; a cell is written by one thread: the vCPUs, then a device. */
   private final long[][] ram = new long[SLOTS][PAGES * CELLS];
 
   private final AtomicLongArray slotsAdded = new AtomicLongArray(1);
+
+  ChurnTest(Mode mode) {
+    this.log = counts.log(mode);
+  }
 
   private void addSlot() {
     int id = (int) slotsAdded.get(0);

@@ -16,7 +16,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Catalogue 1 and 2: clear ranges of the software backend, by KVM's rule. */
 class ClearRangeTest {
   private final TestBackend backend = new TestBackend();
-  private final DirtyLog log = backend.log();
+  private final DirtyLog log = backend.log(Mode.BITMAP);
   private final long[] all = new long[100];
 
   ClearRangeTest() {

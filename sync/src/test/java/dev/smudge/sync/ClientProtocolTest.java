@@ -11,15 +11,36 @@ import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Clients, their views and batches; everything on one thread, which is the vCPU's too. */
+@ParameterizedClass
+@EnumSource(Mode.class)
 class ClientProtocolTest {
   private static final int PAGE = 4096;
 
   private final TestBackend backend = new TestBackend();
-  private final DirtyLog log = backend.log();
+  private final Mode mode;
+  private final DirtyLog log;
+
+  ClientProtocolTest(Mode mode) {
+    this.mode = mode;
+    this.log = backend.log(mode);
+  }
+
+  /** What a fetch asks of the backend, and then others. */
+  private List<String> fetchThen(String... calls) {
+    List<String> all = new ArrayList<>();
+    if (mode.hasRings()) {
+      all.add("reapRings");
+    }
+    all.add("getDirtyLog 0");
+    all.addAll(List.of(calls));
+    return all;
+  }
 
   static Set<Long> pages(DirtyBatch batch, int slotId) {
     Set<Long> pages = new TreeSet<>();
@@ -80,7 +101,9 @@ class ClientProtocolTest {
       batch.commit();
     }
     assertEquals(
-        List.of("getDirtyLog 0", "clearDirtyLog 0 64 64 " + Long.toHexString(31L << 5)),
+        mode == Mode.RING_256
+            ? fetchThen() // armed by the reap
+            : fetchThen("clearDirtyLog 0 64 64 " + Long.toHexString(31L << 5)),
         backend.calls);
     Set<Long> others = range(64, 128);
     others.removeAll(range(69, 74));
@@ -212,7 +235,7 @@ class ClientProtocolTest {
     vcpu.mark(slot, 10 * PAGE, 10 * PAGE);
     balloon.discard(0, 12, 3);
     assertFalse(slot.live.isSet(12), "armed: only a later write makes it dirty");
-    assertTrue(slot.live.isSet(11));
+    assertEquals(!mode.hasRings(), slot.live.isSet(11), "out of a ring: armed by the reap");
     log.sync();
     Set<Long> rest = range(10, 20);
     rest.removeAll(range(12, 15));
@@ -229,7 +252,9 @@ class ClientProtocolTest {
     log.client("c", InitialView.NONE_DIRTY);
     backend.calls.clear();
     log.sync();
-    assertEquals(List.of("getDirtyLog 32763"), backend.calls);
+    assertEquals(mode.hasRings() ? 1 : 0, backend.count("reapRings"));
+    assertEquals(1, backend.count("getDirtyLog 32763"));
+    assertEquals(mode.hasRings() ? 2 : 1, backend.calls.size());
     assertThrows(IllegalArgumentException.class, () -> log.addSlot(SlotTable.MAX_SLOTS, 100, PAGE));
   }
 
@@ -251,7 +276,11 @@ class ClientProtocolTest {
       }
     }
     assertEquals(1, backend.count("getDirtyLog"));
-    assertEquals(1, backend.count("clearDirtyLog"), "the first clears it, the others do not");
+    assertEquals(mode.hasRings() ? 1 : 0, backend.count("reapRings"));
+    assertEquals(
+        mode.hasRings() ? 0 : 1,
+        backend.count("clearDirtyLog"),
+        "the first clears it, or the reap, the others do not");
   }
 
   @Test

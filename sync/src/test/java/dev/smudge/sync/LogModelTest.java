@@ -11,29 +11,33 @@ import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /**
  * The promise (design 3.1) against a naive oracle: each page has a version, each client remembers
  * the version that it has seen of each page; a page of another version must be dirty for it. Random
- * scripts on one thread, with clients that come and go, aborted batches, and a backend that fails
- * at any point of any call.
+ * scripts on one thread, with vCPUs and clients that come and go, a reaper, aborted batches, and a
+ * backend that fails at any point of any call.
  */
 class LogModelTest {
   private static final int STEPS = 800;
 
   @ParameterizedTest
-  @ValueSource(ints = {1, 64, 65, 700, 33_000})
-  void everyOperation_randomScriptWithFaults_noClientMissesAWrite(int pages) {
-    for (int i = 0; i < 12; i++) {
-      Script.run("log " + pages + " " + i, script -> new Machine(script, pages, false).run());
+  @EnumSource(Mode.class)
+  void everyOperation_randomScriptWithFaults_noClientMissesAWrite(Mode mode) {
+    for (int pages : new int[] {1, 64, 65, 700, 33_000}) {
+      for (int i = 0; i < 12; i++) {
+        Script.run(
+            "log " + mode + " " + pages + " " + i,
+            script -> new Machine(script, mode, pages, false).run());
+      }
     }
   }
 
   @Test
   void everyOperation_stoppedLog_noClientMissesAWrite() {
     for (int i = 0; i < 12; i++) {
-      Script.run("stopped log " + i, script -> new Machine(script, 700, true).run());
+      Script.run("stopped log " + i, script -> new Machine(script, Mode.BITMAP, 700, true).run());
     }
   }
 
@@ -51,18 +55,20 @@ class LogModelTest {
   private static final class Machine {
     final Script script;
     final TestBackend backend = new TestBackend();
+    final Mode mode;
     final DirtyLog log;
     final boolean stopped;
     final List<LogSlot> slots = new ArrayList<>();
-    final List<LogVcpu> vcpus = new ArrayList<>();
+    final List<LogVcpu> vcpus = new ArrayList<>(); // the first is the one that may be online
     final List<long[]> ram = new ArrayList<>(); // versions by slot
     final List<Seen> clients = new ArrayList<>();
     long version;
 
-    Machine(Script script, int pages, boolean stopped) {
+    Machine(Script script, Mode mode, int pages, boolean stopped) {
       this.script = script;
+      this.mode = mode;
       this.stopped = stopped;
-      this.log = stopped ? DirtyLog.createStopped() : backend.log();
+      this.log = stopped ? DirtyLog.createStopped() : backend.log(mode);
       addSlot(pages);
       if (!stopped) {
         vcpus.add(log.addVcpu());
@@ -142,7 +148,7 @@ class LogModelTest {
       long count = script.count(slot.pageCount() - first);
       Seen seen = clients.isEmpty() ? null : clients.get(script.random.nextInt(clients.size()));
       if (!stopped && script.random.nextInt(4) == 0) {
-        int points = script.random.nextInt(10);
+        int points = script.random.nextInt(mode.hasRings() ? 30 : 10);
         script.step("fault after " + points + " points");
         backend.untilFault.set(points);
       }
@@ -178,14 +184,52 @@ class LogModelTest {
       if (stopped) {
         return;
       }
-      LogVcpu vcpu = vcpus.get(0);
-      int op = script.random.nextInt(4);
+      int op = script.random.nextInt(9);
       script.step("vcpu " + op);
+      LogVcpu vcpu = vcpus.get(0);
       switch (op) {
-        case 0 -> vcpu.safepoint();
+        case 0 -> safepoint(vcpu);
         case 1 -> vcpu.offline();
         case 2 -> vcpu.online();
+        case 3, 4 -> {
+          vcpu.offline();
+          vcpus.add(vcpus.remove(0));
+        }
+        case 5 -> {
+          if (vcpus.size() < 4) {
+            vcpus.add(log.addVcpu());
+          }
+        }
+        case 6 -> {
+          if (vcpus.size() > 1) {
+            vcpu.close(); // with what is in its ring
+            vcpus.remove(vcpu);
+          }
+        }
+        case 7 -> {
+          if (mode.hasRings()) {
+            reap();
+          }
+        }
         default -> log.barrier();
+      }
+    }
+
+    void safepoint(LogVcpu vcpu) {
+      VcpuRing ring = vcpu.ring();
+      if (ring != null && ring.isSoftFull()) {
+        log.sync(); // it would wait for this thread
+      }
+      vcpu.safepoint();
+    }
+
+    private void reap() {
+      try {
+        log.reaper().doWork();
+      } catch (RuntimeException e) {
+        throw e;
+      } catch (Exception e) {
+        throw new AssertionError(e);
       }
     }
 

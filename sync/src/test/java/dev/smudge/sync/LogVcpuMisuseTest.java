@@ -5,20 +5,29 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.bitmap.PageWordConsumer;
-import dev.smudge.ring.RingPageConsumer;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** What a vCPU does when its tasks, its arm callback or a backend do the unexpected. */
 @Timeout(60)
+@ParameterizedClass
+@EnumSource(Mode.class)
 final class LogVcpuMisuseTest {
+  private final Mode mode;
+
+  LogVcpuMisuseTest(Mode mode) {
+    this.mode = mode;
+  }
 
   /** Else it would be online with no thread, and every later barrier would wait in vain. */
   @Test
   void safepoint_taskGoesOfflineWhilePauseIsOn_staysOffline() throws Exception {
-    try (DirtyLog log = DirtyLog.builder().timeout(Duration.ofSeconds(2)).build()) {
+    try (DirtyLog log = mode.builder().timeout(Duration.ofSeconds(2)).build()) {
       log.addSlot(0, 64, 4096);
       LogVcpu vcpu = log.addVcpu();
       vcpu.online();
@@ -40,8 +49,33 @@ final class LogVcpuMisuseTest {
   }
 
   @Test
+  void safepoint_taskHandsTheVcpuToAnotherThread_doesNotAcknowledgeForIt() throws Exception {
+    try (DirtyLog log = mode.log();
+        GuestThread first = new GuestThread("first");
+        GuestThread second = new GuestThread("second")) {
+      LogVcpu vcpu = log.addVcpu();
+      Thread collector = new Thread(log::barrier);
+      first.run(vcpu::online);
+      CompletableFuture<?> task =
+          vcpu.runOnVcpu(() -> {
+            vcpu.offline();
+            second.run(vcpu::online); // in the middle of a block from here on
+            collector.start();
+            GuestThread.await(() -> collector.getState() == Thread.State.TIMED_WAITING);
+          });
+      first.run(vcpu::safepoint);
+      task.get();
+      collector.join(100);
+      assertTrue(collector.isAlive(), "it waits for the second thread");
+      second.run(vcpu::safepoint);
+      collector.join();
+      second.run(vcpu::close);
+    }
+  }
+
+  @Test
   void mark_armCallbackThrowsAsItComesOnline_pageIsMarked() {
-    try (DirtyLog log = DirtyLog.create()) {
+    try (DirtyLog log = mode.log()) {
       LogSlot slot = log.addSlot(0, 64, 4096);
       boolean[] fails = {false};
       LogVcpu vcpu =
@@ -67,9 +101,10 @@ final class LogVcpuMisuseTest {
    */
   @Test
   void sync_afterOneThatWasCutShort_findsMarkThatWasHalfWay() {
+    Assumptions.assumeFalse(mode.hasRings(), "help is for those: RingHelpTest");
     boolean[] fails = {false};
     try (DirtyLog log =
-        DirtyLog.builder()
+        mode.builder()
             .interceptBackend(backend ->
                 new ForwardingBackend(backend) {
                   @Override
@@ -99,49 +134,6 @@ final class LogVcpuMisuseTest {
       slot.live.disarm(); // a mark that was half-way all the time: the word, behind no summary bit
       log.sync();
       assertTrue(client.dirtyPages() > before, "not found: dirty pages " + before);
-    }
-  }
-
-  private static class ForwardingBackend implements DirtyLogBackend {
-    private final DirtyLogBackend backend;
-
-    ForwardingBackend(DirtyLogBackend backend) {
-      this.backend = backend;
-    }
-
-    @Override
-    public void addSlot(int slotId, long pageCount) {
-      backend.addSlot(slotId, pageCount);
-    }
-
-    @Override
-    public void startLog(int slotId) {
-      backend.startLog(slotId);
-    }
-
-    @Override
-    public void stopLog(int slotId) {
-      backend.stopLog(slotId);
-    }
-
-    @Override
-    public int reapRings(RingPageConsumer sink) {
-      return backend.reapRings(sink);
-    }
-
-    @Override
-    public void getDirtyLog(int slotId, PageWordConsumer sink) {
-      backend.getDirtyLog(slotId, sink);
-    }
-
-    @Override
-    public void clearDirtyLog(int slotId, long firstPage, long pageCount, long[] bitmap) {
-      backend.clearDirtyLog(slotId, firstPage, pageCount, bitmap);
-    }
-
-    @Override
-    public void afterSync() {
-      backend.afterSync();
     }
   }
 }

@@ -25,13 +25,23 @@ import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** Whose a vCPU is, and the tasks that it runs. */
 @Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+@ParameterizedClass
+@EnumSource(Mode.class)
 class LogVcpuTest {
-  private final DirtyLog log = DirtyLog.builder().errorHandler(e -> {}).build();
-  private final LogSlot slot = log.addSlot(0, 100, 4096);
-  private final LogVcpu vcpu = log.addVcpu();
+  private final DirtyLog log;
+  private final LogSlot slot;
+  private final LogVcpu vcpu;
+
+  LogVcpuTest(Mode mode) {
+    log = mode.builder().errorHandler(e -> {}).build();
+    slot = log.addSlot(0, 100, 4096);
+    vcpu = log.addVcpu();
+  }
 
   private static void assertFailed(CompletableFuture<@Nullable Void> task) {
     CompletionException e = assertThrows(CompletionException.class, task::join);

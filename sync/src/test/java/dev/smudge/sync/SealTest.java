@@ -9,15 +9,23 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Future;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** Catalogue 24: writes after the last collection. */
 @Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+@ParameterizedClass
+@EnumSource(Mode.class)
 class SealTest {
   private final ConcurrentLinkedQueue<Throwable> errors = new ConcurrentLinkedQueue<>();
   private final TestBackend backend = new TestBackend();
-  private final DirtyLog log =
-      DirtyLog.builder().errorHandler(errors::add).interceptBackend(backend::over).build();
-  private final LogSlot slot = log.addSlot(0, 100, 4096);
+  private final DirtyLog log;
+  private final LogSlot slot;
+
+  SealTest(Mode mode) {
+    log = mode.builder().errorHandler(errors::add).interceptBackend(backend::over).build();
+    slot = log.addSlot(0, 100, 4096);
+  }
 
   private Set<Long> take(DirtyClient client) {
     try (DirtyBatch batch = client.take()) {

@@ -9,12 +9,22 @@ import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** Embedder shape 1: own RAM, a write TLB, raw stores; flushed in the arm callback. */
 @Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+@ParameterizedClass
+@EnumSource(Mode.class)
 class SoftwareTlbEmulatorTest {
   private static final int PAGE = 4096;
   private static final int PAGES = 300;
+
+  private final Mode mode;
+
+  SoftwareTlbEmulatorTest(Mode mode) {
+    this.mode = mode;
+  }
 
   /** The emulator: what an embedder writes. */
   private static final class Emulator {
@@ -71,8 +81,8 @@ class SoftwareTlbEmulatorTest {
   }
 
   /** Runs a guest under a collector; returns the pages that differ in the end. */
-  private static int migrate(boolean flush) {
-    DirtyLog log = DirtyLog.create();
+  private int migrate(boolean flush) {
+    DirtyLog log = mode.log();
     Emulator emulator = new Emulator(log, flush);
     DirtyClient migration = log.client("migration", InitialView.ALL_DIRTY);
     byte[] copy = new byte[PAGES * PAGE];

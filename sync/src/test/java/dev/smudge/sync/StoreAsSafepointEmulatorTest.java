@@ -9,12 +9,22 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** Embedder shape 3: the only hook is the memory interface; each store and load is a safepoint. */
 @Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+@ParameterizedClass
+@EnumSource(Mode.class)
 class StoreAsSafepointEmulatorTest {
   private static final int PAGE = 64;
   private static final int PAGES = 200;
+
+  private final Mode mode;
+
+  StoreAsSafepointEmulatorTest(Mode mode) {
+    this.mode = mode;
+  }
 
   /** The memory interface: what an embedder writes. */
   private static final class Memory {
@@ -56,7 +66,7 @@ class StoreAsSafepointEmulatorTest {
 
   @Test
   void migrate_guestStoresLoadsAndCallsTheHost_copyEqualsRam() {
-    DirtyLog log = DirtyLog.create();
+    DirtyLog log = mode.log();
     Memory memory = new Memory(log);
     DirtyClient client = log.client("migration", InitialView.ALL_DIRTY);
     long[] copy = new long[memory.cells.length];
@@ -91,7 +101,7 @@ class StoreAsSafepointEmulatorTest {
 
   @Test
   void take_guestLoopsOverLoadsAlone_isNotHeldUp() {
-    DirtyLog log = DirtyLog.create();
+    DirtyLog log = mode.log();
     Memory memory = new Memory(log);
     DirtyClient client = log.client("c", InitialView.ALL_DIRTY);
     AtomicBoolean stop = new AtomicBoolean();

@@ -36,8 +36,8 @@ final class TestBackend implements DirtyLogBackend {
     return this;
   }
 
-  DirtyLog log() {
-    return DirtyLog.builder().interceptBackend(this::over).build();
+  DirtyLog log(Mode mode) {
+    return mode.builder().interceptBackend(this::over).build();
   }
 
   DirtyLogBackend real() {
@@ -84,6 +84,7 @@ final class TestBackend implements DirtyLogBackend {
   @Override
   public int reapRings(RingPageConsumer sink) {
     point("before reapRings");
+    calls.add("reapRings");
     int entries =
         real()
             .reapRings((slotId, page) -> {

@@ -1,0 +1,114 @@
+package dev.smudge.sync;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.Set;
+import org.junit.jupiter.api.Test;
+
+/** Catalogue 12: entries that name what is not there: deleted, shrunk, foreign or forged. */
+class RingForgedTest {
+  private static final int PAGE = 4096;
+
+  private static DirtyLog log() {
+    return DirtyLog.builder().ring(64, 0, RingFullPolicy.SPILL).build();
+  }
+
+  private static Set<Long> take(DirtyClient client) {
+    try (DirtyBatch batch = client.take()) {
+      Set<Long> pages = ClientProtocolTest.pages(batch, 0);
+      batch.commit();
+      return pages;
+    }
+  }
+
+  @Test
+  void bug12_forgedEntries_areCountedAndIgnoredAndNothingIsIndexed() {
+    DirtyLog log = log();
+    LogSlot slot = log.addSlot(0, 70, PAGE);
+    LogSlot other = log.addSlot(9, 70, PAGE);
+    LogVcpu vcpu = log.addVcpu();
+    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    VcpuRing ring = HalfDoneMark.ringOf(vcpu);
+    vcpu.mark(slot, 3 * PAGE, 1);
+    int forged = 0;
+    for (int id : new int[] {1, 8, 10, 0xffff, 32_763, 32_764, -1, Integer.MIN_VALUE, 1 << 16}) {
+      forged += HalfDoneMark.push(ring, id, 3) ? 1 : 0;
+    }
+    for (long page :
+        new long[] {
+          70, 71, 127, 128, 1L << 32, 1L << 40, (1L << 40) + 5, -1, -63, Long.MIN_VALUE, ~0L << 6
+        }) {
+      forged += HalfDoneMark.push(ring, 9, page) ? 1 : 0;
+      forged += HalfDoneMark.push(ring, 0, page) ? 1 : 0;
+    }
+    vcpu.mark(other, 69 * PAGE, 1);
+    log.sync();
+    assertEquals(forged + 2, log.counters().ringEntries());
+    assertEquals(2, log.counters().dirtyPages());
+    assertEquals(2, client.dirtyPages());
+    try (DirtyBatch batch = client.take()) {
+      assertEquals(Set.of(3L), ClientProtocolTest.pages(batch, 0));
+      assertEquals(Set.of(69L), ClientProtocolTest.pages(batch, 9));
+      batch.commit();
+    }
+    vcpu.mark(other, 0, 70 * PAGE); // the live bitmap is as it should be
+    assertEquals(70, vcpu.dirtyPages() - 2);
+    assertEquals(72, vcpu.dirtyPages());
+  }
+
+  /** A page that is in the slot, and was not written: dirty, and armed; no harm. */
+  @Test
+  void bug12_entryOfAPageThatIsClean_itsNextWriteIsReported() {
+    DirtyLog log = log();
+    LogSlot slot = log.addSlot(0, 70, PAGE);
+    LogVcpu vcpu = log.addVcpu();
+    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    assertTrue(HalfDoneMark.push(HalfDoneMark.ringOf(vcpu), 0, 69));
+    assertEquals(Set.of(69L), take(client));
+    vcpu.mark(slot, 69 * PAGE, 1);
+    assertEquals(Set.of(69L), take(client));
+  }
+
+  /** A slot that could not be added was there for a moment; the next of its number is smaller. */
+  @Test
+  void bug12_slotGoneAndAnotherSmallerOneThere_entriesOfTheOldAreIgnored() {
+    LogVcpu[] vcpu = new LogVcpu[1];
+    DirtyLog[] made = new DirtyLog[1];
+    boolean[] fails = {true};
+    DirtyLog log =
+        DirtyLog.builder()
+            .ring(64)
+            .interceptBackend(backend ->
+                new ForwardingBackend(backend) {
+                  @Override
+                  public void startLog(int slotId) {
+                    super.startLog(slotId);
+                    if (fails[0]) {
+                      LogSlot gone = made[0].slot(slotId);
+                      gone.live.clear(0, gone.pageCount());
+                      vcpu[0].mark(gone, 0, PAGE);
+                      vcpu[0].mark(gone, 999L * PAGE, PAGE);
+                      throw new TestBackend.Fault("startLog");
+                    }
+                  }
+                })
+            .build();
+    made[0] = log;
+    vcpu[0] = log.addVcpu();
+    fails[0] = false;
+    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    fails[0] = true;
+    assertThrows(TestBackend.Fault.class, () -> log.addSlot(0, 1_000, PAGE));
+    log.sync();
+    assertEquals(2, log.counters().ringEntries(), "of no slot");
+    assertThrows(TestBackend.Fault.class, () -> log.addSlot(0, 1_000, PAGE));
+    fails[0] = false;
+    LogSlot slot = log.addSlot(0, 10, PAGE);
+    assertEquals(10, take(client).size());
+    assertEquals(4, log.counters().ringEntries());
+    vcpu[0].mark(slot, 9 * PAGE, 1);
+    assertEquals(Set.of(9L), take(client));
+  }
+}

@@ -1,0 +1,165 @@
+package dev.smudge.sync;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.Set;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** Whoever relies on a live bit is found, wherever the vCPU that has set it was stopped. */
+@Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+class RingHelpTest {
+  private static final int PAGE = 4096;
+
+  private final DirtyLog log = DirtyLog.builder().ring(256).errorHandler(e -> {}).build();
+  private final LogSlot slot = log.addSlot(5, 1_000, PAGE);
+  private final LogVcpu a = log.addVcpu();
+  private final LogVcpu b = log.addVcpu();
+  private final DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+
+  private Set<Long> take() {
+    try (DirtyBatch batch = client.take()) {
+      Set<Long> pages = ClientProtocolTest.pages(batch, 5);
+      batch.commit();
+      return pages;
+    }
+  }
+
+  @Test
+  void sync_vcpuStoppedBetweenBitAndPush_pageOfAnotherThatReliedOnItIsFound() {
+    HalfDoneMark half = new HalfDoneMark(a, slot, 70);
+    b.mark(slot, 70 * PAGE, 1); // finds the bit set
+    assertEquals(0, b.dirtyPages());
+    b.safepoint();
+    log.sync();
+    assertEquals(1, client.dirtyPages());
+    assertEquals(Set.of(70L), take());
+    b.mark(slot, 70 * PAGE + 8, 1); // armed by the take: its own entry
+    assertEquals(1, b.dirtyPages());
+    half.end();
+    assertEquals(Set.of(70L), take());
+    assertEquals(Set.of(), take());
+    b.mark(slot, 70 * PAGE + 16, 1);
+    assertEquals(Set.of(70L), take());
+  }
+
+  @Test
+  void sync_vcpuStoppedAllTheTime_findsEveryWriteOfOthersAndNothingElse() {
+    HalfDoneMark half = new HalfDoneMark(a, slot, 70);
+    assertEquals(Set.of(70L), take());
+    for (int i = 0; i < 5; i++) {
+      assertEquals(Set.of(), take());
+      b.mark(slot, 71 * PAGE - 1, 2);
+      b.mark(slot, 500 * PAGE, 1);
+      assertEquals(Set.of(70L, 71L, 500L), take());
+    }
+    half.end();
+    assertEquals(Set.of(70L), take(), "once more does no harm");
+    assertEquals(Set.of(), take());
+  }
+
+  @Test
+  void close_vcpuDiedBetweenBitAndPush_pageIsFound() throws Exception {
+    Thread thread =
+        new Thread(() -> {
+          a.mark(slot, 3 * PAGE, 1);
+          new HalfDoneMark(a, slot, 70);
+        });
+    thread.start();
+    thread.join();
+    b.mark(slot, 70 * PAGE, 1);
+    b.safepoint();
+    a.close(); // its ring goes with it
+    assertEquals(Set.of(3L, 70L), take());
+  }
+
+  @Test
+  void take_vcpuDiedBetweenBitAndPushAndIsNotClosed_pageIsFound() throws Exception {
+    Thread thread = new Thread(() -> new HalfDoneMark(a, slot, 70));
+    thread.start();
+    thread.join();
+    b.mark(slot, 70 * PAGE, 1);
+    assertEquals(Set.of(70L), take());
+    assertEquals(Set.of(), take());
+    a.close();
+    assertEquals(Set.of(), take());
+  }
+
+  /** The write under way may name what is no more: compared, and nothing indexed. */
+  @Test
+  void bug12_underWayNamesNoSlotOrNoWord_isIgnored() {
+    VcpuRing ring = HalfDoneMark.ringOf(a);
+    for (long forged :
+        new long[] {
+          6L << 32, 0xffffL << 32, 5L << 32 | 16, 5L << 32 | 0xffff_ffffL, Long.MIN_VALUE, -2
+        }) {
+      HalfDoneMark.setUnderWay(ring, forged);
+      b.mark(slot, 8 * PAGE, 1);
+      assertEquals(Set.of(8L), take(), Long.toHexString(forged));
+    }
+  }
+
+  @Test
+  void mark_slotOfAnotherLog_isRefusedAndMarksNothing() {
+    for (Mode mode : Mode.values()) {
+      DirtyLog other = mode.log();
+      other.addSlot(6, 10, PAGE);
+      LogSlot same = other.addSlot(5, 2_000, PAGE);
+      LogVcpu its = other.addVcpu();
+      DirtyClient others = other.client("others", InitialView.NONE_DIRTY);
+      IllegalArgumentException e =
+          assertThrows(IllegalArgumentException.class, () -> its.mark(slot, 0, 1));
+      String message = String.valueOf(e.getMessage());
+      assertTrue(message.contains(slot.toString()) && message.contains("[6, 5]"), message);
+      assertThrows(IllegalArgumentException.class, () -> a.mark(same, 1_500L * PAGE, 1));
+      a.offline();
+      assertEquals(Set.of(), take());
+      its.offline();
+      try (DirtyBatch batch = others.take()) {
+        assertEquals(0, batch.pageCount());
+      }
+      assertEquals(0, its.dirtyPages() + a.dirtyPages());
+    }
+  }
+
+  /** The steps of the marker as it makes them: a page that was seen marked is in the next sync. */
+  @Test
+  void sync_pageSeenMarkedWhileItsMarkerIsHalfWay_isFound() {
+    int rounds = 100_000;
+    AtomicInteger round = new AtomicInteger();
+    AtomicInteger marked = new AtomicInteger();
+    try (GuestThread guest = new GuestThread("guest")) {
+      Future<?> running =
+          guest.begin(() -> {
+            for (int i = 1; i <= rounds; i++) {
+              while (round.getAcquire() < i) {
+                a.safepoint();
+              }
+              a.mark(slot, 70 * PAGE, 1);
+              marked.setRelease(i);
+            }
+            a.close();
+          });
+      int missed = 0;
+      for (int i = 1; i <= rounds; i++) {
+        round.setRelease(i);
+        while (!slot.isMarked(70)) {
+          Thread.onSpinWait();
+        }
+        log.sync();
+        missed += client.dirtyPages() == 1 ? 0 : 1;
+        while (marked.getAcquire() < i) {
+          Thread.onSpinWait();
+        }
+        log.sync();
+        client.discard(5, 70, 1);
+      }
+      GuestThread.end(running);
+      assertEquals(0, missed, "of " + rounds);
+    }
+  }
+}
