@@ -1,7 +1,6 @@
 package dev.smudge.sync;
 
 import dev.smudge.bitmap.PageSet;
-import dev.smudge.bitmap.PageWordConsumer;
 import dev.smudge.ring.DirtyRing;
 import java.time.Duration;
 import java.util.Arrays;
@@ -50,10 +49,7 @@ public final class DirtyLog implements AutoCloseable {
   private DirtyClient[] clients = new DirtyClient[0];
   private int nextVcpuIndex;
   private boolean closed;
-  private final @Nullable RingNews ringNews; // null: no rings
-  private final int ringEntries;
-  private final int ringReserve;
-  private final RingFullPolicy ringFullPolicy;
+  private final @Nullable LogRings rings; // null: bitmap mode
   private final LongAdder devicePages = new LongAdder();
   private final CounterSums closedVcpus = new CounterSums();
 
@@ -62,11 +58,18 @@ public final class DirtyLog implements AutoCloseable {
   private DirtyLog(Builder builder, boolean stopped) {
     this.errorHandler = builder.errorHandler;
     this.vcpus = new VcpuGroup(stopped, builder.timeout.toNanos(), errorHandler);
-    this.ringEntries = builder.ringEntries;
-    this.ringReserve = builder.ringReserve;
-    this.ringFullPolicy = builder.ringFullPolicy;
-    this.ringNews = ringEntries == 0 ? null : new RingNews(slots);
-    this.backend = builder.interceptor.apply(new SoftwareBackend(slots, vcpus, ringEntries != 0));
+    boolean ringMode = builder.ringEntries != 0;
+    this.backend = builder.interceptor.apply(new SoftwareBackend(slots, vcpus, ringMode));
+    this.rings =
+        ringMode
+            ? new LogRings(
+                builder.ringEntries,
+                builder.ringReserve,
+                builder.ringFullPolicy,
+                backend,
+                slots,
+                vcpus)
+            : null;
   }
 
   /** {@return a log for vCPUs that run while pages are taken, with defaults} */
@@ -266,9 +269,11 @@ public final class DirtyLog implements AutoCloseable {
     lock.lock();
     try {
       checkOpen();
-      VcpuRing ring =
-          ringEntries == 0 ? null : new VcpuRing(DirtyRing.allocate(ringEntries, ringReserve));
-      LogVcpu vcpu = new LogVcpu(this, vcpus, nextVcpuIndex, armCallback, ring, ringFullPolicy);
+      LogVcpu vcpu =
+          rings == null
+              ? new LogVcpu(this, vcpus, nextVcpuIndex, armCallback, null, RingFullPolicy.SPILL)
+              : new LogVcpu(
+                  this, vcpus, nextVcpuIndex, armCallback, rings.newRing(), rings.fullPolicy());
       nextVcpuIndex++;
       vcpus.add(vcpu);
       return vcpu;
@@ -409,8 +414,8 @@ public final class DirtyLog implements AutoCloseable {
 
   /** Under the lock. */
   void fetch() {
-    if (ringNews != null) {
-      reap(ringNews);
+    if (rings != null) {
+      rings.reap();
     }
     for (LogSlot slot : slots.used()) {
       backend.getDirtyLog(
@@ -431,24 +436,6 @@ public final class DirtyLog implements AutoCloseable {
   }
 
   /**
-   * Rings into views. Under the lock. Only where pages may be armed: there is a client, or will be.
-   */
-  private int reap(RingNews news) {
-    boolean armed = true; // if it is cut short, perhaps
-    try {
-      int entries = backend.reapRings(news);
-      armed = entries > 0;
-      return entries;
-    } finally {
-      news.tell();
-      if (armed) {
-        vcpus.pagesArmed();
-        vcpus.wake();
-      }
-    }
-  }
-
-  /**
    * Returns a reaper, which harvests and resets rings when they are half full, so that vCPUs need
    * not wait until a client takes. What it finds is dirty for all clients, as after {@link #sync}.
    * Run it as the embedder likes: with an {@code AgentRunner} in a thread of its own, by calls of
@@ -460,46 +447,11 @@ public final class DirtyLog implements AutoCloseable {
    * @throws IllegalStateException if the log has no rings
    */
   public Agent reaper() {
-    if (ringNews == null) {
+    if (rings == null) {
       throw new IllegalStateException(
           "a log without rings has nothing to reap: DirtyLog.builder().ring(entries)");
     }
-    return new Reaper(ringNews);
-  }
-
-  private final class Reaper implements Agent {
-    private final RingNews news;
-
-    Reaper(RingNews news) {
-      this.news = news;
-    }
-
-    @Override
-    public int doWork() {
-      if (!lock.tryLock()) {
-        return 0; // somebody collects
-      }
-      try {
-        return clients.length > 0 && isAnyHalfFull() ? reap(news) : 0;
-      } finally {
-        lock.unlock();
-      }
-    }
-
-    private boolean isAnyHalfFull() {
-      for (LogVcpu vcpu : vcpus.vcpus()) {
-        VcpuRing ring = vcpu.ring();
-        if (ring != null && ring.isHalfFull()) {
-          return true;
-        }
-      }
-      return false;
-    }
-
-    @Override
-    public String roleName() {
-      return "dirty-ring-reaper";
-    }
+    return new RingReaper(lock, vcpus, rings);
   }
 
   void checkOwn(LogSlot slot) {
@@ -507,11 +459,11 @@ public final class DirtyLog implements AutoCloseable {
   }
 
   /** Takes a vCPU, which is offline and will not come back, out of the log. */
-  void retire(LogVcpu vcpu) {
+  void remove(LogVcpu vcpu) {
     lock.lock();
     try {
-      if (ringNews != null && clients.length > 0) {
-        reap(ringNews); // also what it has begun to report, if its thread died: see VcpuRing.help
+      if (rings != null && clients.length > 0) {
+        rings.reap(); // also what it has begun to report, if its thread died: see VcpuRing.help
       }
       if (vcpus.remove(vcpu)) { // not if two threads close one that is dead
         closedVcpus.add(vcpu);
@@ -711,47 +663,5 @@ public final class DirtyLog implements AutoCloseable {
     }
     armAll();
     vcpus.barrier();
-  }
-
-  /** Collects words to clear into ranges for the backend. */
-  private static final class ClearBatch implements PageWordConsumer {
-    private static final int WORDS = 64;
-    private final DirtyLogBackend backend;
-    private final LogSlot slot;
-    private final long[] buffer = new long[WORDS];
-    private int firstWord;
-    private int length;
-    boolean armed;
-
-    ClearBatch(DirtyLogBackend backend, LogSlot slot) {
-      this.backend = backend;
-      this.slot = slot;
-    }
-
-    @Override
-    public void accept(int wordIndex, long pages) {
-      long bits = slot.cached.word(wordIndex) & pages;
-      if (bits == 0) {
-        return;
-      }
-      if (length == WORDS || wordIndex != firstWord + length) {
-        flush();
-        firstWord = wordIndex;
-      }
-      buffer[length] = bits;
-      length++;
-    }
-
-    void flush() {
-      if (length == 0) {
-        return;
-      }
-      int words = length;
-      length = 0;
-      armed = true;
-      long firstPage = (long) firstWord << 6;
-      long pageCount = Math.min((long) words << 6, slot.pageCount() - firstPage);
-      backend.clearDirtyLog(slot.id(), firstPage, pageCount, buffer);
-    }
   }
 }

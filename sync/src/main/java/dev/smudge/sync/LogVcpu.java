@@ -570,7 +570,7 @@ public final class LogVcpu implements AutoCloseable {
               + " offline first");
     }
     try {
-      log.retire(this);
+      log.remove(this);
       closed = true;
     } finally {
       if (before == null) {

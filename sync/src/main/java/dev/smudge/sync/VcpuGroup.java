@@ -322,6 +322,10 @@ final class VcpuGroup {
     wake();
   }
 
+  boolean isCollecting() {
+    return collecting;
+  }
+
   /** Something has changed that an offline vCPU may wait for: a reset, a dirty limit. */
   void wake() {
     lock.lock();

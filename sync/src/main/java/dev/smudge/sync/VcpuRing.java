@@ -124,10 +124,11 @@ final class VcpuRing {
    * Harvests, resets and hands out; at most one round of the ring. Under the collector lock, whose
    * holder tells every client of the pages before it gives the lock away.
    *
-   * @return how many entries were harvested
+   * @return how many entries were harvested, or had been before and were not handed out then
    */
   int reap(RingArmer armer, RingPageConsumer sink) {
-    handOut(armer, sink); // what is left of a time before, if that was cut short
+    int left = harvested.size(); // of a time before, if that was cut short
+    handOut(armer, sink);
     int count = 0;
     int found;
     do {
@@ -135,7 +136,7 @@ final class VcpuRing {
       handOut(armer, sink);
       count += found;
     } while (found == CHUNK && count < ring.entries());
-    return count;
+    return left + count;
   }
 
   private void handOut(RingArmer armer, RingPageConsumer sink) {
