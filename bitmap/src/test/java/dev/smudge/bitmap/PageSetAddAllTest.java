@@ -8,8 +8,8 @@ import org.junit.jupiter.api.Test;
 
 /** {@link PageSet#addAll(PageSet)} of sets that are kept as lists, against {@link BitSet}. */
 class PageSetAddAllTest {
-  private static final int WORDS = 20_000;
   private static final int MOST = WordList.MAX_LENGTH;
+  private static final int WORDS = 2 * MOST;
 
   /** So many words in ascending order, so that the set is a list. */
   private static void fill(Script script, PageSet set, BitSet model, int words, int range) {
