@@ -291,6 +291,10 @@ class DirtyLimitTest {
               rates[0] / 1e6,
               rates[1] / 1e6);
       System.out.println(figures);
+      for (int again = 0; again < 3 && rates[0] < 0.9 * limit; again++) { // no core for it
+        assertTrue(rates[0] < 1.1 * limit, figures);
+        rates = rates(mode, reaper, (long) limit, SECOND);
+      }
       assertEquals(limit, rates[0], limit / 10, figures);
       assertTrue(rates[1] > 5 * limit, figures);
     }
