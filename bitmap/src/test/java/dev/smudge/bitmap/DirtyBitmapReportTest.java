@@ -10,7 +10,9 @@ import java.util.List;
 import java.util.SplittableRandom;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicIntegerArray;
+import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -23,6 +25,7 @@ class DirtyBitmapReportTest {
   private static final int WORDS = 100;
   private static final int MARKERS = 2;
   private static final int MARKS = 500_000;
+  private static final int ROUNDS = 100_000;
 
   private static long inside(int word, int pages) {
     long left = pages - 64L * word;
@@ -236,6 +239,47 @@ class DirtyBitmapReportTest {
     bitmap.fetchReported(clear);
     for (int w = 0; w < WORDS; w++) {
       assertEquals(changed.get(w), cleared.get(w), "word " + w);
+    }
+  }
+
+  /** A report that has returned is in the next call, whatever calls ran beside it. */
+  @Test
+  void report_besideCallsThatTakeTheFlag_isFoundByTheNext() throws Exception {
+    DirtyBitmap bitmap = new DirtyBitmap(64);
+    AtomicInteger started = new AtomicInteger();
+    AtomicInteger reported = new AtomicInteger();
+    FutureTask<Void> marker =
+        new FutureTask<>(
+            () -> {
+              for (int i = 1; i <= ROUNDS; i++) {
+                awaitRound(started, i);
+                bitmap.report(0); // so that the flag is taken at any time
+                bitmap.markWord(0, 1);
+                bitmap.report(0);
+                reported.setRelease(i);
+              }
+            },
+            null);
+    new Thread(marker, "marker").start();
+    for (int i = 1; i <= ROUNDS; i++) {
+      boolean[] found = {false};
+      PageWordConsumer sink = (word, bits) -> found[0] = true;
+      started.setRelease(i);
+      while (reported.getAcquire() < i) {
+        bitmap.fetchReported(sink);
+      }
+      bitmap.fetchReported(sink);
+      assertTrue(found[0], "round " + i);
+      bitmap.clearWord(0, 1);
+    }
+    marker.get();
+  }
+
+  private static void awaitRound(AtomicInteger counter, int round) {
+    for (int spins = 0; counter.getAcquire() < round; spins++) {
+      if (spins > 5_000) {
+        LockSupport.parkNanos(1_000); // the other has no core
+      }
     }
   }
 }

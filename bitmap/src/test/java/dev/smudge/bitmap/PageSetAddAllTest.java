@@ -25,32 +25,32 @@ class PageSetAddAllTest {
   }
 
   /** Words whose bits are all gone stay in the list, or the first or last one goes. */
-  private static void removeSome(Script script, PageSet set, BitSet model, int range) {
+  private static void removeSome(Script script, PageSet set, BitSet model, int range, int words) {
     for (int i = script.random.nextInt(4); i > 0; i--) {
       int from = 64 * script.random.nextInt(range);
-      int count = Math.min(64 * WORDS - from, 64 * (1 + script.random.nextInt(5)));
+      int count = Math.min(64 * words - from, 64 * (1 + script.random.nextInt(5)));
       set.removeRange(from, count);
       model.clear(from, from + count);
     }
   }
 
-  private static void merge(Script script, int mine, int others, int range) {
+  private static void merge(Script script, int mine, int others, int range, int words) {
     script.step("merge " + mine + " and " + others + " of " + range);
-    PageSet set = new PageSet(64L * WORDS);
-    PageSet other = new PageSet(64L * WORDS);
+    PageSet set = new PageSet(64L * words);
+    PageSet other = new PageSet(64L * words);
     BitSet model = new BitSet();
     BitSet otherModel = new BitSet();
     fill(script, set, model, mine, range);
     fill(script, other, otherModel, others, range);
-    removeSome(script, set, model, range);
-    removeSome(script, other, otherModel, range);
+    removeSome(script, set, model, range, words);
+    removeSome(script, other, otherModel, range, words);
     set.addAll(other);
     model.or(otherModel);
     PageSetModelTest.assertSame(model, set);
     PageSetModelTest.assertSame(otherModel, other);
     // What a list does next: appended, searched, taken from, walked, merged again.
-    set.add(WORDS - 1, 1L << 63);
-    model.set(64 * WORDS - 1);
+    set.add(words - 1, 1L << 63);
+    model.set(64 * words - 1);
     for (int i = 0; i < 5; i++) {
       int word = script.random.nextInt(range);
       assertEquals(PageSetModelTest.wordOf(model, word), set.word(word));
@@ -62,8 +62,8 @@ class PageSetAddAllTest {
     other.addAll(set);
     otherModel.or(model);
     PageSetModelTest.assertSame(otherModel, other);
-    PageSet into = new PageSet(64L * WORDS);
-    assertEquals(otherModel.cardinality(), other.moveRange(0, 64L * WORDS, Long.MAX_VALUE, into));
+    PageSet into = new PageSet(64L * words);
+    assertEquals(otherModel.cardinality(), other.moveRange(0, 64L * words, Long.MAX_VALUE, into));
     PageSetModelTest.assertSame(otherModel, into);
     PageSetModelTest.assertSame(new BitSet(), other);
   }
@@ -74,7 +74,7 @@ class PageSetAddAllTest {
         "PageSet.addAll small",
         script -> {
           for (int i = 0; i < 300; i++) {
-            merge(script, script.random.nextInt(40), script.random.nextInt(40), 60);
+            merge(script, script.random.nextInt(40), script.random.nextInt(40), 60, 100);
           }
         });
   }
@@ -103,7 +103,7 @@ class PageSetAddAllTest {
             {0, 0}
           };
           for (int[] pair : lengths) {
-            merge(script, pair[0], pair[1], WORDS);
+            merge(script, pair[0], pair[1], WORDS, WORDS);
           }
         });
   }

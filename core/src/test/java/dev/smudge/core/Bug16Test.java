@@ -9,12 +9,22 @@ import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Stale state of a fast path when logging is switched on (Linux b64d740ea7dd). */
+@ParameterizedClass
+@EnumSource(LogKind.class)
 @Timeout(120)
 class Bug16Test {
+  private final LogKind kind;
+
+  Bug16Test(LogKind kind) {
+    this.kind = kind;
+  }
+
   enum Starter {
     VCPU_ITSELF,
     ANOTHER,
@@ -32,7 +42,7 @@ class Bug16Test {
     for (boolean others : new boolean[] {false, true}) {
       for (Starter starter : Starter.values()) {
         String what = call + ", started by " + starter + (others ? " beside another" : "");
-        try (TestGuest guest = new TestGuest()) {
+        try (TestGuest guest = new TestGuest(kind)) {
           if (!others) {
             guest.client.close(); // nothing is logged now
           }
@@ -70,7 +80,7 @@ class Bug16Test {
 
   @Test
   void bug16_readsOnly_areNotReported() {
-    try (TestGuest guest = new TestGuest()) {
+    try (TestGuest guest = new TestGuest(kind)) {
       guest.vcpu.getLong(TestGuest.LOW);
       GuestClient client = start(guest, Starter.VCPU_ITSELF);
       guest.vcpu.getLong(TestGuest.LOW);

@@ -9,14 +9,24 @@ import java.util.Random;
 import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** A full snapshot that did not reset the log (Firecracker 75e05ab11). */
+@ParameterizedClass
+@EnumSource(LogKind.class)
 @Timeout(120)
 class Bug20Test {
+  private final LogKind kind;
+
+  Bug20Test(LogKind kind) {
+    this.kind = kind;
+  }
+
   @Test
   void bug20_fullSnapshotThenKPages_nextDiffHasK() {
     Random random = TestRandom.of("full, then a diff");
-    try (GuestMemory memory = GuestMemory.create()) {
+    try (GuestMemory memory = kind.memory()) {
       memory.addSlot(0, 0, 200 * 4096);
       memory.addSlot(5, 1L << 40, 77 * 256, 256);
       Vcpu vcpu = memory.addVcpu();

@@ -8,16 +8,26 @@ import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** A write that was marked before it landed. */
+@ParameterizedClass
+@EnumSource(LogKind.class)
 @Timeout(120)
 class Bug22Test {
+  private final LogKind kind;
+
+  Bug22Test(LogKind kind) {
+    this.kind = kind;
+  }
+
   private static final long PLACE = TestGuest.LOW + 3 * TestGuest.PAGE - 5;
   private static final int LENGTH = 600;
 
   @Test
   void bug22_collectionBetweenStartAndCompletion_pageIsSeenAgain() {
-    try (TestGuest guest = new TestGuest()) {
+    try (TestGuest guest = new TestGuest(kind)) {
       GuestClient other = guest.memory.client("other", InitialView.NONE_DIRTY);
       Copies copies = new Copies(guest.memory);
       guest
@@ -47,7 +57,7 @@ class Bug22Test {
 
   @Test
   void bug22_endedByAnotherThread_marks() {
-    try (TestGuest guest = new TestGuest()) {
+    try (TestGuest guest = new TestGuest(kind)) {
       AsyncWrite write = guest.memory.device().beginWrite(PLACE, LENGTH);
       guest.vcpu.putByte(PLACE, (byte) 0);
       guest.vcpu.putByte(PLACE, (byte) 0);
@@ -72,7 +82,7 @@ class Bug22Test {
 
   @Test
   void bug22_emptyWrite_marksNothing() {
-    try (TestGuest guest = new TestGuest()) {
+    try (TestGuest guest = new TestGuest(kind)) {
       guest.memory.device().beginWrite(PLACE, 0).close();
       guest.assertClean("nothing landed");
     }

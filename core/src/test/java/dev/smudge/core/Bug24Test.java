@@ -20,13 +20,23 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Late writers after the final collection (Cloud Hypervisor c194f63cf). */
+@ParameterizedClass
+@EnumSource(LogKind.class)
 @Timeout(120)
 class Bug24Test {
+  private final LogKind kind;
+
+  Bug24Test(LogKind kind) {
+    this.kind = kind;
+  }
+
   private static final long PLACE = TestGuest.LOW + 5 * TestGuest.PAGE;
 
   /** What the vCPU holds when the guest is sealed. */
@@ -81,7 +91,7 @@ class Bug24Test {
     for (Warm warm : Warm.values()) {
       for (Sealer sealer : Sealer.values()) {
         String what = call + ", " + warm + ", sealed by " + sealer;
-        try (TestGuest guest = new TestGuest()) {
+        try (TestGuest guest = new TestGuest(kind)) {
           seal(guest, warm, sealer);
           for (int i = 0; i < 2; i++) {
             SealedException refused =
@@ -107,7 +117,7 @@ class Bug24Test {
 
   @Test
   void bug24_asyncWriteUnderWayAtSeal_isReportedAndDirty() {
-    try (TestGuest guest = new TestGuest()) {
+    try (TestGuest guest = new TestGuest(kind)) {
       AsyncWrite write = guest.memory.device().beginWrite(PLACE, 600);
       guest.memory.seal();
       guest.assertClean("not landed");
@@ -125,7 +135,7 @@ class Bug24Test {
   void bug24_marksAfterSeal_areReportedAndDirty() {
     for (Warm warm : Warm.values()) {
       for (Sealer sealer : Sealer.values()) {
-        try (TestGuest guest = new TestGuest()) {
+        try (TestGuest guest = new TestGuest(kind)) {
           seal(guest, warm, sealer);
           guest.vcpu.mark(PLACE, 600);
           assertEquals(1, guest.errors.size(), warm + ", " + sealer);
@@ -139,7 +149,7 @@ class Bug24Test {
 
   @Test
   void bug24_readsAfterSeal_goOn() {
-    try (TestGuest guest = new TestGuest()) {
+    try (TestGuest guest = new TestGuest(kind)) {
       seal(guest, Warm.SLOT_AND_PAGE, Sealer.ANOTHER);
       assertEquals(TestGuest.FILLED, guest.vcpu.getByte(PLACE));
       assertEquals(0x5555, guest.atomics.getVolatile(PLACE, 2));
@@ -150,7 +160,7 @@ class Bug24Test {
   @Test
   void bug24_unseal_guestRunsOnWithNothingLost() {
     Random random = TestRandom.of("unseal");
-    try (TestGuest guest = new TestGuest()) {
+    try (TestGuest guest = new TestGuest(kind)) {
       for (int round = 0; round < 100; round++) {
         Map<Integer, BitSet> written = new TreeMap<>();
         for (int phase = 0; phase < 3; phase++) {
@@ -199,7 +209,7 @@ class Bug24Test {
   @ValueSource(booleans = {false, true})
   void bug24_sealAmidWriters_everyWriteInTheLastTakeOrReported(boolean withDevice) {
     for (int round = 0; round < 40; round++) {
-      try (TestGuest guest = new TestGuest()) {
+      try (TestGuest guest = new TestGuest(kind)) {
         AtomicInteger started = new AtomicInteger();
         List<FutureTask<Void>> writers = new ArrayList<>();
         writers.add(Threads.start("vcpu", index -> writeUntilSealed(guest, false, started), 0));

@@ -19,24 +19,39 @@ import java.util.concurrent.FutureTask;
 import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** Two vCPUs and a device write, two clients keep copies: the copies end up the same as the RAM. */
+@ParameterizedClass
+@EnumSource(LogKind.class)
 @Timeout(120)
 class LostWritesTest {
+  private final LogKind kind;
+
+  LostWritesTest(LogKind kind) {
+    this.kind = kind;
+  }
+
   private static final long MILLIS = 3000;
   private static final int MOST = 700; // bytes of a fill or a copy
 
   /** A guest with one writer of each kind, and its consumers. */
   private static final class Stress {
-    final GuestMemory memory = GuestMemory.create();
-    final List<GuestSlot> slots =
-        List.of(
-            memory.addSlot(3, 0x10000, 70 * 256, 256),
-            memory.addSlot(1, 0x10000 + 70 * 256, 33 * 256, 256), // beside it
-            memory.addSlot(7, 0x100000, 9 * 4096, 4096));
+    final GuestMemory memory;
+    final List<GuestSlot> slots;
     final Object deviceGate = new Object();
     final long seed = TestRandom.of("lost writes").nextLong();
     volatile boolean stop;
+
+    Stress(LogKind kind) {
+      memory = kind.memory();
+      slots =
+          List.of(
+              memory.addSlot(3, 0x10000, 70 * 256, 256),
+              memory.addSlot(1, 0x10000 + 70 * 256, 33 * 256, 256), // beside it
+              memory.addSlot(7, 0x100000, 9 * 4096, 4096));
+    }
 
     long address(Random random, int length) {
       GuestSlot slot = slots.get(random.nextInt(slots.size()));
@@ -166,7 +181,7 @@ class LostWritesTest {
 
   @Test
   void writesOfEveryKind_severalWritersAndClients_noneIsLost() {
-    Stress stress = new Stress();
+    Stress stress = new Stress(kind);
     Consumer one = new Consumer(stress, "one", InitialView.ALL_DIRTY);
     Consumer two = new Consumer(stress, "two", InitialView.NONE_DIRTY);
     List<FutureTask<Void>> tasks = new ArrayList<>();
@@ -288,7 +303,7 @@ class LostWritesTest {
 
   @Test
   void actual_writesInSequence_noneIsLost() {
-    assertEquals(300, roundsWithoutLoss(DirtyLog.create(), 300));
+    assertEquals(300, roundsWithoutLoss(kind.builder().build(), 300));
   }
 
   /** What the vCPU remembers of its page has to be dropped in the barrier, or it skips marks. */
@@ -296,7 +311,7 @@ class LostWritesTest {
   void weakened_withoutAfterSync_lossIsSeen() {
     int most = 20_000;
     int rounds =
-        roundsWithoutLoss(DirtyLog.builder().interceptBackend(WithoutAfterSync::new).build(), most);
+        roundsWithoutLoss(kind.builder().interceptBackend(WithoutAfterSync::new).build(), most);
     System.out.println("without afterSync a write was lost in round " + rounds);
     assertTrue(rounds < most, "no loss in " + rounds + " rounds");
   }
@@ -305,7 +320,7 @@ class LostWritesTest {
   @Test
   void weakened_pageIsWrittenAgainAfterTake_isLostWithoutAfterSyncOnly() {
     for (boolean weakened : new boolean[] {false, true}) {
-      DirtyLog.Builder builder = DirtyLog.builder();
+      DirtyLog.Builder builder = kind.builder();
       if (weakened) {
         builder.interceptBackend(WithoutAfterSync::new);
       }
@@ -330,7 +345,7 @@ class LostWritesTest {
   /** Threads that wait for a vCPU take it over the moment it is offline. */
   @Test
   void writes_vcpuHandedFromThreadToThread_noneIsLost() {
-    try (GuestMemory memory = GuestMemory.create()) {
+    try (GuestMemory memory = kind.memory()) {
       GuestSlot slot = memory.addSlot(0, 0, SEQUENTIAL);
       GuestClient client = memory.client("test", InitialView.NONE_DIRTY);
       Vcpu vcpu = memory.addVcpu();

@@ -3,7 +3,6 @@ package dev.smudge.core;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
@@ -30,16 +29,28 @@ final class TestGuest implements AutoCloseable {
   static final long TOP = -8L * PAGE;
 
   final List<Throwable> errors = new CopyOnWriteArrayList<>();
-  final GuestMemory memory = GuestMemory.over(DirtyLog.builder().errorHandler(errors::add).build());
-  final GuestSlot low = memory.addSlot(4, LOW, LOW_SIZE, PAGE);
-  final GuestSlot next = memory.addSlot(9, NEXT, NEXT_SIZE, PAGE);
-  final GuestSlot top = memory.addSlot(1, TOP, 8 * PAGE, PAGE);
-  final Vcpu vcpu = memory.addVcpu();
-  final VcpuAtomics atomics = vcpu.atomics(ByteOrder.LITTLE_ENDIAN);
-  final VcpuAtomics atomicsBe = vcpu.atomics(ByteOrder.BIG_ENDIAN);
-  final GuestClient client = memory.client("test", InitialView.NONE_DIRTY);
+  final GuestMemory memory;
+  final GuestSlot low;
+  final GuestSlot next;
+  final GuestSlot top;
+  final Vcpu vcpu;
+  final VcpuAtomics atomics;
+  final VcpuAtomics atomicsBe;
+  final GuestClient client;
 
   TestGuest() {
+    this(LogKind.BITMAP);
+  }
+
+  TestGuest(LogKind kind) {
+    memory = GuestMemory.over(kind.builder().errorHandler(errors::add).build());
+    low = memory.addSlot(4, LOW, LOW_SIZE, PAGE);
+    next = memory.addSlot(9, NEXT, NEXT_SIZE, PAGE);
+    top = memory.addSlot(1, TOP, 8 * PAGE, PAGE);
+    vcpu = memory.addVcpu();
+    atomics = vcpu.atomics(ByteOrder.LITTLE_ENDIAN);
+    atomicsBe = vcpu.atomics(ByteOrder.BIG_ENDIAN);
+    client = memory.client("test", InitialView.NONE_DIRTY);
     refill();
   }
 

@@ -396,7 +396,7 @@ public final class DirtyLog implements AutoCloseable {
   /**
    * Fetches new dirty bits from the backend, once, for all clients. Clears none; but with rings the
    * pages that are found there are armed again. Every mark that is complete, and whose vCPU has
-   * passed a safepoint since, is found. Cost: what is newly dirty.
+   * passed a safepoint since, is found. Cost: what is newly dirty. Does nothing without clients.
    *
    * @throws IllegalStateException if the log is closed
    */

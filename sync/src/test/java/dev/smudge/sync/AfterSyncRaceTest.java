@@ -207,22 +207,27 @@ class AfterSyncRaceTest {
     }
   }
 
+  private long rounds() {
+    return mode.hasRings() ? 10_000 : 60_000; // the fast path is the same
+  }
+
   @Test
   void bug06_storeTestSkip_withTheBarrier_noneIsLost() {
     Race race = new Race(mode, true, false);
-    assertEquals(0, race.run(60_000, 1, FOR_EVER));
-    assertEquals(60_000, race.races);
+    assertEquals(0, race.run(rounds(), 1, FOR_EVER));
+    assertEquals(rounds(), race.races);
   }
 
   /** The losses of the weakened variant are stores that pass the load after them, no others. */
   @Test
   void bug06_storeFenceTestSkip_withoutBarrier_noneIsLost() {
     Race race = new Race(mode, false, true);
-    assertEquals(0, race.run(60_000, 1, FOR_EVER));
+    assertEquals(0, race.run(rounds(), 1, FOR_EVER));
   }
 
   @Test
   void bug06_weakenedWithoutBarrier_storeTestSkip_someAreLost() {
+    Assumptions.assumeFalse(mode.hasRings(), "the fast path is the same");
     Race race = new Race(mode, false, false);
     long lost = race.run(20_000_000, 1, TimeUnit.SECONDS.toNanos(20));
     // Not a failure: a machine that gives the two threads one core does not show it.

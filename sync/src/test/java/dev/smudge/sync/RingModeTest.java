@@ -117,6 +117,7 @@ class RingModeTest {
             }
             vcpu.close();
           });
+      GuestThread.await(() -> vcpu.dirtyPages() > 0);
       for (int i = 0; i < 2_000; i++) {
         log.sync();
       }
