@@ -262,8 +262,7 @@ public class UnderWayStress {
     }
 
     boolean collect() {
-      boolean helped = underWay.getAcquire() != 0; // S10, S11
-      return helped | collectWithoutHelp();
+      return underWay.getAcquire() != 0 || collectWithoutHelp(); // S10, S11
     }
 
     boolean collectWithoutHelp() {
