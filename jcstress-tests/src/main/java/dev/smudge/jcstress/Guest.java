@@ -7,6 +7,7 @@ import dev.smudge.sync.DirtyLogBackend;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.LogVcpu;
+import dev.smudge.sync.RingFullPolicy;
 import java.util.function.UnaryOperator;
 
 /**
@@ -29,10 +30,25 @@ final class Guest {
   }
 
   Guest(UnaryOperator<DirtyLogBackend> interceptor, Runnable armCallback) {
-    log = DirtyLog.builder().interceptBackend(interceptor).build();
+    this(DirtyLog.builder().interceptBackend(interceptor), armCallback);
+  }
+
+  private Guest(DirtyLog.Builder builder, Runnable armCallback) {
+    log = builder.build();
     slot = log.addSlot(0, Ram.PAGES, 1);
     vcpu = log.addVcpu(armCallback);
     client = log.client("first", InitialView.ALL_DIRTY);
+  }
+
+  /** A guest whose vCPU has a ring; all pages are armed. What has no room goes to the bitmap. */
+  static Guest withRing(
+      int entries, UnaryOperator<DirtyLogBackend> interceptor, Runnable armCallback) {
+    Guest guest =
+        new Guest(
+            DirtyLog.builder().ring(entries, 0, RingFullPolicy.SPILL).interceptBackend(interceptor),
+            armCallback);
+    guest.take(guest.client);
+    return guest;
   }
 
   /**
