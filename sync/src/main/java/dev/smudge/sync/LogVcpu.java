@@ -473,7 +473,7 @@ public final class LogVcpu implements AutoCloseable {
    * counts is what {@link #dirtyPages} counts, so a limit needs a client that takes, or a ring that
    * is reaped. Over a second or more the limit is kept; a block of the guest's is never cut short.
    * From any thread, at any time; a wait that is under way ends sooner when the limit is raised,
-   * and at once when the last client is closed.
+   * and at once when the last client is closed, or the thread is interrupted.
    *
    * @param bytesPerSecond pages times their size (in the embedder's units, where a slot is in
    *     those), more than 0; {@code Long.MAX_VALUE}: no limit

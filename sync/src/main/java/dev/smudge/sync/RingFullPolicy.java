@@ -9,7 +9,9 @@ public interface RingFullPolicy {
   /**
    * Wait, offline, until a reset has given entries back: the guest writes no faster than it is
    * collected. Somebody has to collect, a client that takes again and again or a reaper: of one
-   * that waits for longer than the log's timeout the error handler is told, once a wait.
+   * that waits for longer than the log's timeout the error handler is told, once a wait. The wait
+   * also ends when the last client is closed, and when the thread is interrupted: it stays
+   * interrupted, and the vCPU runs on as with {@link #SPILL}.
    */
   RingFullPolicy WAIT = LogVcpu::awaitReset;
 

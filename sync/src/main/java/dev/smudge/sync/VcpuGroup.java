@@ -342,8 +342,8 @@ final class VcpuGroup {
   }
 
   /**
-   * Waits until the ring of the calling vCPU, which is offline, is not soft full any more, or
-   * nobody collects.
+   * Waits until the ring of the calling vCPU, which is offline, is not soft full any more, nobody
+   * collects, or the thread is interrupted.
    *
    * @return false after the timeout
    */
@@ -351,7 +351,7 @@ final class VcpuGroup {
     long left = timeoutNanos;
     lock.lock();
     try {
-      while (isWaitedForRoom(ring)) {
+      while (isWaitedForRoom(ring) && !Thread.currentThread().isInterrupted()) {
         if (left <= 0) {
           return false;
         }
@@ -367,12 +367,15 @@ final class VcpuGroup {
     return timeoutNanos / 1_000_000;
   }
 
-  /** Waits until a dirty limit allows more, or nobody collects. The calling vCPU is offline. */
+  /**
+   * Waits until a dirty limit allows more, nobody collects, or the thread is interrupted. The
+   * calling vCPU is offline.
+   */
   void awaitPaid(DirtyLimit limit) {
     lock.lock(); // before the look at the limit: who raises it has to find this thread waiting
     try {
       long left = limit.pay(System.nanoTime());
-      while (collecting && left > 0) {
+      while (collecting && left > 0 && !Thread.currentThread().isInterrupted()) {
         awaitChange(left);
         left = limit.pay(System.nanoTime());
       }

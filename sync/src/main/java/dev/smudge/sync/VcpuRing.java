@@ -61,11 +61,14 @@ final class VcpuRing {
       if (word == lastWord) {
         mask &= -1L >>> ~lastPage;
       }
-      // ORDER S10 opaque: before the live bit (B4). Pairs with the acquire in underWay: whoever has
-      // relied on that bit, and was waited for, brings this to the collector. If weaker (after the
-      // bit): neither the entry nor this is seen, and a page that another vCPU has written, and did
-      // not report, is missing from a fetch.
-      SHARED.setOpaque(shared, UNDER_WAY, (long) slot.id() << 32 | word);
+      // ORDER S10 release: before the live bit (B4), and after what came of the word before. Pairs
+      // with the acquire in help: whoever has relied on that bit, and was waited for, brings this
+      // to
+      // the collector. If weaker (after the bit): neither the entry nor this is seen, and a page
+      // that
+      // another vCPU has written, and did not report, is missing from a fetch. If opaque: the
+      // collector sees this, and not yet the entries of the word before, whose S11 it hides.
+      SHARED.setRelease(shared, UNDER_WAY, (long) slot.id() << 32 | word);
       long clean = slot.live.markWord(word, mask);
       if (clean != 0) {
         changed += Long.bitCount(clean);
@@ -76,7 +79,7 @@ final class VcpuRing {
         }
       }
       // ORDER S11 release: the entries and the report come before it is over. Pairs with the
-      // acquire in underWay, which comes before the harvest. If weaker: the collector sees that
+      // acquire in help, which comes before the harvest. If weaker: the collector sees that
       // nothing is under way, and not yet what came of it.
       SHARED.setRelease(shared, UNDER_WAY, NOTHING);
     }

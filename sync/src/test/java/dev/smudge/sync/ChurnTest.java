@@ -64,6 +64,7 @@ class ChurnTest {
   @Test
   void everything_comesAndGoesAtAnyTime_everyCopyEqualsRamInTheEnd() {
     addSlot();
+    AtomicBoolean stopWriters = new AtomicBoolean();
     AtomicBoolean stop = new AtomicBoolean();
     AtomicInteger clientsFinished = new AtomicInteger();
     List<GuestThread> threads = new ArrayList<>();
@@ -76,7 +77,7 @@ class ChurnTest {
           thread.begin(() -> {
             SplittableRandom random = new SplittableRandom(writer);
             LogVcpu vcpu = writer == VCPUS ? null : log.addVcpu();
-            for (long version = 1; !stop.get(); version++) {
+            for (long version = 1; !stopWriters.get(); version++) {
               if (vcpu != null) {
                 vcpu.safepoint(); // first: it may be offline
                 if (version % 512 == 0) {
@@ -136,8 +137,9 @@ class ChurnTest {
         }
       });
     }
+    stopWriters.set(true);
+    writers.forEach(GuestThread::end); // before the collectors: one may wait for room in its ring
     stop.set(true);
-    writers.forEach(GuestThread::end);
     collectors.forEach(GuestThread::end);
     assertEquals(300, clientsFinished.get());
     assertEquals(SLOTS, slotsAdded.get(0));
