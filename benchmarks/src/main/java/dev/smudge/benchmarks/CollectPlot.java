@@ -7,8 +7,8 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
-import org.knowm.xchart.VectorGraphicsEncoder;
-import org.knowm.xchart.VectorGraphicsEncoder.VectorGraphicsFormat;
+import org.knowm.xchart.BitmapEncoder;
+import org.knowm.xchart.BitmapEncoder.BitmapFormat;
 import org.knowm.xchart.XYChart;
 import org.knowm.xchart.XYChartBuilder;
 import org.knowm.xchart.style.Styler.LegendPosition;
@@ -18,8 +18,8 @@ import org.openjdk.jmh.runner.RunnerException;
 import org.openjdk.jmh.runner.options.OptionsBuilder;
 
 /**
- * Runs {@link CollectBenchmark} and draws its medians as an SVG file: {@code java -cp
- * benchmarks.jar dev.smudge.benchmarks.CollectPlot docs/collect}.
+ * Runs {@link CollectBenchmark} and draws its medians as a PNG file: {@code java -cp benchmarks.jar
+ * dev.smudge.benchmarks.CollectPlot docs/collect}.
  */
 public final class CollectPlot {
   private CollectPlot() {}
@@ -33,7 +33,7 @@ public final class CollectPlot {
   public static void main(String[] args) throws RunnerException {
     if (args.length != 1) {
       throw new IllegalArgumentException(
-          "one argument: the file to write, without .svg; given: " + args.length);
+          "one argument: the file to write, without .png; given: " + args.length);
     }
     // series, dirty pages, microseconds
     Map<String, TreeMap<Integer, Double>> medians = new TreeMap<>();
@@ -56,18 +56,19 @@ public final class CollectPlot {
         new XYChartBuilder()
             .width(800)
             .height(500)
-            .title("Taking D dirty pages of a guest of 1 TiB: " + crossover(medians))
+            .title("Guest of 1 TiB: " + crossover(medians))
             .xAxisTitle("dirty pages")
             .yAxisTitle("microseconds, median")
             .build();
     chart.getStyler().setXAxisLogarithmic(true);
     chart.getStyler().setYAxisLogarithmic(true);
     chart.getStyler().setLegendPosition(LegendPosition.InsideNW);
+    chart.getStyler().setChartTitleFont(chart.getStyler().getChartTitleFont().deriveFont(14f));
     medians.forEach((series, points) ->
         chart.addSeries(
             series, new ArrayList<>(points.keySet()), new ArrayList<>(points.values())));
     try {
-      VectorGraphicsEncoder.saveVectorGraphic(chart, file, VectorGraphicsFormat.SVG);
+      BitmapEncoder.saveBitmap(chart, file, BitmapFormat.PNG);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
