@@ -19,8 +19,7 @@ import org.jspecify.annotations.Nullable;
  * @param ringEntries entries that were harvested
  * @param ringResets resets that gave entries back
  * @param ringFullWaits how often a vCPU waited for a reset
- * @param ringSpills marks of pages, or of up to 64 adjacent ones, that had no room in the ring and
- *     went to the bitmap
+ * @param ringSpills pages that had no room in the ring and went to the bitmap
  */
 public record DirtyCounters(
     long nanoTime,

@@ -62,20 +62,19 @@ final class VcpuRing {
         mask &= -1L >>> ~lastPage;
       }
       // ORDER S10 release: before the live bit (B4), and after what came of the word before. Pairs
-      // with the acquire in help: whoever has relied on that bit, and was waited for, brings this
-      // to
+      // with the acquire in help: whoever has relied on that bit, and was waited for, brings it to
       // the collector. If weaker (after the bit): neither the entry nor this is seen, and a page
-      // that
-      // another vCPU has written, and did not report, is missing from a fetch. If opaque: the
+      // that another vCPU has written, and did not report, is missing from a fetch. If opaque: the
       // collector sees this, and not yet the entries of the word before, whose S11 it hides.
       SHARED.setRelease(shared, UNDER_WAY, (long) slot.id() << 32 | word);
       long clean = slot.live.markWord(word, mask);
       if (clean != 0) {
         changed += Long.bitCount(clean);
-        if (!push(slot, word, clean)) {
+        long spilled = push(slot, word, clean);
+        if (spilled != 0) {
           slot.live.report(word);
           // ORDER S12 opaque: a count. Pairs with the opaque load in spills. If weaker: torn.
-          SHARED.setOpaque(shared, SPILLS, shared[SPILLS] + 1);
+          SHARED.setOpaque(shared, SPILLS, shared[SPILLS] + spilled);
         }
       }
       // ORDER S11 release: the entries and the report come before it is over. Pairs with the
@@ -86,12 +85,15 @@ final class VcpuRing {
     return changed;
   }
 
-  private boolean push(LogSlot slot, int word, long pages) {
-    boolean all = true;
+  /** Returns how many of the pages had no room. */
+  private long push(LogSlot slot, int word, long pages) {
+    long without = 0;
     for (long rest = pages; rest != 0; rest &= rest - 1) {
-      all &= producer.push(slot.id(), ((long) word << 6) + Long.numberOfTrailingZeros(rest));
+      if (!producer.push(slot.id(), ((long) word << 6) + Long.numberOfTrailingZeros(rest))) {
+        without++;
+      }
     }
-    return all;
+    return without;
   }
 
   /** By the vCPU's thread. */
@@ -99,7 +101,7 @@ final class VcpuRing {
     return producer.isSoftFull();
   }
 
-  /** Marks that had no room in the ring. From any thread. */
+  /** Pages that had no room in the ring. From any thread. */
   long spills() {
     // S12.
     return (long) SHARED.getOpaque(shared, SPILLS);

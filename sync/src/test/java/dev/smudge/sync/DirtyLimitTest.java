@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -147,7 +148,8 @@ class DirtyLimitTest {
     RAISED,
     REMOVED,
     CLIENT_CLOSED,
-    LOG_CLOSED
+    LOG_CLOSED,
+    INTERRUPTED
   }
 
   @ParameterizedTest
@@ -160,7 +162,11 @@ class DirtyLimitTest {
       DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
       try (GuestThread guest = new GuestThread("guest")) {
         vcpu.limitDirtyRate(1);
-        guest.run(() -> vcpu.mark(0, 0, 2 * PAGE));
+        CompletableFuture<Thread> thread = new CompletableFuture<>();
+        guest.run(() -> {
+          thread.complete(Thread.currentThread());
+          vcpu.mark(0, 0, 2 * PAGE);
+        });
         Future<?> safepoint = guest.begin(vcpu::safepoint);
         GuestThread.await(vcpu::isOffline);
         log.barrier();
@@ -172,6 +178,7 @@ class DirtyLimitTest {
           case RAISED -> vcpu.limitDirtyRate(Long.MAX_VALUE - 1);
           case REMOVED -> vcpu.limitDirtyRate(Long.MAX_VALUE);
           case CLIENT_CLOSED -> client.close();
+          case INTERRUPTED -> thread.join().interrupt();
           case LOG_CLOSED -> {
             Future<?> closing = new GuestThread("closer").begin(log::close);
             GuestThread.end(safepoint);

@@ -61,6 +61,38 @@ class RingFullTest {
     return safepoint;
   }
 
+  @Test
+  void softFull_threadIsInterrupted_runsOnInterruptedAndLosesNothing() {
+    DirtyLog log = log();
+    log.addSlot(0, 100, PAGE);
+    LogVcpu vcpu = log.addVcpu();
+    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    CompletableFuture<Thread> thread = new CompletableFuture<>();
+    try (GuestThread guest = new GuestThread("guest")) {
+      Future<?> running =
+          guest.begin(() -> {
+            mark(vcpu, 0, SOFT_FULL);
+            thread.complete(Thread.currentThread());
+            vcpu.safepoint();
+            assertTrue(Thread.currentThread().isInterrupted());
+            mark(vcpu, SOFT_FULL, 50);
+            vcpu.safepoint(); // does not wait
+            vcpu.close();
+          });
+      Thread waiting = thread.join();
+      GuestThread.await(vcpu::isOffline);
+      assertWaits(running, vcpu, log);
+      waiting.interrupt();
+      GuestThread.end(running);
+    }
+    try (DirtyBatch batch = client.take()) {
+      assertEquals(50, batch.pageCount());
+      batch.commit();
+    }
+    assertEquals(50 - ENTRIES, log.counters().ringSpills());
+    assertEquals(List.of(), List.copyOf(errors));
+  }
+
   private static void assertWaits(Future<?> safepoint, LogVcpu vcpu, DirtyLog log) {
     for (int i = 0; i < 3; i++) {
       log.barrier();
@@ -210,29 +242,6 @@ class RingFullTest {
       GuestThread.end(safepoint);
       assertTrue(task.isDone());
       assertSame(GuestThread.end(guest.beginCall(Thread::currentThread)), ranIn.get());
-      guest.run(vcpu::close);
-    }
-  }
-
-  @Test
-  void waiting_threadIsInterrupted_goesOnWaitingAndKeepsTheFlag() {
-    DirtyLog log = log();
-    log.addSlot(0, 100, PAGE);
-    LogVcpu vcpu = log.addVcpu();
-    log.client("c", InitialView.NONE_DIRTY);
-    try (GuestThread guest = new GuestThread("guest")) {
-      Thread thread = GuestThread.end(guest.beginCall(Thread::currentThread));
-      guest.run(() -> mark(vcpu, 0, SOFT_FULL));
-      Future<?> safepoint =
-          guest.begin(() -> {
-            vcpu.safepoint();
-            assertTrue(Thread.interrupted());
-          });
-      GuestThread.await(vcpu::isOffline);
-      thread.interrupt();
-      assertWaits(safepoint, vcpu, log);
-      log.sync();
-      GuestThread.end(safepoint);
       guest.run(vcpu::close);
     }
   }
