@@ -67,7 +67,7 @@ public class CollectBenchmark {
     vcpu = log.addVcpu();
     client = log.client("benchmark", InitialView.NONE_DIRTY);
     SplittableRandom random = new SplittableRandom(1);
-    long first = random.nextLong(1L << PAGES_LOG2 - 1);
+    long first = random.nextLong(1L << (PAGES_LOG2 - 1));
     pages = new long[dirty];
     for (int i = 0; i < dirty; i++) {
       pages[i] = where.equals("random") ? random.nextLong(1L << PAGES_LOG2) : first + i;

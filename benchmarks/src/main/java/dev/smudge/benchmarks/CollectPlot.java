@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.NavigableMap;
 import java.util.TreeMap;
 import org.knowm.xchart.BitmapEncoder;
 import org.knowm.xchart.BitmapEncoder.BitmapFormat;
@@ -36,7 +37,7 @@ public final class CollectPlot {
           "one argument: the file to write, without .png; given: " + args.length);
     }
     // series, dirty pages, microseconds
-    Map<String, TreeMap<Integer, Double>> medians = new TreeMap<>();
+    Map<String, NavigableMap<Integer, Double>> medians = new TreeMap<>();
     for (RunResult result :
         new Runner(new OptionsBuilder().include(CollectBenchmark.class.getName() + ".take").build())
             .run()) {
@@ -51,7 +52,7 @@ public final class CollectPlot {
     draw(medians, args[0]);
   }
 
-  private static void draw(Map<String, TreeMap<Integer, Double>> medians, String file) {
+  private static void draw(Map<String, NavigableMap<Integer, Double>> medians, String file) {
     XYChart chart =
         new XYChartBuilder()
             .width(800)
@@ -75,11 +76,12 @@ public final class CollectPlot {
   }
 
   /** From which number of pages on the bitmap is faster. */
-  private static String crossover(Map<String, TreeMap<Integer, Double>> medians) {
+  private static String crossover(Map<String, NavigableMap<Integer, Double>> medians) {
     List<String> texts = new ArrayList<>();
     for (String where : List.of("random", "sequential")) {
-      TreeMap<Integer, Double> ring = medians.getOrDefault("ring, " + where, new TreeMap<>());
-      TreeMap<Integer, Double> bitmap = medians.getOrDefault("bitmap, " + where, new TreeMap<>());
+      NavigableMap<Integer, Double> ring = medians.getOrDefault("ring, " + where, new TreeMap<>());
+      NavigableMap<Integer, Double> bitmap =
+          medians.getOrDefault("bitmap, " + where, new TreeMap<>());
       double before = 0;
       double crossing = Double.NaN;
       for (int dirty : ring.keySet()) {

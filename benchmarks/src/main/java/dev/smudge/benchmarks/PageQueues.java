@@ -30,7 +30,6 @@ final class PageQueues {
   /** Ours: harvests, re-arms with one atomic AND a word, gives back, and hands out. */
   static final class Ring extends PageQueue {
     private static final VarHandle LIVE = MethodHandles.arrayElementVarHandle(long[].class);
-    private static final Runnable NO_BARRIER = () -> {};
 
     private final RingProducer producer;
     private final RingHarvester harvester;
@@ -69,10 +68,12 @@ final class PageQueues {
       int count = harvester.harvest(pages);
       if (count > 0) {
         resetter.reset(armer);
-        pages.forEachPage(NO_BARRIER, consumer);
+        pages.forEachPage(Ring::noBarrier, consumer);
       }
       return count;
     }
+
+    private static void noBarrier() {}
   }
 
   /** JCTools: references to objects, one a page, that are made before. */
@@ -143,18 +144,18 @@ final class PageQueues {
   }
 
   /** Disruptor: an event an entry, made before, and a poller. */
-  static final class Disruptor extends PageQueue implements EventPoller.Handler<Disruptor.Page> {
-    static final class Page {
+  static final class Disruptor extends PageQueue implements EventPoller.Handler<Disruptor.Event> {
+    static final class Event {
       int slotId;
       long page;
     }
 
-    private final RingBuffer<Page> queue;
-    private final EventPoller<Page> poller;
+    private final RingBuffer<Event> queue;
+    private final EventPoller<Event> poller;
     private int count;
 
     Disruptor(int entries) {
-      queue = RingBuffer.createSingleProducer(Page::new, entries, new BusySpinWaitStrategy());
+      queue = RingBuffer.createSingleProducer(Event::new, entries, new BusySpinWaitStrategy());
       poller = queue.newPoller();
       queue.addGatingSequences(poller.getSequence());
     }
@@ -165,7 +166,7 @@ final class PageQueues {
         return false;
       }
       long sequence = queue.next();
-      Page event = queue.get(sequence);
+      Event event = queue.get(sequence);
       event.slotId = slotId;
       event.page = page;
       queue.publish(sequence);
@@ -184,7 +185,7 @@ final class PageQueues {
     }
 
     @Override
-    public boolean onEvent(Page event, long sequence, boolean endOfBatch) {
+    public boolean onEvent(Event event, long sequence, boolean endOfBatch) {
       sum += event.slotId + event.page;
       count++;
       return true;
