@@ -100,8 +100,7 @@ abstract sealed class RingEntries {
         // ORDER R2 release: what the producer stored, and the loads of it here, come before
         // flags=RESET. Pairs with the acquire in arm. If weaker: the resetter re-arms the page of
         // the round before, and this one stays unarmed for ever; or it gives the entry back while
-        // it
-        // is still being read here (Linux 8929bc965964).
+        // it is still being read here (Linux 8929bc965964).
         WORDS.setRelease(ring, at, (header & ~0xffff_ffffL) | RingLayout.RESET);
       }
       return most;
