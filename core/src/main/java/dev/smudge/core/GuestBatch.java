@@ -40,8 +40,8 @@ public final class GuestBatch implements AutoCloseable {
    */
   public void forEachRun(GuestRunConsumer consumer) throws IOException {
     try {
-      batch.forEachRun((slotId, firstPage, pageCount) -> {
-        GuestSlot slot = memory.takenFrom(slotId);
+      batch.forEachRun((logSlot, firstPage, pageCount) -> {
+        GuestSlot slot = GuestSlot.of(logSlot);
         long pageSize = slot.pageSize();
         MemorySegment content =
             slot.ram.asSlice(firstPage * pageSize, pageCount * pageSize).asReadOnly();

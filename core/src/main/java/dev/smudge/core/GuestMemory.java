@@ -3,6 +3,7 @@ package dev.smudge.core;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
+import dev.smudge.sync.SlotChange;
 import dev.smudge.sync.VcpuPause;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -126,9 +127,11 @@ public final class GuestMemory implements AutoCloseable {
 
   private GuestSlot add(
       int slotId, long guestAddress, MemorySegment ram, long pageSize, boolean ownRam) {
-    LogSlot logSlot = log.addSlot(slotId, ram.byteSize() / pageSize, pageSize);
+    SlotChange change = log.change();
+    LogSlot logSlot = change.add(slotId, ram.byteSize() / pageSize, pageSize);
     GuestSlot slot = new GuestSlot(guestAddress, ram, logSlot, ownRam);
-    slots = slots.with(slot);
+    logSlot.attach(slot);
+    change.commit(() -> slots = slots.with(slot));
     return slot;
   }
 
@@ -192,19 +195,9 @@ public final class GuestMemory implements AutoCloseable {
     }
   }
 
-  /** The slot of pages that were taken. It may be one that is just being added. */
-  GuestSlot takenFrom(int slotId) {
-    if (slots.has(slotId)) {
-      return slots.get(slotId);
-    }
-    synchronized (this) {
-      return slots.get(slotId);
-    }
-  }
-
   /** The number of a slot, which has to be this memory's. */
   int idOf(GuestSlot slot) {
-    if (takenFrom(slot.id()) != slot) {
+    if (!slots.has(slot.id()) || slots.get(slot.id()) != slot) {
       throw new IllegalArgumentException(slot + " is another memory's; slots: " + slots.describe());
     }
     return slot.id();

@@ -3,6 +3,7 @@ package dev.smudge.core;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.LogSlot;
 import java.lang.foreign.MemorySegment;
+import java.util.Objects;
 
 /**
  * A memory slot: a range of guest addresses, its RAM, and its dirty state. Made by {@link
@@ -32,6 +33,10 @@ public final class GuestSlot {
     this.rawAddress = ownRam ? ram.address() : 0;
     long alignment = ram.maxByteAlignment();
     this.atomicWidth = alignment >= 8 ? 8 : alignment >= 4 ? 4 : 0;
+  }
+
+  static GuestSlot of(LogSlot slot) {
+    return (GuestSlot) Objects.requireNonNull(slot.attachment());
   }
 
   /** {@return the slot's number} */

@@ -3,10 +3,9 @@ package dev.smudge.core;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.smudge.bitmap.PageWordConsumer;
-import dev.smudge.ring.RingPageConsumer;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.DirtyLogBackend;
+import dev.smudge.sync.ForwardingBackend;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.VcpuException;
 import java.lang.foreign.MemorySegment;
@@ -223,41 +222,13 @@ class LostWritesTest {
   }
 
   /** Everything but the barrier. */
-  private record WithoutAfterSync(DirtyLogBackend real) implements DirtyLogBackend {
-    @Override
-    public void addSlot(int slotId, long pageCount) {
-      real.addSlot(slotId, pageCount);
+  private static final class WithoutAfterSync extends ForwardingBackend {
+    WithoutAfterSync(DirtyLogBackend real) {
+      super(real);
     }
 
     @Override
-    public void startLog(int slotId) {
-      real.startLog(slotId);
-    }
-
-    @Override
-    public void stopLog(int slotId) {
-      real.stopLog(slotId);
-    }
-
-    @Override
-    public int reapRings(RingPageConsumer sink) {
-      return real.reapRings(sink);
-    }
-
-    @Override
-    public void getDirtyLog(int slotId, PageWordConsumer sink) {
-      real.getDirtyLog(slotId, sink);
-    }
-
-    @Override
-    public void clearDirtyLog(int slotId, long firstPage, long pageCount, long[] bitmap) {
-      real.clearDirtyLog(slotId, firstPage, pageCount, bitmap);
-    }
-
-    @Override
-    public void afterSync() {
-      // left out
-    }
+    public void afterSync() {}
   }
 
   private static final long SEQUENTIAL = 16 * 4096;

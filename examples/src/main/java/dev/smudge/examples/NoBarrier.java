@@ -1,39 +1,12 @@
 package dev.smudge.examples;
 
-import dev.smudge.bitmap.PageWordConsumer;
-import dev.smudge.ring.RingPageConsumer;
 import dev.smudge.sync.DirtyLogBackend;
+import dev.smudge.sync.ForwardingBackend;
 
 /** A backend that leaves the after-sync barrier out, and so loses writes. */
-record NoBarrier(DirtyLogBackend backend) implements DirtyLogBackend {
-  @Override
-  public void addSlot(int slotId, long pageCount) {
-    backend.addSlot(slotId, pageCount);
-  }
-
-  @Override
-  public void startLog(int slotId) {
-    backend.startLog(slotId);
-  }
-
-  @Override
-  public void stopLog(int slotId) {
-    backend.stopLog(slotId);
-  }
-
-  @Override
-  public int reapRings(RingPageConsumer sink) {
-    return backend.reapRings(sink);
-  }
-
-  @Override
-  public void getDirtyLog(int slotId, PageWordConsumer sink) {
-    backend.getDirtyLog(slotId, sink);
-  }
-
-  @Override
-  public void clearDirtyLog(int slotId, long firstPage, long pageCount, long[] bitmap) {
-    backend.clearDirtyLog(slotId, firstPage, pageCount, bitmap);
+final class NoBarrier extends ForwardingBackend {
+  NoBarrier(DirtyLogBackend backend) {
+    super(backend);
   }
 
   @Override

@@ -220,7 +220,7 @@ public class ManualClearStress {
       pace.meet();
       byFirst = guest.take(guest.client.takeSynced());
       if (!cache && backend != null) {
-        backend.clearDirtyLog(0, 0, Ram.PAGES, new long[] {ModelGuest.ALL});
+        backend.clearDirtyLog(guest.slot, 0, Ram.PAGES, new long[] {ModelGuest.ALL});
       }
       bySecond = guest.take(second.takeSynced());
     }

@@ -1,9 +1,11 @@
 package dev.smudge.jcstress;
 
 import dev.smudge.sync.DirtyLogBackend;
+import dev.smudge.sync.ForwardingBackend;
+import dev.smudge.sync.LogSlot;
 
 /** The collector meets the guest just before it clears, for the first time. */
-class MeetAtClear extends Between {
+class MeetAtClear extends ForwardingBackend {
   private final Pace pace;
 
   MeetAtClear(DirtyLogBackend backend, Pace pace) {
@@ -12,8 +14,8 @@ class MeetAtClear extends Between {
   }
 
   @Override
-  public void clearDirtyLog(int slotId, long firstPage, long pageCount, long[] bitmap) {
+  public void clearDirtyLog(LogSlot slot, long firstPage, long pageCount, long[] bitmap) {
     pace.meet();
-    super.clearDirtyLog(slotId, firstPage, pageCount, bitmap);
+    super.clearDirtyLog(slot, firstPage, pageCount, bitmap);
   }
 }

@@ -6,6 +6,7 @@ import static org.openjdk.jcstress.annotations.Expect.FORBIDDEN;
 
 import dev.smudge.ring.RingPageConsumer;
 import dev.smudge.sync.DirtyLogBackend;
+import dev.smudge.sync.ForwardingBackend;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.agrona.concurrent.Agent;
@@ -223,7 +224,7 @@ public class RingTakeStress {
     }
 
     /** The collector meets the guest just before it harvests, for the first time. */
-    private final class Interceptor extends Between {
+    private final class Interceptor extends ForwardingBackend {
       private final boolean barrier;
 
       Interceptor(DirtyLogBackend backend, boolean barrier) {

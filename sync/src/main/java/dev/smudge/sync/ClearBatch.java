@@ -40,6 +40,6 @@ final class ClearBatch implements PageWordConsumer {
     armed = true;
     long firstPage = (long) firstWord << 6;
     long pageCount = Math.min((long) words << 6, slot.pageCount() - firstPage);
-    backend.clearDirtyLog(slot.id(), firstPage, pageCount, buffer);
+    backend.clearDirtyLog(slot, firstPage, pageCount, buffer);
   }
 }

@@ -57,8 +57,8 @@ public final class DirtyBatch implements AutoCloseable {
    */
   public void forEachRun(SlotRunConsumer consumer) {
     checkOpen();
-    held.forEach((slot, pages) ->
-        pages.forEachRun((first, count) -> consumer.accept(slot.id(), first, count)));
+    held.forEach(
+        (slot, pages) -> pages.forEachRun((first, count) -> consumer.accept(slot, first, count)));
   }
 
   /**

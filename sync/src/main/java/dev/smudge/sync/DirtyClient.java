@@ -1,7 +1,9 @@
 package dev.smudge.sync;
 
 import dev.smudge.bitmap.PageSet;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
@@ -13,6 +15,8 @@ import org.jspecify.annotations.Nullable;
  * <p>Threads: any, one batch at a time.
  */
 public final class DirtyClient implements AutoCloseable {
+  private static final int ALL = Integer.MIN_VALUE; // no slot's number
+
   private final DirtyLog log;
   private final String name;
 
@@ -45,8 +49,14 @@ public final class DirtyClient implements AutoCloseable {
     return view;
   }
 
+  void dropView(LogSlot slot) {
+    views.remove(slot);
+    spares.remove(slot);
+  }
+
   /** An empty set for a batch. Under the log's lock. */
   PageSet spare(LogSlot slot) {
+    slot.holders++;
     PageSet spare = spares.remove(slot);
     return spare == null ? new PageSet(slot.pageCount()) : spare;
   }
@@ -63,7 +73,7 @@ public final class DirtyClient implements AutoCloseable {
    *     still
    */
   public DirtyBatch take() {
-    return take(null, 0, 0, Long.MAX_VALUE, true);
+    return take(ALL, 0, 0, Long.MAX_VALUE, true);
   }
 
   /**
@@ -73,7 +83,7 @@ public final class DirtyClient implements AutoCloseable {
    * @return the batch
    */
   public DirtyBatch takeSynced() {
-    return take(null, 0, 0, Long.MAX_VALUE, false);
+    return take(ALL, 0, 0, Long.MAX_VALUE, false);
   }
 
   /**
@@ -88,7 +98,7 @@ public final class DirtyClient implements AutoCloseable {
     if (maxPages < 1) {
       throw new IllegalArgumentException("maxPages " + maxPages + " is less than 1");
     }
-    return take(null, 0, 0, maxPages, true);
+    return take(ALL, 0, 0, maxPages, true);
   }
 
   /**
@@ -102,11 +112,11 @@ public final class DirtyClient implements AutoCloseable {
    * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is taken
    */
   public DirtyBatch takeRange(int slotId, long firstPage, long pageCount) {
-    return take(log.slot(slotId), firstPage, pageCount, Long.MAX_VALUE, true);
+    log.slot(slotId);
+    return take(slotId, firstPage, pageCount, Long.MAX_VALUE, true);
   }
 
-  private DirtyBatch take(
-      @Nullable LogSlot only, long firstPage, long pageCount, long limit, boolean sync) {
+  private DirtyBatch take(int slotId, long firstPage, long pageCount, long limit, boolean sync) {
     DirtyBatch batch = new DirtyBatch(this);
     log.lock().lock();
     try {
@@ -119,6 +129,7 @@ public final class DirtyClient implements AutoCloseable {
                 + open.pageCount()
                 + " pages: close it first");
       }
+      LogSlot only = slotId == ALL ? null : log.slot(slotId);
       if (only != null) {
         checkRange(only, firstPage, pageCount);
       }
@@ -194,7 +205,7 @@ public final class DirtyClient implements AutoCloseable {
     checkRange(log.slot(slotId), firstPage, pageCount);
   }
 
-  private static void checkRange(LogSlot slot, long firstPage, long pageCount) {
+  static void checkRange(LogSlot slot, long firstPage, long pageCount) {
     long pages = slot.pageCount();
     if (firstPage < 0 || firstPage > pages || pageCount < 0 || pageCount > pages - firstPage) {
       throw new IndexOutOfBoundsException(
@@ -225,10 +236,11 @@ public final class DirtyClient implements AutoCloseable {
    *     dirty then
    */
   public void discard(int slotId, long firstPage, long pageCount) {
-    LogSlot slot = log.slot(slotId);
+    LogSlot slot;
     log.lock().lock();
     try {
       checkOpen();
+      slot = log.slot(slotId);
       checkRange(slot, firstPage, pageCount);
       log.fetch();
       PageSet gone = new PageSet(slot.pageCount());
@@ -249,8 +261,14 @@ public final class DirtyClient implements AutoCloseable {
   private void addBack(LogSlot slot, long firstPage, long pageCount) {
     log.lock().lock();
     try {
-      if (!closed) {
+      LeavingSlot leaving = slot.leaving;
+      if (closed) {
+        return;
+      }
+      if (leaving == null) {
         view(slot).addRange(firstPage, pageCount);
+      } else {
+        leaving.carry(firstPage, pageCount, this);
       }
     } finally {
       log.lock().unlock();
@@ -269,18 +287,37 @@ public final class DirtyClient implements AutoCloseable {
 
   /** The batch is done: what it holds still is dirty again for this client. */
   void giveBack(DirtyBatch batch) {
+    List<LeavingSlot> left = new ArrayList<>();
     log.lock().lock();
     try {
-      if (open == batch) {
+      boolean givesBack = open == batch; // not if the client was closed
+      if (givesBack) {
         open = null;
-        batch.forEachSlot((slot, pages) -> {
-          view(slot).addAll(pages);
-          pages.clear();
-          spares.put(slot, pages);
-        });
       }
+      batch.forEachSlot((slot, pages) -> {
+        slot.holders--;
+        LeavingSlot leaving = slot.leaving;
+        if (leaving != null) {
+          left.add(leaving);
+        }
+        if (givesBack) {
+          giveBack(slot, pages);
+        }
+      });
     } finally {
       log.lock().unlock();
+    }
+    left.forEach(slot -> slot.release(log));
+  }
+
+  private void giveBack(LogSlot slot, PageSet pages) {
+    LeavingSlot leaving = slot.leaving;
+    if (leaving == null) {
+      view(slot).addAll(pages);
+      pages.clear();
+      spares.put(slot, pages);
+    } else {
+      pages.forEachRun((first, count) -> leaving.carry(first, count, this));
     }
   }
 

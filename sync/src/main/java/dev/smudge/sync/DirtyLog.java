@@ -7,6 +7,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Objects;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.UnaryOperator;
@@ -39,11 +40,14 @@ import org.jspecify.annotations.Nullable;
 public final class DirtyLog implements AutoCloseable {
   private static final System.Logger LOGGER = System.getLogger(DirtyLog.class.getName());
 
+  private static final int MAX_GENERATION = 0xffff;
+
   private final ReentrantLock lock = new ReentrantLock();
   private final SlotTable slots = new SlotTable();
   private final VcpuGroup vcpus;
   private final DirtyLogBackend backend;
   private final ErrorHandler errorHandler;
+  private final AtomicInteger generations = new AtomicInteger(1); // of slots: see LogSlot.ringId
 
   // Under the lock.
   private DirtyClient[] clients = new DirtyClient[0];
@@ -195,38 +199,36 @@ public final class DirtyLog implements AutoCloseable {
    * @throws IllegalStateException if the log is closed
    */
   public LogSlot addSlot(int slotId, long pageCount, long pageSize) {
+    SlotChange change = change();
+    LogSlot slot = change.add(slotId, pageCount, pageSize);
+    change.commit();
+    return slot;
+  }
+
+  /**
+   * Begins a change of the slots: adds, removes, and replaces them by others of the same memory.
+   *
+   * @return the change; {@link SlotChange#commit} makes it
+   */
+  public SlotChange change() {
+    return new SlotChange(this);
+  }
+
+  LogSlot newSlot(int slotId, long pageCount, long pageSize) {
+    if (slotId < 0 || slotId >= SlotTable.MAX_SLOTS) {
+      throw new IllegalArgumentException(
+          "slot " + slotId + " is outside 0 to " + (SlotTable.MAX_SLOTS - 1));
+    }
     if (pageSize < 1 || pageSize > 1L << 30 || Long.bitCount(pageSize) != 1) {
       throw new IllegalArgumentException(
           "page size " + pageSize + " is not a power of two from 1 to " + (1L << 30));
     }
-    lock.lock();
-    try {
-      checkOpen();
-      slots.checkFree(slotId);
-      if (pageCount > Long.MAX_VALUE / pageSize) {
-        throw new IllegalArgumentException(
-            pageCount + " pages of " + pageSize + " are more than 2^63 in all");
-      }
-      LogSlot slot = new LogSlot(slotId, pageCount, pageSize);
-      slots.add(slot);
-      try {
-        backend.addSlot(slotId, pageCount);
-        if (clients.length > 0) {
-          backend.startLog(slotId);
-        }
-      } catch (RuntimeException | Error e) {
-        slots.remove(slot);
-        throw e;
-      }
-      slot.cached.addAll();
-      for (DirtyClient client : clients) {
-        client.addView(slot).addAll();
-      }
-      collectViews();
-      return slot;
-    } finally {
-      lock.unlock();
+    if (pageCount > Long.MAX_VALUE / pageSize) {
+      throw new IllegalArgumentException(
+          pageCount + " pages of " + pageSize + " are more than 2^63 in all");
     }
+    int generation = generations.getAndUpdate(g -> g == MAX_GENERATION ? 1 : g + 1);
+    return new LogSlot(this, slotId, generation << 16 | slotId, pageCount, pageSize);
   }
 
   /**
@@ -301,19 +303,24 @@ public final class DirtyLog implements AutoCloseable {
   }
 
   /**
-   * As {@link #mark(int, long, long)}.
+   * As {@link #mark(int, long, long)}. A writer that may meet a change of the slots makes its write
+   * and its mark in one read-side section ({@link Rcu#enter}), in which it has looked the slot up.
    *
    * @param slot slot of this log
    * @param byteOffset offset of the first byte (or unit) written
    * @param length bytes (or units) written; 0 marks nothing
+   * @throws IllegalArgumentException if the slot is another log's, or was removed before the mark
+   *     was made; clients may be told of the pages or not
    * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is marked
    */
   public void mark(LogSlot slot, long byteOffset, long length) {
+    slot.checkTakesMarks(this);
     boolean stopped = vcpus.isStopped();
     long pages = stopped ? slot.markLive(byteOffset, length) : slot.markHost(byteOffset, length);
     if (pages != 0) {
       devicePages.add(pages);
     }
+    slot.checkTakesMarks(this); // T2: again, after the mark
     if (pages != 0 || !stopped) {
       reportIfSealed(slot, byteOffset);
     }
@@ -337,7 +344,7 @@ public final class DirtyLog implements AutoCloseable {
       checkOpen();
       if (clients.length == 0) {
         for (LogSlot slot : slots.used()) {
-          backend.startLog(slot.id());
+          backend.startLog(slot);
           slot.cached.addAll();
         }
       }
@@ -372,8 +379,12 @@ public final class DirtyLog implements AutoCloseable {
 
   private void collectViews() {
     for (LogSlot slot : slots.used()) {
-      slot.views = Arrays.stream(clients).map(client -> client.view(slot)).toArray(PageSet[]::new);
+      collectViews(slot);
     }
+  }
+
+  void collectViews(LogSlot slot) {
+    slot.views = Arrays.stream(clients).map(client -> client.view(slot)).toArray(PageSet[]::new);
   }
 
   void remove(DirtyClient client) {
@@ -384,7 +395,7 @@ public final class DirtyLog implements AutoCloseable {
       if (clients.length == 0) {
         vcpus.setCollecting(false);
         for (LogSlot slot : slots.used()) {
-          backend.stopLog(slot.id());
+          backend.stopLog(slot);
           slot.cached.addAll();
         }
       }
@@ -414,24 +425,36 @@ public final class DirtyLog implements AutoCloseable {
 
   /** Under the lock. */
   void fetch() {
+    reap();
+    for (LogSlot slot : slots.used()) {
+      fetch(slot);
+    }
+    for (LeavingSlot leaving : slots.leaving()) {
+      fetch(leaving.slot());
+    }
+  }
+
+  /** Under the lock; there is a client. */
+  void reap() {
     if (rings != null) {
       rings.reap();
     }
-    for (LogSlot slot : slots.used()) {
-      backend.getDirtyLog(
-          slot.id(),
-          (wordIndex, bits) -> {
-            // What is in the cache already is in every view, or was in it and cleared with the
-            // cache.
-            long news = slot.cached.add(wordIndex, bits);
-            if (news != 0) {
-              addToViews(slot, wordIndex, news);
-            }
-          });
-      var host = slot.hostOrNull();
-      if (host != null) {
-        host.drain((wordIndex, bits) -> addToViews(slot, wordIndex, bits));
-      }
+  }
+
+  /** Under the lock. */
+  void fetch(LogSlot slot) {
+    backend.getDirtyLog(
+        slot,
+        (wordIndex, bits) -> {
+          // What is in the cache already is in every view, or was in it and cleared with the cache.
+          long news = slot.cached.add(wordIndex, bits);
+          if (news != 0) {
+            addToViews(slot, wordIndex, news);
+          }
+        });
+    var host = slot.hostOrNull();
+    if (host != null) {
+      host.drain((wordIndex, bits) -> addToViews(slot, wordIndex, bits));
     }
   }
 
@@ -494,6 +517,13 @@ public final class DirtyLog implements AutoCloseable {
   }
 
   private static void addToViews(LogSlot slot, int wordIndex, long bits) {
+    LeavingSlot leaving = slot.leaving;
+    if (leaving != null) {
+      for (long rest = bits; rest != 0; rest &= rest - 1) {
+        leaving.tell(((long) wordIndex << 6) + Long.numberOfTrailingZeros(rest), 1);
+      }
+      return;
+    }
     for (PageSet view : slot.views) {
       view.add(wordIndex, bits);
     }
@@ -622,6 +652,35 @@ public final class DirtyLog implements AutoCloseable {
                   + Thread.currentThread()
                   + " came after seal()"));
     }
+  }
+
+  /** Refuses where waiting for vCPUs, or for read-side sections, would not end. */
+  void checkMayWait() {
+    vcpus.checkMayWait("a change of slots");
+  }
+
+  void awaitGracePeriod() {
+    vcpus.barrier();
+  }
+
+  void afterGracePeriod(Runnable task) {
+    throw new UnsupportedOperationException();
+  }
+
+  SlotTable table() {
+    return slots;
+  }
+
+  DirtyClient[] clients() {
+    return clients;
+  }
+
+  VcpuGroup vcpus() {
+    return vcpus;
+  }
+
+  String slotIds() {
+    return slots.ids();
   }
 
   DirtyLogBackend backend() {

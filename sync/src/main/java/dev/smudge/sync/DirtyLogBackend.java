@@ -2,6 +2,7 @@ package dev.smudge.sync;
 
 import dev.smudge.bitmap.PageWordConsumer;
 import dev.smudge.ring.RingPageConsumer;
+import java.util.List;
 
 /**
  * What catches guest writes: the role that KVM has for QEMU. One is built in, the software backend:
@@ -18,26 +19,45 @@ import dev.smudge.ring.RingPageConsumer;
  */
 public interface DirtyLogBackend {
   /**
+   * Runs a change of slots: what has to stop for it stops before, and goes on after. The change
+   * fetches the dirty log of the slots that go and removes them, then adds and starts those that
+   * come.
+   *
+   * @param removed slots that go
+   * @param added slots that come
+   * @param change calls this backend; to be run once. What it throws comes through
+   */
+  void changeSlots(List<LogSlot> removed, List<LogSlot> added, Runnable change);
+
+  /**
    * Begins to know a slot, with no page armed.
    *
-   * @param slotId slot
-   * @param pageCount its pages
+   * @param slot slot; its {@link LogSlot#attachment} is there already
    */
-  void addSlot(int slotId, long pageCount);
+  void addSlot(LogSlot slot);
+
+  /**
+   * Ends a slot. Writes that are under way may still be found by {@link #getDirtyLog}, which is
+   * called for the slot until the grace period is over; a backend that stopped all writers for the
+   * change has nothing to hand out then.
+   *
+   * @param slot slot
+   */
+  void removeSlot(LogSlot slot);
 
   /**
    * Starts logging with every page's bit set and none armed (KVM's INITIALLY_SET).
    *
-   * @param slotId slot
+   * @param slot slot
    */
-  void startLog(int slotId);
+  void startLog(LogSlot slot);
 
   /**
    * Stops logging: nothing is armed any more.
    *
-   * @param slotId slot
+   * @param slot slot
    */
-  void stopLog(int slotId);
+  void stopLog(LogSlot slot);
 
   /**
    * Harvests the rings of all vCPUs, at most one round of each; resets what was harvested, so that
@@ -45,7 +65,8 @@ public interface DirtyLogBackend {
    * #getDirtyLog}, and not at all if the log has no rings. What was harvested and not handed out,
    * because something threw, is handed out by the next call.
    *
-   * @param sink gets the pages, in no order, some of them twice, some of no slot that there is
+   * @param sink gets the pages, in no order, some of them twice, some of no slot that there is; a
+   *     slot by its {@link LogSlot#id}
    * @return how many entries were harvested
    */
   int reapRings(RingPageConsumer sink);
@@ -54,23 +75,23 @@ public interface DirtyLogBackend {
    * Hands out bits that are set, at least all that were set since the last call and are set still;
    * clears none. With rings: of the pages that are in none of them.
    *
-   * @param slotId slot
+   * @param slot slot
    * @param sink gets the words, ascending
    */
-  void getDirtyLog(int slotId, PageWordConsumer sink);
+  void getDirtyLog(LogSlot slot, PageWordConsumer sink);
 
   /**
    * Clears bits, so that the next write to those pages is reported. What vCPUs may still hold of
    * the old state is gone only after {@link #afterSync}.
    *
-   * @param slotId slot
+   * @param slot slot
    * @param firstPage first page of the range, a multiple of 64
    * @param pageCount pages of the range: a multiple of 64, or up to the end of the slot
    * @param bitmap bit n of it: clear page {@code firstPage + n}
    * @throws IllegalArgumentException if the range is unaligned or not inside the slot; nothing is
    *     changed
    */
-  void clearDirtyLog(int slotId, long firstPage, long pageCount, long[] bitmap);
+  void clearDirtyLog(LogSlot slot, long firstPage, long pageCount, long[] bitmap);
 
   /**
    * Returns when every write by a vCPU that was not reported because the page was not armed before

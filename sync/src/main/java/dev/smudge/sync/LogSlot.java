@@ -7,11 +7,17 @@ import java.lang.invoke.VarHandle;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The dirty state of one memory slot. Made by {@link DirtyLog#addSlot}; immutable to its users, and
- * usable from any thread.
+ * The dirty state of one memory slot. Made by {@link DirtyLog#addSlot} and {@link SlotChange#add};
+ * immutable to its users, and usable from any thread.
+ *
+ * <p>A slot that was removed takes marks until every vCPU has passed a safepoint, in which it drops
+ * what it holds of the slot, and every read-side section of then is over; later ones are refused.
  */
 public final class LogSlot {
   private static final VarHandle HOST;
+  private static final int NEW = 0;
+  private static final int CURRENT = 1; // also while it is about to leave
+  private static final int RETIRED = 2;
 
   static {
     try {
@@ -21,10 +27,15 @@ public final class LogSlot {
     }
   }
 
+  private final DirtyLog log;
   private final int id;
+  private final int ringId;
   private final long pageCount;
   private final int pageShift;
   private final long size;
+
+  private @Nullable Object attachment;
+  private volatile int state = NEW;
 
   /** Marked by vCPUs: the software backend's. Bit clear: armed. */
   final DirtyBitmap live;
@@ -44,8 +55,16 @@ public final class LogSlot {
   /** The barrier request of the time of the last fetch. Under the collector lock. */
   long lastFetchRequest;
 
-  LogSlot(int id, long pageCount, long pageSize) {
+  /** Where its bits go since it was removed. Under the collector lock. */
+  @Nullable LeavingSlot leaving;
+
+  /** Batches that have pages of it. Under the collector lock. */
+  int holders;
+
+  LogSlot(DirtyLog log, int id, int ringId, long pageCount, long pageSize) {
+    this.log = log;
     this.id = id;
+    this.ringId = ringId;
     this.pageCount = pageCount;
     this.pageShift = Long.numberOfTrailingZeros(pageSize);
     this.size = pageCount << pageShift;
@@ -56,6 +75,60 @@ public final class LogSlot {
   /** {@return the slot's number} */
   public int id() {
     return id;
+  }
+
+  /**
+   * Its number in the entries of software rings: unlike {@link #id}, not that of a slot that was
+   * there a moment ago. The upper half, where KVM has an address space, is never 0.
+   */
+  int ringId() {
+    return ringId;
+  }
+
+  /** {@return what the embedder attached, its RAM perhaps; null if nothing} */
+  public @Nullable Object attachment() {
+    return attachment;
+  }
+
+  /**
+   * Attaches something of the embedder's, for whoever is handed this slot: clients, a backend.
+   * Before the commit of the {@link SlotChange} that adds the slot, which publishes it.
+   *
+   * @param object what to attach
+   * @throws IllegalStateException if the slot was added already; nothing is changed
+   */
+  public void attach(Object object) {
+    if (state != NEW) {
+      throw new IllegalStateException(this + " was added already: attach before the commit");
+    }
+    attachment = object;
+  }
+
+  void added() {
+    state = CURRENT;
+  }
+
+  void retire() {
+    // ORDER T2 volatile: refuses marks before the last drain of the host's bitmap. Pairs with the
+    // look in checkTakesMarks, after the mark. If weaker: a mark is neither drained nor refused.
+    state = RETIRED;
+  }
+
+  /** For a mark of this log: before it by a vCPU, after it too by a thread without one (T2). */
+  void checkTakesMarks(DirtyLog owner) {
+    if (log != owner) {
+      throw new IllegalArgumentException(
+          this + " is not of this log; its slots: " + owner.slotIds());
+    }
+    int now = state;
+    if (now != CURRENT) {
+      throw new IllegalArgumentException(
+          this
+              + (now == NEW
+                  ? " is not added yet: commit the change first"
+                  : " was removed, and nothing may write to it any more; slots: "
+                      + owner.slotIds()));
+    }
   }
 
   /** {@return the number of pages} */

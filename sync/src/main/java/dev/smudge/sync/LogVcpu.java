@@ -113,8 +113,8 @@ public final class LogVcpu implements AutoCloseable {
    * @param slot slot of this vCPU's log
    * @param byteOffset offset of the first byte (or unit) written
    * @param length bytes (or units) written; 0 marks nothing
-   * @throws IllegalArgumentException if the slot is another log's; nothing is marked. Found where
-   *     the pages are not all marked already
+   * @throws IllegalArgumentException if the slot is another log's, or was removed; nothing is
+   *     marked. Found where the pages are not all marked already
    * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is marked
    * @throws VcpuException if the vCPU is closed or another thread's
    */
@@ -162,7 +162,7 @@ public final class LogVcpu implements AutoCloseable {
   }
 
   private void markClean(LogSlot slot, long byteOffset, long length) {
-    log.checkOwn(slot);
+    slot.checkTakesMarks(log);
     VcpuRing to = ring;
     if (to != null && owner == Thread.currentThread()) {
       long pages = slot.markLive(to, byteOffset, length);
@@ -458,7 +458,7 @@ public final class LogVcpu implements AutoCloseable {
     }
   }
 
-  private void checkNotInArmCallback(String what) {
+  void checkNotInArmCallback(String what) {
     if (inArmCallback) {
       throw new VcpuException(
           what

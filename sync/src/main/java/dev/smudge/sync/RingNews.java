@@ -23,15 +23,20 @@ final class RingNews implements RingPageConsumer {
   }
 
   @Override
-  public void accept(int slotId, long pageIndex) {
-    LogSlot slot = slots.find(slotId);
+  public void accept(int ringId, long pageIndex) {
+    LogSlot slot = slots.ofEntry(ringId);
     if (slot == null || Long.compareUnsigned(pageIndex, slot.pageCount()) >= 0) {
       return; // of a slot that was there before, or forged
+    }
+    LeavingSlot leaving = slot.leaving;
+    if (leaving != null) {
+      leaving.tell(pageIndex, 1);
+      return;
     }
     if (length == CAPACITY) {
       tell();
     }
-    long key = (long) slotId << PAGE_BITS | pageIndex;
+    long key = (long) slot.id() << PAGE_BITS | pageIndex;
     ascending &= length == 0 || keys[length - 1] <= key;
     keys[length] = key;
     length++;

@@ -1,22 +1,31 @@
 package dev.smudge.sync;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Slots by number, and the used ones in a row, so that a walk costs what is used (QEMU
- * 5504a8126115). Changed under the collector lock, read from anywhere.
+ * 5504a8126115). A change makes a new table and swaps it in one step. Changed under the collector
+ * lock, read from anywhere.
  */
 final class SlotTable {
   /** As KVM: KVM_USER_MEM_SLOTS. */
   static final int MAX_SLOTS = 32_764;
 
-  private volatile @Nullable LogSlot[] byId = new LogSlot[0];
-  private volatile LogSlot[] used = new LogSlot[0];
+  private static final int ID_MASK = 0xffff;
+
+  private record Slots(@Nullable LogSlot[] byId, LogSlot[] used) {}
+
+  private volatile Slots slots = new Slots(new LogSlot[0], new LogSlot[0]);
+
+  /** Removed, and marked still: under the collector lock. */
+  private final List<LeavingSlot> leaving = new ArrayList<>();
 
   /** The slots in use; a caller must not change it. */
   LogSlot[] used() {
-    return used;
+    return slots.used;
   }
 
   LogSlot get(int slotId) {
@@ -29,43 +38,80 @@ final class SlotTable {
 
   /** The slot, or null if there is none of that number. */
   @Nullable LogSlot find(int slotId) {
-    LogSlot[] table = byId;
+    @Nullable LogSlot[] table = slots.byId;
     return slotId < 0 || slotId >= table.length ? null : table[slotId];
+  }
+
+  /**
+   * The slot that an entry of a ring names, one that is leaving perhaps, or null if there is none.
+   * By its number alone where the upper half is 0. Under the collector lock.
+   */
+  @Nullable LogSlot ofEntry(int ringId) {
+    LogSlot slot = find(ringId & ID_MASK);
+    if (slot != null && (ringId == slot.ringId() || ringId == slot.id())) {
+      return slot;
+    }
+    for (LeavingSlot other : leaving) {
+      if (other.slot().ringId() == ringId) {
+        return other.slot();
+      }
+    }
+    return null;
+  }
+
+  /** Refuses what cannot be removed, or has the number of one that stays. */
+  void checkChange(List<LogSlot> removed, List<LogSlot> added) {
+    for (LogSlot slot : removed) {
+      checkOwn(slot);
+    }
+    for (LogSlot slot : added) {
+      LogSlot other = find(slot.id());
+      if (other != null && !removed.contains(other)) {
+        throw new IllegalArgumentException(
+            "slot " + slot.id() + " is in use: " + other + "; slots: " + ids());
+      }
+    }
   }
 
   @SuppressWarnings("ReferenceEquality")
   void checkOwn(LogSlot slot) {
     if (find(slot.id()) != slot) {
-      throw new IllegalArgumentException(slot + " is not of this log; its slots: " + ids());
+      throw new IllegalArgumentException(slot + " is not one of the slots of this log: " + ids());
     }
   }
 
-  void checkFree(int slotId) {
-    if (slotId < 0 || slotId >= MAX_SLOTS) {
-      throw new IllegalArgumentException("slot " + slotId + " is outside 0 to " + (MAX_SLOTS - 1));
+  /** Removes and adds in one step. */
+  void change(List<LogSlot> removed, List<LogSlot> added) {
+    Slots old = slots;
+    int length = added.stream().mapToInt(slot -> slot.id() + 1).max().orElse(0);
+    @Nullable LogSlot[] byId = Arrays.copyOf(old.byId, Math.max(old.byId.length, length));
+    removed.forEach(slot -> byId[slot.id()] = null);
+    added.forEach(slot -> byId[slot.id()] = slot);
+    List<LogSlot> used = new ArrayList<>(Arrays.asList(old.used));
+    if (!removed.isEmpty()) {
+      used.removeIf(slot -> byId[slot.id()] != slot);
     }
-    if (slotId < byId.length && byId[slotId] != null) {
-      throw new IllegalArgumentException("slot " + slotId + " is in use; slots: " + ids());
-    }
+    used.addAll(added);
+    // ORDER T1 volatile: the new slots, their armed pages and views before the table. Pairs with
+    // the reads in find and used. If weaker: a vCPU marks a slot whose bitmap is not there yet.
+    slots = new Slots(byId, used.toArray(LogSlot[]::new));
   }
 
-  void add(LogSlot slot) {
-    LogSlot[] table = Arrays.copyOf(byId, Math.max(byId.length, slot.id() + 1));
-    table[slot.id()] = slot;
-    LogSlot[] row = Arrays.copyOf(used, used.length + 1);
-    row[used.length] = slot;
-    byId = table;
-    used = row;
+  /** Those that were removed and may be marked still; the caller must not change it. */
+  List<LeavingSlot> leaving() {
+    return leaving;
   }
 
-  void remove(LogSlot slot) {
-    LogSlot[] table = byId.clone();
-    table[slot.id()] = null;
-    byId = table;
-    used = Arrays.stream(used).filter(s -> s != slot).toArray(LogSlot[]::new);
+  void leave(LeavingSlot slot) {
+    leaving.add(slot);
   }
 
-  private String ids() {
+  void left(LeavingSlot slot) {
+    leaving.remove(slot);
+  }
+
+  String ids() {
+    LogSlot[] used = used();
     return Arrays.stream(used).limit(20).map(s -> String.valueOf(s.id())).toList()
         + (used.length > 20 ? " and " + (used.length - 20) + " more" : "");
   }

@@ -3,6 +3,7 @@ package dev.smudge.sync;
 import dev.smudge.bitmap.PageWordConsumer;
 import dev.smudge.ring.RingArmer;
 import dev.smudge.ring.RingPageConsumer;
+import java.util.List;
 
 /** The backend whose guest writes are marked by the vCPUs themselves. */
 final class SoftwareBackend implements DirtyLogBackend {
@@ -18,18 +19,28 @@ final class SoftwareBackend implements DirtyLogBackend {
   }
 
   @Override
-  public void addSlot(int slotId, long pageCount) {
-    slots.get(slotId).live.disarm();
+  public void changeSlots(List<LogSlot> removed, List<LogSlot> added, Runnable change) {
+    change.run(); // one store makes the change: nobody has to stop
   }
 
   @Override
-  public void startLog(int slotId) {
-    slots.get(slotId); // no page is armed while no one logs, so all bits are set already
+  public void addSlot(LogSlot slot) {
+    slot.live.disarm();
   }
 
   @Override
-  public void stopLog(int slotId) {
-    slots.get(slotId).live.disarm();
+  public void removeSlot(LogSlot slot) {
+    // Marks go on until all have seen the change, and getDirtyLog finds them.
+  }
+
+  @Override
+  public void startLog(LogSlot slot) {
+    // No page is armed while no one logs, so all bits are set already.
+  }
+
+  @Override
+  public void stopLog(LogSlot slot) {
+    slot.live.disarm();
   }
 
   @Override
@@ -46,16 +57,15 @@ final class SoftwareBackend implements DirtyLogBackend {
   }
 
   /** An entry may name a slot or a page that there is not: compares without adding. */
-  private void arm(int slotId, long wordIndex, long mask) {
-    LogSlot slot = slots.find(slotId);
+  private void arm(int ringId, long wordIndex, long mask) {
+    LogSlot slot = slots.ofEntry(ringId);
     if (slot != null && wordIndex < slot.live.wordCount()) {
       slot.live.clearWord((int) wordIndex, mask);
     }
   }
 
   @Override
-  public void getDirtyLog(int slotId, PageWordConsumer sink) {
-    LogSlot slot = slots.get(slotId);
+  public void getDirtyLog(LogSlot slot, PageWordConsumer sink) {
     if (rings) {
       slot.live.fetchReported(sink);
       return;
@@ -71,8 +81,7 @@ final class SoftwareBackend implements DirtyLogBackend {
   }
 
   @Override
-  public void clearDirtyLog(int slotId, long firstPage, long pageCount, long[] bitmap) {
-    LogSlot slot = slots.get(slotId);
+  public void clearDirtyLog(LogSlot slot, long firstPage, long pageCount, long[] bitmap) {
     checkClearRange(slot, firstPage, pageCount);
     if (bitmap.length < (pageCount + 63) >>> 6) {
       throw new IllegalArgumentException(

@@ -139,6 +139,14 @@ final class VcpuGroup {
     armEpoch = armEpoch + 1;
   }
 
+  /** Refuses what would wait for the calling thread itself. */
+  void checkMayWait(String what) {
+    LogVcpu self = self();
+    if (self != null) {
+      self.checkNotInArmCallback(what);
+    }
+  }
+
   void barrier() {
     if (stopped) {
       // The caller's word that nothing runs: every request is acknowledged as it is made.

@@ -66,7 +66,7 @@ final class VcpuRing {
       // the collector. If weaker (after the bit): neither the entry nor this is seen, and a page
       // that another vCPU has written, and did not report, is missing from a fetch. If opaque: the
       // collector sees this, and not yet the entries of the word before, whose S11 it hides.
-      SHARED.setRelease(shared, UNDER_WAY, (long) slot.id() << 32 | word);
+      SHARED.setRelease(shared, UNDER_WAY, (long) slot.ringId() << 32 | word);
       long clean = slot.live.markWord(word, mask);
       if (clean != 0) {
         changed += Long.bitCount(clean);
@@ -89,7 +89,7 @@ final class VcpuRing {
   private long push(LogSlot slot, int word, long pages) {
     long without = 0;
     for (long rest = pages; rest != 0; rest &= rest - 1) {
-      if (!producer.push(slot.id(), ((long) word << 6) + Long.numberOfTrailingZeros(rest))) {
+      if (!producer.push(slot.ringId(), ((long) word << 6) + Long.numberOfTrailingZeros(rest))) {
         without++;
       }
     }
@@ -112,8 +112,8 @@ final class VcpuRing {
     // S10, S11 acquire.
     long word = (long) SHARED.getAcquire(shared, UNDER_WAY);
     if (word != NOTHING) {
-      LogSlot slot = slots.find((int) (word >>> 32));
-      // Of a slot that has gone, perhaps: an addSlot that failed.
+      LogSlot slot = slots.ofEntry((int) (word >>> 32));
+      // Of a slot that has gone, perhaps: by a vCPU whose thread died there.
       if (slot != null && (int) word >= 0 && (int) word < slot.live.wordCount()) {
         slot.live.report((int) word);
       }

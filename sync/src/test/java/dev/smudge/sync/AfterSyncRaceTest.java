@@ -168,10 +168,10 @@ class AfterSyncRaceTest {
 
     /** Returns how many stores of the round were lost. */
     int lostIn(long round) {
-      backend.real().stopLog(0); // sets the live bit: not armed
+      backend.real().stopLog(log.slot(0)); // sets the live bit: not armed
       started.setRelease(round);
       long x = delay(round * 11 % 1021);
-      backend.real().clearDirtyLog(0, 0, PAGES, allPages);
+      backend.real().clearDirtyLog(log.slot(0), 0, PAGES, allPages);
       if (barrier) {
         backend.real().afterSync();
       }

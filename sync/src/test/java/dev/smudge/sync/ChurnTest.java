@@ -58,7 +58,11 @@ class ChurnTest {
   private static void copy(long[][] from, long[][] to, DirtyBatch batch) {
     batch.forEachRun((slot, first, count) ->
         System.arraycopy(
-            from[slot], (int) first * CELLS, to[slot], (int) first * CELLS, (int) count * CELLS));
+            from[slot.id()],
+            (int) first * CELLS,
+            to[slot.id()],
+            (int) first * CELLS,
+            (int) count * CELLS));
   }
 
   @Test

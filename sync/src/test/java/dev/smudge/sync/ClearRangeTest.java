@@ -54,7 +54,7 @@ class ClearRangeTest {
     for (long first : edges) {
       for (long count : edges) {
         if (isAllowed(first, count, pages)) {
-          backend.real().clearDirtyLog(0, first, count, all);
+          backend.real().clearDirtyLog(slot, first, count, all);
           assertEquals(pages - count, live(slot), () -> first + ", " + count);
           slot.live.disarm();
         } else {
@@ -62,7 +62,7 @@ class ClearRangeTest {
           IllegalArgumentException e =
               assertThrows(
                   IllegalArgumentException.class,
-                  () -> backend.real().clearDirtyLog(0, first, count, all),
+                  () -> backend.real().clearDirtyLog(slot, first, count, all),
                   () -> first + ", " + count);
           assertTrue(String.valueOf(e.getMessage()).contains(String.valueOf(first)));
           assertEquals(pages, live(slot), () -> first + ", " + count);
@@ -82,10 +82,10 @@ class ClearRangeTest {
     if (count > 1 && count < 64) {
       assertThrows(
           IllegalArgumentException.class,
-          () -> backend.real().clearDirtyLog(0, tail, count - 1, all));
+          () -> backend.real().clearDirtyLog(slot, tail, count - 1, all));
       assertEquals(pages, live(slot));
     }
-    backend.real().clearDirtyLog(0, tail, count, all);
+    backend.real().clearDirtyLog(slot, tail, count, all);
     assertEquals(tail, live(slot));
   }
 
@@ -110,7 +110,7 @@ class ClearRangeTest {
     LogSlot slot = log.addSlot(0, 129, 4096);
     assertThrows(
         IllegalArgumentException.class,
-        () -> backend.real().clearDirtyLog(0, 0, 129, new long[] {-1L, -1L}));
+        () -> backend.real().clearDirtyLog(slot, 0, 129, new long[] {-1L, -1L}));
     assertEquals(129, live(slot));
   }
 }

@@ -45,7 +45,7 @@ class ClientProtocolTest {
   static Set<Long> pages(DirtyBatch batch, int slotId) {
     Set<Long> pages = new TreeSet<>();
     batch.forEachRun((slot, first, count) -> {
-      for (long p = first; slot == slotId && p < first + count; p++) {
+      for (long p = first; slot.id() == slotId && p < first + count; p++) {
         assertTrue(pages.add(p), "twice: page " + p);
       }
     });
@@ -183,7 +183,7 @@ class ClientProtocolTest {
               if (runs[0]++ == sent) {
                 throw new TestBackend.Fault("network");
               }
-              batch.acknowledge(id, first, count);
+              batch.acknowledge(id.id(), first, count);
               unsent.removeAll(range(first, first + count));
             });
             throw new TestBackend.Fault("after the last run");
@@ -332,7 +332,7 @@ class ClientProtocolTest {
         assertEquals(3, batch.pageCount());
         batch.forEachRun((slot, first, count) -> {
           for (long p = first; p < first + count; p++) {
-            got.add(slot + ":" + p);
+            got.add(slot.id() + ":" + p);
           }
         });
         batch.commit();

@@ -142,7 +142,7 @@ class FaultTest {
               assertThrows(IllegalArgumentException.class, () -> log.slot(0));
               assertEquals(Set.of(), take(a));
             });
-    assertEquals(4, points);
+    assertEquals(5, points);
     assertEquals(100, take(a).size());
   }
 

@@ -138,7 +138,7 @@ class LogModelTest {
 
     static boolean holds(DirtyBatch batch, int slotId, long page) {
       boolean[] found = {false};
-      batch.forEachRun((s, f, c) -> found[0] |= s == slotId && f <= page && page < f + c);
+      batch.forEachRun((s, f, c) -> found[0] |= s.id() == slotId && f <= page && page < f + c);
       return found[0];
     }
 
@@ -316,8 +316,12 @@ class LogModelTest {
         }
         long acknowledged = kind == 0 ? count : script.random.nextLong(count + 1);
         System.arraycopy(
-            ram.get(slot), (int) first, versionsOf(seen, slot), (int) first, (int) acknowledged);
-        batch.acknowledge(slot, first, acknowledged);
+            ram.get(slot.id()),
+            (int) first,
+            versionsOf(seen, slot.id()),
+            (int) first,
+            (int) acknowledged);
+        batch.acknowledge(slot.id(), first, acknowledged);
       });
       assertEquals(before, walked[0]);
       if (!keepOpen) {

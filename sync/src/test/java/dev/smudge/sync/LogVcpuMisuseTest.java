@@ -108,9 +108,9 @@ final class LogVcpuMisuseTest {
             .interceptBackend(backend ->
                 new ForwardingBackend(backend) {
                   @Override
-                  public void getDirtyLog(int slotId, PageWordConsumer sink) {
+                  public void getDirtyLog(LogSlot slot, PageWordConsumer sink) {
                     super.getDirtyLog(
-                        slotId,
+                        slot,
                         (wordIndex, bits) -> {
                           if (fails[0] && wordIndex > 600) {
                             throw new IllegalStateException("planted");

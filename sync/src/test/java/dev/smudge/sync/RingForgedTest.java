@@ -1,7 +1,6 @@
 package dev.smudge.sync;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Set;
@@ -71,44 +70,34 @@ class RingForgedTest {
     assertEquals(Set.of(69L), take(client));
   }
 
-  /** A slot that could not be added was there for a moment; the next of its number is smaller. */
   @Test
   void bug12_slotGoneAndAnotherSmallerOneThere_entriesOfTheOldAreIgnored() {
-    LogVcpu[] vcpu = new LogVcpu[1];
-    DirtyLog[] made = new DirtyLog[1];
-    boolean[] fails = {true};
-    DirtyLog log =
-        DirtyLog.builder()
-            .ring(64)
-            .interceptBackend(backend ->
-                new ForwardingBackend(backend) {
-                  @Override
-                  public void startLog(int slotId) {
-                    super.startLog(slotId);
-                    if (fails[0]) {
-                      LogSlot gone = made[0].slot(slotId);
-                      gone.live.clear(0, gone.pageCount());
-                      vcpu[0].mark(gone, 0, PAGE);
-                      vcpu[0].mark(gone, 999L * PAGE, PAGE);
-                      throw new TestBackend.Fault("startLog");
-                    }
-                  }
-                })
-            .build();
-    made[0] = log;
-    vcpu[0] = log.addVcpu();
-    fails[0] = false;
+    DirtyLog log = log();
+    LogVcpu vcpu = log.addVcpu();
     DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
-    fails[0] = true;
-    assertThrows(TestBackend.Fault.class, () -> log.addSlot(0, 1_000, PAGE));
+    LogSlot gone = log.addSlot(0, 1_000, PAGE);
+    take(client);
+    vcpu.mark(gone, 0, PAGE);
+    vcpu.mark(gone, 999L * PAGE, PAGE);
+    vcpu.offline();
+    RemovedSlot removed = log.change().remove(gone).commit().get(0);
+    assertEquals(2, removed.dirtyPages());
+    push(vcpu, gone);
     log.sync();
-    assertEquals(2, log.counters().ringEntries(), "of no slot");
-    assertThrows(TestBackend.Fault.class, () -> log.addSlot(0, 1_000, PAGE));
-    fails[0] = false;
+    assertEquals(4, log.counters().ringEntries(), "of no slot");
+    assertEquals(2, removed.dirtyPages());
     LogSlot slot = log.addSlot(0, 10, PAGE);
     assertEquals(10, take(client).size());
-    assertEquals(4, log.counters().ringEntries());
-    vcpu[0].mark(slot, 9 * PAGE, 1);
+    push(vcpu, gone);
+    assertEquals(Set.of(), take(client));
+    assertEquals(6, log.counters().ringEntries());
+    vcpu.mark(slot, 9 * PAGE, 1);
     assertEquals(Set.of(9L), take(client));
+  }
+
+  /** As a vCPU would that was stopped in the middle and goes on much later. */
+  private static void push(LogVcpu vcpu, LogSlot slot) {
+    assertTrue(HalfDoneMark.push(HalfDoneMark.ringOf(vcpu), slot.ringId(), 0));
+    assertTrue(HalfDoneMark.push(HalfDoneMark.ringOf(vcpu), slot.ringId(), 999));
   }
 }

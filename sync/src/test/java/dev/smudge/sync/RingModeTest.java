@@ -47,9 +47,9 @@ class RingModeTest {
         }
 
         @Override
-        public void getDirtyLog(int slotId, PageWordConsumer sink) {
+        public void getDirtyLog(LogSlot slot, PageWordConsumer sink) {
           beforeBitmap.run();
-          super.getDirtyLog(slotId, sink);
+          super.getDirtyLog(slot, sink);
           afterBitmap.run();
         }
       };
@@ -130,7 +130,7 @@ class RingModeTest {
   @Test
   void bug14_resetCutShort_nextReapFinishesItAndHandsThePagesOut() {
     VcpuRing ring = new VcpuRing(DirtyRing.allocate(256, 0));
-    LogSlot slot = new LogSlot(0, 1_000, PAGE);
+    LogSlot slot = DirtyLog.create().newSlot(0, 1_000, PAGE);
     Set<Long> armed = new TreeSet<>();
     Set<Long> told = new TreeSet<>();
     ring.mark(slot, 0, 199);

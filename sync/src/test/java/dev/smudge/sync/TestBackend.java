@@ -58,26 +58,40 @@ final class TestBackend implements DirtyLogBackend {
   }
 
   @Override
-  public void addSlot(int slotId, long pageCount) {
+  public void changeSlots(List<LogSlot> removed, List<LogSlot> added, Runnable change) {
+    point("before changeSlots");
+    real().changeSlots(removed, added, change);
+  }
+
+  @Override
+  public void addSlot(LogSlot slot) {
     point("before addSlot");
-    calls.add("addSlot " + slotId);
-    real().addSlot(slotId, pageCount);
+    calls.add("addSlot " + slot.id());
+    real().addSlot(slot);
     point("after addSlot");
   }
 
   @Override
-  public void startLog(int slotId) {
+  public void removeSlot(LogSlot slot) {
+    point("before removeSlot");
+    calls.add("removeSlot " + slot.id());
+    real().removeSlot(slot);
+    point("after removeSlot");
+  }
+
+  @Override
+  public void startLog(LogSlot slot) {
     point("before startLog");
-    calls.add("startLog " + slotId);
-    real().startLog(slotId);
+    calls.add("startLog " + slot.id());
+    real().startLog(slot);
     point("after startLog");
   }
 
   @Override
-  public void stopLog(int slotId) {
+  public void stopLog(LogSlot slot) {
     point("before stopLog");
-    calls.add("stopLog " + slotId);
-    real().stopLog(slotId);
+    calls.add("stopLog " + slot.id());
+    real().stopLog(slot);
     point("after stopLog");
   }
 
@@ -97,12 +111,12 @@ final class TestBackend implements DirtyLogBackend {
   }
 
   @Override
-  public void getDirtyLog(int slotId, PageWordConsumer sink) {
+  public void getDirtyLog(LogSlot slot, PageWordConsumer sink) {
     point("before getDirtyLog");
-    calls.add("getDirtyLog " + slotId);
+    calls.add("getDirtyLog " + slot.id());
     real()
         .getDirtyLog(
-            slotId,
+            slot,
             (word, bits) -> {
               point("before a word");
               sink.accept(word, bits);
@@ -112,14 +126,14 @@ final class TestBackend implements DirtyLogBackend {
   }
 
   @Override
-  public void clearDirtyLog(int slotId, long firstPage, long pageCount, long[] bitmap) {
+  public void clearDirtyLog(LogSlot slot, long firstPage, long pageCount, long[] bitmap) {
     point("before clearDirtyLog");
     StringBuilder bits = new StringBuilder();
     for (int i = 0; i < (pageCount + 63) / 64; i++) {
       bits.append(' ').append(Long.toHexString(bitmap[i]));
     }
-    calls.add("clearDirtyLog " + slotId + " " + firstPage + " " + pageCount + bits);
-    real().clearDirtyLog(slotId, firstPage, pageCount, bitmap);
+    calls.add("clearDirtyLog " + slot.id() + " " + firstPage + " " + pageCount + bits);
+    real().clearDirtyLog(slot, firstPage, pageCount, bitmap);
     point("after clearDirtyLog");
   }
 

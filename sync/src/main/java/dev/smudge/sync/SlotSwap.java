@@ -1,0 +1,199 @@
+package dev.smudge.sync;
+
+import dev.smudge.bitmap.PageSet;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+
+/**
+ * The commit of a {@link SlotChange}.
+ *
+ * <p>Under the collector lock: the last fetch of the old slots; the new ones with their views, and
+ * with what they carry armed; then the swap. A vCPU that still holds an old slot marks that one.
+ * Its stores go to the same memory, and whatever it finds marked already there was in the views of
+ * all clients at the swap, or has been told since; and nobody reads a page before a barrier, after
+ * which no vCPU holds an old slot any more. So until the grace period is over every fetch looks
+ * into the old slots too, and tells of what it finds there as of pages of the new ones. Then they
+ * are retired: one more fetch, and later marks are refused.
+ */
+final class SlotSwap {
+  private final DirtyLog log;
+  private final List<LeavingSlot> leaving;
+  private final List<LogSlot> removed;
+  private final List<LogSlot> added;
+  private final Runnable swap;
+
+  private final List<LogSlot> gone = new ArrayList<>();
+  private final List<LogSlot> come = new ArrayList<>();
+  private boolean logging; // there is a client
+
+  SlotSwap(DirtyLog log, List<LeavingSlot> leaving, List<LogSlot> added, Runnable swap) {
+    this.log = log;
+    this.leaving = leaving;
+    this.removed = leaving.stream().map(LeavingSlot::slot).toList();
+    this.added = added;
+    this.swap = swap;
+  }
+
+  void run() {
+    if (!leaving.isEmpty()) {
+      log.checkMayWait();
+    }
+    log.lock().lock();
+    try {
+      log.checkOpen();
+      log.table().checkChange(removed, added);
+      logging = log.clients().length > 0;
+      if (logging && !leaving.isEmpty()) {
+        log.reap();
+      }
+      log.backend().changeSlots(removed, added, this::apply);
+    } finally {
+      log.lock().unlock();
+    }
+    if (!leaving.isEmpty()) {
+      boolean over = false;
+      try {
+        log.awaitGracePeriod();
+        over = true;
+      } finally {
+        if (!over) {
+          log.afterGracePeriod(this::retire);
+        }
+      }
+      retire();
+    }
+  }
+
+  private void apply() {
+    boolean done = false;
+    try {
+      for (LogSlot slot : removed) {
+        if (logging) {
+          log.fetch(slot);
+        }
+        log.backend().removeSlot(slot);
+        gone.add(slot);
+      }
+      for (LogSlot slot : added) {
+        log.backend().addSlot(slot);
+        come.add(slot);
+        slot.cached.addAll();
+      }
+      if (logging) {
+        startAdded();
+      }
+      done = true;
+    } finally {
+      if (!done) {
+        undo();
+      }
+    }
+    publish();
+  }
+
+  /** A view for every client, and what is not dirty in it armed. */
+  private void startAdded() {
+    for (DirtyClient client : log.clients()) {
+      for (LogSlot slot : added) {
+        client.addView(slot);
+      }
+      for (LeavingSlot slot : leaving) {
+        client.view(slot.slot()).forEachRun((first, count) -> slot.carry(first, count, client));
+      }
+    }
+    for (LogSlot slot : added) {
+      PageSet carried = carriedInto(slot);
+      PageSet fresh = new PageSet(slot.pageCount());
+      fresh.addAll();
+      fresh.removeAll(carried);
+      for (DirtyClient client : log.clients()) {
+        client.view(slot).addAll(fresh);
+      }
+      log.backend().startLog(slot);
+      if (!carried.isEmpty()) {
+        log.clearFetched(slot, carried);
+      }
+    }
+  }
+
+  private PageSet carriedInto(LogSlot slot) {
+    PageSet pages = new PageSet(slot.pageCount());
+    for (LeavingSlot from : leaving) {
+      from.forEachCarryTo(slot, pages::addRange);
+    }
+    return pages;
+  }
+
+  /** What was removed is there again, with every page dirty: its bits may be gone. */
+  private void undo() {
+    for (DirtyClient client : log.clients()) {
+      added.forEach(client::dropView);
+    }
+    Collections.reverse(come);
+    come.forEach(log.backend()::removeSlot);
+    Collections.reverse(gone);
+    for (LogSlot slot : gone) {
+      for (DirtyClient client : log.clients()) {
+        client.view(slot).addAll();
+      }
+      slot.cached.addAll();
+      log.backend().addSlot(slot);
+      if (logging) {
+        log.backend().startLog(slot);
+      }
+    }
+  }
+
+  private void publish() {
+    for (LeavingSlot slot : leaving) {
+      slot.slot().leaving = slot;
+      slot.slot().views = new PageSet[0];
+      log.table().leave(slot);
+      if (!logging) {
+        slot.tell(0, slot.slot().pageCount()); // nothing was tracked
+      }
+      for (DirtyClient client : log.clients()) {
+        client.dropView(slot.slot());
+      }
+    }
+    for (LogSlot slot : added) {
+      slot.added();
+      log.collectViews(slot);
+    }
+    log.table().change(removed, added);
+    try {
+      swap.run();
+    } finally {
+      if (!leaving.isEmpty()) {
+        log.vcpus().pagesArmed(); // S3: after the swap; vCPUs drop what they hold of the old slots
+      }
+    }
+  }
+
+  /** The grace period is over. */
+  private void retire() {
+    log.lock().lock();
+    try {
+      // First, so that what comes later is refused (T2).
+      leaving.forEach(LeavingSlot::retire);
+      if (log.clients().length > 0) {
+        log.reap();
+      } else { // the last one has ended meanwhile, and what is in the rings stays there
+        leaving.forEach(slot -> slot.tell(0, slot.slot().pageCount()));
+      }
+      for (LeavingSlot slot : leaving) {
+        log.fetch(slot.slot());
+        log.table().left(slot);
+      }
+    } finally {
+      log.lock().unlock();
+    }
+    for (LeavingSlot slot : leaving) {
+      slot.slot()
+          .live
+          .clear(0, slot.slot().pageCount()); // no late mark passes for one that is done
+      slot.release(log);
+    }
+  }
+}
