@@ -13,6 +13,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Future;
@@ -114,7 +115,7 @@ class AccessInhibitorTest {
     assertEquals(1, kicks.get());
     Future<?> entering = beginEnterAndWait(access);
     assertFalse(entering.isDone());
-    hold.get().close();
+    Objects.requireNonNull(hold.get()).close();
     GuestThread.end(entering);
     assertEquals(1, kicks.get());
   }
@@ -167,7 +168,7 @@ class AccessInhibitorTest {
     waiter.interrupt();
     awaitAsleep(waiter);
     assertSleeps(waiter);
-    hold.get().close();
+    Objects.requireNonNull(hold.get()).close();
     assertTrue(GuestThread.end(entering), "the interrupt is kept");
   }
 
@@ -315,11 +316,13 @@ class AccessInhibitorTest {
         inhibitor.addAccess(() -> {
           thrown.add(assertThrows(VcpuException.class, inhibitor::inhibit));
           thrown.add(assertThrows(VcpuException.class, mine::enter));
-          thrown.add(assertThrows(VcpuException.class, its.get()::leave));
-          thrown.add(assertThrows(VcpuException.class, its.get()::close));
+          thrown.add(
+              assertThrows(VcpuException.class, () -> Objects.requireNonNull(its.get()).leave()));
+          thrown.add(
+              assertThrows(VcpuException.class, () -> Objects.requireNonNull(its.get()).close()));
           kicked.countDown();
         }));
-    GuestAccess access = its.get();
+    GuestAccess access = Objects.requireNonNull(its.get());
     guest.run(access::enter);
     Future<?> leaving =
         guest.begin(() -> {
@@ -344,7 +347,7 @@ class AccessInhibitorTest {
     GuestThread.end(inhibiting);
     assertTrue(inhibitor.isInhibited());
     Future<?> entering = beginEnterAndWait(access);
-    second.get().close();
+    Objects.requireNonNull(second.get()).close();
     GuestThread.end(entering);
   }
 
@@ -423,7 +426,7 @@ class AccessInhibitorTest {
     assertFails("the late changer", access::enter);
     assertFails("the late changer", inhibitor::inhibit);
     assertFalse(access.isInside(), "half of a change is never seen");
-    hold.get().close();
+    Objects.requireNonNull(hold.get()).close();
     access.enter();
     access.leave();
     inhibitor.inhibit().close();
