@@ -10,6 +10,7 @@ import java.util.concurrent.locks.StampedLock;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
 import org.openjdk.jmh.annotations.Fork;
+import org.openjdk.jmh.annotations.Level;
 import org.openjdk.jmh.annotations.Measurement;
 import org.openjdk.jmh.annotations.Mode;
 import org.openjdk.jmh.annotations.OutputTimeUnit;
@@ -61,6 +62,7 @@ public class InhibitorBenchmark {
   public static class Busy {
     final AccessInhibitor inhibitor = AccessInhibitor.create();
     private final AtomicBoolean immediateExit = new AtomicBoolean();
+    private volatile boolean inside;
     private volatile boolean stop;
     private Thread thread;
 
@@ -74,14 +76,24 @@ public class InhibitorBenchmark {
             while (!stop) {
               immediateExit.set(false);
               access.enter();
+              inside = true;
               while (!immediateExit.get() && !stop) {
                 Thread.onSpinWait();
               }
+              inside = false;
               access.leave();
             }
             access.close();
           });
       thread.start();
+    }
+
+    /** Waits until it is inside. */
+    @Setup(Level.Invocation)
+    public void awaitInside() {
+      while (!inside) {
+        Thread.onSpinWait();
+      }
     }
 
     /**
