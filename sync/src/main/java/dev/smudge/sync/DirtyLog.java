@@ -42,6 +42,7 @@ public final class DirtyLog implements AutoCloseable {
   private final ReentrantLock lock = new ReentrantLock();
   private final SlotTable slots = new SlotTable();
   private final VcpuGroup vcpus;
+  private final Rcu rcu;
   private final DirtyLogBackend backend;
   private final ErrorHandler errorHandler;
 
@@ -58,6 +59,7 @@ public final class DirtyLog implements AutoCloseable {
   private DirtyLog(Builder builder, boolean stopped) {
     this.errorHandler = builder.errorHandler;
     this.vcpus = new VcpuGroup(stopped, builder.timeout.toNanos(), errorHandler);
+    this.rcu = new Rcu(vcpus);
     boolean ringMode = builder.ringEntries != 0;
     this.backend = builder.interceptor.apply(new SoftwareBackend(slots, vcpus, ringMode));
     this.rings =
@@ -452,6 +454,17 @@ public final class DirtyLog implements AutoCloseable {
           "a log without rings has nothing to reap: DirtyLog.builder().ring(entries)");
     }
     return new RingReaper(lock, vcpus, rings);
+  }
+
+  /**
+   * Returns the log's RCU: what is read in its sections is reclaimed after a grace period. A thread
+   * that is online as a vCPU of this log has sections without a fence. Its timeout and its error
+   * handler are the log's; it may be used after the log is closed.
+   *
+   * @return the same each time
+   */
+  public Rcu rcu() {
+    return rcu;
   }
 
   void checkOwn(LogSlot slot) {
