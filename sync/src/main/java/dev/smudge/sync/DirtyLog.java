@@ -45,6 +45,7 @@ public final class DirtyLog implements AutoCloseable {
   private final ReentrantLock lock = new ReentrantLock();
   private final SlotTable slots = new SlotTable();
   private final VcpuGroup vcpus;
+  private final Rcu rcu;
   private final DirtyLogBackend backend;
   private final ErrorHandler errorHandler;
   private final AtomicInteger generations = new AtomicInteger(1); // of slots: see LogSlot.ringId
@@ -62,6 +63,7 @@ public final class DirtyLog implements AutoCloseable {
   private DirtyLog(Builder builder, boolean stopped) {
     this.errorHandler = builder.errorHandler;
     this.vcpus = new VcpuGroup(stopped, builder.timeout.toNanos(), errorHandler);
+    this.rcu = new Rcu(vcpus);
     boolean ringMode = builder.ringEntries != 0;
     this.backend = builder.interceptor.apply(new SoftwareBackend(slots, vcpus, ringMode));
     this.rings =
@@ -477,6 +479,17 @@ public final class DirtyLog implements AutoCloseable {
     return new RingReaper(lock, vcpus, rings);
   }
 
+  /**
+   * Returns the log's RCU: what is read in its sections is reclaimed after a grace period. A thread
+   * that is online as a vCPU of this log has sections without a fence. Its timeout and its error
+   * handler are the log's; it may be used after the log is closed.
+   *
+   * @return the same each time
+   */
+  public Rcu rcu() {
+    return rcu;
+  }
+
   void checkOwn(LogSlot slot) {
     slots.checkOwn(slot);
   }
@@ -655,18 +668,6 @@ public final class DirtyLog implements AutoCloseable {
   }
 
   /** Refuses where waiting for vCPUs, or for read-side sections, would not end. */
-  void checkMayWait() {
-    vcpus.checkMayWait("a change of slots");
-  }
-
-  void awaitGracePeriod() {
-    vcpus.barrier();
-  }
-
-  void afterGracePeriod(Runnable task) {
-    throw new UnsupportedOperationException();
-  }
-
   SlotTable table() {
     return slots;
   }

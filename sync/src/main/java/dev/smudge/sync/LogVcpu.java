@@ -82,6 +82,7 @@ public final class LogVcpu implements AutoCloseable {
   private boolean inArmCallback;
   private boolean inSafepoint;
   private long seenArmEpoch;
+  private @Nullable RcuReader reader; // its thread's, while it has one
 
   private record Task(Runnable body, CompletableFuture<@Nullable Void> done) {}
 
@@ -334,6 +335,9 @@ public final class LogVcpu implements AutoCloseable {
     }
     // A mark by another vCPU on which this one relied is visible before the acknowledgement.
     VarHandle.acquireFence();
+    if (reader != null) {
+      reader.publishIfInside(); // U4
+    }
     // ORDER S2 release: every store and mark of this vCPU comes before the acknowledgement. Pairs
     // with the acquire in hasAcknowledged. If weaker: the collector reads RAM before the last
     // store.
@@ -383,6 +387,7 @@ public final class LogVcpu implements AutoCloseable {
           thread + " runs vCPU " + other.index + " already, and cannot run vCPU " + index + " too");
     }
     group.checkHoldsNoPause(this);
+    RcuReader own = log.rcu().readers().own();
     // ORDER S8 volatile: the vCPU has one owner, and comes with all that the last one did with it.
     // Pairs with owner = null in offline and with the exchange in close. If weaker: it is online
     // and closed, and no barrier waits for it; or the new owner sees an arm epoch that it never
@@ -397,6 +402,7 @@ public final class LogVcpu implements AutoCloseable {
       throw isClosed();
     }
     running = true;
+    reader = own;
     PENDING.getAndBitwiseAnd(this, ~ATTACH);
     becomeOnline();
     runTasks();
@@ -418,10 +424,14 @@ public final class LogVcpu implements AutoCloseable {
     running = false;
     PENDING.getAndBitwiseOr(this, ATTACH);
     setState(OFFLINE);
+    reader = null;
     owner = null; // S8
   }
 
   private void setState(long state) {
+    if (state == OFFLINE && reader != null) {
+      reader.offline(); // U4
+    }
     // A mark by another vCPU on which this one relied is visible to whoever sees the state.
     VarHandle.acquireFence();
     // ORDER S4 release (offline): every store and mark of this vCPU comes before. Pairs with the
@@ -443,6 +453,9 @@ public final class LogVcpu implements AutoCloseable {
       setState(OFFLINE);
       group.awaitResume(this);
     }
+    if (reader != null) {
+      reader.online();
+    }
     acknowledge();
   }
 
@@ -456,6 +469,11 @@ public final class LogVcpu implements AutoCloseable {
     if (isMine()) {
       becomeOnline();
     }
+  }
+
+  /** For the vCPU's thread. */
+  boolean isInArmCallback() {
+    return inArmCallback;
   }
 
   void checkNotInArmCallback(String what) {
@@ -640,19 +658,20 @@ public final class LogVcpu implements AutoCloseable {
   }
 
   VcpuTimeoutException timeout(String what, long nanos) {
-    Thread thread = owner;
-    return new VcpuTimeoutException(
-        "vCPU "
-            + index
-            + " ("
-            + thread
-            + ") did not "
-            + what
-            + " within "
-            + nanos / 1_000_000
-            + " ms: it has to call safepoint(), or offline() around what blocks it; its stack is the"
-            + " cause",
-        stackOf(thread));
+    return new VcpuTimeoutException(lateness(what, nanos), stackOf(owner));
+  }
+
+  String lateness(String what, long nanos) {
+    return "vCPU "
+        + index
+        + " ("
+        + owner
+        + ") did not "
+        + what
+        + " within "
+        + nanos / 1_000_000
+        + " ms: it has to call safepoint(), or offline() around what blocks it; its stack is the"
+        + " cause";
   }
 
   private VcpuException waitsForRoom(VcpuRing full) {

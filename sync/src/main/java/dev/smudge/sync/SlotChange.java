@@ -149,10 +149,9 @@ public final class SlotChange {
    *     another to add, or one to remove is not there any more; nothing is changed
    * @throws IllegalStateException if the log is closed, or this was committed already; nothing is
    *     changed
-   * @throws VcpuException if it is called inside an arm callback; nothing is changed
-   * @throws RcuException if it is called where waiting for a grace period is not allowed; nothing
-   *     is changed
-   * @throws VcpuTimeoutException if a vCPU does not reach a safepoint in time, or a read-side
+   * @throws RcuException if it removes a slot, and is called inside a read-side section, an arm
+   *     callback or a task of {@link Rcu#callRcu}: it would wait for itself; nothing is changed
+   * @throws RcuTimeoutException if a vCPU does not reach a safepoint in time, or a read-side
    *     section does not end: the change is made, and no bit is lost; what was removed is released
    *     later, by {@link Rcu#reclaimer} or {@link Rcu#barrier}
    */

@@ -37,7 +37,7 @@ final class SlotSwap {
 
   void run() {
     if (!leaving.isEmpty()) {
-      log.checkMayWait();
+      log.rcu().checkMayWait("a change that removes slots");
     }
     log.lock().lock();
     try {
@@ -54,11 +54,11 @@ final class SlotSwap {
     if (!leaving.isEmpty()) {
       boolean over = false;
       try {
-        log.awaitGracePeriod();
+        log.rcu().synchronize();
         over = true;
       } finally {
         if (!over) {
-          log.afterGracePeriod(this::retire);
+          log.rcu().callRcu(this::retire);
         }
       }
       retire();

@@ -139,14 +139,6 @@ final class VcpuGroup {
     armEpoch = armEpoch + 1;
   }
 
-  /** Refuses what would wait for the calling thread itself. */
-  void checkMayWait(String what) {
-    LogVcpu self = self();
-    if (self != null) {
-      self.checkNotInArmCallback(what);
-    }
-  }
-
   void barrier() {
     if (stopped) {
       // The caller's word that nothing runs: every request is acknowledged as it is made.
@@ -167,24 +159,30 @@ final class VcpuGroup {
   }
 
   private void handshake(@Nullable LogVcpu self) {
+    VcpuRequest asked = request(self);
+    long deadline = System.nanoTime() + timeoutNanos;
+    for (LogVcpu vcpu : asked.vcpus) {
+      if (vcpu != self) {
+        await(vcpu, asked.number, deadline, "acknowledge a barrier");
+      }
+    }
+    complete(asked.number);
+  }
+
+  /** Asks every vCPU but one for an acknowledgement; does not wait. */
+  VcpuRequest request(@Nullable LogVcpu except) {
     // ORDER S1 volatile: live bits are cleared before the request is visible. Pairs with the
     // volatile load of the request in LogVcpu.acknowledge (S2). If weaker: a vCPU acknowledges, and
     // still sees 'set'. Being volatile, as the loads of the list and of the states after it are, it
     // also keeps those behind the clears (S4, S5, S7).
-    long request = (long) REQUESTED.getAndAdd(this, 1L) + 1;
+    long number = (long) REQUESTED.getAndAdd(this, 1L) + 1;
     LogVcpu[] all = vcpus;
     for (LogVcpu vcpu : all) {
-      if (vcpu != self) {
+      if (vcpu != except) {
         vcpu.request(LogVcpu.BARRIER);
       }
     }
-    long deadline = System.nanoTime() + timeoutNanos;
-    for (LogVcpu vcpu : all) {
-      if (vcpu != self) {
-        await(vcpu, request, deadline, "acknowledge a barrier");
-      }
-    }
-    complete(request);
+    return new VcpuRequest(number, all);
   }
 
   private void complete(long request) {
@@ -369,6 +367,10 @@ final class VcpuGroup {
     } finally {
       lock.unlock();
     }
+  }
+
+  long timeoutNanos() {
+    return timeoutNanos;
   }
 
   long timeoutMillis() {
