@@ -131,7 +131,7 @@ public final class GuestMemory implements AutoCloseable {
     LogSlot logSlot = change.add(slotId, ram.byteSize() / pageSize, pageSize);
     GuestSlot slot = new GuestSlot(guestAddress, ram, logSlot, ownRam);
     logSlot.attach(slot);
-    change.commit(() -> slots = slots.with(slot));
+    change.commit(() -> slots = slots.with(slot), () -> {});
     return slot;
   }
 

@@ -129,12 +129,12 @@ public final class SlotChange {
   }
 
   /**
-   * As {@link #commit(Runnable)}, for an embedder that keeps no map of slots of its own.
+   * As {@link #commit(Runnable, Runnable)}, for an embedder that keeps no map of slots of its own.
    *
    * @return what was removed
    */
   public List<RemovedSlot> commit() {
-    return commit(() -> {});
+    return commit(() -> {}, () -> {});
   }
 
   /**
@@ -144,6 +144,8 @@ public final class SlotChange {
    *
    * @param swap called in the middle, where the old slots still take marks and the new ones take
    *     them already: publishes the embedder's own map. Must not wait, nor call the log
+   * @param afterSwap called after that, before the grace period: tells others of the change, so
+   *     that they stop writing to what was removed. What it throws comes out when all is done
    * @return what was removed, in the order of the removals; the slots take no marks any more
    * @throws IllegalArgumentException if a slot to add has the number of one that stays, or of
    *     another to add, or one to remove is not there any more; nothing is changed
@@ -155,7 +157,7 @@ public final class SlotChange {
    *     section does not end: the change is made, and no bit is lost; what was removed is released
    *     later, by {@link Rcu#reclaimer} or {@link Rcu#barrier}
    */
-  public List<RemovedSlot> commit(Runnable swap) {
+  public List<RemovedSlot> commit(Runnable swap, Runnable afterSwap) {
     checkOpen();
     Set<Integer> ids = new HashSet<>();
     for (LogSlot slot : added) {
@@ -172,7 +174,7 @@ public final class SlotChange {
               carries.getOrDefault(slot, List.of()),
               Objects.requireNonNull(removed.get(slot))));
     }
-    new SlotSwap(log, leaving, List.copyOf(added), swap).run();
+    new SlotSwap(log, leaving, List.copyOf(added), swap, afterSwap).run();
     committed = true;
     return leaving.stream().map(LeavingSlot::removed).toList();
   }

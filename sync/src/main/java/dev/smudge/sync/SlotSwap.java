@@ -22,17 +22,24 @@ final class SlotSwap {
   private final List<LogSlot> removed;
   private final List<LogSlot> added;
   private final Runnable swap;
+  private final Runnable afterSwap;
 
   private final List<LogSlot> gone = new ArrayList<>();
   private final List<LogSlot> come = new ArrayList<>();
   private boolean logging; // there is a client
 
-  SlotSwap(DirtyLog log, List<LeavingSlot> leaving, List<LogSlot> added, Runnable swap) {
+  SlotSwap(
+      DirtyLog log,
+      List<LeavingSlot> leaving,
+      List<LogSlot> added,
+      Runnable swap,
+      Runnable afterSwap) {
     this.log = log;
     this.leaving = leaving;
     this.removed = leaving.stream().map(LeavingSlot::slot).toList();
     this.added = added;
     this.swap = swap;
+    this.afterSwap = afterSwap;
   }
 
   void run() {
@@ -51,18 +58,26 @@ final class SlotSwap {
     } finally {
       log.lock().unlock();
     }
-    if (!leaving.isEmpty()) {
-      boolean over = false;
-      try {
-        log.rcu().synchronize();
-        over = true;
-      } finally {
-        if (!over) {
-          log.rcu().callRcu(this::retire);
-        }
+    try {
+      afterSwap.run();
+    } finally {
+      if (!leaving.isEmpty()) {
+        retireAfterGracePeriod();
       }
-      retire();
     }
+  }
+
+  private void retireAfterGracePeriod() {
+    boolean over = false;
+    try {
+      log.rcu().synchronize();
+      over = true;
+    } finally {
+      if (!over) {
+        log.rcu().callRcu(this::retire);
+      }
+    }
+    retire();
   }
 
   private void apply() {
