@@ -55,9 +55,11 @@ public class RcuCallStress {
       if (atomic) {
         return turn.compareAndSet(false, true); // U6
       }
-      boolean free = !turn.get();
+      if (turn.get()) {
+        return false;
+      }
       turn.set(true);
-      return free;
+      return true;
     }
 
     int runAll(Ran mine) {
@@ -69,7 +71,7 @@ public class RcuCallStress {
             ran[1].run(next);
             next++;
           }
-          done = next == TASKS;
+          done = next >= TASKS;
           turn.set(false); // U6
         }
       }
