@@ -587,6 +587,10 @@ public final class LogVcpu implements AutoCloseable {
               + "; that thread has to close it, or take it"
               + " offline first");
     }
+    if (before != null && owner != before) {
+      close(); // it went offline meanwhile, and then ended
+      return;
+    }
     try {
       log.remove(this);
       closed = true;
@@ -640,8 +644,8 @@ public final class LogVcpu implements AutoCloseable {
   /** Whether the vCPU's thread ended while online; reported once. All it wrote is visible then. */
   boolean isDead() {
     Thread thread = owner;
-    if (thread == null || thread.isAlive()) {
-      return false;
+    if (thread == null || thread.isAlive() || owner != thread) {
+      return false; // the last: it went offline, and then ended
     }
     if (deathReported.compareAndSet(false, true)) {
       group.errorHandler.onError(

@@ -298,6 +298,25 @@ class RcuVcpuTest {
   }
 
   @Test
+  void vcpuWhoseThreadGoesOfflineAndEnds_isNotReportedAsDead() throws Exception {
+    for (int i = 0; i < 3000; i++) {
+      LogVcpu its = log.addVcpu();
+      Thread thread =
+          new Thread(() -> {
+            its.online();
+            its.offline();
+          });
+      thread.start();
+      while (thread.isAlive()) {
+        its.isDead();
+      }
+      thread.join();
+      its.close();
+    }
+    assertTrue(errors.isEmpty(), errors.toString());
+  }
+
+  @Test
   void section_ofALogWithoutVcpus_works() {
     Rcu stopped = DirtyLog.createStopped().rcu();
     stopped.enter();
