@@ -485,7 +485,7 @@ class SlotChangeTest {
               start.countDown();
               LogSlot slot = slots[index];
               for (int i = 0; i < 50; i++) {
-                vcpu.mark(slot, i * PAGE, 1);
+                vcpu.mark(slot, (long) i * PAGE, 1);
                 int newId = index + 2 * (i + 1);
                 replace(slot, newId).commit();
                 slot = log.slot(newId);
