@@ -119,13 +119,12 @@ public class RcuBenchmark {
     }
   }
 
-  /** A reclaimer in a thread of its own. */
+  /** A reclaimer in a thread of its own, and the task. */
   @State(Scope.Benchmark)
-  public static class Reclaimer {
+  public static class Reclaimer implements Runnable {
     private AgentRunner runner;
     private int queued;
     private int done;
-    private final Runnable task = () -> done++;
 
     /**
      * Starts it.
@@ -141,6 +140,12 @@ public class RcuBenchmark {
               null,
               shared.rcu.reclaimer());
       AgentRunner.startOnThread(runner);
+    }
+
+    /** The task. */
+    @Override
+    public void run() {
+      done++;
     }
 
     /** Stops it. */
@@ -336,7 +341,7 @@ public class RcuBenchmark {
    */
   @Benchmark
   public void callRcu(Reclaimer reclaimer) {
-    rcu.callRcu(reclaimer.task);
+    rcu.callRcu(reclaimer);
     if (++reclaimer.queued == MOST_QUEUED) {
       reclaimer.queued = 0;
       rcu.barrier();
