@@ -124,7 +124,7 @@ public class RcuBenchmark {
   public static class Reclaimer implements Runnable {
     private AgentRunner runner;
     private int queued;
-    private int done;
+    private volatile boolean ran;
 
     /**
      * Starts it.
@@ -145,13 +145,16 @@ public class RcuBenchmark {
     /** The task. */
     @Override
     public void run() {
-      done++;
+      ran = true;
     }
 
     /** Stops it. */
     @TearDown
     public void close() {
       runner.close();
+      if (!ran) {
+        throw new IllegalStateException("no task has run");
+      }
     }
   }
 
