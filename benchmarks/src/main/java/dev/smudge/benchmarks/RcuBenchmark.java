@@ -119,13 +119,12 @@ public class RcuBenchmark {
     }
   }
 
-  /** A reclaimer in a thread of its own. */
+  /** A reclaimer in a thread of its own, and the task. */
   @State(Scope.Benchmark)
-  public static class Reclaimer {
+  public static class Reclaimer implements Runnable {
     private AgentRunner runner;
     private int queued;
-    private int done;
-    private final Runnable task = () -> done++;
+    private volatile boolean ran;
 
     /**
      * Starts it.
@@ -143,10 +142,19 @@ public class RcuBenchmark {
       AgentRunner.startOnThread(runner);
     }
 
+    /** The task. */
+    @Override
+    public void run() {
+      ran = true;
+    }
+
     /** Stops it. */
     @TearDown
     public void close() {
       runner.close();
+      if (!ran) {
+        throw new IllegalStateException("no task has run");
+      }
     }
   }
 
@@ -336,7 +344,7 @@ public class RcuBenchmark {
    */
   @Benchmark
   public void callRcu(Reclaimer reclaimer) {
-    rcu.callRcu(reclaimer.task);
+    rcu.callRcu(reclaimer);
     if (++reclaimer.queued == MOST_QUEUED) {
       reclaimer.queued = 0;
       rcu.barrier();

@@ -8,7 +8,6 @@ import java.util.List;
 import java.util.Random;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 import org.agrona.concurrent.AgentRunner;
@@ -23,6 +22,7 @@ import org.junit.jupiter.api.Timeout;
  * one that is older than one grace period, or reclaimed. {@code -Ddev.smudge.rcu.tortureMillis}
  * makes it last longer.
  */
+@SuppressWarnings("ThreadPriorityCheck") // other threads are to come in between
 @Timeout(value = 600, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 class RcuTortureTest {
   private static final long MILLIS = Long.getLong("dev.smudge.rcu.tortureMillis", 1000);
@@ -38,7 +38,7 @@ class RcuTortureTest {
   private final ConcurrentLinkedQueue<Throwable> errors = new ConcurrentLinkedQueue<>();
   private final DirtyLog log = DirtyLog.builder().errorHandler(errors::add).build();
   private final Rcu rcu = log.rcu();
-  private final AtomicReference<Element> current = new AtomicReference<>(new Element());
+  private volatile Element current = new Element();
   private final AtomicLong sections = new AtomicLong();
   private final AtomicLong tooOld = new AtomicLong();
   private final AtomicLong reclaimed = new AtomicLong();
@@ -69,7 +69,7 @@ class RcuTortureTest {
   private void readOnce(Random random, @Nullable LogVcpu vcpu) {
     rcu.enter();
     try {
-      Element element = current.get();
+      Element element = current;
       int steps = random.nextInt(6);
       for (int i = 0; i < steps; i++) {
         rcu.enter();
@@ -112,7 +112,8 @@ class RcuTortureTest {
   private void update(Consumer<Runnable> afterGracePeriod) {
     long end = System.nanoTime() + MILLIS * 1_000_000;
     while (System.nanoTime() < end) {
-      Element old = current.getAndSet(new Element());
+      Element old = current;
+      current = new Element();
       old.age = 1;
       afterGracePeriod.accept(() -> grow(old, afterGracePeriod));
       while (queued.get() > 10_000 && errors.isEmpty()) {
