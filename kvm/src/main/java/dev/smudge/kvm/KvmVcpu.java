@@ -135,7 +135,7 @@ public final class KvmVcpu implements AutoCloseable {
    */
   public void kick() {
     synchronized (runnerLock) {
-      // Before the signal: whichever comes first at KVM_RUN, the flag or the signal, ends it.
+      // The flag, then the signal: one ends a KVM_RUN that begins, the other one that has begun.
       run.set(JAVA_BYTE, RunLayout.IMMEDIATE_EXIT_OFFSET, (byte) 1);
       if (runner != 0) {
         Libc.signal(runner, KickSignal.NUMBER);
@@ -168,10 +168,11 @@ public final class KvmVcpu implements AutoCloseable {
       if (closed) {
         return;
       }
-      closed = true;
       kick();
+      closed = true;
     }
     synchronized (file) {
+      run.set(JAVA_BYTE, RunLayout.IMMEDIATE_EXIT_OFFSET, (byte) 0); // it may be another's too
       file.close();
       arena.close();
     }
