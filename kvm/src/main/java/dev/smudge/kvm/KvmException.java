@@ -4,7 +4,10 @@ package dev.smudge.kvm;
 public final class KvmException extends RuntimeException {
   private static final long serialVersionUID = 1;
 
+  /** The call. */
   private final String call;
+
+  /** The number of the error. */
   private final int errno;
 
   KvmException(String call, int errno) {

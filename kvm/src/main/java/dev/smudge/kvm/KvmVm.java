@@ -44,6 +44,7 @@ public final class KvmVm implements AutoCloseable {
   private final MemorySegment enableCap = record(EnableCapLayout.SIZE);
   private int ringEntries;
   private boolean ringBitmap;
+  private boolean initiallySet;
 
   KvmVm(Kvm kvm, Descriptor file, int ringEntries) {
     this.kvm = kvm;
@@ -69,17 +70,29 @@ public final class KvmVm implements AutoCloseable {
    * Lets a fetch leave the bits: {@link #clearDirtyLog} clears them. Before the first slot with a
    * log.
    *
-   * @param initiallySet whether logging begins with all bits set and no page armed
+   * @param initiallySet whether logging begins with all bits set and no page armed. Not with dirty
+   *     rings: nothing would ever arm pages that the guest has written before
    * @throws UnsupportedOperationException if the kernel lacks it
+   * @throws IllegalStateException if {@code initiallySet}, and the VM has dirty rings
    * @throws KvmException if the kernel refuses
    */
-  public void enableManualProtect(boolean initiallySet) {
-    if (!kvm.hasManualProtect() || initiallySet && !kvm.hasInitiallySet()) {
+  public synchronized void enableManualProtect(boolean initiallySet) {
+    if (!kvm.hasManualProtect() || (initiallySet && !kvm.hasInitiallySet())) {
       throw Kvm.missing(
           "KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2" + (initiallySet ? " with INITIALLY_SET" : ""));
     }
+    if (initiallySet && ringEntries > 0) {
+      throw notBoth();
+    }
     long flags = Ioctls.MANUAL_PROTECT_ENABLE | (initiallySet ? Ioctls.INITIALLY_SET : 0);
     enableCap("KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2", Ioctls.CAP_MANUAL_DIRTY_LOG_PROTECT2, flags);
+    this.initiallySet = initiallySet;
+  }
+
+  private static IllegalStateException notBoth() {
+    return new IllegalStateException(
+        "dirty rings and INITIALLY_SET: pages that the guest has written before would never be"
+            + " reported");
   }
 
   /**
@@ -89,6 +102,7 @@ public final class KvmVm implements AutoCloseable {
    *
    * @param entries entries of each, a power of two, and a page of 16-byte entries at least
    * @throws IllegalArgumentException if that is not so
+   * @throws IllegalStateException if logging begins with all bits set
    * @throws UnsupportedOperationException if the kernel has no dirty rings
    * @throws KvmException if the kernel refuses: {@code E2BIG} if it is too large, {@code EINVAL} if
    *     it was set before or there is a vCPU
@@ -98,6 +112,9 @@ public final class KvmVm implements AutoCloseable {
     if (Integer.bitCount(entries) != 1 || entries < least) {
       throw new IllegalArgumentException(
           "a ring of " + entries + " entries: it has to be a power of two, at least " + least);
+    }
+    if (initiallySet) {
+      throw notBoth();
     }
     boolean ordered = extension(Ioctls.CAP_DIRTY_LOG_RING_ACQ_REL) != 0;
     if (!ordered && extension(Ioctls.CAP_DIRTY_LOG_RING) == 0) {

@@ -188,6 +188,16 @@ class KvmFactsTest {
     }
   }
 
+  @Test
+  void clear_nothingAtTheEnd_isDone() {
+    try (KvmGuest guest = new KvmGuest(128, MANUAL).log()) {
+      guest.write(1, 127);
+      guest.clear(128, 0, set());
+      refused("EINVAL", () -> guest.clear(128, 64, set()));
+      assertEquals(set(127), guest.get());
+    }
+  }
+
   @ParameterizedTest
   @CsvSource({
     "1, 64",
@@ -236,7 +246,7 @@ class KvmFactsTest {
   }
 
   @Test
-  void clear_notManual() {
+  void clear_notManual_isDoneToo() {
     try (KvmGuest guest = new KvmGuest(64, PLAIN).log()) {
       guest.write(1, 3, 4);
       guest.clear(set(3));
