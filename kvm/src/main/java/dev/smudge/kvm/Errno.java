@@ -65,7 +65,9 @@ final class Errno {
               errno == EFAULT
                   ? "the guest touched an address whose RAM is not mapped here any more"
                   : "";
-          case "mmap dirty ring" -> errno == EINVAL ? "the VM has no ring of that size" : "";
+          case "mmap dirty ring" -> errno == EFAULT ? "the VM has no rings, or smaller ones" : "";
+          case "mmap kvm_run" ->
+              errno == EFAULT || errno == ENODEV ? "the file descriptor is not a vCPU's" : "";
           case "KVM_RESET_DIRTY_RINGS" -> errno == EINVAL ? "the VM has no dirty rings" : "";
           default -> "";
         };

@@ -48,6 +48,10 @@ public final class KvmVcpu implements AutoCloseable {
     long offset = RunLayout.DIRTY_RING_PAGE * vm.pageSize();
     long bytes = (long) entries * RingLayout.ENTRY_SIZE;
     MemorySegment mapping = Libc.map("dirty ring", file.fd(), offset, bytes, arena);
+    if (Libc.has(file.fd(), offset + bytes, vm.pageSize())) {
+      throw new IllegalArgumentException(
+          "the vCPU's dirty ring has more than the " + entries + " entries that were said");
+    }
     return DirtyRing.over(mapping.asByteBuffer(), 0);
   }
 

@@ -317,7 +317,9 @@ public final class KvmVm implements AutoCloseable {
    *
    * @param fd file descriptor of the vCPU
    * @return the vCPU; it is closed with the VM, but not its file descriptor
-   * @throws KvmException if it cannot be mapped; nothing is left mapped
+   * @throws KvmException if it cannot be mapped: {@code EFAULT} if it is no vCPU, or its ring has
+   *     fewer entries than was said to {@link Kvm#adoptVm}; nothing is left mapped
+   * @throws IllegalArgumentException if its ring has more, likewise
    */
   public KvmVcpu adoptVcpu(int fd) {
     return addVcpu(fd, false);

@@ -27,6 +27,7 @@ final class Libc {
 
   private static final int PROT_READ_WRITE = 3;
   private static final int MAP_SHARED = 1;
+  private static final int MADV_POPULATE_READ = 22;
 
   private static final Linker LINKER = Linker.nativeLinker();
   private static final StructLayout ERRNO_LAYOUT = Linker.Option.captureStateLayout();
@@ -50,6 +51,8 @@ final class Libc {
               JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG));
   private static final MethodHandle MUNMAP =
       LINKER.downcallHandle(address("munmap"), FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_LONG));
+  private static final MethodHandle MADVISE =
+      withErrno("madvise", -1, FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_LONG, JAVA_INT));
   private static final MethodHandle PAGE_SIZE =
       LINKER.downcallHandle(address("getpagesize"), FunctionDescriptor.of(JAVA_INT));
   private static final MethodHandle THREAD_SELF =
@@ -120,7 +123,10 @@ final class Libc {
     }
   }
 
-  /** A shared, writable mapping of a file, which is unmapped when the arena closes. */
+  /**
+   * A shared, writable mapping of a file, which is unmapped when the arena closes. All of it is
+   * there: where it is not, an access would be SIGBUS.
+   */
   static MemorySegment map(String what, int fd, long offset, long size, Arena arena) {
     MemorySegment errno = newErrno();
     long address;
@@ -132,7 +138,33 @@ final class Libc {
     if (address == -1) {
       throw new KvmException("mmap " + what, errno(errno));
     }
-    return MemorySegment.ofAddress(address).reinterpret(size, arena, Libc::unmap);
+    MemorySegment mapping = MemorySegment.ofAddress(address).reinterpret(size, arena, Libc::unmap);
+    int missing = populate(mapping, errno);
+    if (missing != 0 && missing != Errno.EINVAL) {
+      throw new KvmException("mmap " + what, missing);
+    }
+    return mapping;
+  }
+
+  /** Returns 0 if all of it is there, EINVAL if the kernel cannot tell (before 5.14). */
+  private static int populate(MemorySegment mapping, MemorySegment errno) {
+    try {
+      int result =
+          (int) MADVISE.invokeExact(errno, mapping, mapping.byteSize(), MADV_POPULATE_READ);
+      return result == 0 ? 0 : errno(errno);
+    } catch (Throwable e) {
+      throw unexpected(e);
+    }
+  }
+
+  /** Whether it is known that a file has something to map there. */
+  static boolean has(int fd, long offset, long size) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment mapping = map("beyond", fd, offset, size, arena);
+      return populate(mapping, newErrno()) == 0;
+    } catch (KvmException e) {
+      return false;
+    }
   }
 
   private static void unmap(MemorySegment mapping) {

@@ -135,12 +135,44 @@ class KvmResourcesTest {
     }
   }
 
+  @ParameterizedTest
+  @CsvSource({"0, 256", "256, 512", "256, 4096", "1024, 65536"})
+  void adoptVcpu_noRingOrASmallerOne_isRefusedAndLeavesNothing(int has, int said)
+      throws IOException {
+    try (KvmGuest guest =
+            new KvmGuest(
+                64,
+                vm -> {
+                  if (has > 0) {
+                    vm.enableDirtyRing(has);
+                  }
+                });
+        KvmVm adopted = guest.kvm.adoptVm(guest.vm.fd(), said)) {
+      List<String> now = open();
+      refused("EFAULT", () -> adopted.adoptVcpu(guest.vcpu.fd()));
+      assertEquals(now, open());
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"512, 256", "65536, 32768"})
+  void adoptVcpu_largerRing_isRefusedAndLeavesNothing(int has, int said) throws IOException {
+    try (KvmGuest guest = new KvmGuest(64, KvmRingFactsTest.ring(has));
+        KvmVm adopted = guest.kvm.adoptVm(guest.vm.fd(), said)) {
+      List<String> now = open();
+      assertThrows(IllegalArgumentException.class, () -> adopted.adoptVcpu(guest.vcpu.fd()));
+      assertEquals(now, open());
+    }
+  }
+
   @Test
-  void adoptVcpu_ringThatTheVmDoesNotHave_leavesNothing() {
+  void adoptVcpu_anotherFile_isRefusedAndLeavesNothing(@TempDir Path directory) throws IOException {
+    Path file = Files.createFile(directory.resolve("kvm-not"));
     try (KvmGuest guest = new KvmGuest(64, KvmFactsTest.PLAIN);
-        KvmVm adopted = guest.kvm.adoptVm(guest.vm.fd(), 1024)) {
-      KvmVcpu vcpu = adopted.adoptVcpu(guest.vcpu.fd());
-      vcpu.close();
+        Descriptor other = Descriptor.open(file.toString())) {
+      List<String> now = open();
+      refused("EFAULT", () -> guest.vm.adoptVcpu(other.fd()));
+      assertEquals(now, open());
     }
   }
 
