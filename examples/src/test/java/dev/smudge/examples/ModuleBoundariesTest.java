@@ -45,6 +45,16 @@ class ModuleBoundariesTest {
   }
 
   @Test
+  void kvm_dependencies_coreAndBelow() {
+    onlyUses(
+        "kvm",
+        "dev.smudge.core..",
+        "dev.smudge.sync..",
+        "dev.smudge.bitmap..",
+        "dev.smudge.ring..");
+  }
+
+  @Test
   void endive_dependencies_coreAndBelowAndTheRuntime() {
     onlyUses(
         "endive", "dev.smudge.core..", "dev.smudge.sync..", "dev.smudge.bitmap..", "run.endive..");
@@ -66,7 +76,7 @@ class ModuleBoundariesTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"bitmap", "ring", "sync", "core", "endive"})
+  @ValueSource(strings = {"bitmap", "ring", "sync", "core", "kvm", "endive"})
   void publicTypes_anyPackage_inTheExportedOneOrInternal(String module) {
     String api = "dev.smudge." + module;
     classes()
