@@ -51,9 +51,6 @@ final class SlotSwap {
       log.checkOpen();
       log.table().checkChange(removed, added);
       logging = log.clients().length > 0;
-      if (logging && !leaving.isEmpty()) {
-        log.reap();
-      }
       log.backend().changeSlots(removed, added, this::apply);
     } finally {
       log.lock().unlock();
@@ -83,6 +80,9 @@ final class SlotSwap {
   private void apply() {
     boolean done = false;
     try {
+      if (logging && !leaving.isEmpty()) {
+        log.reap(); // here, where a backend has stopped its vCPUs: no entry of an old slot is left
+      }
       for (LogSlot slot : removed) {
         if (logging) {
           log.fetch(slot);
