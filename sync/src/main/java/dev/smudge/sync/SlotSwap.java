@@ -188,6 +188,7 @@ final class SlotSwap {
 
   /** The grace period is over. */
   private void retire() {
+    boolean done = false;
     log.lock().lock();
     try {
       // First, so that what comes later is refused (T2).
@@ -199,10 +200,14 @@ final class SlotSwap {
       }
       for (LeavingSlot slot : leaving) {
         log.fetch(slot.slot());
-        log.table().left(slot);
       }
+      leaving.forEach(log.table()::left);
+      done = true;
     } finally {
       log.lock().unlock();
+      if (!done) {
+        log.rcu().callRcu(this::retire); // until then every fetch looks into them
+      }
     }
     for (LeavingSlot slot : leaving) {
       slot.slot()
