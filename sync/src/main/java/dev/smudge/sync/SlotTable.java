@@ -16,6 +16,7 @@ final class SlotTable {
 
   private static final int ID_MASK = 0xffff;
 
+  @SuppressWarnings("ArrayRecordComponent") // never compared
   private record Slots(@Nullable LogSlot[] byId, LogSlot[] used) {}
 
   private volatile Slots slots = new Slots(new LogSlot[0], new LogSlot[0]);
