@@ -24,13 +24,15 @@ public final class GuestMemory implements AutoCloseable {
   private static final long MAX_PAGE_SIZE = 1L << 30;
 
   private final DirtyLog log;
-  private final List<Arena> arenas = new ArrayList<>(); // one a slot over RAM of our own
+  private final MemoryListeners listeners;
+  private final List<Arena> arenas = new ArrayList<>(); // of RAM of our own; under that one's lock
   private final DeviceMemory device = new DeviceMemory(this);
   private volatile SlotMap slots = SlotMap.EMPTY;
   private volatile boolean closed;
 
   private GuestMemory(DirtyLog log) {
     this.log = log;
+    this.listeners = new MemoryListeners(log);
   }
 
   /** {@return a memory without slots, with a dirty log of default options} */
@@ -85,8 +87,17 @@ public final class GuestMemory implements AutoCloseable {
    * @throws IllegalStateException if the memory is closed
    * @throws java.io.UncheckedIOException if the system gives no memory; nothing is changed
    */
-  public synchronized GuestSlot addSlot(int slotId, long guestAddress, long size, long pageSize) {
-    checkSlot(guestAddress, size, pageSize);
+  public GuestSlot addSlot(int slotId, long guestAddress, long size, long pageSize) {
+    listeners.beginChange();
+    try {
+      checkSlot(guestAddress, size, pageSize);
+      return addOwn(slotId, guestAddress, size, pageSize);
+    } finally {
+      listeners.endChange();
+    }
+  }
+
+  private GuestSlot addOwn(int slotId, long guestAddress, long size, long pageSize) {
     Arena arena = Arena.ofShared();
     try {
       GuestSlot slot = add(slotId, guestAddress, SparseRam.map(size, arena), pageSize, true);
@@ -113,16 +124,20 @@ public final class GuestMemory implements AutoCloseable {
    * @throws IllegalArgumentException if a value is outside that, or the slot would overlap another
    *     or wrap round; nothing is changed
    */
-  public synchronized GuestSlot addSlot(
-      int slotId, long guestAddress, MemorySegment ram, long pageSize) {
+  public GuestSlot addSlot(int slotId, long guestAddress, MemorySegment ram, long pageSize) {
     if (ram.isReadOnly()) {
       throw new IllegalArgumentException("the RAM of a slot has to be writable: " + ram);
     }
     if (!ram.scope().isAlive()) {
       throw new IllegalArgumentException("the RAM of a slot has to be alive: " + ram);
     }
-    checkSlot(guestAddress, ram.byteSize(), pageSize);
-    return add(slotId, guestAddress, ram, pageSize, false);
+    listeners.beginChange();
+    try {
+      checkSlot(guestAddress, ram.byteSize(), pageSize);
+      return add(slotId, guestAddress, ram, pageSize, false);
+    } finally {
+      listeners.endChange();
+    }
   }
 
   private GuestSlot add(
@@ -131,7 +146,9 @@ public final class GuestMemory implements AutoCloseable {
     LogSlot logSlot = change.add(slotId, ram.byteSize() / pageSize, pageSize);
     GuestSlot slot = new GuestSlot(guestAddress, ram, logSlot, ownRam);
     logSlot.attach(slot);
-    change.commit(() -> slots = slots.with(slot), () -> {});
+    SlotMap before = slots;
+    change.commit(
+        () -> slots = before.with(slot), () -> listeners.changed(before.slots(), slots.slots()));
     return slot;
   }
 
@@ -225,6 +242,32 @@ public final class GuestMemory implements AutoCloseable {
     return new Vcpu(this, Objects.requireNonNull(armCallback, "armCallback"));
   }
 
+  /**
+   * Registers a listener: something that follows the memory map and may write guest memory by
+   * itself, keeping a dirty log of its own. While there are clients its log is started first; then
+   * the present map is replayed to it, by ascending address. A vCPU that has to wait for a change
+   * that is under way is offline meanwhile.
+   *
+   * @param priority listeners are called in ascending order, and in descending order where a slot
+   *     goes or logging stops; those of the same priority in the order in which they came
+   * @param listener the listener
+   * @return its registration; closing it unregisters the listener, as does {@link #close}
+   * @throws IllegalStateException if the memory is closed, or this is called by a listener of this
+   *     memory inside begin to commit or under the collector lock; and whatever {@link
+   *     MemoryListener#logGlobalStart} throws. The listener is not registered then
+   * @throws dev.smudge.sync.VcpuTimeoutException if a change that is under way does not end in time
+   */
+  public ListenerRegistration addListener(int priority, MemoryListener listener) {
+    Objects.requireNonNull(listener, "listener");
+    listeners.beginChange();
+    try {
+      checkOpen();
+      return listeners.add(priority, listener, slots());
+    } finally {
+      listeners.endChange();
+    }
+  }
+
   /** {@return access for writers that are no vCPU: device models, DMA, loaders; from any thread} */
   public DeviceMemory device() {
     return device;
@@ -276,16 +319,25 @@ public final class GuestMemory implements AutoCloseable {
   }
 
   /**
-   * Closes the clients and the dirty log, waits until every vCPU has passed a safepoint or is
-   * offline, and unmaps our own RAM: later accesses fail with {@link IllegalStateException}. RAM of
-   * the embedder's is left alone. A second call does nothing.
+   * Closes the clients and the dirty log, unregisters the listeners, waits until every vCPU has
+   * passed a safepoint or is offline and until the tasks of {@code log().rcu()} have run that are
+   * queued by then (the listeners have left), and unmaps our own RAM: later accesses fail with
+   * {@link IllegalStateException}. RAM of the embedder's is left alone. A second call does nothing.
    *
    * @throws dev.smudge.sync.VcpuTimeoutException if a vCPU does not reach a safepoint in time: then
    *     our RAM stays mapped, and closing can be tried again
-   * @throws IllegalStateException if I/O into our RAM is under way: closing can be tried again
+   * @throws dev.smudge.sync.RcuTimeoutException if a read-side section, or a reclaimer, keeps it
+   *     waiting for too long: closing can be tried again
+   * @throws IllegalStateException if I/O into our RAM is under way: closing can be tried again; or
+   *     if it is called in a read-side section or by a listener: nothing is changed
    */
   @Override
   public void close() {
+    if (log.rcu().isInSection()) {
+      throw new IllegalStateException(
+          "close() in a read-side section, or by a listener, would wait for itself: "
+              + "let another thread do it, or do it afterwards");
+    }
     // ORDER C1 volatile: closed before the vCPUs are asked to drop what they hold. Pairs with the
     // read in
     // find, which a vCPU makes after it has come online (S5). If weaker: a vCPU finds a slot whose
@@ -293,11 +345,15 @@ public final class GuestMemory implements AutoCloseable {
     // unmapped a moment later.
     closed = true;
     log.close(); // not under this: a vCPU that it waits for may be about to add a slot
-    synchronized (this) {
+    log.rcu().barrier(); // the listeners write no more
+    listeners.beginChange();
+    try {
       while (!arenas.isEmpty()) { // one by one: closing can be tried again
         arenas.getLast().close();
         arenas.removeLast();
       }
+    } finally {
+      listeners.endChange();
     }
   }
 }
