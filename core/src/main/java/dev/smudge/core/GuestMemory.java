@@ -169,6 +169,7 @@ public final class GuestMemory implements AutoCloseable {
   /**
    * One commit at a time. A vCPU is offline while it waits, and waits for no pause with the lock.
    */
+  @SuppressWarnings("LockNotBeforeTry") // held for nothing
   void lockCommits() {
     if (commits.isHeldByCurrentThread()) {
       throw new IllegalStateException(
@@ -214,6 +215,7 @@ public final class GuestMemory implements AutoCloseable {
   }
 
   /** Marks the slots that are over a range of memory now. */
+  @SuppressWarnings("ReferenceEquality") // of one memory
   void markMemory(SlotPlan plan, long from, long end) {
     Object memory = plan.memory();
     log.rcu().enter();
@@ -231,6 +233,7 @@ public final class GuestMemory implements AutoCloseable {
   }
 
   /** Tells removers of a late write to a range of memory. */
+  @SuppressWarnings("ReferenceEquality") // of one memory
   void markRemoved(SlotPlan plan, long from, long end) {
     Object memory = plan.memory();
     for (RemovedGuestSlot removed : removedSlots) {

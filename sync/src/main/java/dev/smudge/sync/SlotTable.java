@@ -20,7 +20,15 @@ final class SlotTable {
 
   private static final int ID_MASK = 0xffff;
 
-  private record Slots(@Nullable LogSlot[] byId, LogSlot[] used) {}
+  private static final class Slots {
+    final @Nullable LogSlot[] byId;
+    final LogSlot[] used;
+
+    Slots(@Nullable LogSlot[] byId, LogSlot[] used) {
+      this.byId = byId;
+      this.used = used;
+    }
+  }
 
   private volatile Slots slots = new Slots(new LogSlot[0], new LogSlot[0]);
 
