@@ -6,6 +6,7 @@ import dev.smudge.core.Vcpu;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.NavigableMap;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReadWriteLock;
@@ -106,7 +107,7 @@ public class SlotLookupBenchmark {
     vcpu.putLong(nextElsewhere(), 42);
   }
 
-  private void store(TreeMap<Long, MemorySegment> map, long address) {
+  private void store(NavigableMap<Long, MemorySegment> map, long address) {
     var slot = map.floorEntry(address);
     slot.getValue().set(ValueLayout.JAVA_LONG_UNALIGNED, address - slot.getKey(), 42);
   }

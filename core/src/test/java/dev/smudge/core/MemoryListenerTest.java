@@ -251,7 +251,8 @@ class MemoryListenerTest {
     log.rcu().barrier();
     memory.close();
     assertFalse(errors.isEmpty());
-    errors.forEach(e -> assertTrue(e.getMessage().startsWith("bad " + where), e::toString));
+    errors.forEach(
+        e -> assertTrue(String.valueOf(e.getMessage()).startsWith("bad " + where), e::toString));
     for (String what : List.of("begin", "add 1", "add 2", "same 1", "commit", "close")) {
       assertTrue(calls.contains("good " + what), what);
       assertTrue(calls.contains("bad " + what), what);
@@ -443,7 +444,6 @@ class MemoryListenerTest {
     final AtomicInteger closes = new AtomicInteger();
     final AtomicInteger wrong;
     final AtomicInteger inside = new AtomicInteger();
-    volatile boolean leaving;
 
     Fragile(AtomicInteger wrong) {
       this.wrong = wrong;

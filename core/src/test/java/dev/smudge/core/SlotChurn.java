@@ -107,7 +107,7 @@ final class SlotChurn implements AutoCloseable {
       try {
         if (own.nextInt(3) == 0) {
           try (AsyncWrite token = memory.device().beginWrite(at, 8)) {
-            Thread.yield();
+            Thread.onSpinWait();
             token.target().set(ValueLayout.JAVA_LONG_UNALIGNED, 0, own.nextLong());
           }
         } else {
