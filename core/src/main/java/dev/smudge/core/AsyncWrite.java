@@ -1,25 +1,35 @@
 package dev.smudge.core;
 
 import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A write that lands later (DMA, asynchronous I/O): it is marked when it has landed, not when it is
  * started, so that no collection in between spends the mark (catalogue 22). Any thread may end it.
+ *
+ * <p>It lives across changes of the slots, and keeps RAM of our own mapped. What it marks is the
+ * memory that it wrote: in the slots that are over it by then, wherever they are, else in the
+ * {@link RemovedGuestSlot} of whoever removed it, if that is open still; else nobody hears of it.
  */
 public final class AsyncWrite implements AutoCloseable {
-  private final DeviceMemory device;
+  private final GuestMemory memory;
   private final GuestSlot slot;
   private final long offset;
+  private final long length;
   private final MemorySegment target;
+  private final SparseRam.@Nullable Pin pin;
 
-  AsyncWrite(DeviceMemory device, GuestSlot slot, long offset, long length) {
-    this.device = device;
+  /** In a read-side section in which the slot was found. */
+  AsyncWrite(GuestMemory memory, GuestSlot slot, long offset, long length) {
+    this.memory = memory;
     this.slot = slot;
     this.offset = offset;
-    this.target = slot.ram.asSlice(offset, length);
+    this.length = length;
+    this.pin = slot.pin == null ? null : slot.pin.pin(offset, length);
+    this.target = pin == null ? slot.ram.asSlice(offset, length) : pin.segment;
   }
 
-  /** {@return where the bytes go: guest RAM} */
+  /** {@return where the bytes go: guest RAM; not to be used after {@link #close}} */
   public MemorySegment target() {
     return target;
   }
@@ -31,10 +41,31 @@ public final class AsyncWrite implements AutoCloseable {
   @Override
   public void close() {
     try {
-      device.markWritten(slot, offset, target.byteSize());
+      mark();
     } catch (InternalError e) {
-      device.markWritten(slot, offset, target.byteSize()); // a fault of the write itself came late
+      mark(); // a fault of the write itself came late
       throw e;
+    } finally {
+      if (pin != null) {
+        pin.release();
+      }
+    }
+  }
+
+  private void mark() {
+    if (length == 0) {
+      return;
+    }
+    memory.log().rcu().enter();
+    try {
+      if (memory.map().isCurrent(slot)) {
+        memory.log().mark(slot.log, offset, length);
+      } else {
+        long from = slot.plan.memoryOffset() + offset;
+        memory.markMemory(slot.plan, from, from + length);
+      }
+    } finally {
+      memory.log().rcu().exit();
     }
   }
 }

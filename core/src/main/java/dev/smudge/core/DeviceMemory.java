@@ -1,5 +1,6 @@
 package dev.smudge.core;
 
+import dev.smudge.sync.Rcu;
 import dev.smudge.sync.SealedException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -8,8 +9,9 @@ import java.nio.ByteOrder;
 /**
  * Guest memory for writers that are no vCPU: device models, DMA, loaders. From any thread, without
  * registration or safepoints; several at once. Every write marks what it wrote, after it has
- * landed, with an atomic OR a 64 pages; after return the next sync finds it. Source: design 3.2;
- * Linux 2efd61a608b0.
+ * landed, with an atomic OR a 64 pages; after return the next sync finds it. Each call is one
+ * read-side section ({@link Rcu}), from the look-up of the slot to the mark: a {@link
+ * SlotTransaction} waits for it. Source: design 3.2; Linux 2efd61a608b0.
  *
  * <p>An access outside every slot, or across a slot's end, is a {@link GuestAccessException};
  * nothing is written then. After {@link GuestMemory#seal} writes are refused with {@link
@@ -22,9 +24,11 @@ public final class DeviceMemory {
       ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   private final GuestMemory memory;
+  private final Rcu rcu;
 
-  DeviceMemory(GuestMemory memory) {
+  DeviceMemory(GuestMemory memory, Rcu rcu) {
     this.memory = memory;
+    this.rcu = rcu;
   }
 
   private GuestSlot writable(long address, long length) {
@@ -40,7 +44,7 @@ public final class DeviceMemory {
     return slot;
   }
 
-  void markWritten(GuestSlot slot, long offset, long length) {
+  private void markWritten(GuestSlot slot, long offset, long length) {
     memory.log().mark(slot.log, offset, length);
   }
 
@@ -54,7 +58,16 @@ public final class DeviceMemory {
    */
   public void write(long address, MemorySegment source) {
     long length = source.byteSize();
-    GuestSlot slot = writable(address, length);
+    rcu.enter();
+    try {
+      write(writable(address, length), address, source);
+    } finally {
+      rcu.exit();
+    }
+  }
+
+  private void write(GuestSlot slot, long address, MemorySegment source) {
+    long length = source.byteSize();
     long offset = address - slot.guestAddress;
     try {
       MemorySegment.copy(source, 0, slot.ram, offset, length);
@@ -88,9 +101,14 @@ public final class DeviceMemory {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void putByte(long address, byte value) {
-    GuestSlot slot = writable(address, 1);
-    slot.ram.set(ValueLayout.JAVA_BYTE, address - slot.guestAddress, value);
-    markWritten(slot, address - slot.guestAddress, 1);
+    rcu.enter();
+    try {
+      GuestSlot slot = writable(address, 1);
+      slot.ram.set(ValueLayout.JAVA_BYTE, address - slot.guestAddress, value);
+      markWritten(slot, address - slot.guestAddress, 1);
+    } finally {
+      rcu.exit();
+    }
   }
 
   /**
@@ -102,9 +120,14 @@ public final class DeviceMemory {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void putInt(long address, int value) {
-    GuestSlot slot = writable(address, 4);
-    slot.ram.set(INT, address - slot.guestAddress, value);
-    markWritten(slot, address - slot.guestAddress, 4);
+    rcu.enter();
+    try {
+      GuestSlot slot = writable(address, 4);
+      slot.ram.set(INT, address - slot.guestAddress, value);
+      markWritten(slot, address - slot.guestAddress, 4);
+    } finally {
+      rcu.exit();
+    }
   }
 
   /**
@@ -116,9 +139,14 @@ public final class DeviceMemory {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void putLong(long address, long value) {
-    GuestSlot slot = writable(address, 8);
-    slot.ram.set(LONG, address - slot.guestAddress, value);
-    markWritten(slot, address - slot.guestAddress, 8);
+    rcu.enter();
+    try {
+      GuestSlot slot = writable(address, 8);
+      slot.ram.set(LONG, address - slot.guestAddress, value);
+      markWritten(slot, address - slot.guestAddress, 8);
+    } finally {
+      rcu.exit();
+    }
   }
 
   /**
@@ -131,7 +159,15 @@ public final class DeviceMemory {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void fill(long address, long length, byte value) {
-    GuestSlot slot = writable(address, length);
+    rcu.enter();
+    try {
+      fill(writable(address, length), address, length, value);
+    } finally {
+      rcu.exit();
+    }
+  }
+
+  private void fill(GuestSlot slot, long address, long length, byte value) {
     long offset = address - slot.guestAddress;
     try {
       slot.ram.asSlice(offset, length).fill(value);
@@ -154,8 +190,13 @@ public final class DeviceMemory {
    * @throws SealedException after {@link GuestMemory#seal}
    */
   public AsyncWrite beginWrite(long address, long length) {
-    GuestSlot slot = writable(address, length);
-    return new AsyncWrite(this, slot, address - slot.guestAddress, length);
+    rcu.enter();
+    try {
+      GuestSlot slot = writable(address, length);
+      return new AsyncWrite(memory, slot, address - slot.guestAddress, length);
+    } finally {
+      rcu.exit();
+    }
   }
 
   /**
@@ -167,8 +208,13 @@ public final class DeviceMemory {
    * @throws GuestAccessException see the class comment; nothing is marked
    */
   public void mark(long address, long length) {
-    GuestSlot slot = memory.find(address, length);
-    markWritten(slot, address - slot.guestAddress, length);
+    rcu.enter();
+    try {
+      GuestSlot slot = memory.find(address, length);
+      markWritten(slot, address - slot.guestAddress, length);
+    } finally {
+      rcu.exit();
+    }
   }
 
   /**
@@ -180,7 +226,12 @@ public final class DeviceMemory {
    */
   public void read(long address, MemorySegment target) {
     long length = target.byteSize();
-    GuestSlot slot = memory.find(address, length);
-    MemorySegment.copy(slot.ram, address - slot.guestAddress, target, 0, length);
+    rcu.enter();
+    try {
+      GuestSlot slot = memory.find(address, length);
+      MemorySegment.copy(slot.ram, address - slot.guestAddress, target, 0, length);
+    } finally {
+      rcu.exit();
+    }
   }
 }

@@ -9,14 +9,15 @@ import java.lang.foreign.MemorySegment;
  * Dirty pages that a client has taken, and their content: a transaction, see {@link DirtyBatch}.
  * The barrier is over when it is handed out; there is no other way to a page's content for sending.
  *
+ * <p>A slot that is removed or changed meanwhile stays in the batch as it was, and its content can
+ * be read until the batch is closed.
+ *
  * <p>For one thread at a time.
  */
 public final class GuestBatch implements AutoCloseable {
-  private final GuestMemory memory;
   private final DirtyBatch batch;
 
-  GuestBatch(GuestMemory memory, DirtyBatch batch) {
-    this.memory = memory;
+  GuestBatch(DirtyBatch batch) {
     this.batch = batch;
   }
 
@@ -79,7 +80,7 @@ public final class GuestBatch implements AutoCloseable {
    * @throws IllegalArgumentException if the slot is not of this memory; nothing is changed
    */
   public void acknowledge(GuestSlot slot, long firstPage, long pageCount) {
-    batch.acknowledge(memory.idOf(slot), firstPage, pageCount);
+    batch.acknowledge(slot.log, firstPage, pageCount);
   }
 
   /**

@@ -31,7 +31,7 @@ public final class GuestClient implements AutoCloseable {
    *     pages are dirty still
    */
   public GuestBatch take() {
-    return new GuestBatch(memory, client.take());
+    return new GuestBatch(client.take());
   }
 
   /**
@@ -40,7 +40,7 @@ public final class GuestClient implements AutoCloseable {
    * @return the batch
    */
   public GuestBatch takeSynced() {
-    return new GuestBatch(memory, client.takeSynced());
+    return new GuestBatch(client.takeSynced());
   }
 
   /**
@@ -51,7 +51,7 @@ public final class GuestClient implements AutoCloseable {
    * @throws IllegalArgumentException if {@code maxPages} is less than 1; nothing is taken
    */
   public GuestBatch takeAtMost(long maxPages) {
-    return new GuestBatch(memory, client.takeAtMost(maxPages));
+    return new GuestBatch(client.takeAtMost(maxPages));
   }
 
   /**
@@ -65,7 +65,7 @@ public final class GuestClient implements AutoCloseable {
    * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is taken
    */
   public GuestBatch takeRange(GuestSlot slot, long firstPage, long pageCount) {
-    return new GuestBatch(memory, client.takeRange(memory.idOf(slot), firstPage, pageCount));
+    return new GuestBatch(client.takeRange(memory.idOf(slot), firstPage, pageCount));
   }
 
   /**

@@ -2,14 +2,14 @@ package dev.smudge.core;
 
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
-import dev.smudge.sync.LogSlot;
-import dev.smudge.sync.SlotChange;
 import dev.smudge.sync.VcpuPause;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The memory of a guest: slots of RAM at guest addresses, vCPUs and devices that write it, clients
@@ -19,18 +19,24 @@ import java.util.Objects;
  * design 2 and 6.
  */
 public final class GuestMemory implements AutoCloseable {
-  private static final long DEFAULT_PAGE_SIZE = 4096;
-  private static final long MIN_PAGE_SIZE = 256;
-  private static final long MAX_PAGE_SIZE = 1L << 30;
+  static final long DEFAULT_PAGE_SIZE = 4096;
 
   private final DirtyLog log;
-  private final List<Arena> arenas = new ArrayList<>(); // one a slot over RAM of our own
-  private final DeviceMemory device = new DeviceMemory(this);
+  private final Set<SparseRam> rams = ConcurrentHashMap.newKeySet();
+  private final Set<RemovedGuestSlot> removedSlots = ConcurrentHashMap.newKeySet(); // not closed
+  private final ReentrantLock commits = new ReentrantLock();
+
+  @SuppressWarnings("ThreadLocalUsage") // one a memory
+  private final ThreadLocal<@Nullable SlotOverlay> transactions = new ThreadLocal<>();
+
+  private final DeviceMemory device;
   private volatile SlotMap slots = SlotMap.EMPTY;
   private volatile boolean closed;
 
+  @SuppressWarnings("this-escape") // to its own device
   private GuestMemory(DirtyLog log) {
     this.log = log;
+    this.device = new DeviceMemory(this, log.rcu());
   }
 
   /** {@return a memory without slots, with a dirty log of default options} */
@@ -63,7 +69,7 @@ public final class GuestMemory implements AutoCloseable {
    * @return the slot
    * @throws IllegalArgumentException if a value is outside that, or the slot would overlap another
    *     or wrap round; nothing is changed
-   * @throws IllegalStateException if the memory is closed
+   * @throws IllegalStateException if the memory is closed, or this thread has a transaction open
    * @throws java.io.UncheckedIOException if the system gives no memory; nothing is changed
    */
   public GuestSlot addSlot(int slotId, long guestAddress, long size) {
@@ -82,19 +88,13 @@ public final class GuestMemory implements AutoCloseable {
    * @return the slot
    * @throws IllegalArgumentException if a value is outside that, or the slot would overlap another
    *     or wrap round; nothing is changed
-   * @throws IllegalStateException if the memory is closed
+   * @throws IllegalStateException if the memory is closed, or this thread has a transaction open
    * @throws java.io.UncheckedIOException if the system gives no memory; nothing is changed
    */
-  public synchronized GuestSlot addSlot(int slotId, long guestAddress, long size, long pageSize) {
-    checkSlot(guestAddress, size, pageSize);
-    Arena arena = Arena.ofShared();
-    try {
-      GuestSlot slot = add(slotId, guestAddress, SparseRam.map(size, arena), pageSize, true);
-      arenas.add(arena);
-      return slot;
-    } catch (RuntimeException | Error e) {
-      arena.close();
-      throw e;
+  public GuestSlot addSlot(int slotId, long guestAddress, long size, long pageSize) {
+    try (SlotTransaction transaction = beginAlone()) {
+      transaction.add(slotId, guestAddress, size, pageSize).commit();
+      return transaction.made(slotId);
     }
   }
 
@@ -113,59 +113,129 @@ public final class GuestMemory implements AutoCloseable {
    * @throws IllegalArgumentException if a value is outside that, or the slot would overlap another
    *     or wrap round; nothing is changed
    */
-  public synchronized GuestSlot addSlot(
-      int slotId, long guestAddress, MemorySegment ram, long pageSize) {
-    if (ram.isReadOnly()) {
-      throw new IllegalArgumentException("the RAM of a slot has to be writable: " + ram);
+  public GuestSlot addSlot(int slotId, long guestAddress, MemorySegment ram, long pageSize) {
+    try (SlotTransaction transaction = beginAlone()) {
+      transaction.add(slotId, guestAddress, ram, pageSize).commit();
+      return transaction.made(slotId);
     }
-    if (!ram.scope().isAlive()) {
-      throw new IllegalArgumentException("the RAM of a slot has to be alive: " + ram);
-    }
-    checkSlot(guestAddress, ram.byteSize(), pageSize);
-    return add(slotId, guestAddress, ram, pageSize, false);
   }
 
-  private GuestSlot add(
-      int slotId, long guestAddress, MemorySegment ram, long pageSize, boolean ownRam) {
-    SlotChange change = log.change();
-    LogSlot logSlot = change.add(slotId, ram.byteSize() / pageSize, pageSize);
-    GuestSlot slot = new GuestSlot(guestAddress, ram, logSlot, ownRam);
-    logSlot.attach(slot);
-    change.commit(() -> slots = slots.with(slot), () -> {});
-    return slot;
+  /**
+   * Removes a slot: a transaction of one step.
+   *
+   * @param slotId its number
+   * @return the slot's RAM and its last dirty pages; close it when they have been read
+   * @throws IllegalArgumentException if there is no such slot; nothing is changed
+   * @throws IllegalStateException as {@link SlotTransaction#commit}, and if this thread has a
+   *     transaction open; nothing is changed
+   * @throws dev.smudge.sync.RcuException see {@link SlotTransaction#commit}; nothing is changed
+   * @throws dev.smudge.sync.RcuTimeoutException see there; the slot is removed
+   */
+  public RemovedGuestSlot removeSlot(int slotId) {
+    try (SlotTransaction transaction = beginAlone()) {
+      return transaction.remove(slotId).commit().getFirst();
+    }
   }
 
-  private void checkSlot(long guestAddress, long size, long pageSize) {
+  private SlotTransaction beginAlone() {
+    if (transactions.get() != null) {
+      throw new IllegalStateException(
+          "this thread has a transaction open: add or remove the slot in that one");
+    }
+    return beginTransaction();
+  }
+
+  /**
+   * Begins a change of the slots, or, if this thread has one open, a part of that.
+   *
+   * @return the transaction; its {@code commit} makes the change, its {@code close} without that
+   *     drops it
+   * @throws IllegalStateException if the memory is closed
+   */
+  public SlotTransaction beginTransaction() {
     checkOpen();
-    if (pageSize < MIN_PAGE_SIZE || pageSize > MAX_PAGE_SIZE || Long.bitCount(pageSize) != 1) {
-      throw new IllegalArgumentException(
-          "page size "
-              + pageSize
-              + " is not a power of two from "
-              + MIN_PAGE_SIZE
-              + " to "
-              + MAX_PAGE_SIZE);
+    SlotOverlay overlay = transactions.get();
+    if (overlay == null) {
+      overlay = new SlotOverlay();
+      transactions.set(overlay);
     }
-    if (size <= 0 || size % pageSize != 0) {
-      throw new IllegalArgumentException(
-          "slot size " + size + " is not a positive multiple of the page size " + pageSize);
+    return new SlotTransaction(this, overlay);
+  }
+
+  void endTransaction() {
+    transactions.remove();
+  }
+
+  /**
+   * One commit at a time. A vCPU is offline while it waits, and waits for no pause with the lock.
+   */
+  void lockCommits() {
+    if (commits.isHeldByCurrentThread()) {
+      throw new IllegalStateException(
+          "a commit inside a commit of the same thread: commit after that has returned");
     }
-    if ((guestAddress & (pageSize - 1)) != 0) {
-      throw new IllegalArgumentException(
-          "guest address 0x"
-              + Long.toHexString(guestAddress)
-              + " is not a multiple of the page size "
-              + pageSize);
+    while (!commits.tryLock()) {
+      log.whileOffline(() -> {
+        commits.lock();
+        commits.unlock();
+      });
     }
-    if (Long.compareUnsigned(guestAddress + (size - 1), guestAddress) < 0) {
-      throw new IllegalArgumentException(
-          "0x"
-              + Long.toHexString(guestAddress)
-              + " + 0x"
-              + Long.toHexString(size)
-              + " wraps round at 2^64");
+  }
+
+  void unlockCommits() {
+    if (commits.isHeldByCurrentThread()) {
+      commits.unlock();
     }
-    slots.checkNoOverlap(guestAddress, size);
+  }
+
+  /** In the middle of a commit. */
+  void publish(SlotMap after, List<RemovedGuestSlot> removed) {
+    removedSlots.addAll(removed); // first: who finds a slot in no map finds it there
+    // ORDER C2 volatile: the map before vCPUs are told of it (S3). Pairs with the reads in map, by
+    // Vcpu.pagesArmed among others. If weaker: a vCPU acknowledges the change, and keeps a cursor
+    // in a slot whose RAM is unmapped a moment later.
+    slots = after;
+  }
+
+  /** Tells others of a change, before the grace period. */
+  @SuppressWarnings("UnusedVariable")
+  void changed(SlotMap before, SlotMap after) {}
+
+  Set<RemovedGuestSlot> handles() {
+    return removedSlots;
+  }
+
+  SparseRam newRam() {
+    return new SparseRam(rams);
+  }
+
+  SlotMap map() {
+    return slots;
+  }
+
+  /** Marks whatever is over a range of memory now, the guest's and the removed slots'. */
+  void markMemory(SlotPlan plan, long from, long end) {
+    Object memory = plan.memory();
+    log.rcu().enter();
+    try {
+      for (GuestSlot slot : slots.slots()) {
+        long start = Math.max(from, slot.plan.memoryOffset());
+        long stop = Math.min(end, slot.plan.memoryEnd());
+        if (start < stop && slot.plan.memory() == memory) {
+          log.mark(slot.log, start - slot.plan.memoryOffset(), stop - start);
+        }
+      }
+      for (RemovedGuestSlot removed : removedSlots) {
+        SlotPlan old = removed.slot().plan;
+        long start = Math.max(from, old.memoryOffset());
+        long stop = Math.min(end, old.memoryEnd());
+        if (start < stop && old.memory() == memory) {
+          removed.markLate(start - old.memoryOffset(), stop - start);
+        }
+      }
+    } finally {
+      log.rcu().exit();
+    }
   }
 
   /**
@@ -184,12 +254,17 @@ public final class GuestMemory implements AutoCloseable {
     return List.of(slots.slots());
   }
 
-  GuestSlot find(long address, long length) {
+  /** The slots, for an access. */
+  SlotMap openMap() {
     checkOpen();
-    return slots.find(address, length);
+    return slots;
   }
 
-  private void checkOpen() {
+  GuestSlot find(long address, long length) {
+    return openMap().find(address, length);
+  }
+
+  void checkOpen() {
     if (closed) {
       throw new IllegalStateException("the guest memory is closed");
     }
@@ -197,8 +272,10 @@ public final class GuestMemory implements AutoCloseable {
 
   /** The number of a slot, which has to be this memory's. */
   int idOf(GuestSlot slot) {
-    if (!slots.has(slot.id()) || slots.get(slot.id()) != slot) {
-      throw new IllegalArgumentException(slot + " is another memory's; slots: " + slots.describe());
+    SlotMap now = slots;
+    if (!now.isCurrent(slot)) {
+      throw new IllegalArgumentException(
+          slot + " is another memory's, or was removed or changed; slots: " + now.describe());
     }
     return slot.id();
   }
@@ -217,7 +294,9 @@ public final class GuestMemory implements AutoCloseable {
    * Adds a vCPU that keeps something which lets it store without the accessors (a write TLB,
    * translated code).
    *
-   * @param armCallback drops that; see {@link DirtyLog#addVcpu(Runnable)}
+   * @param armCallback drops that; see {@link DirtyLog#addVcpu(Runnable)}. It runs after every
+   *     change that took slots away, too: {@link GuestSlot}s, and addresses in their RAM, are not
+   *     to be used after it
    * @return the vCPU; it is offline until its thread uses it
    * @throws IllegalStateException if the memory is closed
    */
@@ -292,12 +371,7 @@ public final class GuestMemory implements AutoCloseable {
     // RAM is
     // unmapped a moment later.
     closed = true;
-    log.close(); // not under this: a vCPU that it waits for may be about to add a slot
-    synchronized (this) {
-      while (!arenas.isEmpty()) { // one by one: closing can be tried again
-        arenas.getLast().close();
-        arenas.removeLast();
-      }
-    }
+    log.close();
+    rams.forEach(SparseRam::close); // one by one: closing can be tried again
   }
 }

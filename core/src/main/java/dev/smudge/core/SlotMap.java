@@ -1,10 +1,15 @@
 package dev.smudge.core;
 
 import java.util.Arrays;
+import java.util.Collection;
+import java.util.Comparator;
 
 /** The slots by guest address. Immutable: a change makes a new one. */
 final class SlotMap {
   static final SlotMap EMPTY = new SlotMap(new GuestSlot[0], new GuestSlot[0]);
+
+  private static final Comparator<GuestSlot> BY_ADDRESS =
+      (a, b) -> Long.compareUnsigned(a.guestAddress, b.guestAddress);
 
   private final GuestSlot[] byAddress; // ascending, by unsigned address
   private final GuestSlot[] byId; // null where there is none
@@ -18,13 +23,57 @@ final class SlotMap {
     return byAddress;
   }
 
-  SlotMap with(GuestSlot slot) {
-    GuestSlot[] more = Arrays.copyOf(byAddress, byAddress.length + 1);
-    more[byAddress.length] = slot;
-    Arrays.sort(more, (a, b) -> Long.compareUnsigned(a.guestAddress, b.guestAddress));
-    GuestSlot[] table = Arrays.copyOf(byId, Math.max(byId.length, slot.id() + 1));
-    table[slot.id()] = slot;
-    return new SlotMap(more, table);
+  /** Without some slots, and with others. One copy, whatever their number. */
+  SlotMap with(Collection<GuestSlot> removed, Collection<GuestSlot> added) {
+    int ids = added.stream().mapToInt(slot -> slot.id() + 1).max().orElse(0);
+    GuestSlot[] table = Arrays.copyOf(byId, Math.max(byId.length, ids));
+    removed.forEach(slot -> table[slot.id()] = null);
+    GuestSlot[] rest = removed.isEmpty() ? byAddress : keep(table, byAddress.length);
+    added.forEach(slot -> table[slot.id()] = slot);
+    GuestSlot[] more = added.toArray(GuestSlot[]::new);
+    Arrays.sort(more, BY_ADDRESS);
+    GuestSlot[] all = new GuestSlot[rest.length + more.length];
+    int from = 0;
+    for (int i = 0; i < more.length; i++) {
+      int place = Arrays.binarySearch(rest, from, rest.length, more[i], BY_ADDRESS);
+      int to = place < 0 ? -place - 1 : place;
+      System.arraycopy(rest, from, all, from + i, to - from);
+      all[to + i] = more[i];
+      from = to;
+    }
+    System.arraycopy(rest, from, all, from + more.length, rest.length - from);
+    return new SlotMap(all, table);
+  }
+
+  /** Those of the slots that are in a table still. */
+  private GuestSlot[] keep(GuestSlot[] table, int length) {
+    GuestSlot[] kept = new GuestSlot[length];
+    int count = 0;
+    for (GuestSlot slot : byAddress) {
+      if (table[slot.id()] == slot) {
+        kept[count++] = slot;
+      }
+    }
+    return Arrays.copyOf(kept, count);
+  }
+
+  /** Where the first slot is that ends at an address or above; the number of slots if none does. */
+  int firstEndingFrom(long address) {
+    int low = 0;
+    int high = byAddress.length;
+    while (low < high) {
+      int middle = (low + high) >>> 1;
+      if (Long.compareUnsigned(byAddress[middle].plan.lastAddress(), address) < 0) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low;
+  }
+
+  boolean isCurrent(GuestSlot slot) {
+    return has(slot.id()) && byId[slot.id()] == slot;
   }
 
   boolean has(int slotId) {
@@ -56,22 +105,6 @@ final class SlotMap {
       }
     }
     throw new GuestAccessException(address, length, "outside every slot: " + describe());
-  }
-
-  void checkNoOverlap(long guestAddress, long size) {
-    for (GuestSlot slot : byAddress) {
-      boolean before = Long.compareUnsigned(guestAddress + (size - 1), slot.guestAddress) < 0;
-      boolean after = Long.compareUnsigned(guestAddress, slot.guestAddress + (slot.size - 1)) > 0;
-      if (!before && !after) {
-        throw new IllegalArgumentException(
-            "0x"
-                + Long.toHexString(guestAddress)
-                + " + 0x"
-                + Long.toHexString(size)
-                + " overlaps "
-                + slot);
-      }
-    }
   }
 
   String describe() {

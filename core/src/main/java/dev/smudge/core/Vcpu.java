@@ -3,6 +3,7 @@ package dev.smudge.core;
 import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.LogVcpu;
 import dev.smudge.sync.SealedException;
+import dev.smudge.sync.VcpuException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
@@ -72,6 +73,7 @@ public final class Vcpu implements AutoCloseable {
   // armed, and when the vCPU goes offline. Span: how many offsets an access of 8 bytes may have, 0
   // if
   // there is no slot, or no page.
+  private SlotMap map = SlotMap.EMPTY; // in which the slot was found
   private GuestSlot slot = GuestSlot.NONE;
   private long base;
   private long span;
@@ -84,6 +86,7 @@ public final class Vcpu implements AutoCloseable {
   private long rawRam; // address of the RAM, 0 if it is reached through the segment
 
   // The read cursor.
+  private SlotMap readMap = SlotMap.EMPTY;
   private GuestSlot readSlot = GuestSlot.NONE;
   private long readBase;
   private long readSpan;
@@ -104,8 +107,11 @@ public final class Vcpu implements AutoCloseable {
 
   private void pagesArmed() {
     dropPage();
-    if (memory.isSealedOrClosed()) {
-      dropCursors(); // the next access takes the slow path, and is refused there
+    SlotMap now = memory.map(); // C2
+    boolean changed =
+        (slot != GuestSlot.NONE && map != now) || (readSlot != GuestSlot.NONE && readMap != now);
+    if (changed || memory.isSealedOrClosed()) {
+      dropCursors(); // the next access takes the slow path, and finds the slot of now or is refused
     }
     armCallback.run();
   }
@@ -142,7 +148,8 @@ public final class Vcpu implements AutoCloseable {
 
   private long moveCursor(long address, long length) {
     log.online(); // from here on a barrier waits for this vCPU, and close() too
-    GuestSlot found = memory.find(address, length);
+    SlotMap now = memory.openMap();
+    GuestSlot found = now.find(address, length);
     if (memory.log().isSealed()) {
       throw new SealedException(
           "a write of "
@@ -153,6 +160,7 @@ public final class Vcpu implements AutoCloseable {
               + log.index()
               + " came after seal()");
     }
+    map = now;
     slot = found;
     base = found.guestAddress;
     span = found.size - 7;
@@ -307,7 +315,9 @@ public final class Vcpu implements AutoCloseable {
 
   private long moveReadCursor(long address, long length) {
     log.online();
-    GuestSlot found = memory.find(address, length);
+    SlotMap now = memory.openMap();
+    GuestSlot found = now.find(address, length);
+    readMap = now;
     readSlot = found;
     readBase = found.guestAddress;
     readSpan = found.size - 7;
@@ -768,6 +778,12 @@ public final class Vcpu implements AutoCloseable {
    * @throws GuestAccessException see the class comment; nothing is marked
    */
   public void mark(long address, long length) {
+    try {
+      log.online(); // first: it may wait for a pause, in which the slots change
+    } catch (VcpuException e) {
+      memory.device().mark(address, length); // the store was made all the same
+      throw e;
+    }
     GuestSlot written = memory.find(address, length);
     log.mark(written.log, address - written.guestAddress, length);
   }

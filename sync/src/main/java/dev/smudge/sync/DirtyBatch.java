@@ -84,6 +84,26 @@ public final class DirtyBatch implements AutoCloseable {
   }
 
   /**
+   * As {@link #acknowledge(int, long, long)}, also for a slot that was removed meanwhile.
+   *
+   * @param slot slot
+   * @param firstPage first page of the range
+   * @param pageCount pages of the range, 0 or more
+   * @throws IllegalStateException if the batch is closed
+   * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is changed
+   * @throws IllegalArgumentException if the slot is another log's; nothing is changed
+   */
+  public void acknowledge(LogSlot slot, long firstPage, long pageCount) {
+    checkOpen();
+    client.checkOfLog(slot);
+    DirtyClient.checkRange(slot, firstPage, pageCount);
+    PageSet pages = held.get(slot);
+    if (pages != null) {
+      pages.removeRange(firstPage, pageCount);
+    }
+  }
+
+  /**
    * Acknowledges all pages.
    *
    * @throws IllegalStateException if the batch is closed

@@ -201,6 +201,10 @@ public final class DirtyClient implements AutoCloseable {
     return view.isEmpty() ? 0 : view.moveRange(first, count, limit, batch.pages(slot));
   }
 
+  void checkOfLog(LogSlot slot) {
+    slot.checkOfLog(log);
+  }
+
   void checkRange(int slotId, long firstPage, long pageCount) {
     checkRange(log.slot(slotId), firstPage, pageCount);
   }

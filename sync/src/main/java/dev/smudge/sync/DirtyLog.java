@@ -604,6 +604,27 @@ public final class DirtyLog implements AutoCloseable {
   }
 
   /**
+   * Runs what may wait for another thread, a lock perhaps. If the caller runs a vCPU, that is
+   * offline meanwhile, so that nobody waits for it; it must not use the vCPU in there.
+   *
+   * @param wait what to run
+   * @throws VcpuException if it is called inside an arm callback
+   */
+  public void whileOffline(Runnable wait) {
+    LogVcpu self = vcpus.self();
+    if (self == null) {
+      wait.run();
+      return;
+    }
+    self.leaveToWait("a wait");
+    try {
+      wait.run();
+    } finally {
+      self.returnFromWait();
+    }
+  }
+
+  /**
    * Stops all vCPUs but the caller's own, each at a safepoint or offline, until the result is
    * closed. One pause at a time: a second caller waits for the first to end. Writers without a vCPU
    * go on.

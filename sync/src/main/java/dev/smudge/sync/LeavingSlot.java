@@ -1,6 +1,5 @@
 package dev.smudge.sync;
 
-import dev.smudge.bitmap.PageRunConsumer;
 import dev.smudge.bitmap.PageSet;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -24,11 +23,11 @@ final class LeavingSlot {
   private boolean retired;
   private boolean toldReleased;
 
-  LeavingSlot(DirtyLog log, LogSlot slot, List<Carry> carries, Runnable released) {
-    this.slot = slot;
+  LeavingSlot(RemovedSlot removed, List<Carry> carries, Runnable released) {
+    this.slot = removed.slot();
     this.carries = new ArrayList<>(carries);
     this.released = released;
-    this.removed = new RemovedSlot(log, slot);
+    this.removed = removed;
     List<Carry> sorted = new ArrayList<>(carries);
     sorted.sort(Comparator.comparingLong(Carry::fromPage));
     long end = 0;
@@ -58,10 +57,10 @@ final class LeavingSlot {
     carry(firstPage, pageCount, null);
   }
 
-  void forEachCarryTo(LogSlot to, PageRunConsumer consumer) {
+  void forEachCarry(SlotRunConsumer consumer) {
     for (Carry carry : carries) {
-      if (carry.to == to) {
-        consumer.accept(carry.toPage, carry.pageCount);
+      if (carry.to != null) {
+        consumer.accept(carry.to, carry.toPage, carry.pageCount);
       }
     }
   }

@@ -114,12 +114,16 @@ public final class LogSlot {
     state = RETIRED;
   }
 
-  /** For a mark of this log: before it by a vCPU, after it too by a thread without one (T2). */
-  void checkTakesMarks(DirtyLog owner) {
+  void checkOfLog(DirtyLog owner) {
     if (log != owner) {
       throw new IllegalArgumentException(
           this + " is not of this log; its slots: " + owner.slotIds());
     }
+  }
+
+  /** For a mark of this log: before it by a vCPU, after it too by a thread without one (T2). */
+  void checkTakesMarks(DirtyLog owner) {
+    checkOfLog(owner);
     int now = state;
     if (now != CURRENT) {
       throw new IllegalArgumentException(

@@ -40,6 +40,24 @@ public final class RemovedSlot {
     copy().forEachRun((first, count) -> consumer.accept(slot, first, count));
   }
 
+  /**
+   * Adds pages: for a writer that lands after the slot is gone and keeps its RAM (asynchronous
+   * I/O).
+   *
+   * @param firstPage first page
+   * @param pageCount pages, 0 or more
+   * @throws IndexOutOfBoundsException if they are not all inside the slot; nothing is changed
+   */
+  public void markLate(long firstPage, long pageCount) {
+    DirtyClient.checkRange(slot, firstPage, pageCount);
+    log.lock().lock();
+    try {
+      add(firstPage, pageCount);
+    } finally {
+      log.lock().unlock();
+    }
+  }
+
   private PageSet copy() {
     PageSet copy = new PageSet(dirty.pageCount());
     log.lock().lock();

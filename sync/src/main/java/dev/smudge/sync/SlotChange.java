@@ -27,7 +27,8 @@ import java.util.Set;
 public final class SlotChange {
   private final DirtyLog log;
   private final Set<LogSlot> added = new LinkedHashSet<>();
-  private final Map<LogSlot, Runnable> removed = new HashMap<>(); // to what runs when it is free
+  private final Map<LogSlot, RemovedSlot> removed = new HashMap<>();
+  private final Map<LogSlot, Runnable> released = new HashMap<>(); // what runs when it is free
   private final List<LogSlot> removals = new ArrayList<>();
   private final Map<LogSlot, List<LeavingSlot.Carry>> carries = new HashMap<>();
   private boolean committed;
@@ -70,20 +71,38 @@ public final class SlotChange {
    * As {@link #remove(LogSlot)}, for a slot whose RAM is to be given up.
    *
    * @param slot slot of this log
-   * @param released called once, by any thread and without a lock, when no vCPU, no read-side
+   * @param whenReleased called once, by any thread and without a lock, when no vCPU, no read-side
    *     section and no open batch can use the slot any more
    * @return this
    * @throws IllegalArgumentException if the slot is not there, or is removed twice; nothing is
    *     changed
    */
-  public SlotChange remove(LogSlot slot, Runnable released) {
+  public SlotChange remove(LogSlot slot, Runnable whenReleased) {
     checkOpen();
     log.checkOwn(slot);
-    if (removed.putIfAbsent(slot, Objects.requireNonNull(released, "released")) != null) {
+    Objects.requireNonNull(whenReleased, "whenReleased");
+    if (removed.putIfAbsent(slot, new RemovedSlot(log, slot)) != null) {
       throw new IllegalArgumentException(slot + " is removed by this change already");
     }
+    released.put(slot, whenReleased);
     removals.add(slot);
     return this;
+  }
+
+  /**
+   * Returns what {@link #commit} hands out for a slot, before it does, or where it throws after the
+   * change was made.
+   *
+   * @param slot slot that this change removes
+   * @return without dirty pages until the commit
+   * @throws IllegalArgumentException if this change does not remove the slot
+   */
+  public RemovedSlot removed(LogSlot slot) {
+    RemovedSlot result = removed.get(slot);
+    if (result == null) {
+      throw new IllegalArgumentException(slot + " is not removed by this change");
+    }
+    return result;
   }
 
   /**
@@ -169,10 +188,9 @@ public final class SlotChange {
     for (LogSlot slot : removals) {
       leaving.add(
           new LeavingSlot(
-              log,
-              slot,
+              removed(slot),
               carries.getOrDefault(slot, List.of()),
-              Objects.requireNonNull(removed.get(slot))));
+              Objects.requireNonNull(released.get(slot))));
     }
     new SlotSwap(log, leaving, List.copyOf(added), swap, afterSwap).run();
     committed = true;

@@ -3,7 +3,9 @@ package dev.smudge.sync;
 import dev.smudge.bitmap.PageSet;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 
 /**
  * The commit of a {@link SlotChange}.
@@ -121,8 +123,9 @@ final class SlotSwap {
         client.view(slot.slot()).forEachRun((first, count) -> slot.carry(first, count, client));
       }
     }
+    Map<LogSlot, PageSet> carriedPages = carried();
     for (LogSlot slot : added) {
-      PageSet carried = carriedInto(slot);
+      PageSet carried = carriedPages.computeIfAbsent(slot, to -> new PageSet(to.pageCount()));
       PageSet fresh = new PageSet(slot.pageCount());
       fresh.addAll();
       fresh.removeAll(carried);
@@ -136,10 +139,12 @@ final class SlotSwap {
     }
   }
 
-  private PageSet carriedInto(LogSlot slot) {
-    PageSet pages = new PageSet(slot.pageCount());
+  /** The pages of the new slots that are carried over. */
+  private Map<LogSlot, PageSet> carried() {
+    Map<LogSlot, PageSet> pages = new HashMap<>();
     for (LeavingSlot from : leaving) {
-      from.forEachCarryTo(slot, pages::addRange);
+      from.forEachCarry((to, first, count) ->
+          pages.computeIfAbsent(to, slot -> new PageSet(slot.pageCount())).addRange(first, count));
     }
     return pages;
   }
@@ -192,6 +197,7 @@ final class SlotSwap {
 
   /** The grace period is over. */
   private void retire() {
+    boolean done = false;
     log.lock().lock();
     try {
       // First, so that what comes later is refused (T2).
@@ -203,10 +209,14 @@ final class SlotSwap {
       }
       for (LeavingSlot slot : leaving) {
         log.fetch(slot.slot());
-        log.table().left(slot);
       }
+      leaving.forEach(log.table()::left);
+      done = true;
     } finally {
       log.lock().unlock();
+      if (!done) {
+        log.rcu().callRcu(this::retire); // until then every fetch looks into them
+      }
     }
     for (LeavingSlot slot : leaving) {
       slot.slot()

@@ -2,7 +2,11 @@ package dev.smudge.sync;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collection;
+import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -29,7 +33,7 @@ final class SlotTable {
   private volatile Slots slots = new Slots(new LogSlot[0], new LogSlot[0]);
 
   /** Removed, and marked still: under the collector lock. */
-  private final List<LeavingSlot> leaving = new ArrayList<>();
+  private final Set<LeavingSlot> leaving = new LinkedHashSet<>();
 
   /** The slots in use; a caller must not change it. */
   LogSlot[] used() {
@@ -72,9 +76,10 @@ final class SlotTable {
     for (LogSlot slot : removed) {
       checkOwn(slot);
     }
+    Set<LogSlot> leaves = new HashSet<>(removed);
     for (LogSlot slot : added) {
       LogSlot other = find(slot.id());
-      if (other != null && !removed.contains(other)) {
+      if (other != null && !leaves.contains(other)) {
         throw new IllegalArgumentException(
             "slot " + slot.id() + " is in use: " + other + "; slots: " + ids());
       }
@@ -106,7 +111,7 @@ final class SlotTable {
   }
 
   /** Those that were removed and may be marked still; the caller must not change it. */
-  List<LeavingSlot> leaving() {
+  Collection<LeavingSlot> leaving() {
     return leaving;
   }
 

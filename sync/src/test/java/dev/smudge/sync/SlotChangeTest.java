@@ -411,6 +411,9 @@ class SlotChangeTest {
           vcpu.mark(high, 39 * PAGE, 1);
           Set<String> found = take(client);
           assertTrue(found.containsAll(Set.of("0:7", "1:39")), found::toString);
+          assertEquals(1, under.table().leaving().size());
+          under.rcu().barrier();
+          assertEquals(List.of(), under.table().leaving());
         }
         continue;
       }

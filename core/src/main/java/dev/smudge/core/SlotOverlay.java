@@ -1,0 +1,166 @@
+package dev.smudge.core;
+
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What a transaction changes, laid over the map of slots of the time of each call: base slots that
+ * go, plans of slots that come. Costs what is changed. Every step can be taken back. For one
+ * thread.
+ */
+final class SlotOverlay {
+  private final Map<Integer, GuestSlot> hidden = new LinkedHashMap<>();
+  private final Map<Integer, SlotPlan> plans = new HashMap<>();
+  private final TreeMap<Long, SlotPlan> byAddress = new TreeMap<>(Long::compareUnsigned);
+  private final List<Runnable> undo = new ArrayList<>();
+
+  /** The innermost open transaction. */
+  @Nullable SlotTransaction innermost;
+
+  int savepoint() {
+    return undo.size();
+  }
+
+  void rollBack(int savepoint) {
+    while (undo.size() > savepoint) {
+      undo.removeLast().run();
+    }
+  }
+
+  Collection<GuestSlot> hidden() {
+    return hidden.values();
+  }
+
+  Collection<SlotPlan> plans() {
+    return byAddress.values();
+  }
+
+  boolean isEmpty() {
+    return hidden.isEmpty() && plans.isEmpty();
+  }
+
+  /** What a slot is to be, or is. */
+  SlotPlan get(int id, SlotMap base) {
+    SlotPlan plan = plans.get(id);
+    if (plan != null) {
+      return plan;
+    }
+    if (hidden.containsKey(id)) {
+      throw new IllegalArgumentException("slot " + id + " is removed by this transaction");
+    }
+    return base.get(id).plan;
+  }
+
+  void remove(int id, SlotMap base) {
+    SlotPlan plan = get(id, base);
+    if (plans.get(id) == plan) {
+      drop(plan);
+      undo.add(() -> insert(plan));
+    } else {
+      hidden.put(id, base.get(id));
+      undo.add(() -> hidden.remove(id));
+    }
+  }
+
+  void put(SlotPlan plan, SlotMap base) {
+    SlotPlan other = plans.get(plan.id());
+    if (other != null) {
+      throw new IllegalArgumentException("slot " + plan.id() + " is in use: " + other);
+    }
+    checkAgainst(plan, base);
+    Map.Entry<Long, SlotPlan> before = byAddress.floorEntry(plan.lastAddress());
+    if (before != null && before.getValue().overlaps(plan)) {
+      throw overlap(plan, before.getValue());
+    }
+    insert(plan);
+    undo.add(() -> drop(plan));
+  }
+
+  private void insert(SlotPlan plan) {
+    plans.put(plan.id(), plan);
+    byAddress.put(plan.guestAddress(), plan);
+  }
+
+  private void drop(SlotPlan plan) {
+    plans.remove(plan.id());
+    byAddress.remove(plan.guestAddress());
+  }
+
+  private void checkAgainst(SlotPlan plan, SlotMap base) {
+    if (base.has(plan.id()) && !isHidden(base.get(plan.id()))) {
+      throw new IllegalArgumentException(
+          "slot " + plan.id() + " is in use: " + base.get(plan.id()) + "; " + base.describe());
+    }
+    for (int i = base.firstEndingFrom(plan.guestAddress());
+        i < base.slots().length && base.slots()[i].plan.overlaps(plan);
+        i++) {
+      if (!isHidden(base.slots()[i])) {
+        throw overlap(plan, base.slots()[i]);
+      }
+    }
+  }
+
+  private static IllegalArgumentException overlap(SlotPlan plan, Object other) {
+    return new IllegalArgumentException(
+        SlotPlan.range(plan.guestAddress(), plan.size()) + " overlaps " + other);
+  }
+
+  private boolean isHidden(GuestSlot slot) {
+    return hidden.get(slot.id()) == slot;
+  }
+
+  /** Refuses growth into RAM that something else is over; see {@link SparseRam}. */
+  void checkFresh(SlotPlan plan) {
+    SparseRam ram = plan.own();
+    if (ram == null || plan.freshFrom() >= plan.ramEnd()) {
+      return;
+    }
+    boolean free = ram.isFree(plan.freshFrom(), plan.ramEnd());
+    for (SlotPlan other : plans.values()) {
+      free &=
+          other == plan
+              || other.own() != ram
+              || other.offset() >= plan.ramEnd()
+              || plan.freshFrom() >= other.ramEnd();
+    }
+    if (!free) {
+      throw new IllegalArgumentException(
+          plan
+              + " cannot grow: the RAM behind it is used by another slot, a removed one that is not"
+              + " closed, an open batch or a write that is under way");
+    }
+  }
+
+  /**
+   * Checks everything again, against the slots of now.
+   *
+   * @throws IllegalStateException if a slot that it is about is not there any more
+   */
+  void check(SlotMap now) {
+    for (GuestSlot slot : hidden.values()) {
+      if (!now.isCurrent(slot)) {
+        throw new IllegalStateException(
+            slot
+                + " was changed by another commit meanwhile: close this transaction and begin again;"
+                + " slots: "
+                + now.describe());
+      }
+    }
+    for (SlotPlan plan : plans.values()) {
+      checkAgainst(plan, now);
+      if (plan.own() == null && !plan.segment().scope().isAlive()) {
+        throw new IllegalArgumentException("the RAM of " + plan + " is not alive any more");
+      }
+      SparseRam ram = plan.own();
+      if (ram != null && ram.length() != 0) {
+        checkFresh(plan);
+      }
+    }
+  }
+}

@@ -1,0 +1,169 @@
+package dev.smudge.core;
+
+import java.lang.foreign.MemorySegment;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What a slot is to be: numbers, and a part of some RAM. Checked when it is made.
+ *
+ * @param own RAM of our own, null if it is the embedder's
+ * @param segment the embedder's whole segment, {@code NULL} if the RAM is our own
+ * @param offset where the slot begins in the RAM
+ * @param freshFrom offset in the RAM from which on the slot has taken new RAM
+ */
+record SlotPlan(
+    int id,
+    long guestAddress,
+    long size,
+    long pageSize,
+    @Nullable SparseRam own,
+    MemorySegment segment,
+    long offset,
+    long freshFrom) {
+  private static final Object NATIVE = new Object();
+  private static final int MAX_SLOTS = 32_764; // as KVM
+  private static final long MIN_PAGE_SIZE = 256;
+  private static final long MAX_PAGE_SIZE = 1L << 30;
+
+  SlotPlan {
+    if (id < 0 || id >= MAX_SLOTS) {
+      throw new IllegalArgumentException("slot " + id + " is outside 0 to " + (MAX_SLOTS - 1));
+    }
+    checkPageSize(pageSize);
+    if (size <= 0 || size % pageSize != 0) {
+      throw new IllegalArgumentException(
+          "slot size " + size + " is not a positive multiple of the page size " + pageSize);
+    }
+    if ((guestAddress & (pageSize - 1)) != 0) {
+      throw new IllegalArgumentException(
+          "guest address 0x"
+              + Long.toHexString(guestAddress)
+              + " is not a multiple of the page size "
+              + pageSize);
+    }
+    if (Long.compareUnsigned(guestAddress + (size - 1), guestAddress) < 0) {
+      throw new IllegalArgumentException(range(guestAddress, size) + " wraps round at 2^64");
+    }
+    if (size > Long.MAX_VALUE - offset) {
+      throw new IllegalArgumentException(
+          "RAM of " + size + " bytes at " + offset + " is too large");
+    }
+  }
+
+  private static void checkPageSize(long pageSize) {
+    if (pageSize < MIN_PAGE_SIZE || pageSize > MAX_PAGE_SIZE || Long.bitCount(pageSize) != 1) {
+      throw new IllegalArgumentException(
+          "page size "
+              + pageSize
+              + " is not a power of two from "
+              + MIN_PAGE_SIZE
+              + " to "
+              + MAX_PAGE_SIZE);
+    }
+  }
+
+  static String range(long guestAddress, long size) {
+    return "0x" + Long.toHexString(guestAddress) + " + 0x" + Long.toHexString(size);
+  }
+
+  static SlotPlan ofOwn(int id, long guestAddress, long size, long pageSize, SparseRam ram) {
+    return new SlotPlan(id, guestAddress, size, pageSize, ram, MemorySegment.NULL, 0, 0);
+  }
+
+  static SlotPlan ofSegment(int id, long guestAddress, MemorySegment ram, long pageSize) {
+    if (ram.isReadOnly()) {
+      throw new IllegalArgumentException("the RAM of a slot has to be writable: " + ram);
+    }
+    if (!ram.scope().isAlive()) {
+      throw new IllegalArgumentException("the RAM of a slot has to be alive: " + ram);
+    }
+    long size = ram.byteSize();
+    return new SlotPlan(id, guestAddress, size, pageSize, null, ram, 0, size);
+  }
+
+  SlotPlan movedTo(long address) {
+    return new SlotPlan(id, address, size, pageSize, own, segment, offset, freshFrom);
+  }
+
+  /** Another range of the same RAM. */
+  SlotPlan part(int newId, long address, long newSize, long newOffset, long fresh) {
+    long end = newOffset + newSize;
+    return new SlotPlan(
+        newId,
+        address,
+        newSize,
+        pageSize,
+        own,
+        segment,
+        newOffset,
+        Math.clamp(fresh, newOffset, Math.max(end, newOffset)));
+  }
+
+  SlotPlan withRam(MemorySegment ram) {
+    return ofSegment(id, guestAddress, ram, pageSize);
+  }
+
+  long ramEnd() {
+    return offset + size;
+  }
+
+  long lastAddress() {
+    return guestAddress + (size - 1);
+  }
+
+  boolean isOver(SlotPlan other) {
+    return own != null ? own == other.own : other.own == null && segment.equals(other.segment);
+  }
+
+  boolean overlaps(SlotPlan other) {
+    return Long.compareUnsigned(guestAddress, other.lastAddress()) <= 0
+        && Long.compareUnsigned(other.guestAddress, lastAddress()) <= 0;
+  }
+
+  /** Whether nothing that a slot shows would differ. */
+  boolean isSame(SlotPlan other) {
+    return id == other.id
+        && guestAddress == other.guestAddress
+        && size == other.size
+        && pageSize == other.pageSize
+        && offset == other.offset
+        && isOver(other);
+  }
+
+  /** What memory it is, and where the slot begins there: the same for slots that share it. */
+  Object memory() {
+    if (own != null) {
+      return own;
+    }
+    return segment.heapBase().orElse(NATIVE);
+  }
+
+  long memoryOffset() {
+    return own != null ? offset : segment.address() + offset;
+  }
+
+  long memoryEnd() {
+    return memoryOffset() + size;
+  }
+
+  /** As it is when it has its RAM. */
+  SlotPlan settled() {
+    return new SlotPlan(id, guestAddress, size, pageSize, own, segment, offset, ramEnd());
+  }
+
+  @Override
+  public String toString() {
+    return "slot " + id + " at " + range(guestAddress, size) + ", pages of " + pageSize;
+  }
+
+  @Override
+  public boolean equals(@Nullable Object other) {
+    return this == other;
+  }
+
+  @Override
+  public int hashCode() {
+    return Objects.hash(id, guestAddress, size);
+  }
+}

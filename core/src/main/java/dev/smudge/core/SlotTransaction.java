@@ -1,0 +1,361 @@
+package dev.smudge.core;
+
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+
+/**
+ * A change of the slots of a {@link GuestMemory}, of any number of steps, made at once by {@link
+ * #commit} or not at all. vCPUs and devices go on meanwhile, and at no moment find a hole where a
+ * slot is before and after.
+ *
+ * <p><b>No dirty bit is lost.</b> A page whose memory is in a slot before and after is carried
+ * over: it stays dirty, or clean, for each client. A page that is new to the guest is dirty for
+ * all. The dirty bits of the others go to the remover, with the RAM ({@link RemovedGuestSlot}).
+ * Pages of another size than before are not carried.
+ *
+ * <p><b>Steps</b> name slots by number: those that are there, and those that earlier steps have
+ * made. Each is checked as it is called, and all again by the commit, against the slots of then;
+ * one that is refused changes nothing. No lock is held between. A transaction that changes a slot
+ * which another thread has changed meanwhile, fails in the commit.
+ *
+ * <p><b>Nesting.</b> A transaction that the same thread begins meanwhile joins the open one: the
+ * commit of the inner one changes nothing yet, and its close without commit takes back its own
+ * steps alone. Transactions of a thread are closed in reverse order.
+ *
+ * <p>For the thread that began it. Source: design 3.6; QEMU {@code memory_region_transaction_begin}
+ * and its {@code _commit}.
+ */
+public final class SlotTransaction implements AutoCloseable {
+  private interface Step {
+    void run(SlotMap base);
+  }
+
+  private final GuestMemory memory;
+  private final SlotOverlay overlay;
+  private final SlotTransaction outer;
+  private final Thread owner = Thread.currentThread();
+  private final int savepoint;
+  private boolean done;
+  private SlotCommit.Result result = SlotCommit.Result.NONE;
+
+  @SuppressWarnings("this-escape") // to the thread's own overlay
+  SlotTransaction(GuestMemory memory, SlotOverlay overlay) {
+    this.memory = memory;
+    this.overlay = overlay;
+    SlotTransaction open = overlay.innermost;
+    this.outer = open == null ? this : open;
+    this.savepoint = overlay.savepoint();
+    overlay.innermost = this;
+  }
+
+  private void checkUsable() {
+    if (owner != Thread.currentThread()) {
+      throw new IllegalStateException(
+          "this transaction is of " + owner + ", not of " + Thread.currentThread());
+    }
+    if (done) {
+      throw new IllegalStateException("this transaction was committed or closed already");
+    }
+    if (overlay.innermost != this) {
+      throw new IllegalStateException("a transaction inside this one is open: close it first");
+    }
+  }
+
+  private SlotTransaction step(Step step) {
+    checkUsable();
+    memory.checkOpen();
+    int before = overlay.savepoint();
+    boolean ran = false;
+    try {
+      step.run(memory.map());
+      ran = true;
+    } finally {
+      if (!ran) {
+        overlay.rollBack(before);
+      }
+    }
+    return this;
+  }
+
+  /**
+   * Adds a slot of pages of 4 KiB, over RAM of our own.
+   *
+   * @param slotId 0 to 32,763, not in use
+   * @param guestAddress address of its first byte, a multiple of 4096
+   * @param size bytes, a multiple of 4096, more than 0
+   * @return this
+   * @throws IllegalArgumentException if a value is outside that, or the slot would overlap another
+   *     or wrap round; nothing is changed
+   * @throws IllegalStateException if the transaction is over, or the memory closed
+   */
+  public SlotTransaction add(int slotId, long guestAddress, long size) {
+    return add(slotId, guestAddress, size, GuestMemory.DEFAULT_PAGE_SIZE);
+  }
+
+  /**
+   * Adds a slot over RAM of our own, zeroed.
+   *
+   * @param slotId 0 to 32,763, not in use
+   * @param guestAddress address of its first byte, a multiple of the page size
+   * @param size bytes, a multiple of the page size, more than 0
+   * @param pageSize bytes, a power of two from 256 to 2^30
+   * @return this
+   * @throws IllegalArgumentException as {@link #add(int, long, long)}
+   * @throws IllegalStateException if the transaction is over, or the memory closed
+   */
+  public SlotTransaction add(int slotId, long guestAddress, long size, long pageSize) {
+    return step(base ->
+        overlay.put(SlotPlan.ofOwn(slotId, guestAddress, size, pageSize, memory.newRam()), base));
+  }
+
+  /**
+   * Adds a slot over RAM that the embedder has; see {@link GuestMemory#addSlot(int, long,
+   * MemorySegment, long)}.
+   *
+   * @param slotId 0 to 32,763, not in use
+   * @param guestAddress address of its first byte, a multiple of the page size
+   * @param ram the RAM, writable and alive; its size is the slot's
+   * @param pageSize bytes, a power of two from 256 to 2^30
+   * @return this
+   * @throws IllegalArgumentException as {@link #add(int, long, long)}
+   * @throws IllegalStateException if the transaction is over, or the memory closed
+   */
+  public SlotTransaction add(int slotId, long guestAddress, MemorySegment ram, long pageSize) {
+    return step(base -> overlay.put(SlotPlan.ofSegment(slotId, guestAddress, ram, pageSize), base));
+  }
+
+  /**
+   * Removes a slot.
+   *
+   * @param slotId its number
+   * @return this
+   * @throws IllegalArgumentException if there is no such slot; nothing is changed
+   * @throws IllegalStateException if the transaction is over, or the memory closed
+   */
+  public SlotTransaction remove(int slotId) {
+    return step(base -> overlay.remove(slotId, base));
+  }
+
+  /**
+   * Moves a slot to another address.
+   *
+   * @param slotId its number
+   * @param guestAddress where its first byte is to be, a multiple of the page size
+   * @return this
+   * @throws IllegalArgumentException if there is no such slot, or the address is wrong as in {@link
+   *     #add(int, long, long)}; nothing is changed
+   * @throws IllegalStateException if the transaction is over, or the memory closed
+   */
+  public SlotTransaction move(int slotId, long guestAddress) {
+    return step(base -> replace(overlay.get(slotId, base).movedTo(guestAddress), base));
+  }
+
+  private void replace(SlotPlan plan, SlotMap base) {
+    overlay.remove(plan.id(), base);
+    overlay.put(plan, base);
+  }
+
+  /**
+   * Makes a slot longer or shorter, at its end. The pages that it gains are zero. RAM of our own
+   * grows where it is; a slot over RAM of the embedder's grows by {@link #replaceRam}, with a
+   * segment that contains the old one.
+   *
+   * @param slotId its number
+   * @param size its new size, a multiple of the page size, more than 0
+   * @return this
+   * @throws IllegalArgumentException if there is no such slot, the size is wrong as in {@link
+   *     #add(int, long, long)}, or the RAM behind the slot is the embedder's or in use; nothing is
+   *     changed
+   * @throws IllegalStateException if the transaction is over, or the memory closed
+   */
+  public SlotTransaction resize(int slotId, long size) {
+    return step(base -> {
+      SlotPlan old = overlay.get(slotId, base);
+      boolean grows = size > old.size();
+      if (grows && old.own() == null) {
+        throw new IllegalArgumentException(
+            old
+                + " cannot grow to "
+                + size
+                + ": its RAM is the embedder's, of "
+                + old.size()
+                + " bytes; replaceRam with more of it");
+      }
+      SlotPlan plan =
+          old.part(
+              slotId,
+              old.guestAddress(),
+              size,
+              old.offset(),
+              grows ? Math.min(old.freshFrom(), old.ramEnd()) : old.freshFrom());
+      replace(plan, base);
+      if (grows) {
+        overlay.checkFresh(plan);
+      }
+    });
+  }
+
+  /**
+   * Makes two slots of one: the first part keeps the number.
+   *
+   * @param slotId its number
+   * @param byteOffset where the second part begins: a multiple of the page size, inside the slot
+   * @param newSlotId number of the second part, 0 to 32,763, not in use
+   * @return this
+   * @throws IllegalArgumentException if a value is outside that; nothing is changed
+   * @throws IllegalStateException if the transaction is over, or the memory closed
+   */
+  public SlotTransaction split(int slotId, long byteOffset, int newSlotId) {
+    return step(base -> {
+      SlotPlan old = overlay.get(slotId, base);
+      if (byteOffset <= 0 || byteOffset >= old.size() || byteOffset % old.pageSize() != 0) {
+        throw new IllegalArgumentException(
+            "cannot split "
+                + old
+                + " at offset "
+                + byteOffset
+                + ": it has to be a multiple of the page size, more than 0 and less than "
+                + old.size());
+      }
+      replace(
+          old.part(slotId, old.guestAddress(), byteOffset, old.offset(), old.freshFrom()), base);
+      overlay.put(
+          old.part(
+              newSlotId,
+              old.guestAddress() + byteOffset,
+              old.size() - byteOffset,
+              old.offset() + byteOffset,
+              old.freshFrom()),
+          base);
+    });
+  }
+
+  /**
+   * Makes one slot of two that are side by side: at adjacent addresses, over adjacent parts of the
+   * same RAM, of the same page size. It has the first one's number.
+   *
+   * @param firstSlotId the one of the lower addresses
+   * @param secondSlotId the other
+   * @return this
+   * @throws IllegalArgumentException if there is no such slot, or they are not side by side;
+   *     nothing is changed
+   * @throws IllegalStateException if the transaction is over, or the memory closed
+   */
+  public SlotTransaction merge(int firstSlotId, int secondSlotId) {
+    return step(base -> {
+      SlotPlan first = overlay.get(firstSlotId, base);
+      SlotPlan second = overlay.get(secondSlotId, base);
+      if (first.lastAddress() + 1 != second.guestAddress()
+          || second.guestAddress() == 0
+          || first.pageSize() != second.pageSize()
+          || !first.isOver(second)
+          || first.ramEnd() != second.offset()) {
+        throw new IllegalArgumentException(
+            "cannot merge "
+                + first
+                + " and "
+                + second
+                + ": they have to be side by side, in addresses and in one RAM, with pages of one"
+                + " size");
+      }
+      overlay.remove(secondSlotId, base);
+      replace(
+          first.part(
+              firstSlotId,
+              first.guestAddress(),
+              first.size() + second.size(),
+              first.offset(),
+              Math.min(
+                  first.freshFrom() < first.ramEnd() ? first.freshFrom() : Long.MAX_VALUE,
+                  second.freshFrom())),
+          base);
+    });
+  }
+
+  /**
+   * Gives a slot other RAM, whose size is the slot's from then on. What of it is the old RAM too is
+   * carried over; all other pages are dirty for all clients, and what was there goes to the
+   * remover.
+   *
+   * @param slotId its number
+   * @param ram the RAM, the embedder's, writable and alive; its size is a multiple of the page
+   *     size, more than 0
+   * @return this
+   * @throws IllegalArgumentException if there is no such slot, or the RAM is wrong as in {@link
+   *     #add(int, long, MemorySegment, long)}; nothing is changed
+   * @throws IllegalStateException if the transaction is over, or the memory closed
+   */
+  public SlotTransaction replaceRam(int slotId, MemorySegment ram) {
+    return step(base -> replace(overlay.get(slotId, base).withRam(ram), base));
+  }
+
+  /**
+   * Makes the change; in a transaction inside another, hands its steps to that one. If it takes
+   * something from the guest, it waits for the grace period: until no vCPU or device uses it any
+   * more. A vCPU may call it where it holds no half-done store. Commits of several threads follow
+   * one another; a vCPU that waits for another's is offline.
+   *
+   * @return what the guest lost; close each when it has been read. Empty for a transaction inside
+   *     another
+   * @throws IllegalArgumentException if what was checked by the steps does not hold any more;
+   *     nothing is changed, and the transaction is open still
+   * @throws IllegalStateException if a slot that it changes was changed meanwhile, the memory is
+   *     closed, the transaction is over, or this is called while a commit of the same thread tells
+   *     others of its change; nothing is changed
+   * @throws dev.smudge.sync.RcuException if it takes something away and is called inside a
+   *     read-side section or an arm callback; nothing is changed
+   * @throws dev.smudge.sync.RcuTimeoutException if a vCPU does not reach a safepoint in time, or a
+   *     read-side section does not end: the change is made; {@link #removed} has the result
+   * @throws java.io.UncheckedIOException if the system gives no memory; nothing is changed
+   */
+  public List<RemovedGuestSlot> commit() {
+    checkUsable();
+    if (outer == this) {
+      SlotCommit commit = new SlotCommit(memory, overlay);
+      try {
+        commit.run();
+      } finally {
+        if (commit.isMade()) {
+          result = commit.result();
+          end();
+        }
+      }
+    } else {
+      end();
+    }
+    return result.removed();
+  }
+
+  /** {@return what the commit has returned, also where it has thrown after the change was made} */
+  public List<RemovedGuestSlot> removed() {
+    return result.removed();
+  }
+
+  /** A slot that the commit has made. */
+  GuestSlot made(int slotId) {
+    return result.added().stream().filter(slot -> slot.id() == slotId).findFirst().orElseThrow();
+  }
+
+  private void end() {
+    done = true;
+    overlay.innermost = outer == this ? null : outer;
+    if (outer == this) {
+      memory.endTransaction();
+    }
+  }
+
+  /**
+   * Ends the transaction: without a commit, its steps are forgotten. A second call does nothing.
+   *
+   * @throws IllegalStateException if a transaction inside this one is open, or it is another
+   *     thread's
+   */
+  @Override
+  public void close() {
+    if (!done) {
+      checkUsable();
+      overlay.rollBack(savepoint);
+      end();
+    }
+  }
+}
