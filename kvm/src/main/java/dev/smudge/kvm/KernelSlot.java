@@ -97,8 +97,8 @@ final class KernelSlot {
     vm.getDirtyLog(slot.id(), fetched);
     if (kept != null) {
       MemorySegment target = fetched;
-      kept.forEachWord(
-          (word, bits) -> target.setAtIndex(JAVA_LONG, word, target.getAtIndex(JAVA_LONG, word) | bits));
+      kept.forEachWord((word, bits) ->
+          target.setAtIndex(JAVA_LONG, word, target.getAtIndex(JAVA_LONG, word) | bits));
     }
     int length = words;
     for (int word = 0; word < length; word++) {

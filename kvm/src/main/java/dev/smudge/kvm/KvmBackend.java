@@ -208,13 +208,12 @@ public final class KvmBackend implements DirtyLogBackend {
     KernelSlot kernel = slot(slot);
     kernel.stopLog();
     if (hasRings) {
-      rings.reap(
-          (slotId, page) -> {
-            KernelSlot other = slotsById.get(slotId);
-            if (other != null && other.logs()) {
-              other.keep(page);
-            }
-          });
+      rings.reap((slotId, page) -> {
+        KernelSlot other = slotsById.get(slotId);
+        if (other != null && other.logs()) {
+          other.keep(page);
+        }
+      });
     }
   }
 

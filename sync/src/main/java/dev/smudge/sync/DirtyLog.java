@@ -268,8 +268,8 @@ public final class DirtyLog implements AutoCloseable {
    * As {@link #addVcpu(Runnable)}, for a vCPU that holds nothing that lets it skip a mark.
    *
    * @return the vCPU
-   * @throws IllegalStateException if the log is closed, was made by {@link #createStopped}, or has a
-   *     backend with vCPUs of its own
+   * @throws IllegalStateException if the log is closed, was made by {@link #createStopped}, or has
+   *     a backend with vCPUs of its own
    */
   public LogVcpu addVcpu() {
     return addVcpu(() -> {});
@@ -283,8 +283,8 @@ public final class DirtyLog implements AutoCloseable {
    *     entries, translated stores). It must not wait, nor ask for a barrier. If it throws, the
    *     exception comes out of the safepoint, and the next safepoint runs it again
    * @return the vCPU
-   * @throws IllegalStateException if the log is closed, was made by {@link #createStopped}, or has a
-   *     backend with vCPUs of its own ({@link Builder#backend})
+   * @throws IllegalStateException if the log is closed, was made by {@link #createStopped}, or has
+   *     a backend with vCPUs of its own ({@link Builder#backend})
    */
   public LogVcpu addVcpu(Runnable armCallback) {
     Objects.requireNonNull(armCallback, "armCallback");

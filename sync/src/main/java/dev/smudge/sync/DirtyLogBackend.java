@@ -11,9 +11,8 @@ import java.util.List;
  *
  * <p>Threads: {@link DirtyLog} calls {@link #changeSlots}, {@link #pauseVcpus} and {@link
  * #afterSync} from any thread, several at once, without a lock: they may wait for vCPUs. It calls
- * the others under its collector lock, one at a time. An exception
- * from any method leaves the log as it was, with every page that a client had still in that
- * client's view.
+ * the others under its collector lock, one at a time. An exception from any method leaves the log
+ * as it was, with every page that a client had still in that client's view.
  *
  * <p>Source: design 2 (two layers) and 3.4; the ioctls of the same names in Linux {@code
  * Documentation/virt/kvm/api.rst}, 4.8 and 4.117.
@@ -22,9 +21,9 @@ public interface DirtyLogBackend {
   /**
    * Runs a change of slots: what has to stop for it stops before, and goes on after. The change
    * takes the collector lock, checks whether it can be made, fetches the dirty log of the slots
-   * that go and removes them, then adds and starts those that come. A log that
-   * is closed removes its slots so, without a fetch; those slots that are gone already once more,
-   * if it is closed again.
+   * that go and removes them, then adds and starts those that come. A log that is closed removes
+   * its slots so, without a fetch; those slots that are gone already once more, if it is closed
+   * again.
    *
    * @param removed slots that go
    * @param added slots that come
