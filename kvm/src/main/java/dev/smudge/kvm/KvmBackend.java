@@ -76,10 +76,14 @@ public final class KvmBackend implements DirtyLogBackend {
    * @throws IllegalStateException if the VM has a backend already, or is closed
    */
   public static KvmBackend over(KvmVm vm) {
+    return over(vm, vm.hasInitiallySet());
+  }
+
+  static KvmBackend over(KvmVm vm, boolean initiallySet) {
     KvmBackend backend = new KvmBackend(vm);
     vm.fd();
     if (backend.hasBitmaps) {
-      vm.enableManualProtect(!backend.hasRings && vm.hasInitiallySet());
+      vm.enableManualProtect(!backend.hasRings && initiallySet);
     }
     vm.collectBy(backend.rings);
     return backend;

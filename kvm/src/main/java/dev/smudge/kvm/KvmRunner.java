@@ -19,8 +19,9 @@ public final class KvmRunner implements AutoCloseable {
   private final KvmVcpu vcpu;
   private final DirtyLog log;
   private final GuestAccess access;
-  private final Object kickLock = new Object();
-  private boolean kicked; // by the embedder; under kickLock
+  private final Object lock = new Object();
+  private boolean kicked; // by the embedder; under lock, as fullExits
+  private long fullExits;
 
   KvmRunner(KvmVcpu vcpu, DirtyLog log, AccessInhibitor inhibitor) {
     this.vcpu = vcpu;
@@ -50,6 +51,9 @@ public final class KvmRunner implements AutoCloseable {
     while (true) {
       int reason = runOnce();
       if (reason == RunLayout.EXIT_DIRTY_RING_FULL) {
+        synchronized (lock) {
+          fullExits++;
+        }
         emptyRings();
       } else if (reason != RunLayout.EXIT_INTR || takeKick()) {
         return reason;
@@ -83,10 +87,17 @@ public final class KvmRunner implements AutoCloseable {
   }
 
   private boolean takeKick() {
-    synchronized (kickLock) {
+    synchronized (lock) {
       boolean taken = kicked;
       kicked = false;
       return taken;
+    }
+  }
+
+  /** {@return how often the guest was stopped because its ring was full} */
+  public long fullExits() {
+    synchronized (lock) {
+      return fullExits;
     }
   }
 
@@ -97,7 +108,7 @@ public final class KvmRunner implements AutoCloseable {
    * @throws IllegalStateException if the vCPU is closed
    */
   public void kick() {
-    synchronized (kickLock) {
+    synchronized (lock) {
       kicked = true; // before the exit that it is the reason of
     }
     vcpu.kick();

@@ -15,7 +15,9 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.concurrent.CompletableFuture;
 import java.util.function.UnaryOperator;
+import org.jspecify.annotations.Nullable;
 
 /** A guest whose one vCPU writes what the test says, over one backend. */
 abstract class TestMachine implements AutoCloseable {
@@ -42,7 +44,9 @@ abstract class TestMachine implements AutoCloseable {
 
     TestMachine machine(UnaryOperator<DirtyLogBackend> interceptor) {
       DirtyLog.Builder options = DirtyLog.builder().interceptBackend(interceptor);
-      return isKvm() ? new Kernel(hasRing() ? 256 : 0, options) : new Software(hasRing(), options);
+      return isKvm()
+          ? new Kernel(hasRing() ? 256 : 0, true, options)
+          : new Software(hasRing(), options);
     }
   }
 
@@ -111,13 +115,14 @@ abstract class TestMachine implements AutoCloseable {
     final PageWriter program;
     final KvmVcpu vcpu;
     final KvmRunner runner;
+    private @Nullable Thread thread;
 
-    Kernel(int ring, DirtyLog.Builder options) {
-      this(Kvm.open(), ring, options);
+    Kernel(int ring, boolean initiallySet, DirtyLog.Builder options) {
+      this(Kvm.open(), ring, initiallySet, options);
     }
 
-    private Kernel(Kvm kvm, int ring, DirtyLog.Builder options) {
-      this(kvm, vm(kvm, ring), options);
+    private Kernel(Kvm kvm, int ring, boolean initiallySet, DirtyLog.Builder options) {
+      this(kvm, vm(kvm, ring), initiallySet, options);
     }
 
     private static KvmVm vm(Kvm kvm, int ring) {
@@ -128,8 +133,8 @@ abstract class TestMachine implements AutoCloseable {
       return vm;
     }
 
-    private Kernel(Kvm kvm, KvmVm vm, DirtyLog.Builder options) {
-      this(kvm, vm, KvmBackend.over(vm), options);
+    private Kernel(Kvm kvm, KvmVm vm, boolean initiallySet, DirtyLog.Builder options) {
+      this(kvm, vm, KvmBackend.over(vm, initiallySet), options);
     }
 
     private Kernel(Kvm kvm, KvmVm vm, KvmBackend backend, DirtyLog.Builder options) {
@@ -155,9 +160,33 @@ abstract class TestMachine implements AutoCloseable {
       assertEquals(PageWriter.DONE_PORT, vcpu.ioPort());
     }
 
+    /** Runs the guest in a thread of its own, until an exit that is not the runner's to handle. */
+    CompletableFuture<Integer> start() {
+      CompletableFuture<Integer> end = new CompletableFuture<>();
+      thread =
+          Thread.ofPlatform()
+              .daemon()
+              .start(() -> {
+                try {
+                  end.complete(runner.run());
+                } catch (Throwable e) {
+                  end.completeExceptionally(e);
+                }
+              });
+      return end;
+    }
+
     @Override
     public void close() {
       memory.close();
+      if (thread != null) {
+        runner.kick();
+        try {
+          thread.join();
+        } catch (InterruptedException e) {
+          throw new AssertionError(e);
+        }
+      }
       runner.close();
       vm.close();
       kvm.close();
