@@ -8,7 +8,6 @@ import java.util.List;
 import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -24,12 +23,12 @@ public final class GuestMemory implements AutoCloseable {
   private final DirtyLog log;
   private final Set<SparseRam> rams = ConcurrentHashMap.newKeySet();
   private final Set<RemovedGuestSlot> removedSlots = ConcurrentHashMap.newKeySet(); // not closed
-  private final ReentrantLock commits = new ReentrantLock();
 
   @SuppressWarnings("ThreadLocalUsage") // one a memory
   private final ThreadLocal<@Nullable SlotOverlay> transactions = new ThreadLocal<>();
 
   private final DeviceMemory device;
+  private final MemoryListeners listeners;
   private volatile SlotMap slots = SlotMap.EMPTY;
   private volatile boolean closed;
 
@@ -37,6 +36,7 @@ public final class GuestMemory implements AutoCloseable {
   private GuestMemory(DirtyLog log) {
     this.log = log;
     this.device = new DeviceMemory(this, log.rcu());
+    this.listeners = new MemoryListeners(log);
   }
 
   /** {@return a memory without slots, with a dirty log of default options} */
@@ -166,28 +166,6 @@ public final class GuestMemory implements AutoCloseable {
     transactions.remove();
   }
 
-  /**
-   * One commit at a time. A vCPU is offline while it waits, and waits for no pause with the lock.
-   */
-  void lockCommits() {
-    if (commits.isHeldByCurrentThread()) {
-      throw new IllegalStateException(
-          "a commit inside a commit of the same thread: commit after that has returned");
-    }
-    while (!commits.tryLock()) {
-      log.whileOffline(() -> {
-        commits.lock();
-        commits.unlock();
-      });
-    }
-  }
-
-  void unlockCommits() {
-    if (commits.isHeldByCurrentThread()) {
-      commits.unlock();
-    }
-  }
-
   /** In the middle of a commit. */
   void publish(SlotMap after, List<RemovedGuestSlot> removed) {
     removedSlots.addAll(removed); // first: who finds a slot in no map finds it there
@@ -197,9 +175,9 @@ public final class GuestMemory implements AutoCloseable {
     slots = after;
   }
 
-  /** Tells others of a change, before the grace period. */
-  @SuppressWarnings("UnusedVariable")
-  void changed(SlotMap before, SlotMap after) {}
+  MemoryListeners listeners() {
+    return listeners;
+  }
 
   Set<RemovedGuestSlot> handles() {
     return removedSlots;
@@ -304,6 +282,32 @@ public final class GuestMemory implements AutoCloseable {
     return new Vcpu(this, Objects.requireNonNull(armCallback, "armCallback"));
   }
 
+  /**
+   * Registers a listener: something that follows the memory map and may write guest memory by
+   * itself, keeping a dirty log of its own. While there are clients its log is started first; then
+   * the present map is replayed to it, by ascending address. A vCPU that has to wait for a change
+   * that is under way is offline meanwhile.
+   *
+   * @param priority listeners are called in ascending order, and in descending order where a slot
+   *     goes or logging stops; those of the same priority in the order in which they came
+   * @param listener the listener
+   * @return its registration; closing it unregisters the listener, as does {@link #close}
+   * @throws IllegalStateException if the memory is closed, or this is called by a listener of this
+   *     memory inside begin to commit or under the collector lock; and whatever {@link
+   *     MemoryListener#logGlobalStart} throws. The listener is not registered then
+   * @throws dev.smudge.sync.VcpuTimeoutException if a change that is under way does not end in time
+   */
+  public ListenerRegistration addListener(int priority, MemoryListener listener) {
+    Objects.requireNonNull(listener, "listener");
+    listeners.beginChange();
+    try {
+      checkOpen();
+      return listeners.add(priority, listener, slots());
+    } finally {
+      listeners.endChange();
+    }
+  }
+
   /** {@return access for writers that are no vCPU: device models, DMA, loaders; from any thread} */
   public DeviceMemory device() {
     return device;
@@ -355,23 +359,36 @@ public final class GuestMemory implements AutoCloseable {
   }
 
   /**
-   * Closes the clients and the dirty log, waits until every vCPU has passed a safepoint or is
-   * offline, and unmaps our own RAM: later accesses fail with {@link IllegalStateException}. RAM of
-   * the embedder's is left alone. A second call does nothing.
+   * Closes the clients and the dirty log, unregisters the listeners, waits until every vCPU has
+   * passed a safepoint or is offline and until the tasks of {@code log().rcu()} have run that are
+   * queued by then (the listeners have left), and unmaps our own RAM: later accesses fail with
+   * {@link IllegalStateException}. RAM of the embedder's is left alone. A second call does nothing.
    *
    * @throws dev.smudge.sync.VcpuTimeoutException if a vCPU does not reach a safepoint in time: then
    *     our RAM stays mapped, and closing can be tried again
-   * @throws IllegalStateException if I/O into our RAM is under way: closing can be tried again
+   * @throws dev.smudge.sync.RcuTimeoutException if a read-side section, or a reclaimer, keeps it
+   *     waiting for too long: closing can be tried again
+   * @throws IllegalStateException if I/O into our RAM is under way: closing can be tried again; or
+   *     if it is called in a read-side section or by a listener: nothing is changed
    */
   @Override
   public void close() {
+    if (log.rcu().isInSection()) {
+      throw new IllegalStateException(
+          "close() in a read-side section, or by a listener, would wait for itself: "
+              + "let another thread do it, or do it afterwards");
+    }
     // ORDER C1 volatile: closed before the vCPUs are asked to drop what they hold. Pairs with the
-    // read in
-    // find, which a vCPU makes after it has come online (S5). If weaker: a vCPU finds a slot whose
-    // RAM is
-    // unmapped a moment later.
+    // read in find, which a vCPU makes after it has come online (S5). If weaker: a vCPU finds a
+    // slot whose RAM is unmapped a moment later.
     closed = true;
     log.close();
-    rams.forEach(SparseRam::close); // one by one: closing can be tried again
+    log.rcu().barrier(); // the listeners write no more
+    listeners.beginChange(); // a commit that was under way has ended
+    try {
+      rams.forEach(SparseRam::close); // one by one: closing can be tried again
+    } finally {
+      listeners.endChange();
+    }
   }
 }

@@ -49,13 +49,13 @@ final class SlotCommit {
   }
 
   void run() {
-    memory.lockCommits();
+    memory.listeners().beginChange();
     try {
       memory.checkOpen();
       overlay.check(memory.map());
       change();
     } finally {
-      memory.unlockCommits();
+      memory.listeners().endChange();
       if (!made) {
         pins.forEach(SparseRam.Pin::release);
       }
@@ -91,9 +91,9 @@ final class SlotCommit {
           },
           () -> {
             try {
-              memory.changed(before, after);
+              memory.listeners().changed(before.slots(), after.slots());
             } finally {
-              memory.unlockCommits();
+              memory.listeners().endChange();
             }
           });
     } finally {

@@ -41,7 +41,7 @@ final class ReadmeTest {
   @Test
   void samples_compiledAndRun_endWithoutError(@TempDir Path directory) throws Exception {
     List<MatchResult> samples = SAMPLE.matcher(readme).results().toList();
-    assertEquals(4, samples.size());
+    assertEquals(5, samples.size());
     JavaCompiler compiler = compilerOrFail(ToolProvider.getSystemJavaCompiler());
     for (MatchResult sample : samples) {
       Path source = directory.resolve(sample.group(2) + ".java");

@@ -49,6 +49,16 @@ public final class DirtyClient implements AutoCloseable {
     return view;
   }
 
+  /** It knows no page any more. */
+  void addAll() {
+    log.lock().lock();
+    try {
+      views.values().forEach(PageSet::addAll);
+    } finally {
+      log.lock().unlock();
+    }
+  }
+
   void dropView(LogSlot slot) {
     views.remove(slot);
     spares.remove(slot);
@@ -150,7 +160,9 @@ public final class DirtyClient implements AutoCloseable {
     // ago and be waiting for its own barrier (design 3.4).
     long start = System.nanoTime();
     try {
-      log.backend().afterSync();
+      if (!log.afterSync()) {
+        batch.forEachSlot(this::addBack);
+      }
     } catch (RuntimeException | Error e) {
       batch.close();
       throw e;
@@ -172,6 +184,7 @@ public final class DirtyClient implements AutoCloseable {
     }
     // Cleared slot by slot after all was moved: an exception leaves every page in view or batch.
     batch.forEachSlot(log::clearFetched);
+    batch.forEachSlot(log.sources()::clear);
   }
 
   /** From where the last limited take ended to the end of memory, then from its start. */
@@ -251,15 +264,22 @@ public final class DirtyClient implements AutoCloseable {
       gone.addRange(firstPage, pageCount);
       log.clearFetched(slot, gone); // first: a page out of the view and not armed would be lost
       view(slot).removeRange(firstPage, pageCount);
+      log.sources().clear(slot, gone);
     } finally {
       log.lock().unlock();
     }
     try {
-      log.backend().afterSync();
+      if (!log.afterSync()) {
+        addBack(slot, firstPage, pageCount);
+      }
     } catch (RuntimeException | Error e) {
       addBack(slot, firstPage, pageCount);
       throw e;
     }
+  }
+
+  private void addBack(LogSlot slot, PageSet pages) {
+    pages.forEachRun((first, count) -> addBack(slot, first, count));
   }
 
   private void addBack(LogSlot slot, long firstPage, long pageCount) {
@@ -335,6 +355,9 @@ public final class DirtyClient implements AutoCloseable {
   /**
    * Ends the client. Its open batch stays readable and can give nothing back. When the last client
    * ends, tracking stops and costs nothing. A second call does nothing.
+   *
+   * @throws IllegalStateException if a {@link DirtySource} does it inside a call under the
+   *     collector lock; nothing is changed
    */
   @Override
   public void close() {
@@ -343,6 +366,7 @@ public final class DirtyClient implements AutoCloseable {
       if (closed) {
         return;
       }
+      log.sources().checkNotCalling();
       closed = true;
       open = null;
       views.clear();

@@ -49,6 +49,7 @@ public final class DirtyLog implements AutoCloseable {
   private final Rcu rcu;
   private final DirtyLogBackend backend;
   private final boolean marksOwn; // guest writes are marked by vCPUs of this log
+  private final LogSources sources = new LogSources(this);
   private final ErrorHandler errorHandler;
   private final AtomicInteger generations = new AtomicInteger(1); // of slots: see LogSlot.ringId
 
@@ -373,38 +374,58 @@ public final class DirtyLog implements AutoCloseable {
     try {
       checkOpen();
       if (clients.length == 0) {
-        for (LogSlot slot : slots.used()) {
-          backend.startLog(slot);
-          slot.cached.addAll();
+        sources.startLog();
+      }
+      try {
+        start(client, all);
+      } finally {
+        if (clients.length == 0) { // it threw
+          sources.stopLog();
         }
       }
-      if (!all) {
-        fetch(); // the others keep what is theirs
-      }
-      for (LogSlot slot : slots.used()) {
-        if (all) {
-          client.addView(slot).addAll();
-        } else {
-          client.addView(slot);
-          clearFetched(slot, slot.cached);
-        }
-      }
-      clients = Arrays.copyOf(clients, clients.length + 1);
-      clients[clients.length - 1] = client;
-      collectViews();
-      vcpus.setCollecting(true);
     } finally {
       lock.unlock();
     }
     if (!all) {
       try {
-        backend.afterSync();
+        if (!afterSync()) {
+          client.addAll();
+        }
       } catch (RuntimeException | Error e) {
         client.close();
         throw e;
       }
     }
     return client;
+  }
+
+  private void start(DirtyClient client, boolean all) {
+    if (clients.length == 0) {
+      for (LogSlot slot : slots.used()) {
+        backend.startLog(slot);
+        slot.cached.addAll();
+      }
+    }
+    if (!all) {
+      fetch(); // the others keep what is theirs
+    }
+    for (LogSlot slot : slots.used()) {
+      if (all) {
+        client.addView(slot).addAll();
+      } else {
+        client.addView(slot);
+        clearFetched(slot, slot.cached);
+      }
+    }
+    clients = Arrays.copyOf(clients, clients.length + 1);
+    clients[clients.length - 1] = client;
+    collectViews();
+    vcpus.setCollecting(true);
+    if (!all) {
+      for (LogSlot slot : slots.used()) {
+        sources.clear(slot);
+      }
+    }
   }
 
   private void collectViews() {
@@ -424,6 +445,7 @@ public final class DirtyLog implements AutoCloseable {
       collectViews();
       if (clients.length == 0) {
         vcpus.setCollecting(false);
+        sources.stopLog();
         for (LogSlot slot : slots.used()) {
           backend.stopLog(slot);
           slot.cached.addAll();
@@ -486,6 +508,7 @@ public final class DirtyLog implements AutoCloseable {
     if (host != null) {
       host.drain((wordIndex, bits) -> addToViews(slot, wordIndex, bits));
     }
+    sources.sync(slot);
   }
 
   /**
@@ -557,7 +580,7 @@ public final class DirtyLog implements AutoCloseable {
     }
   }
 
-  private static void addToViews(LogSlot slot, int wordIndex, long bits) {
+  static void addToViews(LogSlot slot, int wordIndex, long bits) {
     LeavingSlot leaving = slot.leaving;
     if (leaving != null) {
       for (long rest = bits; rest != 0; rest &= rest - 1) {
@@ -570,12 +593,21 @@ public final class DirtyLog implements AutoCloseable {
     }
   }
 
+  static void addAllToViews(LogSlot slot) {
+    if (slot.leaving != null) {
+      slot.leaving.tell(0, slot.pageCount());
+    }
+    for (PageSet view : slot.views) {
+      view.addAll();
+    }
+  }
+
   /**
    * Clears in the backend those of {@code pages} that are in the cached bitmap, and takes them out
    * of it. Under the lock. The caller gets its barrier afterwards in any case.
    */
   void clearFetched(LogSlot slot, PageSet pages) {
-    ClearBatch batch = new ClearBatch(backend, slot);
+    ClearBatch batch = new ClearBatch(slot, slot.cached, backend::clearDirtyLog);
     try {
       pages.forEachWord(batch);
       batch.flush();
@@ -603,25 +635,52 @@ public final class DirtyLog implements AutoCloseable {
     backend.afterSync();
   }
 
+  /** The barrier, of the backend and then of all sources; returns whether it was all of them. */
+  boolean afterSync() {
+    backend.afterSync();
+    return sources.afterSync();
+  }
+
   /**
-   * Runs what may wait for another thread, a lock perhaps. If the caller runs a vCPU, that is
-   * offline meanwhile, so that nobody waits for it; it must not use the vCPU in there.
+   * Adds a dirty source: something besides vCPUs that writes guest memory and keeps a log of its
+   * own. It must not have written what clients are to be told of before this call.
    *
-   * @param wait what to run
-   * @throws VcpuException if it is called inside an arm callback
+   * @param priority sources are called in ascending order, and stopped in descending order; those
+   *     of the same priority in the order in which they were added
+   * @param source the source
+   * @return its registration; closing it removes the source
+   * @throws IllegalStateException if the log is closed, or this is called by a source inside a call
+   *     under the collector lock; and whatever {@link DirtySource#startLog} throws, if there is a
+   *     client. The source is not there then
    */
-  public void whileOffline(Runnable wait) {
-    LogVcpu self = vcpus.self();
-    if (self == null) {
-      wait.run();
-      return;
-    }
-    self.leaveToWait("a wait");
+  public SourceRegistration addSource(int priority, DirtySource source) {
+    Objects.requireNonNull(source, "source");
+    lock.lock();
     try {
-      wait.run();
+      checkOpen();
+      return sources.add(priority, source);
     } finally {
-      self.returnFromWait();
+      lock.unlock();
     }
+  }
+
+  /**
+   * Returns a lock for the embedder's own structures, for which a vCPU waits offline.
+   *
+   * @param what what its holder does, for messages: "a change of ..."
+   * @return a new lock
+   */
+  public VcpuLock newLock(String what) {
+    return new VcpuLock(this, Objects.requireNonNull(what, "what"));
+  }
+
+  /**
+   * Tells the error handler of an error that has no caller.
+   *
+   * @param error the error
+   */
+  public void report(Throwable error) {
+    errorHandler.onError(error);
   }
 
   /**
@@ -669,6 +728,7 @@ public final class DirtyLog implements AutoCloseable {
       fetch();
       for (LogSlot slot : slots.used()) {
         clearFetched(slot, slot.cached);
+        sources.clear(slot);
       }
     } finally {
       lock.unlock();
@@ -680,7 +740,7 @@ public final class DirtyLog implements AutoCloseable {
     try {
       // All others are offline; the caller's own vCPU, if it is one, drops what it holds, and finds
       // the log sealed as it does.
-      backend.afterSync();
+      afterSync();
     } catch (RuntimeException | Error e) {
       sealed = false;
       throw e;
@@ -740,6 +800,10 @@ public final class DirtyLog implements AutoCloseable {
     return slots.ids();
   }
 
+  LogSources sources() {
+    return sources;
+  }
+
   DirtyLogBackend backend() {
     return backend;
   }
@@ -756,12 +820,13 @@ public final class DirtyLog implements AutoCloseable {
     if (closed) {
       throw new IllegalStateException("the dirty log is closed");
     }
+    sources.checkNotCalling();
   }
 
   /**
-   * Closes all clients, takes the slots from the backend, and has every vCPU pass a safepoint, or
-   * be offline, and run its arm callback. vCPUs may go on and are tracked no more. A second call
-   * does it all again.
+   * Closes all clients and sources, takes the slots from the backend, and has every vCPU pass a
+   * safepoint, or be offline, and run its arm callback. vCPUs may go on and are tracked no more. A
+   * second call does it all again.
    *
    * @throws VcpuTimeoutException if a vCPU does not stop, or reach a safepoint, in time; closed
    *     nonetheless, but the RAM of its slots may be in use still
@@ -779,6 +844,7 @@ public final class DirtyLog implements AutoCloseable {
     for (DirtyClient client : open) {
       client.close();
     }
+    sources.closeAll();
     LogSlot[] all = slots.used();
     backend.changeSlots(List.of(all), List.of(), () -> removeAtClose(all));
     armAll();

@@ -133,6 +133,7 @@ final class SlotSwap {
         client.view(slot).addAll(fresh);
       }
       log.backend().startLog(slot);
+      log.sources().logStart(slot);
       if (!carried.isEmpty()) {
         log.clearFetched(slot, carried);
       }
@@ -154,6 +155,7 @@ final class SlotSwap {
     for (DirtyClient client : log.clients()) {
       added.forEach(client::dropView);
     }
+    added.forEach(log.sources()::undoStart);
     Collections.reverse(come);
     come.forEach(log.backend()::removeSlot);
     Collections.reverse(gone);
@@ -209,6 +211,7 @@ final class SlotSwap {
       }
       for (LeavingSlot slot : leaving) {
         log.fetch(slot.slot());
+        log.sources().retire(slot.slot());
       }
       leaving.forEach(log.table()::left);
       done = true;
