@@ -63,6 +63,7 @@ public final class AsyncWrite implements AutoCloseable {
       } else {
         long from = slot.plan.memoryOffset() + offset;
         memory.markMemory(slot.plan, from, from + length);
+        memory.markRemoved(slot.plan, from, from + length);
       }
     } finally {
       memory.log().rcu().exit();

@@ -191,7 +191,8 @@ public final class GuestMemory implements AutoCloseable {
     return slots;
   }
 
-  /** Marks whatever is over a range of memory now, the guest's and the removed slots'. */
+  /** Marks the slots that are over a range of memory now. */
+  @SuppressWarnings("ReferenceEquality") // of one memory
   void markMemory(SlotPlan plan, long from, long end) {
     Object memory = plan.memory();
     log.rcu().enter();
@@ -203,16 +204,22 @@ public final class GuestMemory implements AutoCloseable {
           log.mark(slot.log, start - slot.plan.memoryOffset(), stop - start);
         }
       }
-      for (RemovedGuestSlot removed : removedSlots) {
-        SlotPlan old = removed.slot().plan;
-        long start = Math.max(from, old.memoryOffset());
-        long stop = Math.min(end, old.memoryEnd());
-        if (start < stop && old.memory() == memory) {
-          removed.markLate(start - old.memoryOffset(), stop - start);
-        }
-      }
     } finally {
       log.rcu().exit();
+    }
+  }
+
+  /** Tells removers of a late write to a range of memory. */
+  @SuppressWarnings("ReferenceEquality") // of one memory
+  void markRemoved(SlotPlan plan, long from, long end) {
+    Object memory = plan.memory();
+    for (RemovedGuestSlot removed : removedSlots) {
+      SlotPlan old = removed.slot().plan;
+      long start = Math.max(from, old.memoryOffset());
+      long stop = Math.min(end, old.memoryEnd());
+      if (start < stop && old.memory() == memory) {
+        removed.markLate(start - old.memoryOffset(), stop - start);
+      }
     }
   }
 

@@ -5,7 +5,6 @@ import java.util.Collection;
 import java.util.Comparator;
 import java.util.IdentityHashMap;
 import java.util.List;
-import java.util.Map;
 
 /** Finds the slots that are over some memory. */
 final class SharedMemory {
@@ -45,7 +44,7 @@ final class SharedMemory {
     }
   }
 
-  private final Map<Object, Row> rows = new IdentityHashMap<>();
+  private final IdentityHashMap<Object, Row> rows = new IdentityHashMap<>();
 
   SharedMemory(Collection<GuestSlot> slots) {
     for (GuestSlot slot : slots) {

@@ -127,7 +127,7 @@ final class SlotCommit {
   }
 
   private void makeSlots(List<SlotPlan> plans, SlotChange change) {
-    Map<SparseRam, Long> used = new IdentityHashMap<>();
+    IdentityHashMap<SparseRam, Long> used = new IdentityHashMap<>();
     for (SlotPlan plan : plans) {
       if (plan.own() != null) {
         used.computeIfAbsent(plan.own(), SparseRam::length);

@@ -14,6 +14,7 @@ import org.jspecify.annotations.Nullable;
  * go, plans of slots that come. Costs what is changed. Every step can be taken back. For one
  * thread.
  */
+@SuppressWarnings("ReferenceEquality") // plans and slots are compared by identity
 final class SlotOverlay {
   private final Map<Integer, GuestSlot> hidden = new LinkedHashMap<>();
   private final Map<Integer, SlotPlan> plans = new HashMap<>();

@@ -25,6 +25,7 @@ import java.util.List;
  * <p>For the thread that began it. Source: design 3.6; QEMU {@code memory_region_transaction_begin}
  * and its {@code _commit}.
  */
+@SuppressWarnings("ReferenceEquality") // transactions and threads are compared by identity
 public final class SlotTransaction implements AutoCloseable {
   private interface Step {
     void run(SlotMap base);

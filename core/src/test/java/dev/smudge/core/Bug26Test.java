@@ -1,0 +1,145 @@
+package dev.smudge.core;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.smudge.bitmap.PageWordConsumer;
+import dev.smudge.sync.DirtyLogBackend;
+import dev.smudge.sync.ForwardingBackend;
+import dev.smudge.sync.InitialView;
+import dev.smudge.sync.LogSlot;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** Cached views of slots that are removed, their memory poisoned as it is reclaimed. */
+@Timeout(120)
+class Bug26Test {
+  private static final int PAGE = 256;
+  private static final byte POISON = (byte) 0xdb;
+
+  @BeforeEach
+  void poison() {
+    System.setProperty("dev.smudge.poison", "true");
+  }
+
+  @AfterEach
+  void noPoison() {
+    System.clearProperty("dev.smudge.poison");
+  }
+
+  @Test
+  void bug26_cachedSlotsUnderChurn_poisonIsNeverSeen() {
+    AtomicBoolean stop = new AtomicBoolean();
+    try (GuestMemory memory = GuestMemory.create()) {
+      memory.addSlot(0, 0, 4 * PAGE, PAGE);
+      Threads.runAll(
+          4,
+          index -> {
+            if (index == 0) {
+              try {
+                for (int i = 0; i < 150; i++) {
+                  memory.removeSlot(0).close();
+                  memory.addSlot(0, 0, 4 * PAGE, PAGE);
+                }
+              } finally {
+                stop.set(true);
+              }
+            } else if (index == 1) {
+              byte[] seen = new byte[8];
+              while (!stop.get()) {
+                try {
+                  memory.device().read(PAGE, MemorySegment.ofArray(seen));
+                  assertFalse(seen[0] == POISON || seen[7] == POISON);
+                } catch (GuestAccessException e) {
+                  Thread.onSpinWait();
+                }
+              }
+            } else {
+              read(memory, stop);
+            }
+          });
+    }
+  }
+
+  private static void read(GuestMemory memory, AtomicBoolean stop) {
+    try (Vcpu vcpu = memory.addVcpu()) {
+      while (!stop.get()) {
+        try {
+          for (int i = 0; i < 100; i++) {
+            assertFalse(vcpu.getByte(i) == POISON, "reclaimed memory");
+            vcpu.putByte(i, (byte) 1);
+          }
+        } catch (GuestAccessException e) {
+          Thread.onSpinWait();
+        }
+        vcpu.safepoint();
+      }
+    }
+  }
+
+  /** The poison is there for whoever keeps a slot for too long. */
+  @Test
+  void weakened_viewKeptPastItsGracePeriod_seesThePoison() {
+    try (GuestMemory memory = GuestMemory.create()) {
+      GuestSlot slot = memory.addSlot(0, 0, 4 * PAGE, PAGE);
+      RemovedGuestSlot removed = memory.removeSlot(0);
+      assertEquals(0, slot.ram().get(ValueLayout.JAVA_BYTE, 0), "the remover has it still");
+      removed.close();
+      assertEquals(POISON, slot.ram().get(ValueLayout.JAVA_BYTE, 0));
+    }
+  }
+
+  @Test
+  void bug29_oneSlotUsedOfAllThatThereMayBe_aSyncAsksTheBackendOnce() {
+    AtomicInteger fetches = new AtomicInteger();
+    GuestMemory memory =
+        GuestMemory.over(
+            LogKind.BITMAP
+                .builder()
+                .interceptBackend(backend -> new Counting(backend, fetches))
+                .build());
+    try (memory) {
+      MemorySegment ram = MemorySegment.ofArray(new byte[PAGE]);
+      memory.addSlot(32_763, 0, ram, PAGE);
+      try (SlotTransaction change = memory.beginTransaction()) {
+        for (int id = 0; id < 1000; id++) {
+          change.add(id, PAGE * (1L + id), ram, PAGE);
+        }
+        change.commit();
+      }
+      try (SlotTransaction change = memory.beginTransaction()) {
+        for (int id = 0; id < 1000; id++) {
+          change.remove(id);
+        }
+        change.commit().forEach(RemovedGuestSlot::close);
+      }
+      GuestClient client = memory.client("test", InitialView.ALL_DIRTY);
+      fetches.set(0);
+      client.take().close();
+      assertEquals(1, fetches.get());
+      assertTrue(memory.slots().size() == 1);
+    }
+  }
+
+  private static final class Counting extends ForwardingBackend {
+    private final AtomicInteger fetches;
+
+    Counting(DirtyLogBackend backend, AtomicInteger fetches) {
+      super(backend);
+      this.fetches = fetches;
+    }
+
+    @Override
+    public void getDirtyLog(LogSlot slot, PageWordConsumer sink) {
+      fetches.incrementAndGet();
+      super.getDirtyLog(slot, sink);
+    }
+  }
+}

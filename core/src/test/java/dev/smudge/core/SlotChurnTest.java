@@ -1,0 +1,72 @@
+package dev.smudge.core;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.smudge.bitmap.PageWordConsumer;
+import dev.smudge.sync.DirtyLogBackend;
+import dev.smudge.sync.ForwardingBackend;
+import dev.smudge.sync.LogSlot;
+import java.util.Random;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/**
+ * Random changes of slots under four writing vCPUs and a device: every write is found, or handed to
+ * the remover. {@code -Dsmudge.slotChanges} sets how many changes.
+ */
+@Timeout(600)
+class SlotChurnTest {
+  private static final int CHANGES = Integer.getInteger("smudge.slotChanges", 150);
+  private static final int VCPUS = 4;
+
+  @ParameterizedTest
+  @EnumSource
+  void bug18_randomChangesUnderWriters_everyWriteIsFoundOrHandedToTheRemover(LogKind kind) {
+    Random random = TestRandom.of("slot churn, " + kind);
+    try (SlotChurn churn = new SlotChurn(kind.memory(), random, VCPUS)) {
+      assertEquals(0, churn.run(CHANGES, 16), "bytes that no client and no remover was told of");
+      System.out.println(
+          kind + ": " + churn.changes + " changes, about " + churn.writes + " writes");
+      assertTrue(churn.writes.get() > CHANGES, "they wrote meanwhile");
+    }
+  }
+
+  /** The old slots are looked at no more once they are unlinked. */
+  private static final class NoMerge extends ForwardingBackend {
+    private final Set<LogSlot> gone = ConcurrentHashMap.newKeySet();
+
+    NoMerge(DirtyLogBackend backend) {
+      super(backend);
+    }
+
+    @Override
+    public void removeSlot(LogSlot slot) {
+      gone.add(slot);
+      super.removeSlot(slot);
+    }
+
+    @Override
+    public void getDirtyLog(LogSlot slot, PageWordConsumer sink) {
+      if (!gone.contains(slot)) {
+        super.getDirtyLog(slot, sink);
+      }
+    }
+  }
+
+  @Test
+  void weakened_noMergeAfterTheHandshake_lossIsSeen() {
+    Random random = TestRandom.of("slot churn without the merge");
+    GuestMemory memory =
+        GuestMemory.over(LogKind.BITMAP.builder().interceptBackend(NoMerge::new).build());
+    try (SlotChurn churn = new SlotChurn(memory, random, VCPUS)) {
+      long missing = churn.run(20_000, 1);
+      System.out.println("without the merge: " + missing + " after " + churn.changes + " changes");
+      assertTrue(missing > 0, "no loss in " + churn.changes + " changes");
+    }
+  }
+}
