@@ -23,6 +23,10 @@ final class Descriptor implements AutoCloseable {
     this.owned = owned;
   }
 
+  boolean isOwned() {
+    return owned;
+  }
+
   static Descriptor open(String path) {
     MemorySegment errno = Libc.newErrno();
     int fd = Libc.open(errno, path, Libc.O_RDWR | Libc.O_CLOEXEC);

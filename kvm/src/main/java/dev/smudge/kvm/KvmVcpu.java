@@ -139,6 +139,23 @@ public final class KvmVcpu implements AutoCloseable {
    */
   public void kick() {
     synchronized (runnerLock) {
+      if (closed) {
+        throw new IllegalStateException("the vCPU is closed");
+      }
+      kickNow();
+    }
+  }
+
+  void kickIfOpen() {
+    synchronized (runnerLock) {
+      if (!closed) {
+        kickNow();
+      }
+    }
+  }
+
+  private void kickNow() {
+    synchronized (runnerLock) {
       // The flag, then the signal: one ends a KVM_RUN that begins, the other one that has begun.
       run.set(JAVA_BYTE, RunLayout.IMMEDIATE_EXIT_OFFSET, (byte) 1);
       if (runner != 0) {
@@ -155,6 +172,10 @@ public final class KvmVcpu implements AutoCloseable {
   /** {@return after {@link RunLayout#EXIT_MMIO}, the guest address} */
   public long mmioAddress() {
     return run.get(JAVA_LONG, RunLayout.MMIO_ADDRESS_OFFSET);
+  }
+
+  KvmVm vm() {
+    return vm;
   }
 
   /** A call with a record. */
@@ -176,11 +197,14 @@ public final class KvmVcpu implements AutoCloseable {
       closed = true;
     }
     synchronized (file) {
-      run.set(JAVA_BYTE, RunLayout.IMMEDIATE_EXIT_OFFSET, (byte) 0); // it may be another's too
-      file.close();
-      arena.close();
+      try {
+        vm.forget(this); // nobody reads its ring any more
+      } finally {
+        run.set(JAVA_BYTE, RunLayout.IMMEDIATE_EXIT_OFFSET, (byte) 0); // it may be another's too
+        file.close();
+        arena.close();
+      }
     }
-    vm.forget(this);
   }
 
   @Override

@@ -45,6 +45,8 @@ public final class KvmVm implements AutoCloseable {
   private int ringEntries;
   private boolean ringBitmap;
   private boolean initiallySet;
+  private boolean closed;
+  private @Nullable KernelRings rings;
 
   KvmVm(Kvm kvm, Descriptor file, int ringEntries) {
     this.kvm = kvm;
@@ -338,8 +340,44 @@ public final class KvmVm implements AutoCloseable {
     }
   }
 
-  synchronized void forget(KvmVcpu vcpu) {
+  boolean hasInitiallySet() {
+    return kvm.hasInitiallySet();
+  }
+
+  /** Who collects what the rings hold; once. */
+  synchronized void collectBy(KernelRings collector) {
+    if (rings != null) {
+      throw new IllegalStateException(this + " has a backend already");
+    }
+    rings = collector;
+  }
+
+  private synchronized @Nullable KernelRings collector() {
+    return closed || ringEntries == 0 ? null : rings;
+  }
+
+  /** The vCPU does not run any more, and its ring is about to be unmapped. */
+  void forget(KvmVcpu vcpu) {
+    KernelRings collector = collector();
+    if (collector == null) {
+      remove(vcpu);
+    } else {
+      collector.forget(vcpu);
+    }
+  }
+
+  synchronized void remove(KvmVcpu vcpu) {
     vcpus.remove(vcpu);
+  }
+
+  /** The vCPUs that are open. */
+  synchronized List<KvmVcpu> vcpus() {
+    return List.copyOf(vcpus);
+  }
+
+  /** Whether it was closed, and the kernel has no slots of it any more. */
+  synchronized boolean isGone() {
+    return closed && file.isOwned();
   }
 
   /**
@@ -350,6 +388,7 @@ public final class KvmVm implements AutoCloseable {
   public void close() {
     List<KvmVcpu> last;
     synchronized (this) {
+      closed = true;
       file.close();
       last = List.copyOf(vcpus);
       slots.clear();

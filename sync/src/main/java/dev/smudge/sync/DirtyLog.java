@@ -5,6 +5,7 @@ import dev.smudge.ring.DirtyRing;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -47,6 +48,7 @@ public final class DirtyLog implements AutoCloseable {
   private final VcpuGroup vcpus;
   private final Rcu rcu;
   private final DirtyLogBackend backend;
+  private final boolean marksOwn; // guest writes are marked by vCPUs of this log
   private final LogSources sources = new LogSources(this);
   private final ErrorHandler errorHandler;
   private final AtomicInteger generations = new AtomicInteger(1); // of slots: see LogSlot.ringId
@@ -66,7 +68,11 @@ public final class DirtyLog implements AutoCloseable {
     this.vcpus = new VcpuGroup(stopped, builder.timeout.toNanos(), errorHandler);
     this.rcu = new Rcu(vcpus);
     boolean ringMode = builder.ringEntries != 0;
-    this.backend = builder.interceptor.apply(new SoftwareBackend(slots, vcpus, ringMode));
+    DirtyLogBackend other = builder.backend;
+    this.marksOwn = other == null;
+    this.backend =
+        builder.interceptor.apply(
+            other == null ? new SoftwareBackend(slots, vcpus, ringMode) : other);
     this.rings =
         ringMode
             ? new LogRings(
@@ -105,6 +111,7 @@ public final class DirtyLog implements AutoCloseable {
     private Duration timeout = Duration.ofSeconds(10);
     private ErrorHandler errorHandler =
         e -> LOGGER.log(System.Logger.Level.ERROR, "dirty log: " + e.getMessage(), e);
+    private @Nullable DirtyLogBackend backend; // null: the built-in one
     private UnaryOperator<DirtyLogBackend> interceptor = UnaryOperator.identity();
     private int ringEntries; // 0: bitmap mode
     private int ringReserve;
@@ -169,6 +176,19 @@ public final class DirtyLog implements AutoCloseable {
      */
     public Builder errorHandler(ErrorHandler handler) {
       this.errorHandler = Objects.requireNonNull(handler, "handler");
+      return this;
+    }
+
+    /**
+     * Has guest writes caught by a backend of its own vCPUs, in place of the built-in one: the log
+     * has no {@link LogVcpu}. Writes without a vCPU are marked as ever. With {@link #ring} its
+     * rings are reaped.
+     *
+     * @param other backend of this log alone
+     * @return this
+     */
+    public Builder backend(DirtyLogBackend other) {
+      this.backend = Objects.requireNonNull(other, "other");
       return this;
     }
 
@@ -249,7 +269,8 @@ public final class DirtyLog implements AutoCloseable {
    * As {@link #addVcpu(Runnable)}, for a vCPU that holds nothing that lets it skip a mark.
    *
    * @return the vCPU
-   * @throws IllegalStateException if the log is closed, or was made by {@link #createStopped}
+   * @throws IllegalStateException if the log is closed, was made by {@link #createStopped}, or has
+   *     a backend with vCPUs of its own
    */
   public LogVcpu addVcpu() {
     return addVcpu(() -> {});
@@ -263,13 +284,20 @@ public final class DirtyLog implements AutoCloseable {
    *     entries, translated stores). It must not wait, nor ask for a barrier. If it throws, the
    *     exception comes out of the safepoint, and the next safepoint runs it again
    * @return the vCPU
-   * @throws IllegalStateException if the log is closed, or was made by {@link #createStopped}
+   * @throws IllegalStateException if the log is closed, was made by {@link #createStopped}, or has
+   *     a backend with vCPUs of its own ({@link Builder#backend})
    */
   public LogVcpu addVcpu(Runnable armCallback) {
     Objects.requireNonNull(armCallback, "armCallback");
     if (vcpus.isStopped()) {
       throw new IllegalStateException(
           "a log made by createStopped has no vCPUs: use DirtyLog.mark, or DirtyLog.create()");
+    }
+    if (!marksOwn) {
+      throw new IllegalStateException(
+          "the vCPUs of this log are those of its backend, and marks of others would be lost: use "
+              + "DirtyLog.mark for what they write; backend: "
+              + backend);
     }
     lock.lock();
     try {
@@ -666,7 +694,14 @@ public final class DirtyLog implements AutoCloseable {
    * @throws VcpuException if this thread holds a pause already, or is in an arm callback
    */
   public VcpuPause pause() {
-    return vcpus.pause();
+    VcpuPause pause = vcpus.pause();
+    try {
+      pause.onClose(backend.pauseVcpus());
+    } catch (RuntimeException | Error e) {
+      pause.close();
+      throw e;
+    }
+    return pause;
   }
 
   /**
@@ -789,10 +824,12 @@ public final class DirtyLog implements AutoCloseable {
   }
 
   /**
-   * Closes all clients and sources, and has every vCPU pass a safepoint, or be offline, and run its
-   * arm callback. vCPUs may go on and are tracked no more. A second call waits again.
+   * Closes all clients and sources, takes the slots from the backend, and has every vCPU pass a
+   * safepoint, or be offline, and run its arm callback. vCPUs may go on and are tracked no more. A
+   * second call does it all again.
    *
-   * @throws VcpuTimeoutException if a vCPU does not reach a safepoint in time; closed nonetheless
+   * @throws VcpuTimeoutException if a vCPU does not stop, or reach a safepoint, in time; closed
+   *     nonetheless, but the RAM of its slots may be in use still
    */
   @Override
   public void close() {
@@ -808,7 +845,21 @@ public final class DirtyLog implements AutoCloseable {
       client.close();
     }
     sources.closeAll();
+    LogSlot[] all = slots.used();
+    backend.changeSlots(List.of(all), List.of(), () -> removeAtClose(all));
     armAll();
     vcpus.barrier();
+  }
+
+  /** A backend that hands out RAM, to a kernel perhaps, takes it back. */
+  private void removeAtClose(LogSlot[] all) {
+    lock.lock();
+    try {
+      for (LogSlot slot : all) {
+        backend.removeSlot(slot);
+      }
+    } finally {
+      lock.unlock();
+    }
   }
 }

@@ -7,12 +7,12 @@ import java.util.List;
 /**
  * What catches guest writes: the role that KVM has for QEMU. One is built in, the software backend:
  * vCPUs mark what they write. {@link DirtyLog.Builder#interceptBackend} puts another in front of
- * it.
+ * it, {@link DirtyLog.Builder#backend} another in its place.
  *
- * <p>Threads: {@link DirtyLog} calls every method but {@link #afterSync} under its collector lock,
- * one at a time; {@code afterSync} from any thread, several at once, without the lock. An exception
- * from any method leaves the log as it was, with every page that a client had still in that
- * client's view.
+ * <p>Threads: {@link DirtyLog} calls {@link #changeSlots}, {@link #pauseVcpus} and {@link
+ * #afterSync} from any thread, several at once, without a lock: they may wait for vCPUs. It calls
+ * the others under its collector lock, one at a time. An exception from any method leaves the log
+ * as it was, with every page that a client had still in that client's view.
  *
  * <p>Source: design 2 (two layers) and 3.4; the ioctls of the same names in Linux {@code
  * Documentation/virt/kvm/api.rst}, 4.8 and 4.117.
@@ -20,8 +20,10 @@ import java.util.List;
 public interface DirtyLogBackend {
   /**
    * Runs a change of slots: what has to stop for it stops before, and goes on after. The change
-   * fetches the dirty log of the slots that go and removes them, then adds and starts those that
-   * come.
+   * takes the collector lock, checks whether it can be made, fetches the dirty log of the slots
+   * that go and removes them, then adds and starts those that come. A log that is closed removes
+   * its slots so, without a fetch; those slots that are gone already once more, if it is closed
+   * again.
    *
    * @param removed slots that go
    * @param added slots that come
@@ -92,6 +94,26 @@ public interface DirtyLogBackend {
    *     changed
    */
   void clearDirtyLog(LogSlot slot, long firstPage, long pageCount, long[] bitmap);
+
+  /**
+   * Returns whether a ring is so full that a reaper should empty it.
+   *
+   * @return whether a ring is half full; false if there are none
+   */
+  default boolean isAnyRingHalfFull() {
+    return false;
+  }
+
+  /**
+   * Stops vCPUs that are this backend's own, and no {@link LogVcpu}; waits until none of them
+   * writes any more.
+   *
+   * @return lets them go on; called once, by any thread
+   * @throws VcpuTimeoutException if one does not stop in time; none is stopped then
+   */
+  default Runnable pauseVcpus() {
+    return () -> {};
+  }
 
   /**
    * Returns when every write by a vCPU that was not reported because the page was not armed before

@@ -62,6 +62,16 @@ public class ForwardingBackend implements DirtyLogBackend {
   }
 
   @Override
+  public boolean isAnyRingHalfFull() {
+    return backend.isAnyRingHalfFull();
+  }
+
+  @Override
+  public Runnable pauseVcpus() {
+    return backend.pauseVcpus();
+  }
+
+  @Override
   public void afterSync() {
     backend.afterSync();
   }

@@ -54,12 +54,6 @@ final class LogRings {
   }
 
   boolean isAnyHalfFull() {
-    for (LogVcpu vcpu : vcpus.vcpus()) {
-      VcpuRing ring = vcpu.ring();
-      if (ring != null && ring.isHalfFull()) {
-        return true;
-      }
-    }
-    return false;
+    return backend.isAnyRingHalfFull();
   }
 }

@@ -218,6 +218,43 @@ public final class LogSlot {
     return host;
   }
 
+  /**
+   * Refuses what {@link DirtyLogBackend#clearDirtyLog} has to refuse: KVM's rule (Linux
+   * 98938aa8edd6, and its mend for tails).
+   *
+   * @param firstPage first page of the range
+   * @param pageCount pages of the range
+   * @param bitmap a bit for each
+   * @throws IllegalArgumentException if the first page is not a multiple of 64, the count neither
+   *     that nor up to the slot's end, the range not inside the slot, or the bitmap too short
+   */
+  public void checkClearRange(long firstPage, long pageCount, long[] bitmap) {
+    // Compares without adding.
+    boolean inside =
+        firstPage >= 0
+            && firstPage <= this.pageCount
+            && pageCount >= 0
+            && pageCount <= this.pageCount - firstPage;
+    if (!inside
+        || (firstPage & 63) != 0
+        || ((pageCount & 63) != 0 && pageCount != this.pageCount - firstPage)) {
+      throw new IllegalArgumentException(
+          "cannot clear "
+              + pageCount
+              + " pages from page "
+              + firstPage
+              + ": the first must be a multiple of 64 inside slot "
+              + id
+              + " of "
+              + this.pageCount
+              + " pages, the count a multiple of 64 or up to the slot's end");
+    }
+    if (bitmap.length < (pageCount + 63) >>> 6) {
+      throw new IllegalArgumentException(
+          "a bitmap of " + bitmap.length + " words is too short for " + pageCount + " pages");
+    }
+  }
+
   /** Whether a range inside the slot has no bytes; refuses one outside. */
   private boolean isNothing(long byteOffset, long length) {
     if (byteOffset < 0 || length < 0 || byteOffset > size || length > size - byteOffset) {

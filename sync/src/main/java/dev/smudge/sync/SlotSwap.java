@@ -48,15 +48,7 @@ final class SlotSwap {
     if (!leaving.isEmpty()) {
       log.rcu().checkMayWait("a change that removes slots");
     }
-    log.lock().lock();
-    try {
-      log.checkOpen();
-      log.table().checkChange(removed, added);
-      logging = log.clients().length > 0;
-      log.backend().changeSlots(removed, added, this::apply);
-    } finally {
-      log.lock().unlock();
-    }
+    log.backend().changeSlots(removed, added, this::change); // may wait, so without the lock
     try {
       afterSwap.run();
     } finally {
@@ -77,6 +69,18 @@ final class SlotSwap {
       }
     }
     retire();
+  }
+
+  private void change() {
+    log.lock().lock();
+    try {
+      log.checkOpen();
+      log.table().checkChange(removed, added);
+      logging = log.clients().length > 0;
+      apply();
+    } finally {
+      log.lock().unlock();
+    }
   }
 
   private void apply() {

@@ -56,6 +56,17 @@ final class SoftwareBackend implements DirtyLogBackend {
     return entries;
   }
 
+  @Override
+  public boolean isAnyRingHalfFull() {
+    for (LogVcpu vcpu : vcpus.vcpus()) {
+      VcpuRing ring = vcpu.ring();
+      if (ring != null && ring.isHalfFull()) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   /** An entry may name a slot or a page that there is not: compares without adding. */
   private void arm(int ringId, long wordIndex, long mask) {
     LogSlot slot = slots.ofEntry(ringId);
@@ -82,38 +93,13 @@ final class SoftwareBackend implements DirtyLogBackend {
 
   @Override
   public void clearDirtyLog(LogSlot slot, long firstPage, long pageCount, long[] bitmap) {
-    checkClearRange(slot, firstPage, pageCount);
-    if (bitmap.length < (pageCount + 63) >>> 6) {
-      throw new IllegalArgumentException(
-          "a bitmap of " + bitmap.length + " words is too short for " + pageCount + " pages");
-    }
+    slot.checkClearRange(firstPage, pageCount, bitmap);
     int firstWord = (int) (firstPage >>> 6);
     int words = (int) ((pageCount + 63) >>> 6);
     for (int w = 0; w < words; w++) {
       if (bitmap[w] != 0) {
         slot.live.clearWord(firstWord + w, bitmap[w]);
       }
-    }
-  }
-
-  /** KVM's rule; compares without adding (Linux 98938aa8edd6, and its mend for tails). */
-  private static void checkClearRange(LogSlot slot, long firstPage, long pageCount) {
-    long pages = slot.pageCount();
-    boolean inside =
-        firstPage >= 0 && firstPage <= pages && pageCount >= 0 && pageCount <= pages - firstPage;
-    if (!inside
-        || (firstPage & 63) != 0
-        || ((pageCount & 63) != 0 && pageCount != pages - firstPage)) {
-      throw new IllegalArgumentException(
-          "cannot clear "
-              + pageCount
-              + " pages from page "
-              + firstPage
-              + ": the first must be a multiple of 64 inside slot "
-              + slot.id()
-              + " of "
-              + pages
-              + " pages, the count a multiple of 64 or up to the slot's end");
     }
   }
 

@@ -138,6 +138,16 @@ final class TestBackend implements DirtyLogBackend {
   }
 
   @Override
+  public boolean isAnyRingHalfFull() {
+    return real().isAnyRingHalfFull();
+  }
+
+  @Override
+  public Runnable pauseVcpus() {
+    return real().pauseVcpus();
+  }
+
+  @Override
   public void afterSync() {
     point("before afterSync");
     barriers.incrementAndGet();

@@ -1,0 +1,132 @@
+package dev.smudge.kvm;
+
+import dev.smudge.sync.AccessInhibitor;
+import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.GuestAccess;
+import dev.smudge.sync.SealedException;
+
+/**
+ * Runs a vCPU of the kernel's beside changes of slots, pauses and full rings. Made by {@link
+ * KvmBackend#addVcpu}.
+ *
+ * <p>Each {@code KVM_RUN} is an access of an {@link AccessInhibitor}: a change that removes slots,
+ * and {@link DirtyLog#pause}, kick the vCPU out of the guest, and it waits before the next one. A
+ * full ring is emptied by the vCPU's own thread, outside of the access, and the guest goes on.
+ *
+ * <p>For one thread, the first that calls {@link #run}; {@link #kick} for any.
+ */
+public final class KvmRunner implements AutoCloseable {
+  private final KvmVcpu vcpu;
+  private final DirtyLog log;
+  private final GuestAccess access;
+  private final Object lock = new Object();
+  private boolean kicked; // by the embedder; under lock, as fullExits
+  private long fullExits;
+
+  KvmRunner(KvmVcpu vcpu, DirtyLog log, AccessInhibitor inhibitor) {
+    this.vcpu = vcpu;
+    this.log = log;
+    this.access = inhibitor.addAccess(vcpu::kickIfOpen);
+  }
+
+  /** {@return the vCPU; to be run by this alone} */
+  public KvmVcpu vcpu() {
+    return vcpu;
+  }
+
+  /**
+   * Runs the guest until an exit that is the embedder's to handle. Waits while slots are changed
+   * and while the log is paused. What the embedder then writes to guest memory, it writes as a
+   * device.
+   *
+   * @return as {@link KvmVcpu#run}, but for {@link RunLayout#EXIT_DIRTY_RING_FULL}, which is
+   *     handled here; {@link RunLayout#EXIT_INTR} only after {@link #kick}
+   * @throws SealedException if the log is sealed; the guest has not run
+   * @throws dev.smudge.sync.VcpuException if the runner is closed, or another thread's; or if this
+   *     thread holds a pause
+   * @throws KvmException if the kernel refuses
+   * @throws IllegalStateException if the vCPU is closed
+   */
+  public int run() {
+    while (true) {
+      int reason = runOnce();
+      if (reason == RunLayout.EXIT_DIRTY_RING_FULL) {
+        synchronized (lock) {
+          fullExits++;
+        }
+        emptyRings();
+      } else if (reason != RunLayout.EXIT_INTR || takeKick()) {
+        return reason;
+      }
+    }
+  }
+
+  private int runOnce() {
+    access.enter();
+    try {
+      // A log that is sealed was paused: this comes after the seal, or the seal waits for it.
+      if (log.isSealed()) {
+        throw new SealedException("a run of " + vcpu + " came after seal()");
+      }
+      // No look at immediate_exit here: a kick between enter and KVM_RUN has to end it. KvmVcpu
+      // clears it after KVM_RUN has seen it; one that comes late ends the next run, which goes on.
+      return vcpu.run();
+    } finally {
+      access.leave();
+    }
+  }
+
+  private void emptyRings() {
+    try {
+      log.sync();
+    } catch (IllegalStateException e) {
+      // The log is closed, or about to be: it empties the rings. If it is the vCPU, or the VM, the
+      // next run says so.
+      Thread.onSpinWait();
+    }
+  }
+
+  private boolean takeKick() {
+    synchronized (lock) {
+      boolean taken = kicked;
+      kicked = false;
+      return taken;
+    }
+  }
+
+  /** {@return how often the guest was stopped because its ring was full} */
+  public long fullExits() {
+    synchronized (lock) {
+      return fullExits;
+    }
+  }
+
+  /**
+   * Ends the run that is under way, or the next one, if the guest does not exit for another reason
+   * before: {@link #run} returns {@link RunLayout#EXIT_INTR}. Does not wait. From any thread.
+   *
+   * @throws IllegalStateException if the vCPU is closed
+   */
+  public void kick() {
+    synchronized (lock) {
+      kicked = true; // before the exit that it is the reason of
+    }
+    vcpu.kick();
+  }
+
+  /**
+   * Ends the runner, not its vCPU: another one can be made for it. What the guest has written is
+   * collected as before. By the thread that ran it, or by any after that one has ended.
+   *
+   * @throws dev.smudge.sync.VcpuException if it is another, living thread's; it stays as it is
+   */
+  @Override
+  public void close() {
+    access.close();
+  }
+
+  @Override
+  public String toString() {
+    return "KvmRunner[" + vcpu + ", " + access + "]";
+  }
+}

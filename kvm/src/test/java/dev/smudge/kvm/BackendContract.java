@@ -1,0 +1,412 @@
+package dev.smudge.kvm;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.smudge.core.GuestBatch;
+import dev.smudge.core.GuestClient;
+import dev.smudge.core.GuestSlot;
+import dev.smudge.core.RemovedGuestSlot;
+import dev.smudge.sync.DirtyLogBackend;
+import dev.smudge.sync.ForwardingBackend;
+import dev.smudge.sync.InitialView;
+import dev.smudge.sync.LogSlot;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.LongStream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** What every backend does: the catalogue's cases and the kernel's facts, through the API. */
+@Timeout(60)
+abstract class BackendContract {
+  static final long BASE = 0x4000_0000L;
+  static final int PAGE = TestMachine.PAGE;
+
+  private final TestMachine.Kind kind;
+  TestMachine machine;
+  private DirtyLogBackend backend;
+
+  BackendContract(TestMachine.Kind kind) {
+    this.kind = kind;
+  }
+
+  @BeforeEach
+  void begin() {
+    machine = kind.machine(real -> backend = new ForwardingBackend(real));
+  }
+
+  @AfterEach
+  void end() {
+    machine.close();
+  }
+
+  private GuestSlot slot(int id, long address, long pages) {
+    return machine.memory.addSlot(id, address, machine.ram(pages), PAGE);
+  }
+
+  private GuestClient client(String name) {
+    return machine.memory.client(name, InitialView.NONE_DIRTY);
+  }
+
+  private static long at(long page) {
+    return BASE + page * PAGE;
+  }
+
+  private static long[] at(long from, long to) {
+    return LongStream.range(from, to).map(BackendContract::at).toArray();
+  }
+
+  private static Set<String> pages(int slot, long... pages) {
+    Set<String> set = new TreeSet<>();
+    LongStream.of(pages).forEach(page -> set.add(slot + ":" + page));
+    return set;
+  }
+
+  private static Set<String> range(int slot, long from, long to) {
+    return pages(slot, LongStream.range(from, to).toArray());
+  }
+
+  @Test
+  void take_guestHasWritten_findsThosePagesOnceWithTheirContent() throws Exception {
+    GuestSlot slot = slot(1, BASE, 200);
+    GuestClient client = client("c");
+    machine.write(7, at(3), at(64), at(199));
+    try (GuestBatch batch = client.take()) {
+      assertEquals(3, batch.pageCount());
+      batch.forEachRun((in, first, count, content) ->
+          assertEquals(7, content.get(ValueLayout.JAVA_LONG, 0), in + ", page " + first));
+      batch.commit();
+    }
+    assertEquals(Set.of(), TestMachine.take(client));
+    machine.write(8, at(3));
+    assertEquals(pages(1, 3), TestMachine.take(client));
+    assertEquals(8, slot.ram().get(ValueLayout.JAVA_LONG, 3 * PAGE));
+  }
+
+  @Test
+  void bug02_slotsOfOddSizes_allPagesAreDirtyAndCanBeArmed() {
+    int id = 1;
+    long address = BASE;
+    for (long size : new long[] {1, 63, 64, 65, 4099}) {
+      slot(id, address, size);
+      GuestClient client = machine.memory.client("c", InitialView.ALL_DIRTY);
+      assertEquals(range(id, 0, size), TestMachine.take(client));
+      machine.write(1, address + (size - 1) * PAGE, address);
+      assertEquals(pages(id, size - 1, 0), TestMachine.take(client));
+      assertEquals(Set.of(), TestMachine.take(client));
+      client.close();
+      machine.memory.removeSlot(id).close();
+      id++;
+      address += 0x200_0000;
+    }
+  }
+
+  @Test
+  void bug01_clearOfEveryRange_isTakenOrRefusedAsTheKernelDoes() {
+    slot(1, BASE, 130);
+    slot(2, BASE + 0x100_0000, 64);
+    LogSlot[] slots = {machine.memory.log().slot(1), machine.memory.log().slot(2)};
+    GuestClient client = client("c");
+    machine.write(1, at(0, 130));
+    long[] edges = {
+      Long.MIN_VALUE,
+      -64,
+      -1,
+      0,
+      1,
+      2,
+      63,
+      64,
+      65,
+      127,
+      128,
+      129,
+      130,
+      131,
+      192,
+      1L << 32,
+      (1L << 32) + 64,
+      Long.MAX_VALUE,
+      Long.MAX_VALUE - 63
+    };
+    for (LogSlot slot : slots) {
+      long size = slot.pageCount();
+      for (long first : edges) {
+        for (long count : edges) {
+          boolean legal =
+              first >= 0
+                  && first <= size
+                  && count >= 0
+                  && count <= size - first
+                  && first % 64 == 0
+                  && (count % 64 == 0 || count == size - first);
+          if (legal) {
+            backend.clearDirtyLog(slot, first, count, new long[3]); // no bit is set
+          } else {
+            assertThrows(
+                IllegalArgumentException.class,
+                () -> backend.clearDirtyLog(slot, first, count, new long[3]),
+                () -> first + " + " + count);
+          }
+        }
+      }
+    }
+    assertEquals(range(1, 0, 130), TestMachine.take(client));
+  }
+
+  @Test
+  void bug03_pageClearedByOneAndWrittenAgain_isDirtyForTheOther() {
+    slot(1, BASE, 64);
+    GuestClient a = client("a");
+    GuestClient b = client("b");
+    machine.write(1, at(5));
+    machine.memory.log().sync();
+    try (GuestBatch batch = a.takeSynced()) {
+      batch.commit();
+    }
+    machine.write(2, at(5));
+    try (GuestBatch batch = b.takeSynced()) {
+      assertEquals(1, batch.pageCount());
+      batch.commit();
+    }
+    assertEquals(pages(1, 5), TestMachine.take(a));
+    assertEquals(pages(1, 5), TestMachine.take(b));
+  }
+
+  @Test
+  void bug04_rangeTaken_othersOfItsWordSurvive() {
+    GuestSlot slot = slot(1, BASE, 64);
+    GuestClient client = client("c");
+    machine.write(1, at(0, 64));
+    try (GuestBatch batch = client.takeRange(slot, 5, 5)) {
+      assertEquals(5, batch.pageCount());
+      batch.commit();
+    }
+    machine.write(2, at(6), at(20));
+    Set<String> rest = range(1, 0, 5);
+    rest.addAll(range(1, 10, 64));
+    rest.add("1:6");
+    assertEquals(rest, TestMachine.take(client));
+  }
+
+  @Test
+  void bug16_guestHasWrittenBefore_laterWritesAreFound() {
+    slot(1, BASE, 100);
+    machine.write(1, at(0, 100));
+    GuestClient client = client("c");
+    assertEquals(Set.of(), TestMachine.take(client));
+    machine.write(2, at(0, 100));
+    assertEquals(range(1, 0, 100), TestMachine.take(client));
+    client.close();
+    machine.write(3, at(0, 100));
+    GuestClient again = client("again");
+    machine.write(4, at(7));
+    assertEquals(pages(1, 7), TestMachine.take(again));
+  }
+
+  @Test
+  void bug15_deviceWrites_areMergedWithTheGuests() {
+    GuestSlot slot = slot(1, BASE, 100);
+    GuestClient a = client("a");
+    GuestClient b = client("b");
+    machine.write(1, at(1));
+    machine.memory.device().fill(at(2) - 4, PAGE, (byte) 1); // pages 1 and 2
+    slot.ram().set(ValueLayout.JAVA_BYTE, 9 * PAGE, (byte) 1);
+    machine.memory.device().mark(at(9), 1);
+    machine.memory.log().sync(); // the rings are empty after that
+    machine.memory.device().putLong(at(50), 1);
+    assertEquals(pages(1, 1, 2, 9, 50), TestMachine.take(a));
+    assertEquals(pages(1, 1, 2, 9, 50), TestMachine.take(b));
+    machine.memory.device().putInt(at(1), 1);
+    machine.write(2, at(2));
+    assertEquals(pages(1, 1, 2), TestMachine.take(a));
+    assertEquals(Set.of(), TestMachine.take(a));
+  }
+
+  @Test
+  void bug19_batchNotCommitted_isDirtyAgain() {
+    slot(1, BASE, 100);
+    GuestClient client = client("c");
+    machine.write(1, at(0, 10));
+    client.take().close();
+    assertEquals(range(1, 0, 10), TestMachine.take(client));
+  }
+
+  @Test
+  void bug28_discarded_isDirtyOnlyAfterTheNextWrite() {
+    GuestSlot slot = slot(1, BASE, 100);
+    GuestClient client = client("c");
+    GuestClient other = client("other");
+    machine.write(1, at(0, 10));
+    client.discard(slot, 0, 5);
+    assertEquals(range(1, 5, 10), TestMachine.take(client));
+    machine.write(2, at(1));
+    assertEquals(pages(1, 1), TestMachine.take(client));
+    assertEquals(range(1, 0, 10), TestMachine.take(other));
+  }
+
+  @Test
+  void bug32_moreThanTheRingHolds_isAllFound() {
+    slot(1, BASE, 900);
+    GuestClient client = client("c");
+    machine.write(1, at(0, 900));
+    assertEquals(range(1, 0, 900), TestMachine.take(client));
+    machine.write(2, at(100, 800));
+    assertEquals(range(1, 100, 800), TestMachine.take(client));
+    assertEquals(Set.of(), TestMachine.take(client));
+  }
+
+  @Test
+  void bug32_lastClientHasGoneWhileRingsAreFull_guestGoesOn() {
+    slot(1, BASE, 900);
+    GuestClient client = client("c");
+    machine.write(1, at(0, 190));
+    client.close();
+    machine.write(2, at(0, 900));
+    client = client("again");
+    machine.write(3, at(7));
+    assertEquals(pages(1, 7), TestMachine.take(client));
+  }
+
+  // Slots
+
+  @Test
+  void addSlot_clientThere_isDirtyOnceAndThenTracked() {
+    slot(1, BASE, 10);
+    GuestClient client = client("c");
+    slot(2, at(10), 70);
+    assertEquals(range(2, 0, 70), TestMachine.take(client));
+    machine.write(1, at(9), at(10), at(79));
+    assertEquals(Set.of("1:9", "2:0", "2:69"), TestMachine.take(client));
+  }
+
+  @Test
+  void bug18_removeSlot_handsOutWhatWasDirty() {
+    slot(1, BASE, 100);
+    slot(2, at(100), 10);
+    GuestClient client = client("c");
+    machine.write(1, at(3), at(99), at(100));
+    machine.memory.device().putLong(at(50), 1);
+    try (RemovedGuestSlot removed = machine.memory.removeSlot(1)) {
+      assertEquals(3, removed.dirtyPages());
+    }
+    assertEquals(Set.of("2:0"), TestMachine.take(client));
+  }
+
+  /** Loss 1 of docs/kvm.md: entries of a larger slot of the same number. */
+  @Test
+  void bug12_numberUsedAgain_writesToTheNewSlotAreFound() {
+    slot(1, BASE, 200);
+    GuestClient client = client("c");
+    machine.write(1, at(0), at(70), at(71));
+    machine.memory.removeSlot(1).close();
+    slot(1, BASE, 71);
+    assertEquals(range(1, 0, 71), TestMachine.take(client));
+    machine.write(2, at(70), at(10));
+    assertEquals(pages(1, 10, 70), TestMachine.take(client));
+    machine.write(3, at(70), at(10));
+    assertEquals(pages(1, 10, 70), TestMachine.take(client));
+  }
+
+  @Test
+  void bug17_move_keepsWhatIsDirtyAndTracksTheRest() {
+    slot(1, BASE, 100);
+    GuestClient client = client("c");
+    machine.write(1, at(3));
+    machine.memory.beginTransaction().move(1, at(1000)).commit();
+    machine.write(2, at(1004));
+    assertEquals(pages(1, 3, 4), TestMachine.take(client));
+    machine.write(2, at(1003), at(1099));
+    assertEquals(pages(1, 3, 99), TestMachine.take(client));
+  }
+
+  @Test
+  void bug17_splitAndMerge_keepWhatIsDirty() {
+    slot(1, BASE, 128);
+    GuestClient client = client("c");
+    machine.write(1, at(3), at(100));
+    machine.memory.beginTransaction().split(1, 70L * PAGE, 2).commit();
+    assertEquals(Set.of("1:3", "2:30"), TestMachine.take(client));
+    machine.write(2, at(69), at(70));
+    machine.memory.beginTransaction().merge(1, 2).commit();
+    machine.write(3, at(127));
+    assertEquals(pages(1, 69, 70, 127), TestMachine.take(client));
+  }
+
+  /** The kernel, or the interceptor in front of the software backend, refuses the second slot. */
+  @Test
+  void change_failsInTheMiddle_oldSlotIsThereAndNothingIsLost() {
+    machine.close();
+    machine = kind.machine(RefusesSlot9::new);
+    slot(1, BASE, 100);
+    GuestClient client = client("c");
+    machine.write(1, at(3), at(90));
+    assertThrows(
+        RuntimeException.class,
+        () ->
+            machine
+                .memory
+                .beginTransaction()
+                .remove(1)
+                .add(2, BASE, machine.ram(10), PAGE)
+                .add(9, 0x5000_0000L, machine.ram(10), PAGE)
+                .commit());
+    assertEquals(List.of(1), machine.memory.slots().stream().map(GuestSlot::id).toList());
+    assertTrue(TestMachine.take(client).containsAll(pages(1, 3, 90)));
+    machine.write(2, at(3), at(99));
+    assertEquals(pages(1, 3, 99), TestMachine.take(client));
+  }
+
+  private static final class RefusesSlot9 extends ForwardingBackend {
+    RefusesSlot9(DirtyLogBackend backend) {
+      super(backend);
+    }
+
+    @Override
+    public void addSlot(LogSlot slot) {
+      if (slot.id() == 9) {
+        throw new IllegalStateException("refused");
+      }
+      super.addSlot(slot);
+    }
+  }
+
+  @Test
+  void addSlot_wrong_isRefusedAndNothingIsChanged() {
+    slot(1, BASE, 10);
+    GuestClient client = client("c");
+    MemorySegment ram = machine.ram(10);
+    for (Runnable wrong :
+        List.<Runnable>of(
+            () -> machine.memory.addSlot(1, at(20), ram, PAGE),
+            () -> machine.memory.addSlot(2, at(9), ram, PAGE),
+            () -> machine.memory.addSlot(2, at(20) + 1, ram, PAGE),
+            () -> machine.memory.addSlot(2, -PAGE, ram, PAGE),
+            () -> machine.memory.addSlot(-1, at(20), ram, PAGE),
+            () -> machine.memory.addSlot(32_764, at(20), ram, PAGE),
+            () -> machine.memory.addSlot(2, at(20), ram.asSlice(0, 100), PAGE))) {
+      assertThrows(IllegalArgumentException.class, wrong::run);
+    }
+    machine.write(1, at(9));
+    assertEquals(pages(1, 9), TestMachine.take(client));
+  }
+
+  @Test
+  void bug24_sealed_lastTakeHasAll() {
+    slot(1, BASE, 100);
+    GuestClient client = client("c");
+    machine.write(1, at(3));
+    machine.memory.seal();
+    assertEquals(pages(1, 3), TestMachine.take(client));
+    machine.memory.unseal();
+    machine.write(2, at(4));
+    assertEquals(pages(1, 4), TestMachine.take(client));
+  }
+}

@@ -1,0 +1,358 @@
+package dev.smudge.kvm;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.smudge.core.GuestClient;
+import dev.smudge.core.GuestMemory;
+import dev.smudge.core.GuestSlot;
+import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.DirtyLogBackend;
+import dev.smudge.sync.ForwardingBackend;
+import dev.smudge.sync.InitialView;
+import dev.smudge.sync.LogSlot;
+import dev.smudge.sync.SealedException;
+import dev.smudge.sync.VcpuException;
+import dev.smudge.sync.VcpuPause;
+import java.lang.foreign.MemorySegment;
+import java.util.BitSet;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.function.UnaryOperator;
+import java.util.stream.LongStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** What only the kernel's backend has. */
+@RequiresKvm
+@Timeout(60)
+class KvmBackendTest {
+  private static final long BASE = BackendContract.BASE;
+  private static final int PAGE = TestMachine.PAGE;
+  private static final int PAGES = 512;
+
+  private static TestMachine.Kernel machine(int ring) {
+    return machine(ring, real -> real);
+  }
+
+  private static TestMachine.Kernel machine(int ring, UnaryOperator<DirtyLogBackend> between) {
+    return new TestMachine.Kernel(ring, true, DirtyLog.builder().interceptBackend(between));
+  }
+
+  private static GuestSlot slot(TestMachine machine) {
+    return machine.memory.addSlot(1, BASE, machine.ram(PAGES), PAGE);
+  }
+
+  private static GuestClient client(TestMachine machine) {
+    return machine.memory.client("c", InitialView.NONE_DIRTY);
+  }
+
+  private static long[] allPages() {
+    return LongStream.range(0, PAGES).map(page -> BASE + page * PAGE).toArray();
+  }
+
+  private static CompletableFuture<Integer> startEndless(TestMachine.Kernel machine) {
+    machine.program.mode(false, true);
+    machine.program.list(allPages());
+    machine.program.iteration(1);
+    return machine.start();
+  }
+
+  private static void awaitRounds(TestMachine.Kernel machine, long more) {
+    long until = machine.program.rounds() + more;
+    while (machine.program.rounds() < until) {
+      Thread.onSpinWait();
+    }
+  }
+
+  // Changes beside a guest that runs
+
+  @ParameterizedTest
+  @ValueSource(ints = {0, 256})
+  void bug17_slotSplitAndMergedUnderARunningGuest_noHoleAndNoLoss(int ring) throws Exception {
+    try (TestMachine.Kernel machine = machine(ring)) {
+      GuestSlot whole = slot(machine);
+      MemorySegment ram = whole.ram();
+      GuestClient client = client(machine);
+      CompletableFuture<Integer> end = startEndless(machine);
+      BitSet must = new BitSet();
+      long[] seen = new long[PAGES];
+      for (int i = 2; i < 60; i++) {
+        machine.program.iteration(i);
+        try (var change = machine.memory.beginTransaction()) {
+          (i % 2 == 0 ? change.split(1, 200L * PAGE, 2) : change.merge(1, 2)).commit();
+        }
+        BitSet dirty = pages(TestMachine.take(client));
+        must.andNot(dirty);
+        assertEquals("{}", must.toString(), "written and never reported, change " + i);
+        for (int page = 0; page < PAGES; page++) {
+          long value = ram.get(java.lang.foreign.ValueLayout.JAVA_LONG, (long) page * PAGE);
+          if (value != seen[page] && !dirty.get(page)) {
+            must.set(page);
+          }
+          seen[page] = value;
+        }
+        assertFalse(end.isDone(), () -> "the guest found a hole: " + end);
+      }
+      machine.runner.kick();
+      assertEquals(RunLayout.EXIT_INTR, end.get());
+      must.andNot(pages(TestMachine.take(client)));
+      assertEquals("{}", must.toString());
+    }
+  }
+
+  /** Slot 2 begins at page 200 of the memory. */
+  private static BitSet pages(Set<String> found) {
+    BitSet pages = new BitSet();
+    for (String page : found) {
+      int index = Integer.parseInt(page.substring(2));
+      pages.set(page.startsWith("2:") ? 200 + index : index);
+    }
+    return pages;
+  }
+
+  /** That the test before can fail. */
+  @Test
+  void bug17_changeThatStopsNobody_guestFindsTheHole() throws Exception {
+    try (TestMachine.Kernel machine = machine(0, StopsNobody::new)) {
+      slot(machine);
+      CompletableFuture<Integer> end = startEndless(machine);
+      awaitRounds(machine, 1);
+      for (int i = 0; i < 20_000 && !end.isDone(); i++) {
+        try (var change = machine.memory.beginTransaction()) {
+          (i % 2 == 0 ? change.split(1, 200L * PAGE, 2) : change.merge(1, 2)).commit();
+        }
+      }
+      assertEquals(RunLayout.EXIT_MMIO, end.get());
+    }
+  }
+
+  private static final class StopsNobody extends ForwardingBackend {
+    StopsNobody(DirtyLogBackend backend) {
+      super(backend);
+    }
+
+    @Override
+    public void changeSlots(List<LogSlot> removed, List<LogSlot> added, Runnable change) {
+      change.run();
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {0, 256})
+  void pause_guestRuns_standsStillUntilItsEnd(int ring) throws Exception {
+    try (TestMachine.Kernel machine = machine(ring)) {
+      slot(machine);
+      GuestClient client = client(machine);
+      CompletableFuture<Integer> end = startEndless(machine);
+      for (int i = 0; i < 20; i++) {
+        awaitRounds(machine, 1);
+        try (VcpuPause pause = machine.memory.pause()) {
+          TestMachine.take(client);
+          long rounds = machine.program.rounds();
+          assertEquals(Set.of(), TestMachine.take(client));
+          assertEquals(Set.of(), TestMachine.take(client));
+          assertEquals(rounds, machine.program.rounds());
+          machine.memory.addSlot(3, 0x6000_0000L, machine.ram(1), PAGE);
+          machine.memory.removeSlot(3).close(); // a change by who pauses
+          pause.close(); // twice does nothing
+        }
+      }
+      awaitRounds(machine, 1);
+      machine.runner.kick();
+      assertEquals(RunLayout.EXIT_INTR, end.get());
+    }
+  }
+
+  @Test
+  void seal_guestRuns_runIsRefusedUntilItIsTakenBack() {
+    try (TestMachine.Kernel machine = machine(256)) {
+      slot(machine);
+      GuestClient client = client(machine);
+      CompletableFuture<Integer> end = startEndless(machine);
+      awaitRounds(machine, 3);
+      machine.memory.seal();
+      TestMachine.take(client);
+      ExecutionException e =
+          assertThrows(ExecutionException.class, () -> end.get(10, TimeUnit.SECONDS));
+      assertTrue(e.getCause() instanceof SealedException, e::toString);
+      assertEquals(Set.of(), TestMachine.take(client));
+    }
+  }
+
+  @Test
+  void kick_beforeTheRun_endsItOnce() {
+    try (TestMachine.Kernel machine = machine(0)) {
+      slot(machine);
+      machine.program.list(BASE);
+      machine.runner.kick();
+      assertEquals(RunLayout.EXIT_INTR, machine.runner.run());
+      machine.vcpu.kick(); // somebody else's, as a change's that comes late
+      assertEquals(RunLayout.EXIT_IO, machine.runner.run());
+    }
+  }
+
+  @Test
+  void run_byASecondThread_isRefusedUntilTheRunnerIsClosed() throws Exception {
+    try (TestMachine.Kernel machine = machine(256)) {
+      slot(machine);
+      machine.write(1, BASE);
+      ExecutionException e = assertThrows(ExecutionException.class, () -> machine.start().get());
+      assertTrue(e.getCause() instanceof VcpuException, e::toString);
+      GuestClient client = client(machine);
+      machine.runner.close();
+      try (KvmRunner other = machine.backend.addVcpu(machine.vcpu)) {
+        machine.program.list(BASE + PAGE);
+        assertEquals(RunLayout.EXIT_IO, other.run());
+      }
+      assertEquals(Set.of("1:1"), TestMachine.take(client));
+    }
+  }
+
+  // Rings
+
+  @Test
+  void close_vcpuWithEntriesInItsRing_theyAreFound() {
+    try (TestMachine.Kernel machine = machine(256)) {
+      slot(machine);
+      GuestClient client = client(machine);
+      machine.write(1, BASE, BASE + 100 * PAGE);
+      machine.vcpu.close();
+      assertEquals(Set.of("1:0", "1:100"), TestMachine.take(client));
+      assertEquals(Set.of(), TestMachine.take(client));
+    }
+  }
+
+  @Test
+  void reaper_aQuarterFull_emptiesTheRing() throws Exception {
+    try (TestMachine.Kernel machine = machine(256)) {
+      slot(machine);
+      GuestClient client = client(machine);
+      machine.write(1, LongStream.range(0, 60).map(page -> BASE + page * PAGE).toArray());
+      assertEquals(0, machine.memory.log().reaper().doWork());
+      machine.write(1, LongStream.range(60, 70).map(page -> BASE + page * PAGE).toArray());
+      assertEquals(70, machine.memory.log().reaper().doWork());
+      assertEquals(70, client.dirtyPages());
+    }
+  }
+
+  // What is refused, and how it ends
+
+  @Test
+  void addSlot_whatTheKernelCannotHave_isRefusedAndNothingIsChanged() {
+    try (TestMachine.Kernel machine = machine(0)) {
+      slot(machine);
+      GuestClient client = client(machine);
+      GuestMemory memory = machine.memory;
+      long free = BASE + 0x1000_0000L;
+      MemorySegment heap = MemorySegment.ofArray(new long[PAGE / 8]);
+      for (Runnable wrong :
+          List.<Runnable>of(
+              () -> memory.addSlot(2, free, heap, PAGE),
+              () -> memory.addSlot(2, free, machine.ram(4), 2 * PAGE),
+              () -> memory.addSlot(2, free, machine.ram(1), 256),
+              () -> memory.addSlot(2, free, machine.ram(3).asSlice(8, PAGE), PAGE),
+              () -> memory.log().addSlot(2, 1, PAGE))) {
+        assertThrows(IllegalArgumentException.class, wrong::run);
+      }
+      machine.write(1, BASE);
+      assertEquals(Set.of("1:0"), TestMachine.take(client));
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {0, 256})
+  void change_kernelRefusesTheSecondStep_isUndone(int ring) {
+    try (TestMachine.Kernel machine = machine(ring)) {
+      slot(machine);
+      GuestClient client = client(machine);
+      try (var change = machine.memory.beginTransaction()) {
+        change.remove(1).add(2, BASE, machine.ram(4), PAGE);
+        change.add(3, 1L << 62, machine.ram(1), PAGE); // more address bits than the processor has
+        assertThrows(KvmException.class, change::commit);
+      }
+      assertEquals(PAGES, TestMachine.take(client).size());
+      machine.write(1, BASE, BASE + 511 * PAGE);
+      assertEquals(Set.of("1:0", "1:511"), TestMachine.take(client));
+    }
+  }
+
+  @Test
+  void addVcpu_notTheKernels_isRefused() {
+    try (TestMachine.Kernel machine = machine(0);
+        TestMachine.Kernel other = machine(0)) {
+      assertThrows(IllegalStateException.class, machine.memory::addVcpu);
+      assertThrows(IllegalArgumentException.class, () -> machine.backend.addVcpu(other.vcpu));
+      assertThrows(IllegalStateException.class, machine.backend::log);
+      assertThrows(IllegalStateException.class, () -> KvmBackend.over(machine.vm));
+    }
+  }
+
+  /** The kernel would write to their addresses whatever is there then. */
+  @ParameterizedTest
+  @ValueSource(ints = {0, 256})
+  void close_memory_kernelHasNoSlotOfItAnyMore(int ring) {
+    try (TestMachine.Kernel machine = machine(ring)) {
+      slot(machine);
+      GuestSlot own = machine.memory.addSlot(2, BASE + 0x1000_0000L, 10L * PAGE);
+      client(machine);
+      machine.write(1, BASE, own.guestAddress());
+      machine.memory.close();
+      for (int id : new int[] {1, 2}) {
+        KvmException e = assertThrows(KvmException.class, () -> machine.vm.deleteSlot(id));
+        assertEquals("EINVAL", e.errnoName());
+      }
+      machine.program.list(own.guestAddress());
+      assertEquals(RunLayout.EXIT_MMIO, machine.runner.run());
+    }
+  }
+
+  @Test
+  void close_memoryUnderARunningGuest_endsItWithAnExit() throws Exception {
+    try (TestMachine.Kernel machine = machine(256)) {
+      slot(machine);
+      client(machine);
+      CompletableFuture<Integer> end = startEndless(machine);
+      awaitRounds(machine, 1);
+      machine.memory.close();
+      assertEquals(RunLayout.EXIT_MMIO, end.get());
+    }
+  }
+
+  @Test
+  void close_vmFirst_memoryCanBeClosed() {
+    try (TestMachine.Kernel machine = machine(256)) {
+      slot(machine);
+      client(machine);
+      machine.write(1, BASE);
+      machine.vm.close();
+      machine.memory.close();
+    }
+  }
+
+  @Test
+  void adopted_vmAndVcpu_areTrackedAlike() {
+    for (int ring : new int[] {0, 256}) {
+      try (TestMachine.Kernel owner = machine(ring);
+          KvmVm adopted = owner.kvm.adoptVm(owner.vm.fd(), ring);
+          KvmVcpu vcpu = adopted.adoptVcpu(owner.vcpu.fd())) {
+        KvmBackend backend = KvmBackend.over(adopted);
+        try (GuestMemory memory = GuestMemory.over(backend.log());
+            KvmRunner runner = backend.addVcpu(vcpu)) {
+          memory.addSlot(1, BASE, owner.ram(PAGES), PAGE);
+          GuestClient client = memory.client("c", InitialView.NONE_DIRTY);
+          owner.program.list(BASE + 7 * PAGE);
+          assertEquals(RunLayout.EXIT_IO, runner.run());
+          assertEquals(Set.of("1:7"), TestMachine.take(client));
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,7 @@
+package dev.smudge.kvm;
+
+class SoftwareContractTest extends BackendContract {
+  SoftwareContractTest() {
+    super(TestMachine.Kind.SOFTWARE);
+  }
+}
