@@ -8,6 +8,7 @@ import dev.smudge.core.GuestSlot;
 import dev.smudge.sync.LogSlot;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /** A slot as the kernel has it, and what was fetched of its log. Under the collector lock. */
@@ -24,7 +25,7 @@ final class KernelSlot {
   KernelSlot(KvmVm vm, LogSlot slot) {
     this.vm = vm;
     this.slot = slot;
-    this.guest = (GuestSlot) slot.attachment();
+    this.guest = (GuestSlot) Objects.requireNonNull(slot.attachment());
     this.words = (int) ((slot.pageCount() + 63) >>> 6);
     vm.setSlot(slot.id(), 0, guest.guestAddress(), guest.ram());
   }

@@ -147,6 +147,7 @@ public final class KvmBackend implements DirtyLogBackend {
   // For the log.
 
   @Override
+  @SuppressWarnings("try") // held, not used
   public void changeSlots(List<LogSlot> removed, List<LogSlot> added, Runnable change) {
     for (LogSlot slot : added) {
       KernelSlot.check(vm, slot);

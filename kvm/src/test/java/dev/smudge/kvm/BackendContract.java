@@ -25,6 +25,7 @@ import org.junit.jupiter.api.Timeout;
 
 /** What every backend does: the catalogue's cases and the kernel's facts, through the API. */
 @Timeout(60)
+@SuppressWarnings("NullAway.Init")
 abstract class BackendContract {
   static final long BASE = 0x4000_0000L;
   static final int PAGE = TestMachine.PAGE;

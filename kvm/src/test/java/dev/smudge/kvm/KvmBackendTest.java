@@ -17,6 +17,7 @@ import dev.smudge.sync.SealedException;
 import dev.smudge.sync.VcpuException;
 import dev.smudge.sync.VcpuPause;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.BitSet;
 import java.util.List;
 import java.util.Set;
@@ -93,7 +94,7 @@ class KvmBackendTest {
         must.andNot(dirty);
         assertEquals("{}", must.toString(), "written and never reported, change " + i);
         for (int page = 0; page < PAGES; page++) {
-          long value = ram.get(java.lang.foreign.ValueLayout.JAVA_LONG, (long) page * PAGE);
+          long value = ram.get(ValueLayout.JAVA_LONG, (long) page * PAGE);
           if (value != seen[page] && !dirty.get(page)) {
             must.set(page);
           }
@@ -147,6 +148,7 @@ class KvmBackendTest {
 
   @ParameterizedTest
   @ValueSource(ints = {0, 256})
+  @SuppressWarnings("try") // closed twice
   void pause_guestRuns_standsStillUntilItsEnd(int ring) throws Exception {
     try (TestMachine.Kernel machine = machine(ring)) {
       slot(machine);

@@ -11,9 +11,11 @@ import dev.smudge.sync.VcpuPause;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.Random;
 import java.util.Set;
 import java.util.function.UnaryOperator;
+import org.jspecify.annotations.Nullable;
 
 /** One side of {@link LockStepTest}: makes the steps of a script, and says what came of each. */
 final class LockStepActor implements AutoCloseable {
@@ -27,15 +29,16 @@ final class LockStepActor implements AutoCloseable {
   final TestMachine machine;
   private final boolean ring;
   private final List<GuestClient> clients = new ArrayList<>();
-  private DirtyLogBackend backend;
+  private @Nullable DirtyLogBackend backend;
   private long value;
 
   LockStepActor(TestMachine.Kind kind, UnaryOperator<DirtyLogBackend> interceptor) {
     ring = kind.hasRing();
     machine =
         kind.machine(real -> {
-          backend = new ForwardingBackend(interceptor.apply(real));
-          return backend;
+          DirtyLogBackend made = new ForwardingBackend(interceptor.apply(real));
+          backend = made;
+          return made;
         });
   }
 
@@ -77,7 +80,7 @@ final class LockStepActor implements AutoCloseable {
     return clients.get(n % clients.size());
   }
 
-  private GuestSlot slot(int n) {
+  private @Nullable GuestSlot slot(int n) {
     List<GuestSlot> slots = machine.memory.slots();
     return slots.isEmpty() ? null : slots.get(n % slots.size());
   }
@@ -89,7 +92,7 @@ final class LockStepActor implements AutoCloseable {
     Random random = new Random(step.b);
     long[] addresses = new long[1 + step.a % (step.c % 16 == 0 ? 400 : 8)];
     for (int i = 0; i < addresses.length; i++) {
-      GuestSlot slot = slot(random.nextInt(1000));
+      GuestSlot slot = Objects.requireNonNull(slot(random.nextInt(1000)));
       addresses[i] =
           slot.guestAddress() + random.nextLong(slot.pageCount()) * PAGE + random.nextInt(500) * 8L;
     }
@@ -102,7 +105,7 @@ final class LockStepActor implements AutoCloseable {
     if (slot == null) {
       return "";
     }
-    long length = 1 + step.c % (3 * PAGE);
+    long length = 1L + step.c % (3 * PAGE);
     long offset = step.b % slot.size();
     machine.memory.device().fill(slot.guestAddress() + offset, length, (byte) ++value);
     return "";
@@ -200,7 +203,8 @@ final class LockStepActor implements AutoCloseable {
           default -> step.c % 2 == 0 ? 0 : 1L << 32;
         };
     long[] bits = ring ? new long[8] : new Random(step.c).longs(8).toArray();
-    backend.clearDirtyLog(machine.memory.log().slot(slot.id()), first, count, bits);
+    Objects.requireNonNull(backend)
+        .clearDirtyLog(machine.memory.log().slot(slot.id()), first, count, bits);
     return sync();
   }
 
@@ -254,8 +258,11 @@ final class LockStepActor implements AutoCloseable {
 
   private Object stop(Step step) {
     if (step.a % 2 == 0) {
-      try (VcpuPause pause = machine.memory.pause()) {
+      VcpuPause pause = machine.memory.pause();
+      try {
         return sync();
+      } finally {
+        pause.close();
       }
     }
     machine.memory.seal();
@@ -265,7 +272,7 @@ final class LockStepActor implements AutoCloseable {
   }
 
   /** Where the RAM of two differs, null if nowhere. */
-  static String difference(LockStepActor one, LockStepActor other) {
+  static @Nullable String difference(LockStepActor one, LockStepActor other) {
     List<GuestSlot> slots = one.machine.memory.slots();
     List<GuestSlot> others = other.machine.memory.slots();
     if (!slots.toString().equals(others.toString())) {
