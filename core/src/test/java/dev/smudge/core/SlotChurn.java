@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.Random;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 
 /**
@@ -95,6 +96,10 @@ final class SlotChurn implements AutoCloseable {
         }
       }
       vcpu.safepoint();
+      if (own.nextInt(16) == 0) { // it waits for a device now and then, and leaves others room
+        vcpu.offline();
+        LockSupport.parkNanos(own.nextInt(200_000));
+      }
     }
     vcpu.close();
   }
