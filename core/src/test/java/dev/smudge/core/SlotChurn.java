@@ -33,7 +33,6 @@ final class SlotChurn implements AutoCloseable {
   private final List<GuestClient> clients = new ArrayList<>();
   private final List<byte[]> copies = new ArrayList<>();
   private final List<RemovedGuestSlot> handles = new ArrayList<>();
-  private final List<Long> collected = new ArrayList<>();
   private final Region[] regions = new Region[REGIONS];
   private final List<FutureTask<Void>> writers = new ArrayList<>();
   private final ReentrantReadWriteLock devices = new ReentrantReadWriteLock();
@@ -193,7 +192,6 @@ final class SlotChurn implements AutoCloseable {
 
   private void collect(RemovedGuestSlot removed) {
     handles.add(removed);
-    collected.add(removed.dirtyPages());
     copyLost(removed);
   }
 
@@ -247,14 +245,11 @@ final class SlotChurn implements AutoCloseable {
     devices.writeLock().lock();
     VcpuPause pause = memory.pause();
     try {
-      for (int i = 0; i < handles.size(); i++) {
-        if (handles.get(i).dirtyPages() != collected.get(i)) { // given back, or landed late
-          copyLost(handles.get(i));
-        }
-        handles.get(i).close();
+      for (RemovedGuestSlot removed : handles) {
+        copyLost(removed); // again: a batch has given back, or a device's write has landed late
+        removed.close();
       }
       handles.clear();
-      collected.clear();
       take(0);
       take(1);
       long missing = 0;
