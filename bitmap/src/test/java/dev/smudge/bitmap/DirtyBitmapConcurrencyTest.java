@@ -11,6 +11,8 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.atomic.AtomicLongArray;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -20,7 +22,7 @@ class DirtyBitmapConcurrencyTest {
   private static final int PAGES = 2_000;
   private static final int MARKS = 300_000;
   private static final int MARKERS = 2;
-  private static final int ROUNDS_SEEN = 300_000;
+  private static final int ROUNDS_SEEN = 200_000;
   private static final int ROUNDS = 300;
 
   private static List<FutureTask<Void>> start(int threads, Runnable body) {
@@ -37,6 +39,15 @@ class DirtyBitmapConcurrencyTest {
       throws ExecutionException, InterruptedException {
     for (FutureTask<Void> task : tasks) {
       task.get();
+    }
+  }
+
+  private static void await(BooleanSupplier condition) {
+    for (int spins = 0; !condition.getAsBoolean(); spins++) {
+      Thread.onSpinWait();
+      if (spins > 1_000) {
+        LockSupport.parkNanos(1_000); // the other has no core
+      }
     }
   }
 
@@ -70,9 +81,8 @@ class DirtyBitmapConcurrencyTest {
       boolean quiesced = round % 2 == 1;
       for (int m = 0; quiesced && m < MARKERS; m++) {
         long before = completed.getAcquire(m);
-        while (completed.getAcquire(m) < before + 2) {
-          Thread.onSpinWait();
-        }
+        int marker = m;
+        await(() -> completed.getAcquire(marker) >= before + 2);
       }
       bitmap.fetch(quiesced, (word, bits) -> take(bitmap, taken, word, bits));
     }
@@ -148,9 +158,8 @@ class DirtyBitmapConcurrencyTest {
             1,
             () -> {
               for (int i = 1; i <= ROUNDS_SEEN; i++) {
-                while (round.getAcquire() < i) {
-                  Thread.onSpinWait();
-                }
+                int begun = i;
+                await(() -> round.getAcquire() >= begun);
                 bitmap.mark(0);
                 marked.setRelease(i);
               }
@@ -158,15 +167,12 @@ class DirtyBitmapConcurrencyTest {
     int missed = 0;
     for (int i = 1; i <= ROUNDS_SEEN; i++) {
       round.setRelease(i);
-      while (!bitmap.isMarked(0)) {
-        Thread.onSpinWait();
-      }
+      await(() -> bitmap.isMarked(0));
       boolean[] found = {false};
       bitmap.fetch(false, (word, bits) -> found[0] |= word == 0 && (bits & 1) != 0);
       missed += found[0] ? 0 : 1;
-      while (marked.getAcquire() < i) {
-        Thread.onSpinWait();
-      }
+      int finished = i;
+      await(() -> marked.getAcquire() >= finished);
       bitmap.fetch(true, (word, bits) -> {});
       bitmap.fetch(true, (word, bits) -> {});
       bitmap.clear(0, 1);
