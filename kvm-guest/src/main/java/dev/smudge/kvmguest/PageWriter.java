@@ -9,6 +9,7 @@ import static dev.smudge.kvmguest.X86Assembler.RSI;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.VarHandle;
+import java.util.Objects;
 
 /**
  * A guest program that writes an iteration number to addresses which the host chooses, in rounds:
@@ -17,13 +18,15 @@ import java.lang.invoke.VarHandle;
  * its orders at any time: the iteration and the flags are read before each write, the rest before
  * each round.
  *
+ * <p>Several vCPUs may run it, each with orders and a list of its own: {@link #ofVcpu}.
+ *
  * <p>It needs one slot for itself, at guest address 0, {@value #SIZE} bytes:
  *
  * <pre>
- *  0x1000     0x2000     0x3000         0x7000  0x8000  0x10000   0x20000      0x100000
- * +----------+----------+--------------+-------+-------+---------+------------+
- * | level 4  | level 3  | 4 x level 2  |       | code  | orders  | list       |
- * +----------+----------+--------------+-------+-------+---------+------------+
+ *  0x1000     0x2000     0x3000         0x7000  0x8000  0x10000      0x20000    0x100000
+ * +----------+----------+--------------+-------+-------+------------+----------+
+ * | level 4  | level 3  | 4 x level 2  |       | code  | 8 x orders | 8 x list |
+ * +----------+----------+--------------+-------+-------+------------+----------+
  *
  * orders
  *  0           8         16      24              32
@@ -50,11 +53,11 @@ public final class PageWriter {
   /** Guest address of the first instruction. */
   public static final long ENTRY = 0x8000;
 
-  /** Guest address of the orders: what rdi has at the entry. */
-  public static final long ORDERS = 0x1_0000;
+  /** Most vCPUs. */
+  public static final int MAX_VCPUS = 8;
 
-  /** Most entries of the list. */
-  public static final int MAX_ENTRIES = (SIZE - 0x2_0000) / Long.BYTES;
+  /** Most entries of the list of a vCPU. */
+  public static final int MAX_ENTRIES = (SIZE - 0x2_0000) / MAX_VCPUS / Long.BYTES;
 
   /** The port of the exit after a write. */
   public static final int STEP_PORT = 0x10;
@@ -62,6 +65,8 @@ public final class PageWriter {
   /** The port of the exit after a round. */
   public static final int DONE_PORT = 0x11;
 
+  private static final long ORDERS = 0x1_0000;
+  private static final long ORDERS_SIZE = 0x1000; // no two vCPUs write to one page
   private static final long LIST = 0x2_0000;
   private static final int ITERATION = 0;
   private static final int ENTRIES = 8;
@@ -83,18 +88,42 @@ public final class PageWriter {
   private static final VarHandle LONGS = ValueLayout.JAVA_LONG.varHandle();
 
   private final MemorySegment memory;
+  private final long orders;
+  private final long list;
 
   /**
-   * Writes the program into its slot.
+   * Writes the program into its slot. What is made has the orders of vCPU 0.
    *
    * @param memory RAM of the slot, {@value #SIZE} bytes at least
    */
   public PageWriter(MemorySegment memory) {
-    this.memory = memory.asSlice(0, SIZE);
+    this(memory.asSlice(0, SIZE), 0);
     writeTables();
     byte[] program = program();
     MemorySegment.copy(program, 0, memory, ValueLayout.JAVA_BYTE, ENTRY, program.length);
-    put(ORDERS + LIST_ADDRESS, LIST);
+  }
+
+  private PageWriter(MemorySegment memory, int vcpu) {
+    this.memory = memory;
+    this.orders = ORDERS + vcpu * ORDERS_SIZE;
+    this.list = LIST + (long) vcpu * MAX_ENTRIES * Long.BYTES;
+    put(orders + LIST_ADDRESS, list);
+  }
+
+  /**
+   * Returns the orders of another vCPU that runs the same program.
+   *
+   * @param vcpu 0 to {@value #MAX_VCPUS} - 1
+   * @return its own list, which is empty at first, iteration, mode and rounds
+   * @throws IndexOutOfBoundsException if it is outside that
+   */
+  public PageWriter ofVcpu(int vcpu) {
+    return new PageWriter(memory, Objects.checkIndex(vcpu, MAX_VCPUS));
+  }
+
+  /** {@return the guest address of the orders: what rdi has at the entry} */
+  public long orders() {
+    return orders;
   }
 
   private void writeTables() {
@@ -146,8 +175,8 @@ public final class PageWriter {
       throw new IllegalArgumentException(
           addresses.length + " addresses: there is room for " + MAX_ENTRIES);
     }
-    MemorySegment.copy(addresses, 0, memory, ValueLayout.JAVA_LONG, LIST, addresses.length);
-    put(ORDERS + ENTRIES, addresses.length);
+    MemorySegment.copy(addresses, 0, memory, ValueLayout.JAVA_LONG, list, addresses.length);
+    put(orders + ENTRIES, addresses.length);
   }
 
   /**
@@ -156,7 +185,7 @@ public final class PageWriter {
    * @param iteration the number
    */
   public void iteration(long iteration) {
-    put(ORDERS + ITERATION, iteration);
+    put(orders + ITERATION, iteration);
   }
 
   /**
@@ -166,12 +195,12 @@ public final class PageWriter {
    * @param endless whether it goes on after a round, without an exit by {@link #DONE_PORT}
    */
   public void mode(boolean step, boolean endless) {
-    put(ORDERS + FLAGS, (step ? STEP : 0) | (endless ? ENDLESS : 0));
+    put(orders + FLAGS, (step ? STEP : 0) | (endless ? ENDLESS : 0));
   }
 
   /** {@return how many rounds the guest has ended} */
   public long rounds() {
-    return (long) LONGS.getVolatile(memory, ORDERS + ROUNDS);
+    return (long) LONGS.getVolatile(memory, orders + ROUNDS);
   }
 
   /** Volatile: a guest that runs reads it. */

@@ -4,14 +4,19 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.core.GuestSlot;
+import dev.smudge.kvmguest.PageWriter;
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
 import java.util.BitSet;
+import java.util.List;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.IntFunction;
+import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -28,29 +33,58 @@ class ClientRuleTest {
   private static final int ITERATIONS = 8;
 
   enum Mode {
-    INITIALLY_SET(0),
-    MANUAL(0),
-    RING_256(256),
-    RING_1024(1024),
-    RING_4096(4096);
+    INITIALLY_SET(0, 1),
+    INITIALLY_SET_TWO_VCPUS(0, 2),
+    MANUAL(0, 1),
+    MANUAL_FOUR_VCPUS(0, 4),
+    RING_256(256, 1),
+    RING_256_TWO_VCPUS(256, 2),
+    RING_256_FOUR_VCPUS(256, 4),
+    RING_1024(1024, 1),
+    RING_4096(4096, 1);
 
     final int ring;
+    final int vcpus;
 
-    Mode(int ring) {
+    Mode(int ring, int vcpus) {
       this.ring = ring;
+      this.vcpus = vcpus;
+    }
+
+    boolean isInitiallySet() {
+      return this == INITIALLY_SET || this == INITIALLY_SET_TWO_VCPUS;
     }
   }
 
-  /** A guest with one slot, and one client. */
+  /** A guest with one slot, and one client. Each vCPU has its own eight bytes in each page. */
   private static final class Fixture implements AutoCloseable {
     final TestMachine.Kernel machine;
     final GuestSlot slot;
     final DirtyClient client;
+    final List<TestMachine.Cpu> vcpus = new ArrayList<>();
 
     Fixture(Mode mode) {
-      machine = new TestMachine.Kernel(mode.ring, mode != Mode.MANUAL, DirtyLog.builder());
+      machine = new TestMachine.Kernel(mode.ring, mode.isInitiallySet(), DirtyLog.builder());
+      vcpus.add(machine.first);
+      while (vcpus.size() < mode.vcpus) {
+        vcpus.add(machine.addVcpu(vcpus.size()));
+      }
       slot = machine.memory.addSlot(1, BackendContract.BASE, machine.ram(PAGES), TestMachine.PAGE);
       client = machine.memory.log().client("c", InitialView.NONE_DIRTY);
+    }
+
+    /** All vCPUs write the iteration, each to pages of its own choice. */
+    void order(long iteration, IntFunction<LongStream> pages) {
+      for (int vcpu = 0; vcpu < vcpus.size(); vcpu++) {
+        long base = BackendContract.BASE + (long) vcpu * Long.BYTES;
+        PageWriter program = vcpus.get(vcpu).program;
+        program.list(pages.apply(vcpu).map(page -> base + page * TestMachine.PAGE).toArray());
+        program.iteration(iteration);
+      }
+    }
+
+    List<CompletableFuture<Integer>> start() {
+      return vcpus.stream().map(TestMachine.Cpu::start).toList();
     }
 
     BitSet collect() {
@@ -62,12 +96,19 @@ class ClientRuleTest {
       return found;
     }
 
-    long valueOf(int page) {
-      return slot.ram().get(ValueLayout.JAVA_LONG, (long) page * TestMachine.PAGE);
+    long valueOf(int page, int vcpu) {
+      return slot.ram()
+          .get(ValueLayout.JAVA_LONG, (long) page * TestMachine.PAGE + (long) vcpu * Long.BYTES);
     }
 
-    static long[] addresses(LongStream pages) {
-      return pages.map(page -> BackendContract.BASE + page * TestMachine.PAGE).toArray();
+    boolean anyHas(int page, long value) {
+      return IntStream.range(0, vcpus.size()).anyMatch(vcpu -> valueOf(page, vcpu) == value);
+    }
+
+    void checkFullExits(Mode mode) {
+      for (TestMachine.Cpu vcpu : vcpus) {
+        assertEquals(mode.ring > 0, vcpu.runner.fullExits() > 0, vcpu.runner::toString);
+      }
     }
 
     @Override
@@ -78,25 +119,30 @@ class ClientRuleTest {
 
   @ParameterizedTest
   @EnumSource
-  void guestStopped_dirtyPageHasThisIteration_cleanPageAnOlder(Mode mode) {
+  void guestStopped_dirtyPageHasThisIteration_cleanPageAnOlder(Mode mode) throws Exception {
     long seed = System.nanoTime();
     Random random = new Random(seed);
     try (Fixture guest = new Fixture(mode)) {
       for (long iteration = 1; iteration <= ITERATIONS; iteration++) {
-        LongStream pages =
-            iteration == 2
-                ? LongStream.range(0, PAGES) // more than any of the rings holds
-                : random.longs(random.nextInt(1, PAGES / 2), 0, PAGES);
-        guest.machine.write(iteration, Fixture.addresses(pages));
+        boolean all = iteration == 2; // more than any of the rings holds
+        guest.order(
+            iteration,
+            vcpu ->
+                all
+                    ? LongStream.range(0, PAGES)
+                    : random.longs(random.nextInt(1, PAGES / 2), 0, PAGES));
+        for (CompletableFuture<Integer> end : guest.start()) {
+          assertEquals(RunLayout.EXIT_IO, end.get());
+        }
         BitSet dirty = guest.collect();
         for (int page = 0; page < PAGES; page++) {
           assertEquals(
               dirty.get(page),
-              guest.valueOf(page) == iteration,
+              guest.anyHas(page, iteration),
               mode + ", seed " + seed + ", iteration " + iteration + ", page " + page);
         }
       }
-      assertEquals(mode.ring > 0, guest.machine.runner.fullExits() > 0);
+      guest.checkFullExits(mode);
     }
   }
 
@@ -107,30 +153,36 @@ class ClientRuleTest {
     long seed = System.nanoTime();
     String where = mode + ", seed " + seed;
     try (Fixture guest = new Fixture(mode)) {
-      guest.machine.program.mode(false, true);
-      guest.machine.program.list(Fixture.addresses(new Random(seed).longs(PAGES, 0, PAGES)));
-      guest.machine.program.iteration(1);
-      CompletableFuture<Integer> end = guest.machine.start();
+      guest.vcpus.forEach(vcpu -> vcpu.program.mode(false, true));
+      guest.order(1, vcpu -> new Random(seed + vcpu).longs(PAGES, 0, PAGES));
+      List<CompletableFuture<Integer>> ends = guest.start();
       BitSet must = new BitSet(); // seen with a value that no collection has reported
-      long[] seen = new long[PAGES];
+      long[] seen = new long[PAGES * mode.vcpus];
       int found = 0;
-      for (long iteration = 1; found < 3 * PAGES; iteration++) {
-        assertTrue(!end.isDone(), () -> where + ": the guest has ended");
-        guest.machine.program.iteration(iteration);
+      for (long iteration = 1; found < 3 * PAGES * mode.vcpus; iteration++) {
+        for (TestMachine.Cpu vcpu : guest.vcpus) {
+          vcpu.program.iteration(iteration);
+        }
         BitSet dirty = guest.collect();
         must.andNot(dirty);
         assertEquals(0, must.cardinality(), where + ", written and never reported");
         found += dirty.cardinality();
-        for (int page = 0; page < PAGES; page++) {
-          long value = guest.valueOf(page);
-          if (value != seen[page] && !dirty.get(page)) {
+        for (int i = 0; i < seen.length; i++) {
+          int page = i / mode.vcpus;
+          long value = guest.valueOf(page, i % mode.vcpus);
+          if (value != seen[i] && !dirty.get(page)) {
             must.set(page); // written after its place in this collection
           }
-          seen[page] = value;
+          seen[i] = value;
         }
+        assertTrue(ends.stream().noneMatch(CompletableFuture::isDone), where);
       }
-      guest.machine.runner.kick();
-      assertEquals(RunLayout.EXIT_INTR, end.get());
+      for (TestMachine.Cpu vcpu : guest.vcpus) {
+        vcpu.runner.kick();
+      }
+      for (CompletableFuture<Integer> end : ends) {
+        assertEquals(RunLayout.EXIT_INTR, end.get());
+      }
       must.andNot(guest.collect());
       assertEquals(0, must.cardinality(), where + ", written and never reported");
     }

@@ -36,7 +36,7 @@ final class KvmGuest implements AutoCloseable {
     program = new PageWriter(own);
     vcpu = vm.createVcpu(0);
     X86Registers.read(vcpu)
-        .startUser(PageWriter.PAGE_TABLE, PageWriter.ENTRY, PageWriter.ORDERS)
+        .startUser(PageWriter.PAGE_TABLE, PageWriter.ENTRY, program.orders())
         .write(vcpu);
   }
 

@@ -13,9 +13,13 @@ import dev.smudge.sync.RingFullPolicy;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 
@@ -115,7 +119,8 @@ abstract class TestMachine implements AutoCloseable {
     final PageWriter program;
     final KvmVcpu vcpu;
     final KvmRunner runner;
-    private @Nullable Thread thread;
+    final Cpu first;
+    private final List<Cpu> cpus = new ArrayList<>();
 
     Kernel(int ring, boolean initiallySet, DirtyLog.Builder options) {
       this(Kvm.open(), ring, initiallySet, options);
@@ -145,14 +150,55 @@ abstract class TestMachine implements AutoCloseable {
       MemorySegment own = arena.allocate(PageWriter.SIZE, PAGE);
       vm.setSlot(PROGRAM_SLOT, 0, 0, own);
       program = new PageWriter(own);
-      vcpu = vm.createVcpu(0);
-      X86Registers.read(vcpu)
-          .startUser(PageWriter.PAGE_TABLE, PageWriter.ENTRY, PageWriter.ORDERS)
-          .write(vcpu);
-      runner = backend.addVcpu(vcpu);
+      first = addVcpu(0);
+      vcpu = first.vcpu;
+      runner = first.runner;
     }
 
     @Override
+    void write(long value, long... addresses) {
+      first.write(value, addresses);
+    }
+
+    /** As {@link Cpu#start}, of the first vCPU. */
+    CompletableFuture<Integer> start() {
+      return first.start();
+    }
+
+    /** Adds a vCPU, with orders of its own. */
+    Cpu addVcpu(int id) {
+      Cpu cpu = new Cpu(this, id);
+      cpus.add(cpu);
+      return cpu;
+    }
+
+    @Override
+    public void close() {
+      memory.close();
+      cpus.forEach(Cpu::close);
+      vm.close();
+      kvm.close();
+      arena.close();
+    }
+  }
+
+  /** A vCPU of the kernel's that runs the program. */
+  static final class Cpu implements AutoCloseable {
+    final PageWriter program;
+    final KvmVcpu vcpu;
+    final KvmRunner runner;
+    private final ExecutorService executor = Executors.newSingleThreadExecutor(this::thread);
+    private @Nullable Thread thread;
+
+    Cpu(Kernel machine, int id) {
+      program = id == 0 ? machine.program : machine.program.ofVcpu(id % PageWriter.MAX_VCPUS);
+      vcpu = machine.vm.createVcpu(id);
+      X86Registers.read(vcpu)
+          .startUser(PageWriter.PAGE_TABLE, PageWriter.ENTRY, program.orders())
+          .write(vcpu);
+      runner = machine.backend.addVcpu(vcpu);
+    }
+
     void write(long value, long... addresses) {
       program.list(addresses);
       program.iteration(value);
@@ -160,37 +206,39 @@ abstract class TestMachine implements AutoCloseable {
       assertEquals(PageWriter.DONE_PORT, vcpu.ioPort());
     }
 
-    /** Runs the guest in a thread of its own, until an exit that is not the runner's to handle. */
-    CompletableFuture<Integer> start() {
-      CompletableFuture<Integer> end = new CompletableFuture<>();
-      thread =
-          Thread.ofPlatform()
-              .daemon()
-              .start(() -> {
-                try {
-                  end.complete(runner.run());
-                } catch (Throwable e) {
-                  end.completeExceptionally(e);
-                }
-              });
-      return end;
+    private Thread thread(Runnable task) {
+      Thread made = Thread.ofPlatform().daemon().unstarted(task);
+      thread = made;
+      return made;
     }
 
+    /** Runs the guest in its own thread, until an exit that is not the runner's to handle. */
+    CompletableFuture<Integer> start() {
+      return CompletableFuture.supplyAsync(runner::run, executor);
+    }
+
+    /** Ends the run, and the runner. */
     @Override
     public void close() {
-      memory.close();
-      if (thread != null) {
+      try {
         runner.kick();
-        try {
-          thread.join();
-        } catch (InterruptedException e) {
-          throw new AssertionError(e);
-        }
+      } catch (IllegalStateException e) {
+        // The vCPU is closed, which ends its run.
+      }
+      executor.close();
+      Thread last = thread;
+      if (last != null) {
+        join(last);
       }
       runner.close();
-      vm.close();
-      kvm.close();
-      arena.close();
+    }
+
+    private static void join(Thread thread) {
+      try {
+        thread.join();
+      } catch (InterruptedException e) {
+        throw new AssertionError(e);
+      }
     }
   }
 }
