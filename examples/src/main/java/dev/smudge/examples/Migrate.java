@@ -36,7 +36,7 @@ import picocli.CommandLine.Spec;
       "What happens: the guest runs in threads of its own. Its dirty pages are sent in rounds while it"
           + " runs: each round takes the pages written since the round before, clears their dirty"
           + " bits, waits for the after-sync barrier, and only then reads them. When few are left, the"
-          + " guest is stopped at a call boundary, and the last pages and its registers follow. Then"
+          + " guest is stopped, and the last pages and its registers follow. Then"
           + " the RAM of both ends is compared byte for byte, the destination runs the guest to its"
           + " end, and all that it printed is compared with a run that nobody interrupted.",
       ""
@@ -50,6 +50,8 @@ import picocli.CommandLine.Spec;
       "      Four vCPUs in 1 TiB of RAM, of which they touch 64 MiB: only those are sent.",
       "  migrate --ring 4096",
       "      The same with a dirty ring a vCPU; the report says how full they were.",
+      "  migrate --backend kvm --ring 4096",
+      "      A guest of the kernel's KVM, whose dirty pages the kernel reports in its own rings.",
       "  migrate --break-barrier",
       "      The barrier is left out: writes are lost, and the comparison says where.",
       "  migrate --listen 7001 &   migrate --to localhost:7001 --output",
@@ -65,6 +67,9 @@ public final class Migrate implements Callable<Integer> {
 
   private static final int MAX_ROUNDS = 30;
 
+  /** Entries that fill a page. */
+  private static final int MIN_KVM_RING = 256;
+
   @Spec private @Nullable CommandSpec spec;
 
   private final PrintStream out;
@@ -73,6 +78,7 @@ public final class Migrate implements Callable<Integer> {
   @Mixin private final NativeOptions nativeOptions = new NativeOptions();
 
   private @Nullable String guest;
+  private @Nullable String backend;
   private @Nullable InetSocketAddress to;
   private int listen = -1;
   private long timeoutMillis = 10_000;
@@ -156,6 +162,18 @@ public final class Migrate implements Callable<Integer> {
   }
 
   @Option(
+      names = "--backend",
+      order = 11,
+      paramLabel = "software|kvm",
+      description =
+          "Who tracks writes: software, which is this library; or kvm, the Linux kernel, whose"
+              + " guest is x86-64 code of this program, and needs /dev/kvm at both ends. Default:"
+              + " software.")
+  void setBackend(String value) {
+    backend = values("--backend").choice(value, "software", KvmProgram.KIND);
+  }
+
+  @Option(
       names = "--to",
       order = 40,
       paramLabel = "HOST:PORT",
@@ -200,7 +218,7 @@ public final class Migrate implements Callable<Integer> {
       description =
           "Have each vCPU report its dirty pages in a ring of so many entries, a power of two from"
               + " 2 to 65536, instead of a bitmap. A vCPU whose ring is full waits, at a safepoint,"
-              + " until it has been emptied.")
+              + " until it has been emptied. With kvm a page at least: 256.")
   void setRing(String value) {
     Values values = values("--ring");
     ring = (int) values.number(value, DirtyRing.MIN_ENTRIES, DirtyRing.MAX_ENTRIES);
@@ -216,7 +234,7 @@ public final class Migrate implements Callable<Integer> {
       paramLabel = "MILLISECONDS",
       description =
           "How long the guest runs before the first round, 0 to 600000. Default: 3000,"
-              + " native 500.")
+              + " native and kvm 500.")
   void setWarmUp(String value) {
     warmUpMillis = values("--warm-up").number(value, 0, 600_000);
   }
@@ -277,36 +295,61 @@ public final class Migrate implements Callable<Integer> {
     }
     if (listen >= 0) {
       String option =
-          breakBarrier ? "--break-barrier" : ring != 0 ? "--ring" : nativeOptions.anyGiven();
-      if (option != null || guest != null) {
-        throw usage(
-            "--listen takes the guest from the source: "
-                + (option == null ? "--guest" : option)
-                + " belongs there");
+          guest != null
+              ? "--guest"
+              : backend != null
+                  ? "--backend"
+                  : breakBarrier
+                      ? "--break-barrier"
+                      : ring != 0 ? "--ring" : nativeOptions.anyGiven();
+      if (option != null) {
+        throw usage("--listen takes the guest from the source: " + option + " belongs there");
       }
       return new MigrationRun(settings(), out, err).listen(listen);
     }
+    Program program = KvmProgram.KIND.equals(backend) ? kvmProgram() : softwareProgram();
+    MigrationRun run = new MigrationRun(settings(), out, err);
+    InetSocketAddress address = to;
+    return address == null ? run.here(program) : run.to(program, address);
+  }
+
+  private Program softwareProgram() {
     String foreign = nativeOptions.nativeGiven();
     boolean isNative =
         guest == null ? breakBarrier || foreign != null : guest.equals(NativeProgram.KIND);
     if (!isNative && foreign != null) {
       throw usage(foreign + " is for --guest native");
     }
-    if (warmUpMillis < 0) {
-      warmUpMillis = isNative ? 500 : 3000;
-    }
+    setDefaultWarmUp(isNative ? 500 : 3000);
     if (breakBarrier) {
       nativeOptions.showLosses();
       minRounds =
           Math.max(minRounds, Math.min(maxRounds == 0 ? BROKEN_ROUNDS : maxRounds, BROKEN_ROUNDS));
     }
-    Program program =
-        isNative
-            ? nativeOptions.program()
-            : new QuickJsProgram(nativeOptions.callsOr(QuickJsProgram.DEFAULT_CALLS));
-    MigrationRun run = new MigrationRun(settings(), out, err);
-    InetSocketAddress address = to;
-    return address == null ? run.here(program) : run.to(program, address);
+    return isNative
+        ? nativeOptions.program()
+        : new QuickJsProgram(nativeOptions.callsOr(QuickJsProgram.DEFAULT_CALLS));
+  }
+
+  private Program kvmProgram() {
+    if (guest != null) {
+      throw usage("--backend kvm has a guest of its own: leave --guest out");
+    }
+    if (breakBarrier) {
+      throw usage(
+          "--break-barrier is for --backend software: with kvm there is no barrier to leave out, as"
+              + " the kernel flushes the vCPUs' TLBs before a clear returns");
+    }
+    if (ring != 0 && ring < MIN_KVM_RING) {
+      throw values("--ring")
+          .bad(String.valueOf(ring), "a power of two from " + MIN_KVM_RING + " with --backend kvm");
+    }
+    setDefaultWarmUp(500);
+    return nativeOptions.kvmProgram();
+  }
+
+  private void setDefaultWarmUp(long millis) {
+    warmUpMillis = warmUpMillis < 0 ? millis : warmUpMillis;
   }
 
   private MigrationRun.Settings settings() {

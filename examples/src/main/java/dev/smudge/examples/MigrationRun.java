@@ -238,7 +238,7 @@ final class MigrationRun {
               (result.downtimeNanos - result.stopNanos - result.lastRoundNanos) / 1e6));
     }
     if (settings.ring != 0) {
-      Report.rings(out, settings.ring, source.memory().log().counters());
+      Report.rings(out, settings.ring, source.memory().log().counters(), source.ringFullWaits());
     }
     Comparison comparison = result.comparison;
     if (comparison != null) {

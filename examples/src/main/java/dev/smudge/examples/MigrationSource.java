@@ -32,7 +32,8 @@ final class MigrationSource implements AutoCloseable {
   private final Convergence convergence;
   private final MigrationListener listener;
   private final Queue<Throwable> lateWrites = new ConcurrentLinkedQueue<>();
-  private final GuestMemory memory;
+  private final Machine machine;
+  private final GuestMemory memory; // the machine's
   private final GuestClient client;
   private final Transcript transcript;
   private final Guest guest;
@@ -62,14 +63,15 @@ final class MigrationSource implements AutoCloseable {
     this.transcript = new Transcript(output);
     DirtyLog.Builder log =
         DirtyLog.builder().interceptBackend(backend).errorHandler(lateWrites::add);
-    this.memory = GuestMemory.over((ring == 0 ? log : log.ring(ring)).build());
+    this.machine = program.machine(log, ring);
+    this.memory = machine.memory();
     this.reaper = ring == 0 ? null : startReaper(memory); // before the boot, which writes already
     try {
       program.addSlots(memory);
       this.client = memory.client("migration", InitialView.NONE_DIRTY);
-      this.guest = program.boot(memory, transcript);
+      this.guest = program.boot(machine, transcript);
     } catch (RuntimeException | Error e) {
-      closeMemory();
+      closeMachine();
       throw e;
     }
   }
@@ -109,6 +111,11 @@ final class MigrationSource implements AutoCloseable {
   /** {@return the RAM of the source} */
   GuestMemory memory() {
     return memory;
+  }
+
+  /** {@return how often its vCPUs waited because their rings were full} */
+  long ringFullWaits() {
+    return machine.ringFullWaits();
   }
 
   /** {@return the client that collects its dirty pages} */
@@ -241,13 +248,13 @@ final class MigrationSource implements AutoCloseable {
   @Override
   public void close() {
     guest.close();
-    closeMemory();
+    closeMachine();
   }
 
-  private void closeMemory() {
+  private void closeMachine() {
     if (reaper != null) {
       reaper.close();
     }
-    memory.close();
+    machine.close();
   }
 }

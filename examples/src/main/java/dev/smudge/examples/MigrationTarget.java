@@ -3,6 +3,7 @@ package dev.smudge.examples;
 import dev.smudge.core.GuestMemory;
 import dev.smudge.core.GuestSlot;
 import dev.smudge.examples.StreamException.Fault;
+import dev.smudge.sync.DirtyLog;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -37,11 +38,10 @@ final class MigrationTarget implements AutoCloseable {
   private final UninterruptedRun uninterrupted;
   private final MigrationListener listener;
   private final Transcript transcript;
-  private final GuestMemory memory = GuestMemory.create();
   private final ByteArrayOutputStream state = new ByteArrayOutputStream();
-  private final RamComparison comparison = new RamComparison(memory);
 
   private @Nullable Program program;
+  private @Nullable Machine machine;
   private @Nullable Guest guest;
   private long[] linesBefore = new long[0];
   private boolean running;
@@ -116,25 +116,34 @@ final class MigrationTarget implements AutoCloseable {
 
   /** All up to COMMIT. */
   private Guest receive() throws IOException {
-    Program wanted = hello();
+    ByteBuffer hello = in.expect(FrameType.HELLO);
+    String kind = FrameReader.string(hello);
+    Program wanted = Program.of(kind, FrameReader.bytes(hello));
+    program = wanted;
+    Machine made = wanted.machine(DirtyLog.builder(), 0);
+    machine = made;
+    GuestMemory memory = made.memory();
+    wanted.addSlots(memory);
+    checkSlots(hello, memory);
     out.send(FrameType.ACCEPTED);
     listener.phase("receiving");
     for (FrameType type = in.next(); type != FrameType.END; type = in.next()) {
       switch (type) {
         case ROUND -> listener.roundBegins(in.body().getInt(), 0);
-        case DATA -> data();
-        case ZERO -> zero();
+        case DATA -> data(memory);
+        case ZERO -> zero(memory);
         case STATE -> state();
         default -> throw in.unexpected(type, "DATA or END");
       }
     }
     end();
-    Guest restored = wanted.unpaced().restore(memory, state.toByteArray(), transcript);
+    Guest restored = wanted.unpaced().restore(made, state.toByteArray(), transcript);
     guest = restored;
     out.begin().put(in.digestBeforeEnd());
     out.end(FrameType.READY);
     out.flush();
     listener.phase("comparing RAM");
+    RamComparison comparison = new RamComparison(memory);
     for (FrameType type = in.next(); type != FrameType.COMPARE_END; type = in.next()) {
       switch (type) {
         case COMPARE -> comparison.data(in.body());
@@ -142,27 +151,21 @@ final class MigrationTarget implements AutoCloseable {
         default -> throw in.unexpected(type, "COMPARE or COMPARE_END");
       }
     }
-    compared();
+    compared(comparison.result());
     in.expect(FrameType.COMMIT);
     return restored;
   }
 
-  private Program hello() throws IOException {
-    ByteBuffer body = in.expect(FrameType.HELLO);
-    String kind = FrameReader.string(body);
-    Program wanted = Program.of(kind, FrameReader.bytes(body));
-    program = wanted;
-    wanted.addSlots(memory);
+  private static void checkSlots(ByteBuffer hello, GuestMemory memory) throws StreamException {
     ByteBuffer slots = ByteBuffer.allocate(StreamLayout.MAX_BODY);
     SourceStream.putSlots(slots, memory);
-    if (!slots.flip().equals(body)) {
+    if (!slots.flip().equals(hello)) {
       throw new StreamException(
           Fault.BAD_CONTENT, "the source's slots are not those of its program: " + memory.slots());
     }
-    return wanted;
   }
 
-  private void data() {
+  private void data(GuestMemory memory) {
     ByteBuffer body = in.body();
     GuestSlot slot = memory.slot(body.getInt());
     long offset = body.getLong();
@@ -170,7 +173,7 @@ final class MigrationTarget implements AutoCloseable {
     memory.device().write(slot.guestAddress() + offset, MemorySegment.ofBuffer(body));
   }
 
-  private void zero() {
+  private void zero(GuestMemory memory) {
     ByteBuffer body = in.body();
     GuestSlot slot = memory.slot(body.getInt());
     long offset = body.getLong();
@@ -218,8 +221,7 @@ final class MigrationTarget implements AutoCloseable {
     }
   }
 
-  private void compared() throws IOException {
-    Comparison found = comparison.result();
+  private void compared(Comparison found) throws IOException {
     ByteBuffer body = out.begin();
     body.putLong(found.pages()).putLong(found.differing()).putInt(found.first().size());
     found.first().forEach(body::putLong);
@@ -289,6 +291,9 @@ final class MigrationTarget implements AutoCloseable {
     if (last != null) {
       last.close();
     }
-    memory.close();
+    Machine made = machine;
+    if (made != null) {
+      made.close();
+    }
   }
 }

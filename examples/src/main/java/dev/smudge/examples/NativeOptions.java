@@ -1,5 +1,6 @@
 package dev.smudge.examples;
 
+import dev.smudge.kvmguest.PageWriter;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -8,7 +9,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
-/** The options of a native guest. */
+/** The options of a native guest, and those of a KVM guest. */
 final class NativeOptions {
   private static final long MIB = 1L << 20;
   private static final long DEFAULT_TOUCHED = 64 * MIB;
@@ -40,7 +41,7 @@ final class NativeOptions {
       names = "--vcpus",
       order = 20,
       paramLabel = "1..64",
-      description = "native: vCPUs, a thread each. Default: 2.")
+      description = "native, kvm: vCPUs, a thread each. Default: 2.")
   void setVcpus(String value) {
     vcpus = (int) values("--vcpus").number(value, 1, NativeProgram.MAX_VCPUS);
   }
@@ -49,7 +50,7 @@ final class NativeOptions {
       names = "--ram",
       order = 21,
       paramLabel = "1M..4T",
-      description = "native: size of RAM, such as 64M, 4G, 1T. Default: 64M.")
+      description = "native, kvm: size of RAM, such as 64M, 4G, 1T. Default: 64M.")
   void setRam(String value) {
     ram = values("--ram").size(value, MIB, NativeProgram.MAX_RAM);
   }
@@ -59,7 +60,7 @@ final class NativeOptions {
       order = 22,
       paramLabel = "4K..4T",
       description =
-          "native: how much of RAM is written at all. Default: 64M, or all if it is less.")
+          "native, kvm: how much of RAM is written at all. Default: 64M, or all if it is less.")
   void setTouched(String value) {
     touched = values("--touched").size(value, NativeProgram.PAGE, NativeProgram.MAX_RAM);
   }
@@ -69,7 +70,7 @@ final class NativeOptions {
       order = 23,
       paramLabel = "PATTERN",
       description =
-          "native: where it writes: random, sequential, or hot, which is mostly in a 64th"
+          "native, kvm: where it writes: random, sequential, or hot, which is mostly in a 64th"
               + " of the pages. Default: hot.")
   void setPattern(String value) {
     String name = values("--pattern").choice(value, "random", "sequential", "hot");
@@ -81,7 +82,7 @@ final class NativeOptions {
       order = 24,
       paramLabel = "0..1000000000",
       description =
-          "native: writes a second of each vCPU at the source, 0: no limit. Default: 200000.")
+          "native, kvm: writes a second of each vCPU at the source, 0: no limit. Default: 200000.")
   void setRate(String value) {
     rate = values("--rate").number(value, 0, 1_000_000_000);
   }
@@ -102,7 +103,7 @@ final class NativeOptions {
       paramLabel = "1..10000000",
       description =
           "Calls (of each vCPU) until the guest's program ends; each prints a line. Default: 40,"
-              + " native 10000.")
+              + " native and kvm 10000.")
   void setCalls(String value) {
     calls = (int) values("--calls").number(value, 1, 10_000_000);
   }
@@ -111,7 +112,7 @@ final class NativeOptions {
       names = "--call-writes",
       order = 27,
       paramLabel = "1..100000000",
-      description = "native: writes of a call. Default: 500.")
+      description = "native, kvm: writes of a call. Default: 500.")
   void setCallWrites(String value) {
     callWrites = (int) values("--call-writes").number(value, 1, 100_000_000);
   }
@@ -144,7 +145,7 @@ final class NativeOptions {
       names = "--seed",
       order = 30,
       paramLabel = "NUMBER",
-      description = "native: seed of addresses and values. Default: 1.")
+      description = "native, kvm: seed of addresses and values. Default: 1.")
   void setSeed(String value) {
     seed = values("--seed").number(value, Long.MIN_VALUE, Long.MAX_VALUE);
   }
@@ -171,6 +172,26 @@ final class NativeOptions {
   /** {@return an option that was given and is not for every kind of guest, or null} */
   @Nullable String nativeGiven() {
     return given.stream().filter(option -> !option.equals("--calls")).findFirst().orElse(null);
+  }
+
+  /** {@return the program of a KVM guest} */
+  KvmProgram kvmProgram() {
+    for (String software : List.of("--busy", "--safepoint-writes", "--tlb")) {
+      if (given.contains(software)) {
+        throw new Values(spec, software).usage(software + " is for --guest native");
+      }
+    }
+    atMost("--vcpus", vcpus, PageWriter.MAX_VCPUS);
+    atMost("--ram", ram, KvmProgram.MAX_RAM);
+    atMost("--call-writes", callWrites, PageWriter.MAX_ENTRIES);
+    return new KvmProgram(program());
+  }
+
+  private void atMost(String option, long value, long most) {
+    if (value > most) {
+      throw new Values(spec, option)
+          .bad(String.valueOf(value), "at most " + most + " with --backend kvm");
+    }
   }
 
   /** {@return the calls that a guest of another kind makes} */

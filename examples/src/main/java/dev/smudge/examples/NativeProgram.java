@@ -1,8 +1,13 @@
 package dev.smudge.examples;
 
 import dev.smudge.core.GuestMemory;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 
@@ -158,22 +163,32 @@ record NativeProgram(
   }
 
   @Override
-  public Guest boot(GuestMemory memory, GuestOutput output) {
-    return new NativeGuest(this, memory, output, new byte[0]);
+  public Guest boot(Machine machine, GuestOutput output) {
+    return guest(vcpus(machine, output), machine, output);
   }
 
   @Override
-  public Guest restore(GuestMemory memory, byte[] state, GuestOutput output) {
-    if (state.length != vcpus * NativeVcpu.STATE_SIZE) {
-      throw new IllegalArgumentException(
-          "the state of "
-              + vcpus
-              + " native vCPUs has "
-              + vcpus * NativeVcpu.STATE_SIZE
-              + " bytes, not "
-              + state.length);
+  public Guest restore(Machine machine, byte[] state, GuestOutput output) {
+    List<ByteBuffer> states = VcpuGuest.states(state, vcpus, NativeVcpu.STATE_SIZE);
+    List<NativeVcpu> made = vcpus(machine, output);
+    for (int index = 0; index < vcpus; index++) {
+      made.get(index).load(states.get(index));
     }
-    return new NativeGuest(this, memory, output, state);
+    return guest(made, machine, output);
+  }
+
+  private List<NativeVcpu> vcpus(Machine machine, GuestOutput output) {
+    List<NativeVcpu> made = new ArrayList<>();
+    for (int index = 0; index < vcpus; index++) {
+      made.add(new NativeVcpu(this, index, machine.memory(), output));
+    }
+    return made;
+  }
+
+  private static Guest guest(List<NativeVcpu> vcpus, Machine machine, GuestOutput output) {
+    MemorySegment ram = machine.memory().slot(SLOT).ram();
+    return new VcpuGuest(
+        List.copyOf(vcpus), output, () -> ram.get(ValueLayout.JAVA_LONG, COUNTER - BASE));
   }
 
   @Override

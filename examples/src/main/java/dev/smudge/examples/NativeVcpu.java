@@ -10,6 +10,7 @@ import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.BooleanSupplier;
 
 /**
  * One vCPU of a native guest: its registers, and the loop that it runs.
@@ -20,13 +21,11 @@ import java.util.concurrent.locks.LockSupport;
  * barrier is acknowledged, and it is what a migration without the barrier breaks. Without a TLB
  * each store is one of {@link Vcpu}'s.
  */
-final class NativeVcpu {
-  static final int STATE_SIZE = 4 * Long.BYTES;
+final class NativeVcpu implements GuestVcpu {
+  static final int STATE_SIZE = 2 * Long.BYTES + WriteSequence.STATE_SIZE;
 
   private static final ValueLayout.OfLong WORD =
       ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final int WORDS_PER_PAGE = NativeProgram.PAGE / Long.BYTES;
-  private static final int SEQUENTIAL_STEP = 8; // words: 64 writes a page
   private static final long EMPTY = -1;
 
   /** A vCPU that is so far ahead of its rate waits. */
@@ -39,12 +38,10 @@ final class NativeVcpu {
   private final MemorySegment ram;
   private final GuestOutput output;
   private final long[] tlb;
-  private final long usedPages;
 
   // The registers: all that is not in RAM.
+  private final WriteSequence sequence;
   private long call;
-  private long random;
-  private long cursor;
   private long digest;
 
   // The pace of this run, not part of the state.
@@ -57,8 +54,7 @@ final class NativeVcpu {
     this.output = output;
     this.ram = memory.slot(NativeProgram.SLOT).ram();
     this.tlb = new long[program.tlb()];
-    this.usedPages = program.usedPages();
-    this.random = NativeProgram.mix(program.seed() + index);
+    this.sequence = new WriteSequence(program, index);
     this.vcpu = memory.addVcpu(this::dropTlb);
     this.atomics = vcpu.atomics(ByteOrder.LITTLE_ENDIAN);
     dropTlb();
@@ -70,44 +66,47 @@ final class NativeVcpu {
 
   void load(ByteBuffer state) {
     call = state.getLong();
-    random = state.getLong();
-    cursor = state.getLong();
+    sequence.load(state);
     digest = state.getLong();
     if (call < 0 || call > program.calls()) {
       throw new IllegalArgumentException("vCPU " + index + " is in call " + call);
     }
   }
 
-  void store(ByteBuffer state) {
-    state.putLong(call).putLong(random).putLong(cursor).putLong(digest);
+  @Override
+  public byte[] state() {
+    ByteBuffer state = ByteBuffer.allocate(STATE_SIZE);
+    state.putLong(call);
+    sequence.store(state);
+    return state.putLong(digest).array();
   }
 
-  boolean ended() {
+  @Override
+  public boolean ended() {
     return call == program.calls();
   }
 
-  void close() {
+  /** It looks after each call. */
+  @Override
+  public void kick() {}
+
+  @Override
+  public void close() {
     vcpu.close();
   }
 
-  /** Runs calls until the last, or until asked to stop. In the vCPU's thread. */
-  void run(StopFlag flag) {
+  @Override
+  public void run(BooleanSupplier stop) {
     began = System.nanoTime();
     written = 0;
     vcpu.online();
     try {
-      while (!ended() && !flag.isSet()) {
+      while (!ended() && !stop.getAsBoolean()) {
         oneCall();
       }
     } finally {
       vcpu.offline();
     }
-  }
-
-  /** Asks a vCPU to stop at its next call boundary. */
-  @FunctionalInterface
-  interface StopFlag {
-    boolean isSet();
   }
 
   private void oneCall() {
@@ -134,24 +133,10 @@ final class NativeVcpu {
   }
 
   private void oneWrite() {
-    random = random * 6_364_136_223_846_793_005L + 1_442_695_040_888_963_407L;
-    long bits = NativeProgram.mix(random);
-    long n;
-    long word;
-    if (program.pattern() == Pattern.SEQUENTIAL) {
-      long step = cursor++;
-      int steps = WORDS_PER_PAGE / SEQUENTIAL_STEP;
-      n = step / steps % usedPages;
-      word = step % steps * SEQUENTIAL_STEP + (bits & (SEQUENTIAL_STEP - 1));
-    } else {
-      boolean hot = program.pattern() == Pattern.HOT && (bits >>> 60) != 0;
-      n = Math.floorMod(bits >>> 12, hot ? Math.max(1, usedPages / 64) : usedPages);
-      word = bits & (WORDS_PER_PAGE - 1);
-    }
-    long offset = program.page(index, n) * NativeProgram.PAGE + word * Long.BYTES;
+    long offset = sequence.next();
     long old = ram.get(WORD, offset);
     digest = Long.rotateLeft(digest, 7) * 31 + old;
-    put(offset, bits ^ old);
+    put(offset, sequence.bits() ^ old);
     written++;
   }
 

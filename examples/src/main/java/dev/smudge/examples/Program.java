@@ -2,6 +2,7 @@ package dev.smudge.examples;
 
 import dev.smudge.core.GuestMemory;
 import dev.smudge.core.GuestSlot;
+import dev.smudge.sync.DirtyLog;
 import java.util.Locale;
 
 /**
@@ -29,10 +30,22 @@ interface Program {
     return switch (kind) {
       case NativeProgram.KIND -> NativeProgram.parse(config);
       case QuickJsProgram.KIND -> QuickJsProgram.parse(config);
+      case KvmProgram.KIND -> KvmProgram.parse(config);
       default ->
           throw new IllegalArgumentException(
               String.format(Locale.ROOT, "no guest of kind '%s' here", kind));
     };
+  }
+
+  /**
+   * Makes what the guest runs on.
+   *
+   * @param log options of its dirty log
+   * @param ring entries of each vCPU's dirty ring, 0: bitmap mode
+   * @return a machine without slots; here one of software
+   */
+  default Machine machine(DirtyLog.Builder log, int ring) {
+    return Machine.software(log, ring);
   }
 
   /**
@@ -47,23 +60,23 @@ interface Program {
    * Makes a guest at the program's beginning. It may write RAM here already: it is tracked from
    * before this call on.
    *
-   * @param memory a memory of zeroes with the program's slots
+   * @param machine as {@link #machine} made it, with the program's slots, all zeroes
    * @param output gets what it prints
    * @return the guest, not running yet
    */
-  Guest boot(GuestMemory memory, GuestOutput output);
+  Guest boot(Machine machine, GuestOutput output);
 
   /**
    * Makes a guest that goes on where another was stopped. Must not write RAM before {@link
    * Guest#start}: RAM is the source's, and is compared after this call.
    *
-   * @param memory the RAM as it was at the stop
+   * @param machine as {@link #machine} made it, with RAM as it was at the stop
    * @param state what {@link Guest#state} returned there
    * @param output gets what it prints from here on
    * @return the guest, not running yet
    * @throws IllegalArgumentException if the state is none of this program's
    */
-  Guest restore(GuestMemory memory, byte[] state, GuestOutput output);
+  Guest restore(Machine machine, byte[] state, GuestOutput output);
 
   /** {@return the same program without pauses, for what runs only to be compared} */
   default Program unpaced() {

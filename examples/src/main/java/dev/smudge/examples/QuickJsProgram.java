@@ -102,12 +102,12 @@ record QuickJsProgram(int calls) implements Program {
   }
 
   @Override
-  public Guest boot(GuestMemory memory, GuestOutput output) {
-    return QuickJsGuest.boot(this, memory, output);
+  public Guest boot(Machine machine, GuestOutput output) {
+    return QuickJsGuest.boot(this, machine.memory(), output);
   }
 
   @Override
-  public Guest restore(GuestMemory memory, byte[] state, GuestOutput output) {
-    return QuickJsGuest.restore(this, memory, state, output);
+  public Guest restore(Machine machine, byte[] state, GuestOutput output) {
+    return QuickJsGuest.restore(this, machine.memory(), state, output);
   }
 }

@@ -53,7 +53,7 @@ final class Report {
   }
 
   /** What became of the dirty rings. */
-  static void rings(PrintStream out, int entries, DirtyCounters counters) {
+  static void rings(PrintStream out, int entries, DirtyCounters counters, long waits) {
     fact(
         out,
         "dirty rings",
@@ -64,7 +64,7 @@ final class Report {
             entries,
             counters.ringEntries(),
             counters.entriesPerReset(),
-            counters.ringFullWaits(),
+            waits,
             counters.ringSpills()));
   }
 

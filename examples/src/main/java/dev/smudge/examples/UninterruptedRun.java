@@ -1,6 +1,6 @@
 package dev.smudge.examples;
 
-import dev.smudge.core.GuestMemory;
+import dev.smudge.sync.DirtyLog;
 import java.util.concurrent.CompletionException;
 import org.jspecify.annotations.Nullable;
 
@@ -22,9 +22,9 @@ final class UninterruptedRun {
     }
     Transcript output = new Transcript();
     Program unpaced = program.unpaced();
-    try (GuestMemory memory = GuestMemory.create()) {
-      unpaced.addSlots(memory);
-      try (Guest guest = unpaced.boot(memory, output)) {
+    try (Machine machine = unpaced.machine(DirtyLog.builder(), 0)) {
+      unpaced.addSlots(machine.memory());
+      try (Guest guest = unpaced.boot(machine, output)) {
         guest.start();
         guest.completion().join();
       }

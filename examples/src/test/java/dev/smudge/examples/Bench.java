@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.examples.MigrationResult.End;
+import dev.smudge.sync.DirtyLogBackend;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
@@ -26,12 +27,22 @@ final class Bench implements AutoCloseable {
   /** Puts something around the two ends of a connection. */
   Bench(Program program, UnaryOperator<Connection> source, UnaryOperator<Connection> target)
       throws IOException {
-    this(program, 0, Connection.pair(), source, target);
+    this(program, Connection.pair(), source, target);
   }
 
-  /** With dirty rings at the source; nothing around the connection. */
+  /** With dirty rings at the source, if not 0; nothing around the connection. */
   Bench(Program program, int ring) throws IOException {
-    this(program, ring, Connection.pair(), UnaryOperator.identity(), UnaryOperator.identity());
+    this(program, ring, UnaryOperator.identity());
+  }
+
+  /** And with something in front of the backend of the source's log. */
+  Bench(Program program, int ring, UnaryOperator<DirtyLogBackend> backend) throws IOException {
+    this(
+        program,
+        source(program, ring, backend),
+        Connection.pair(),
+        UnaryOperator.identity(),
+        UnaryOperator.identity());
   }
 
   Bench(
@@ -40,19 +51,19 @@ final class Bench implements AutoCloseable {
       UnaryOperator<Connection> aroundSource,
       UnaryOperator<Connection> aroundTarget)
       throws IOException {
-    this(program, 0, ends, aroundSource, aroundTarget);
+    this(program, source(program, 0), ends, aroundSource, aroundTarget);
   }
 
   private Bench(
       Program program,
-      int ring,
+      MigrationSource source,
       Connection[] ends,
       UnaryOperator<Connection> aroundSource,
       UnaryOperator<Connection> aroundTarget)
       throws IOException {
     this.program = program;
     this.atSource = aroundSource.apply(ends[0]);
-    this.source = source(program, ring);
+    this.source = source;
     Connection atTarget = aroundTarget.apply(ends[1]);
     // Its own thread, since making it writes to the connection already.
     CompletableFuture<MigrationTarget> made = new CompletableFuture<>();
@@ -62,13 +73,13 @@ final class Bench implements AutoCloseable {
   }
 
   static MigrationSource source(Program program, int ring) {
+    return source(program, ring, UnaryOperator.identity());
+  }
+
+  private static MigrationSource source(
+      Program program, int ring, UnaryOperator<DirtyLogBackend> backend) {
     return new MigrationSource(
-        program,
-        Convergence.DEFAULT,
-        ring,
-        UnaryOperator.identity(),
-        (channel, text) -> {},
-        MigrationListener.NONE);
+        program, Convergence.DEFAULT, ring, backend, (channel, text) -> {}, MigrationListener.NONE);
   }
 
   private void runTarget(Connection atTarget, CompletableFuture<MigrationTarget> made) {

@@ -106,7 +106,7 @@ class NativeMigrationTest {
       program.addSlots(memory);
       assertThrows(
           IllegalArgumentException.class,
-          () -> program.restore(memory, new byte[3], new Transcript()));
+          () -> program.restore(new Machine(memory), new byte[3], new Transcript()));
     }
   }
 

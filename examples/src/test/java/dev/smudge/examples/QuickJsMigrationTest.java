@@ -44,16 +44,18 @@ final class QuickJsMigrationTest {
       try (GuestClient fromFirst = first.client("first", InitialView.NONE_DIRTY);
           GuestClient fromSecond = second.client("second", InitialView.NONE_DIRTY)) {
         byte[] state;
-        try (Guest guest = run(PROGRAM.boot(first, counting(lines, 2)), lines, 2)) {
+        try (Guest guest = run(PROGRAM.boot(new Machine(first), counting(lines, 2)), lines, 2)) {
           state = guest.state();
         }
         move(fromFirst, second);
-        try (Guest guest = run(PROGRAM.restore(second, state, counting(lines, 4)), lines, 4)) {
+        try (Guest guest =
+            run(PROGRAM.restore(new Machine(second), state, counting(lines, 4)), lines, 4)) {
           state = guest.state();
         }
         move(fromSecond, third);
         assertEquals(-1, second.slot(0).ram().mismatch(third.slot(0).ram()));
-        try (Guest guest = PROGRAM.restore(third, state, (channel, line) -> lines.add(line))) {
+        try (Guest guest =
+            PROGRAM.restore(new Machine(third), state, (channel, line) -> lines.add(line))) {
           guest.start();
           guest.completion().join();
         }
@@ -97,10 +99,10 @@ final class QuickJsMigrationTest {
       PROGRAM.addSlots(memory);
       assertThrows(
           IllegalArgumentException.class,
-          () -> PROGRAM.restore(memory, new byte[3], (channel, line) -> {}));
+          () -> PROGRAM.restore(new Machine(memory), new byte[3], (channel, line) -> {}));
       assertThrows(
           IllegalArgumentException.class,
-          () -> PROGRAM.restore(memory, new byte[8], (channel, line) -> {}));
+          () -> PROGRAM.restore(new Machine(memory), new byte[8], (channel, line) -> {}));
     }
   }
 }

@@ -1,6 +1,7 @@
 package dev.smudge.kvmguest;
 
 import static dev.smudge.kvmguest.X86Assembler.RAX;
+import static dev.smudge.kvmguest.X86Assembler.RBP;
 import static dev.smudge.kvmguest.X86Assembler.RCX;
 import static dev.smudge.kvmguest.X86Assembler.RDI;
 import static dev.smudge.kvmguest.X86Assembler.RDX;
@@ -29,15 +30,16 @@ import java.util.Objects;
  * +----------+----------+--------------+-------+-------+------------+----------+
  *
  * orders
- *  0           8         16      24              32
- * +-----------+---------+-------+---------------+----------+
- * | iteration | entries | flags | list address  | rounds   |
- * +-----------+---------+-------+---------------+----------+
+ *  0           8         16      24              32         40
+ * +-----------+---------+-------+---------------+----------+----------+
+ * | iteration | entries | flags | list address  | rounds   | digest   |
+ * +-----------+---------+-------+---------------+----------+----------+
  *   u64 each
  *
  * flags   1 step: exit by STEP_PORT after each write
  *         2 endless: no exit by DONE_PORT after a round
  * rounds  the guest counts those that it has ended
+ * digest  times 31, plus the word that a write replaced, for each write up to the last round's end
  * </pre>
  *
  * <p>The tables map the lower 4 GiB to themselves, in pages of 2 MiB, as accessed and dirty: so the
@@ -73,6 +75,8 @@ public final class PageWriter {
   private static final int FLAGS = 16;
   private static final int LIST_ADDRESS = 24;
   private static final int ROUNDS = 32;
+  private static final int DIGEST = 40;
+  private static final int DIGEST_FACTOR = 31;
   private static final int STEP = 1;
   private static final int ENDLESS = 2;
 
@@ -101,13 +105,26 @@ public final class PageWriter {
     writeTables();
     byte[] program = program();
     MemorySegment.copy(program, 0, memory, ValueLayout.JAVA_BYTE, ENTRY, program.length);
+    for (int vcpu = 0; vcpu < MAX_VCPUS; vcpu++) {
+      PageWriter its = ofVcpu(vcpu);
+      put(its.orders + LIST_ADDRESS, its.list);
+    }
   }
 
   private PageWriter(MemorySegment memory, int vcpu) {
     this.memory = memory;
     this.orders = ORDERS + vcpu * ORDERS_SIZE;
     this.list = LIST + (long) vcpu * MAX_ENTRIES * Long.BYTES;
-    put(orders + LIST_ADDRESS, list);
+  }
+
+  /**
+   * Finds the program where it is already. Writes nothing.
+   *
+   * @param memory RAM of the slot, as the program left it
+   * @return the program, with the orders of vCPU 0
+   */
+  public static PageWriter in(MemorySegment memory) {
+    return new PageWriter(memory.asSlice(0, SIZE), 0);
   }
 
   /**
@@ -119,6 +136,11 @@ public final class PageWriter {
    */
   public PageWriter ofVcpu(int vcpu) {
     return new PageWriter(memory, Objects.checkIndex(vcpu, MAX_VCPUS));
+  }
+
+  /** {@return the guest address of the list; 8 bytes an entry} */
+  public long listAddress() {
+    return list;
   }
 
   /** {@return the guest address of the orders: what rdi has at the entry} */
@@ -146,7 +168,9 @@ public final class PageWriter {
     int next = code.here();
     code.load(RDX, RSI); // rdx: where to write
     code.load(RAX, RDI, ITERATION); // rax: what
-    code.store(RDX, RAX);
+    code.exchange(RDX, RAX); // one access, and it is a write
+    code.multiply(RBP, DIGEST_FACTOR);
+    code.addRegister(RBP, RAX); // rbp: the digest
     code.testBits(RDI, FLAGS, STEP);
     int fast = code.jumpIfZero();
     code.out(STEP_PORT);
@@ -155,6 +179,7 @@ public final class PageWriter {
     code.decrement(RCX);
     code.jumpIfNotZero(next);
     code.land(empty);
+    code.store(RDI, DIGEST, RBP);
     code.incrementMemory(RDI, ROUNDS);
     code.testBits(RDI, FLAGS, ENDLESS);
     code.jumpIfNotZero(round);
@@ -196,6 +221,14 @@ public final class PageWriter {
    */
   public void mode(boolean step, boolean endless) {
     put(orders + FLAGS, (step ? STEP : 0) | (endless ? ENDLESS : 0));
+  }
+
+  /**
+   * {@return a digest of all that the guest has found where it then wrote, up to the end of its
+   * last round}
+   */
+  public long digest() {
+    return (long) LONGS.getVolatile(memory, orders + DIGEST);
   }
 
   /** {@return how many rounds the guest has ended} */

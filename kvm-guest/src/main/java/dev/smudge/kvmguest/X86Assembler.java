@@ -20,6 +20,7 @@ final class X86Assembler {
   static final int RAX = 0;
   static final int RCX = 1;
   static final int RDX = 2;
+  static final int RBP = 5;
   static final int RSI = 6;
   static final int RDI = 7;
 
@@ -60,14 +61,29 @@ final class X86Assembler {
     bytes(REX_W, 0x8B, modRm(MEMORY_BYTE_OFFSET, to, from), offset);
   }
 
-  /** {@code mov [to], from}. */
-  void store(int to, int from) {
-    bytes(REX_W, 0x89, modRm(MEMORY, from, to));
+  /** {@code mov [to + offset], from}. */
+  void store(int to, int offset, int from) {
+    bytes(REX_W, 0x89, modRm(MEMORY_BYTE_OFFSET, from, to), offset);
+  }
+
+  /** {@code xchg [at], register}. */
+  void exchange(int at, int register) {
+    bytes(REX_W, 0x87, modRm(MEMORY, register, at));
   }
 
   /** {@code inc qword [at + offset]}. */
   void incrementMemory(int at, int offset) {
     bytes(REX_W, 0xFF, modRm(MEMORY_BYTE_OFFSET, 0, at), offset);
+  }
+
+  /** {@code imul register, register, value}. */
+  void multiply(int register, int value) {
+    bytes(REX_W, 0x6B, modRm(REGISTER, register, register), value);
+  }
+
+  /** {@code add to, from}. */
+  void addRegister(int to, int from) {
+    bytes(REX_W, 0x01, modRm(REGISTER, from, to));
   }
 
   /** {@code add register, value}. */

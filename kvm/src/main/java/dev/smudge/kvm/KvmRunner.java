@@ -13,7 +13,8 @@ import dev.smudge.sync.SealedException;
  * and {@link DirtyLog#pause}, kick the vCPU out of the guest, and it waits before the next one. A
  * full ring is emptied by the vCPU's own thread, outside of the access, and the guest goes on.
  *
- * <p>For one thread, the first that calls {@link #run}; {@link #kick} for any.
+ * <p>For one thread at a time: the first that calls {@link #run}, and when that has ended, the
+ * next; {@link #kick} for any.
  */
 public final class KvmRunner implements AutoCloseable {
   private final KvmVcpu vcpu;

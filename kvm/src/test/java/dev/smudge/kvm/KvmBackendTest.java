@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.smudge.core.GuestClient;
 import dev.smudge.core.GuestMemory;
 import dev.smudge.core.GuestSlot;
+import dev.smudge.sync.DirtyCounters;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.DirtyLogBackend;
 import dev.smudge.sync.ForwardingBackend;
@@ -215,6 +216,40 @@ class KvmBackendTest {
         assertEquals(RunLayout.EXIT_IO, other.run());
       }
       assertEquals(Set.of("1:1"), TestMachine.take(client));
+    }
+  }
+
+  @Test
+  void run_byTheNextThreadAfterTheFirstHasEnded_goesOn() throws Exception {
+    try (TestMachine.Kernel machine = machine(0)) {
+      slot(machine);
+      GuestClient client = client(machine);
+      for (int page = 0; page < 3; page++) {
+        machine.program.list(BASE + page * PAGE);
+        CompletableFuture<Integer> exit = new CompletableFuture<>();
+        Thread thread = Thread.ofPlatform().start(() -> exit.complete(machine.runner.run()));
+        thread.join();
+        assertEquals(RunLayout.EXIT_IO, exit.getNow(-1));
+        assertEquals(Set.of("1:" + page), TestMachine.take(client));
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {0, 256})
+  void counters_guestWrites_countWhatWasFound(int ring) {
+    try (TestMachine.Kernel machine = machine(ring)) {
+      slot(machine);
+      GuestClient client = client(machine);
+      DirtyCounters before = machine.memory.log().counters();
+      machine.write(1, BASE, BASE + PAGE, BASE + 70 * PAGE);
+      TestMachine.take(client);
+      DirtyCounters after = machine.memory.log().counters();
+      assertEquals(0, before.dirtyPages(), before.toString());
+      assertEquals(3, after.dirtyPages(), after.toString());
+      assertEquals(ring == 0 ? 0 : 3, after.ringEntries());
+      assertEquals(ring == 0 ? 0 : 3.0, after.entriesPerReset());
+      assertTrue(after.pagesPerSecondSince(before) > 0);
     }
   }
 

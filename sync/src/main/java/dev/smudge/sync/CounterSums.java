@@ -32,6 +32,18 @@ final class CounterSums {
     spills += other.spills;
   }
 
+  /** Adds what was fetched from a backend whose vCPUs are not the log's. */
+  void addFetched(int news) {
+    pages += news;
+  }
+
+  /** Adds what was reaped from its rings: a page an entry. */
+  void addReaped(int found) {
+    pages += found;
+    entries += found;
+    resets += found == 0 ? 0 : 1;
+  }
+
   DirtyCounters toCounters(long devicePages, Map<Integer, Long> vcpuPages) {
     return new DirtyCounters(
         System.nanoTime(), pages, devicePages, vcpuPages, entries, resets, fullWaits, spills);

@@ -13,7 +13,9 @@ import org.jspecify.annotations.Nullable;
  * takes it, or with a ring by each sync. Without a client nothing is armed, and nothing counts.
  *
  * @param nanoTime when, as {@link System#nanoTime}
- * @param dirtyPages pages that vCPUs made dirty, those that are closed by now included
+ * @param dirtyPages pages that vCPUs made dirty, those that are closed by now included. Over a
+ *     backend with vCPUs of its own (KVM): pages that were fetched, and entries of rings, where a
+ *     page may come twice; of no vCPU
  * @param devicePages pages that writers without a vCPU made dirty
  * @param vcpuPages pages that each vCPU made dirty that was not closed, by its index
  * @param ringEntries entries that were harvested

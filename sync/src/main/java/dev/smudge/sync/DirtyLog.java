@@ -59,7 +59,7 @@ public final class DirtyLog implements AutoCloseable {
   private boolean closed;
   private final @Nullable LogRings rings; // null: bitmap mode
   private final LongAdder devicePages = new LongAdder();
-  private final CounterSums closedVcpus = new CounterSums();
+  private final CounterSums otherCounts = new CounterSums(); // of closed vCPUs, and of a backend
 
   private volatile boolean sealed;
 
@@ -81,7 +81,8 @@ public final class DirtyLog implements AutoCloseable {
                 builder.ringFullPolicy,
                 backend,
                 slots,
-                vcpus)
+                vcpus,
+                marksOwn ? null : otherCounts)
             : null;
   }
 
@@ -501,6 +502,9 @@ public final class DirtyLog implements AutoCloseable {
           // What is in the cache already is in every view, or was in it and cleared with the cache.
           long news = slot.cached.add(wordIndex, bits);
           if (news != 0) {
+            if (!marksOwn) {
+              otherCounts.addFetched(Long.bitCount(news));
+            }
             addToViews(slot, wordIndex, news);
           }
         });
@@ -553,7 +557,7 @@ public final class DirtyLog implements AutoCloseable {
         rings.reap(); // also what it has begun to report, if its thread died: see VcpuRing.help
       }
       if (vcpus.remove(vcpu)) { // not if two threads close one that is dead
-        closedVcpus.add(vcpu);
+        otherCounts.add(vcpu);
       }
     } finally {
       lock.unlock();
@@ -569,7 +573,7 @@ public final class DirtyLog implements AutoCloseable {
     lock.lock();
     try {
       CounterSums sums = new CounterSums();
-      sums.add(closedVcpus);
+      sums.add(otherCounts);
       Map<Integer, Long> vcpuPages = new HashMap<>();
       for (LogVcpu vcpu : vcpus.vcpus()) {
         vcpuPages.put(vcpu.index(), sums.add(vcpu));

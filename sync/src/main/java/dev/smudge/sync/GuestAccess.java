@@ -5,8 +5,8 @@ import java.lang.invoke.VarHandle;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The access of one thread: of the first that enters, until it closes it. Another thread gets one
- * of its own.
+ * The access of one thread at a time: of the first that enters, until it closes it or ends; after
+ * its end it is the next one's that enters. Other threads get one of their own.
  */
 @SuppressWarnings("ReferenceEquality") // threads are compared by identity
 public final class GuestAccess implements AutoCloseable {
@@ -26,8 +26,8 @@ public final class GuestAccess implements AutoCloseable {
   private boolean closed; // under the lock
 
   // ORDER I5 plain: in enter and leave a thread looks only whether it is itself, and nobody else
-  // stores it. All others read it under the lock or after isInside. If weaker: there is nothing
-  // weaker.
+  // stores it before that one has ended. All others read it under the lock or after isInside. If
+  // weaker: there is nothing weaker.
   private @Nullable Thread owner;
 
   GuestAccess(AccessInhibitor inhibitor, int index, Runnable kick) {
@@ -93,7 +93,7 @@ public final class GuestAccess implements AutoCloseable {
     if (closed) {
       throw new VcpuException("enter by " + Thread.currentThread() + ": " + this);
     }
-    if (owner != null) {
+    if (owner != null && !hasEnded()) {
       throw new VcpuException(
           "enter by "
               + Thread.currentThread()
@@ -102,6 +102,7 @@ public final class GuestAccess implements AutoCloseable {
               + ". Each thread needs one of its own");
     }
     owner = Thread.currentThread();
+    shared[DEPTH] = 0; // the one before may have ended inside
   }
 
   boolean isInside() {

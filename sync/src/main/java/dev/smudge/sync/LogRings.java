@@ -1,6 +1,7 @@
 package dev.smudge.sync;
 
 import dev.smudge.ring.DirtyRing;
+import org.jspecify.annotations.Nullable;
 
 /** The rings of a log's vCPUs: how they are made, and how what they hold reaches the clients. */
 final class LogRings {
@@ -10,20 +11,24 @@ final class LogRings {
   private final DirtyLogBackend backend;
   private final VcpuGroup vcpus;
   private final RingNews news;
+  private final @Nullable CounterSums foreign;
 
+  /** With {@code foreign}, rings that are not of the log's vCPUs: it gets what they hold. */
   LogRings(
       int entries,
       int reserve,
       RingFullPolicy fullPolicy,
       DirtyLogBackend backend,
       SlotTable slots,
-      VcpuGroup vcpus) {
+      VcpuGroup vcpus,
+      @Nullable CounterSums foreign) {
     this.entries = entries;
     this.reserve = reserve;
     this.fullPolicy = fullPolicy;
     this.backend = backend;
     this.vcpus = vcpus;
     this.news = new RingNews(slots);
+    this.foreign = foreign;
   }
 
   VcpuRing newRing() {
@@ -43,6 +48,9 @@ final class LogRings {
     try {
       int found = backend.reapRings(news);
       armed = found > 0;
+      if (foreign != null) {
+        foreign.addReaped(found);
+      }
       return found;
     } finally {
       if (armed) {

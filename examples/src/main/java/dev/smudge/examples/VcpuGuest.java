@@ -1,46 +1,61 @@
 package dev.smudge.examples;
 
-import dev.smudge.core.GuestMemory;
-import java.lang.foreign.ValueLayout;
+import java.io.ByteArrayOutputStream;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 
-/** The vCPUs of a {@link NativeProgram}, a thread each while they run. */
-final class NativeGuest implements Guest {
-  private final NativeProgram program;
-  private final GuestMemory memory;
+/** A guest that is some vCPUs, a thread each while they run. */
+final class VcpuGuest implements Guest {
+  private final List<GuestVcpu> vcpus;
   private final GuestOutput output;
-  private final List<NativeVcpu> vcpus = new ArrayList<>();
+  private final LongSupplier callsInRam;
   private final AtomicInteger running = new AtomicInteger();
   private final CompletableFuture<@Nullable Void> completion = new CompletableFuture<>();
   private List<Thread> threads = List.of();
   private volatile boolean stopping;
 
-  /** A guest in the given state; at the beginning if that is empty. */
-  NativeGuest(NativeProgram program, GuestMemory memory, GuestOutput output, byte[] state) {
-    this.program = program;
-    this.memory = memory;
+  /**
+   * Makes a guest of vCPUs that do not run.
+   *
+   * @param vcpus the vCPUs, closed with it
+   * @param output gets the last line
+   * @param callsInRam reads what the last line says, when all have ended
+   */
+  VcpuGuest(List<GuestVcpu> vcpus, GuestOutput output, LongSupplier callsInRam) {
+    this.vcpus = List.copyOf(vcpus);
     this.output = output;
-    ByteBuffer registers = ByteBuffer.wrap(state);
-    for (int index = 0; index < program.vcpus(); index++) {
-      NativeVcpu vcpu = new NativeVcpu(program, index, memory, output);
-      vcpus.add(vcpu);
-      if (state.length > 0) {
-        vcpu.load(registers);
-      }
-    }
+    this.callsInRam = callsInRam;
     if (allEnded()) {
       completion.complete(null);
     }
   }
 
+  /** The states of a guest's vCPUs, one after the other. */
+  static List<ByteBuffer> states(byte[] state, int vcpus, int size) {
+    if (state.length != vcpus * size) {
+      throw new IllegalArgumentException(
+          String.format(
+              Locale.ROOT,
+              "the state of %d vCPUs has %d bytes, not %d",
+              vcpus,
+              vcpus * size,
+              state.length));
+    }
+    List<ByteBuffer> states = new ArrayList<>();
+    for (int vcpu = 0; vcpu < vcpus; vcpu++) {
+      states.add(ByteBuffer.wrap(state, vcpu * size, size).slice());
+    }
+    return states;
+  }
+
   private boolean allEnded() {
-    return vcpus.stream().allMatch(NativeVcpu::ended);
+    return vcpus.stream().allMatch(GuestVcpu::ended);
   }
 
   @Override
@@ -51,14 +66,14 @@ final class NativeGuest implements Guest {
     stopping = false;
     running.set(vcpus.size());
     List<Thread> started = new ArrayList<>();
-    for (NativeVcpu vcpu : vcpus) {
+    for (GuestVcpu vcpu : vcpus) {
       started.add(
           Thread.ofPlatform().name("vcpu-" + started.size()).daemon().start(() -> run(vcpu)));
     }
     threads = started;
   }
 
-  private void run(NativeVcpu vcpu) {
+  private void run(GuestVcpu vcpu) {
     try {
       vcpu.run(() -> stopping);
       if (running.decrementAndGet() == 0 && allEnded()) {
@@ -71,18 +86,15 @@ final class NativeGuest implements Guest {
 
   /** In the thread that ends last: the others' writes came before their decrement. */
   private void end() {
-    long calls =
-        memory
-            .slot(NativeProgram.SLOT)
-            .ram()
-            .get(ValueLayout.JAVA_LONG, NativeProgram.COUNTER - NativeProgram.BASE);
-    output.line(program.vcpus(), String.format(Locale.ROOT, "all vCPUs: %d calls", calls));
+    long calls = callsInRam.getAsLong();
+    output.line(vcpus.size(), String.format(Locale.ROOT, "all vCPUs: %d calls", calls));
     completion.complete(null);
   }
 
   @Override
   public void stop() throws InterruptedException {
     stopping = true;
+    vcpus.forEach(GuestVcpu::kick);
     for (Thread thread : threads) {
       thread.join();
     }
@@ -91,9 +103,9 @@ final class NativeGuest implements Guest {
 
   @Override
   public byte[] state() {
-    ByteBuffer registers = ByteBuffer.allocate(vcpus.size() * NativeVcpu.STATE_SIZE);
-    vcpus.forEach(vcpu -> vcpu.store(registers));
-    return registers.array();
+    ByteArrayOutputStream state = new ByteArrayOutputStream();
+    vcpus.forEach(vcpu -> state.writeBytes(vcpu.state()));
+    return state.toByteArray();
   }
 
   @Override
@@ -112,7 +124,7 @@ final class NativeGuest implements Guest {
         interrupted = true;
       }
     }
-    vcpus.forEach(NativeVcpu::close);
+    vcpus.forEach(GuestVcpu::close);
     if (interrupted) {
       Thread.currentThread().interrupt();
     }

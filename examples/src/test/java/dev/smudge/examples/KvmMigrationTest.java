@@ -1,0 +1,190 @@
+package dev.smudge.examples;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.smudge.bitmap.PageWordConsumer;
+import dev.smudge.examples.MigrationResult.End;
+import dev.smudge.kvm.Kvm;
+import dev.smudge.kvm.KvmException;
+import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.DirtyLogBackend;
+import dev.smudge.sync.ForwardingBackend;
+import dev.smudge.sync.LogSlot;
+import java.io.ByteArrayOutputStream;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * Migrations of guests of the kernel's, within this JVM. Skipped, with a line that says so, where
+ * KVM cannot be used; with {@code -Dsmudge.kvm=required} they fail there.
+ */
+@Timeout(60)
+class KvmMigrationTest {
+  private static final int MIB = 1 << 20;
+
+  @BeforeAll
+  static void openKvm() {
+    try {
+      Kvm.open().close();
+    } catch (KvmException | UnsupportedOperationException e) {
+      if ("required".equals(System.getProperty("smudge.kvm"))) {
+        throw e;
+      }
+      String reason = "Migrations over KVM are skipped, it cannot be used: " + e.getMessage();
+      System.out.println(reason);
+      Assumptions.abort(reason);
+    }
+  }
+
+  private static KvmProgram program(int vcpus, Pattern pattern, int calls, int writes, long rate) {
+    return new KvmProgram(
+        new NativeProgram(vcpus, 8 * MIB, 4 * MIB, pattern, calls, writes, 1, rate, false, 0, 7));
+  }
+
+  static Stream<Arguments> guests() {
+    List<Arguments> guests = new ArrayList<>();
+    for (Pattern pattern : Pattern.values()) {
+      for (int vcpus : new int[] {1, 2, 4}) {
+        for (int ring : new int[] {0, 256, 4096}) {
+          guests.add(Arguments.of(pattern, vcpus, ring));
+        }
+      }
+    }
+    return guests.stream();
+  }
+
+  @ParameterizedTest(name = "{0}, {1} vCPUs, rings of {2}")
+  @MethodSource("guests")
+  void migrate_runningGuest_verified(Pattern pattern, int vcpus, int ring) throws Exception {
+    try (Bench bench = new Bench(program(vcpus, pattern, 1000, 100, 100_000), ring)) {
+      MigrationResult result = bench.migrate(Duration.ofMillis(30));
+      assertVerified(bench, result);
+      assertEquals(ring != 0, bench.source.memory().log().counters().ringEntries() > 0);
+    }
+  }
+
+  /** It never waits, so the stop finds it in the midst of a round. */
+  @ParameterizedTest
+  @MethodSource("rings")
+  void migrate_guestAtFullSpeed_stoppedAnywhereAndVerified(int ring) throws Exception {
+    try (Bench bench = new Bench(program(2, Pattern.RANDOM, 5000, 2_000, 0), ring)) {
+      assertVerified(bench, bench.migrate(Duration.ofMillis(30)));
+    }
+  }
+
+  static int[] rings() {
+    return new int[] {0, 256};
+  }
+
+  private static void assertVerified(Bench bench, MigrationResult result) throws Exception {
+    if (result.failure != null) {
+      throw new AssertionError(result.failure);
+    }
+    assertEquals(End.HANDED_OVER, result.end);
+    Comparison comparison = result.comparison;
+    assertTrue(comparison != null && comparison.isEqual(), String.valueOf(comparison));
+    Bench.assertVerified(result.destination);
+    bench.assertOneGuest(result);
+    assertTrue(
+        bench.source.transcript().size() > 0 && bench.target.transcript().size() > 0,
+        "it moved while it ran");
+  }
+
+  /** The check itself: a page that the kernel reports and nobody is told of is missed. */
+  @Test
+  void migrate_pageIsKeptFromTheLog_lossIsFoundAndGuestStays() throws Exception {
+    int missing = 1; // a word of 64 pages
+    UnaryOperator<DirtyLogBackend> forgetful =
+        backend ->
+            new ForwardingBackend(backend) {
+              @Override
+              public void getDirtyLog(LogSlot slot, PageWordConsumer sink) {
+                super.getDirtyLog(
+                    slot,
+                    (word, bits) -> {
+                      if (slot.id() != NativeProgram.SLOT || word != missing) {
+                        sink.accept(word, bits);
+                      }
+                    });
+              }
+            };
+    KvmProgram program = program(1, Pattern.RANDOM, 1000, 100, 100_000);
+    try (Bench bench = new Bench(program, 0, forgetful)) {
+      MigrationResult result = bench.migrate(Duration.ofMillis(100));
+      assertInstanceOf(MigrationSource.LostWritesException.class, result.failure);
+      assertEquals(End.STAYED, result.end);
+      bench.assertOneGuest(result);
+    }
+  }
+
+  @Test
+  void migrate_connectionIsCutAtTheEnd_guestRunsOnAtTheSource() throws Exception {
+    KvmProgram program = program(2, Pattern.HOT, 3000, 100, 1_000_000);
+    int frames = 0;
+    for (End end = End.STAYED; end != End.HANDED_OVER; frames++) {
+      int after = frames;
+      UnaryOperator<Connection> wrap =
+          connection -> CuttingConnection.afterFrames(connection, after, () -> {});
+      try (Bench bench = new Bench(program, UnaryOperator.identity(), wrap)) {
+        MigrationResult result = bench.migrate(Duration.ofMillis(2));
+        bench.assertOneGuest(result);
+        end = result.end;
+      }
+    }
+    assertTrue(frames > 3, "cut after each frame of the destination: " + frames);
+  }
+
+  @Test
+  void restore_stateThatIsNone_refused() {
+    KvmProgram program = program(2, Pattern.HOT, 10, 10, 0);
+    try (Machine machine = program.machine(DirtyLog.builder(), 0)) {
+      program.addSlots(machine.memory());
+      assertThrows(
+          IllegalArgumentException.class,
+          () -> program.restore(machine, new byte[3], new Transcript()));
+    }
+  }
+
+  @Test
+  void program_configurationParsed_isTheSame() {
+    KvmProgram program = program(3, Pattern.HOT, 10, 10, 0);
+    assertEquals(program, Program.of(KvmProgram.KIND, program.config()));
+  }
+
+  @Test
+  void run_backendKvm_verifiedAndSaid() {
+    ByteArrayOutputStream out = new ByteArrayOutputStream();
+    ByteArrayOutputStream err = new ByteArrayOutputStream();
+    int status =
+        Migrate.run(
+            new PrintStream(out, true, StandardCharsets.UTF_8),
+            new PrintStream(err, true, StandardCharsets.UTF_8),
+            "--backend",
+            "kvm",
+            "--ring",
+            "1024",
+            "--warm-up",
+            "100",
+            "--calls",
+            "3000");
+    String text = out.toString(StandardCharsets.UTF_8);
+    assertEquals(MigrationRun.VERIFIED, status, text + err);
+    assertTrue(text.contains("of 1,024 entries"), text);
+    assertEquals("", err.toString(StandardCharsets.UTF_8));
+  }
+}
