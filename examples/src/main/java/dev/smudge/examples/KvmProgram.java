@@ -76,7 +76,7 @@ record KvmProgram(NativeProgram load) implements Program {
     GuestMemory memory = machine.memory();
     PageWriter writer = new PageWriter(memory.slot(PROGRAM_SLOT).ram());
     memory.device().mark(0, PageWriter.SIZE); // it was written around the memory
-    return guest(machine, vcpus(machine, writer, output), output);
+    return guest(vcpus(machine, writer, output), output);
   }
 
   @Override
@@ -87,7 +87,7 @@ record KvmProgram(NativeProgram load) implements Program {
     for (int index = 0; index < load.vcpus(); index++) {
       vcpus.get(index).load(states.get(index));
     }
-    return guest(machine, vcpus, output);
+    return guest(vcpus, output);
   }
 
   private List<KvmGuestVcpu> vcpus(Machine machine, PageWriter writer, GuestOutput output) {
@@ -101,7 +101,7 @@ record KvmProgram(NativeProgram load) implements Program {
     return vcpus;
   }
 
-  private static Guest guest(Machine machine, List<KvmGuestVcpu> vcpus, GuestOutput output) {
+  private static Guest guest(List<KvmGuestVcpu> vcpus, GuestOutput output) {
     return new VcpuGuest(
         List.copyOf(vcpus),
         output,

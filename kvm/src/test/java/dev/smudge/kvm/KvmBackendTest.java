@@ -225,7 +225,7 @@ class KvmBackendTest {
       slot(machine);
       GuestClient client = client(machine);
       for (int page = 0; page < 3; page++) {
-        machine.program.list(BASE + page * PAGE);
+        machine.program.list(BASE + (long) page * PAGE);
         CompletableFuture<Integer> exit = new CompletableFuture<>();
         Thread thread = Thread.ofPlatform().start(() -> exit.complete(machine.runner.run()));
         thread.join();
