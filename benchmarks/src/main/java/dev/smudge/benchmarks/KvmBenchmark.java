@@ -54,8 +54,7 @@ public class KvmBenchmark {
   /** Makes the guest. */
   @Setup
   public void open() {
-    machine =
-        by == By.SOFTWARE ? DirtyMachine.software(dirty) : DirtyMachine.kernel(dirty);
+    machine = by == By.SOFTWARE ? DirtyMachine.software(dirty) : DirtyMachine.kernel(dirty);
   }
 
   /** Ends it. */
