@@ -17,7 +17,11 @@ final class WordList {
 
   /** The position of a word, or where it would be as {@code -1 - position}. */
   int find(int wordIndex) {
-    for (int i = Math.max(0, hint - 1); i <= hint + 1 && i < length; i++) {
+    if (hint + 1 < length && indexes[hint + 1] == wordIndex) {
+      hint++;
+      return hint;
+    }
+    for (int i = Math.max(0, hint - 1); i <= hint && i < length; i++) {
       if (indexes[i] == wordIndex) {
         hint = i;
         return i;

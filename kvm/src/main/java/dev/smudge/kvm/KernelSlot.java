@@ -13,11 +13,14 @@ import org.jspecify.annotations.Nullable;
 
 /** A slot as the kernel has it, and what was fetched of its log. Under the collector lock. */
 final class KernelSlot {
+  private static final int CHUNK = 512; // words
+
   private final KvmVm vm;
   private final LogSlot slot;
   private final GuestSlot guest;
   private final int words;
 
+  private final long[] chunk = new long[CHUNK];
   private @Nullable MemorySegment bitmap; // of the last fetch
   private @Nullable PageSet kept; // came out of a ring when nobody was there to be told
   private boolean logs;
@@ -101,11 +104,14 @@ final class KernelSlot {
       kept.forEachWord((word, bits) ->
           target.setAtIndex(JAVA_LONG, word, target.getAtIndex(JAVA_LONG, word) | bits));
     }
-    int length = words;
-    for (int word = 0; word < length; word++) {
-      long bits = fetched.getAtIndex(JAVA_LONG, word);
-      if (bits != 0) {
-        sink.accept(word, bits);
+    long[] copy = chunk; // an array is read faster than a segment, by more than the copy costs
+    for (int first = 0; first < words; first += CHUNK) {
+      int length = Math.min(CHUNK, words - first);
+      MemorySegment.copy(fetched, JAVA_LONG, (long) first * Long.BYTES, copy, 0, length);
+      for (int i = 0; i < length; i++) {
+        if (copy[i] != 0) {
+          sink.accept(first + i, copy[i]);
+        }
       }
     }
   }

@@ -2,10 +2,17 @@ package dev.smudge.sync;
 
 import dev.smudge.bitmap.PageSet;
 import dev.smudge.bitmap.PageWordConsumer;
+import java.util.Arrays;
 
-/** Collects words to clear into ranges for the backend, or for a source. */
+/**
+ * Collects words to clear into ranges for the backend, or for a source. A call of the kernel's
+ * costs as much as some hundred words: so ranges are long, and go on over words of which nothing is
+ * to be cleared, which are zero. But one call is no more than 1 GiB in pages of 4 KiB, as QEMU has
+ * it: the kernel holds a lock meanwhile that the guest needs for its first writes.
+ */
 final class ClearBatch implements PageWordConsumer {
-  private static final int WORDS = 64;
+  private static final int MAX_WORDS = 4096;
+  private static final int MAX_GAP = 64;
 
   /** Clears bits: the backend, or a source. */
   interface Target {
@@ -15,7 +22,7 @@ final class ClearBatch implements PageWordConsumer {
   private final Target target;
   private final LogSlot slot;
   private final PageSet cached; // what that one has told of
-  private final long[] buffer = new long[WORDS];
+  private long[] buffer = new long[MAX_GAP];
   private int firstWord;
   private int length;
   boolean armed;
@@ -32,12 +39,19 @@ final class ClearBatch implements PageWordConsumer {
     if (bits == 0) {
       return;
     }
-    if (length == WORDS || wordIndex != firstWord + length) {
+    if (wordIndex - firstWord >= MAX_WORDS || wordIndex - firstWord - length > MAX_GAP) {
       flush();
+    }
+    if (length == 0) {
       firstWord = wordIndex;
     }
-    buffer[length] = bits;
-    length++;
+    int at = wordIndex - firstWord;
+    if (at >= buffer.length) {
+      buffer = Arrays.copyOf(buffer, Integer.highestOneBit(at) << 1);
+    }
+    Arrays.fill(buffer, length, at, 0L);
+    buffer[at] = bits;
+    length = at + 1;
   }
 
   void flush() {

@@ -155,9 +155,12 @@ public final class SourceRegistration implements AutoCloseable {
             && log.sources()
                 .attempt(() -> source.logClear(slot, firstPage, pageCount, bitmap.clone()));
     for (int i = 0; i < words; i++) {
+      if (bitmap[i] == 0) {
+        continue;
+      }
       if (done) {
         told.remove(firstWord + i, bitmap[i]);
-      } else if (bitmap[i] != 0) {
+      } else {
         // Not armed perhaps: in the cache still, so it has to be in every view.
         DirtyLog.addToViews(slot, firstWord + i, bitmap[i]);
       }

@@ -113,4 +113,26 @@ class ClearRangeTest {
         () -> backend.real().clearDirtyLog(slot, 0, 129, new long[] {-1L, -1L}));
     assertEquals(129, live(slot));
   }
+
+  /** Words 0, 64 and 200, and word 7 that is written after the fetch. */
+  @Test
+  void take_wordsApart_rangesGoOnOverShortGapsAndClearNothingThere() {
+    LogSlot slot = log.addSlot(0, 200 * 64 + 3, 4096);
+    try (LogVcpu vcpu = log.addVcpu();
+        DirtyClient client = log.client("client", InitialView.NONE_DIRTY)) {
+      for (long page : new long[] {5, 64 * 64 + 1, 200 * 64 + 2}) {
+        vcpu.mark(slot, page << 12, 8);
+      }
+      log.sync();
+      vcpu.mark(slot, 7L << 18, 8);
+      backend.calls.clear();
+      try (DirtyBatch batch = client.takeSynced()) {
+        assertEquals(3, batch.pageCount());
+        batch.commit();
+      }
+      assertEquals(2, backend.count("clearDirtyLog"), backend.calls.toString());
+      assertTrue(backend.calls.contains("clearDirtyLog 0 12800 3 4"), backend.calls.toString());
+      assertEquals(1, live(slot));
+    }
+  }
 }
