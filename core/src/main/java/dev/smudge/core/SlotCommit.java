@@ -144,7 +144,8 @@ final class SlotCommit {
             new GuestSlot(plan, plan.segment().asSlice(plan.offset(), plan.size()), logSlot, null);
       } else {
         SparseRam.Pin pin = pinned(own.pin(plan.offset(), plan.size()));
-        SparseRam.clear(pin, plan.freshFrom(), used.getOrDefault(own, 0L));
+        long usedEnd = used.getOrDefault(own, 0L);
+        plan.fresh().forEach(fresh -> SparseRam.clear(pin, fresh, usedEnd));
         slot = new GuestSlot(plan.settled(), pin.segment, logSlot, pin);
       }
       logSlot.attach(slot);

@@ -119,16 +119,13 @@ final class SlotOverlay {
   /** Refuses growth into RAM that something else is over; see {@link SparseRam}. */
   void checkFresh(SlotPlan plan) {
     SparseRam ram = plan.own();
-    if (ram == null || plan.freshFrom() >= plan.ramEnd()) {
-      return;
-    }
-    boolean free = ram.isFree(plan.freshFrom(), plan.ramEnd());
-    for (SlotPlan other : plans.values()) {
-      free &=
-          other == plan
-              || other.own() != ram
-              || other.offset() >= plan.ramEnd()
-              || plan.freshFrom() >= other.ramEnd();
+    boolean free = true;
+    for (RamRange fresh : plan.fresh()) {
+      free &= ram == null || ram.isFree(fresh.from(), fresh.end());
+      for (SlotPlan other : plans.values()) {
+        free &=
+            other == plan || other.own() != ram || !fresh.overlaps(other.offset(), other.ramEnd());
+      }
     }
     if (!free) {
       throw new IllegalArgumentException(

@@ -1,6 +1,7 @@
 package dev.smudge.core;
 
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
@@ -10,7 +11,7 @@ import org.jspecify.annotations.Nullable;
  * @param own RAM of our own, null if it is the embedder's
  * @param segment the embedder's whole segment, {@code NULL} if the RAM is our own
  * @param offset where the slot begins in the RAM
- * @param freshFrom offset in the RAM from which on the slot has taken new RAM
+ * @param fresh what of the RAM the slot has taken anew: nobody's until then, to be zero
  */
 record SlotPlan(
     int id,
@@ -20,7 +21,7 @@ record SlotPlan(
     @Nullable SparseRam own,
     MemorySegment segment,
     long offset,
-    long freshFrom) {
+    List<RamRange> fresh) {
   private static final Object NATIVE = new Object();
   private static final int MAX_SLOTS = 32_764; // as KVM
   private static final long MIN_PAGE_SIZE = 256;
@@ -68,7 +69,8 @@ record SlotPlan(
   }
 
   static SlotPlan ofOwn(int id, long guestAddress, long size, long pageSize, SparseRam ram) {
-    return new SlotPlan(id, guestAddress, size, pageSize, ram, MemorySegment.NULL, 0, 0);
+    List<RamRange> all = List.of(new RamRange(0, size));
+    return new SlotPlan(id, guestAddress, size, pageSize, ram, MemorySegment.NULL, 0, all);
   }
 
   static SlotPlan ofSegment(int id, long guestAddress, MemorySegment ram, long pageSize) {
@@ -79,25 +81,17 @@ record SlotPlan(
       throw new IllegalArgumentException("the RAM of a slot has to be alive: " + ram);
     }
     long size = ram.byteSize();
-    return new SlotPlan(id, guestAddress, size, pageSize, null, ram, 0, size);
+    return new SlotPlan(id, guestAddress, size, pageSize, null, ram, 0, List.of());
   }
 
   SlotPlan movedTo(long address) {
-    return new SlotPlan(id, address, size, pageSize, own, segment, offset, freshFrom);
+    return new SlotPlan(id, address, size, pageSize, own, segment, offset, fresh);
   }
 
   /** Another range of the same RAM. */
-  SlotPlan part(int newId, long address, long newSize, long newOffset, long fresh) {
-    long end = newOffset + newSize;
-    return new SlotPlan(
-        newId,
-        address,
-        newSize,
-        pageSize,
-        own,
-        segment,
-        newOffset,
-        Math.clamp(fresh, newOffset, Math.max(end, newOffset)));
+  SlotPlan part(int newId, long address, long newSize, long newOffset, List<RamRange> taken) {
+    List<RamRange> inside = RamRange.inside(taken, newOffset, newOffset + newSize);
+    return new SlotPlan(newId, address, newSize, pageSize, own, segment, newOffset, inside);
   }
 
   SlotPlan withRam(MemorySegment ram) {
@@ -113,7 +107,10 @@ record SlotPlan(
   }
 
   boolean isOver(SlotPlan other) {
-    return own != null ? own == other.own : other.own == null && segment.equals(other.segment);
+    return own == other.own
+        && segment.equals(other.segment) // only the address
+        && segment.byteSize() == other.segment.byteSize()
+        && segment.scope().equals(other.segment.scope());
   }
 
   boolean overlaps(SlotPlan other) {
@@ -149,7 +146,7 @@ record SlotPlan(
 
   /** As it is when it has its RAM. */
   SlotPlan settled() {
-    return new SlotPlan(id, guestAddress, size, pageSize, own, segment, offset, ramEnd());
+    return new SlotPlan(id, guestAddress, size, pageSize, own, segment, offset, List.of());
   }
 
   @Override

@@ -188,7 +188,7 @@ public final class SlotTransaction implements AutoCloseable {
               old.guestAddress(),
               size,
               old.offset(),
-              grows ? Math.min(old.freshFrom(), old.ramEnd()) : old.freshFrom());
+              RamRange.both(old.fresh(), List.of(new RamRange(old.ramEnd(), old.offset() + size))));
       replace(plan, base);
       if (grows) {
         overlay.checkFresh(plan);
@@ -218,15 +218,14 @@ public final class SlotTransaction implements AutoCloseable {
                 + ": it has to be a multiple of the page size, more than 0 and less than "
                 + old.size());
       }
-      replace(
-          old.part(slotId, old.guestAddress(), byteOffset, old.offset(), old.freshFrom()), base);
+      replace(old.part(slotId, old.guestAddress(), byteOffset, old.offset(), old.fresh()), base);
       overlay.put(
           old.part(
               newSlotId,
               old.guestAddress() + byteOffset,
               old.size() - byteOffset,
               old.offset() + byteOffset,
-              old.freshFrom()),
+              old.fresh()),
           base);
     });
   }
@@ -266,9 +265,7 @@ public final class SlotTransaction implements AutoCloseable {
               first.guestAddress(),
               first.size() + second.size(),
               first.offset(),
-              Math.min(
-                  first.freshFrom() < first.ramEnd() ? first.freshFrom() : Long.MAX_VALUE,
-                  second.freshFrom())),
+              RamRange.both(first.fresh(), second.fresh())),
           base);
     });
   }

@@ -175,10 +175,10 @@ final class SparseRam {
   }
 
   /** Zeroes a part that was used before, and by nobody now. */
-  static void clear(Pin pin, long from, long usedEnd) {
-    long end = Math.min(usedEnd, pin.offset + pin.segment.byteSize());
-    if (from < end) {
-      pin.segment.asSlice(from - pin.offset, end - from).fill((byte) 0);
+  static void clear(Pin pin, RamRange fresh, long usedEnd) {
+    long end = Math.min(usedEnd, fresh.end());
+    if (fresh.from() < end) {
+      pin.segment.asSlice(fresh.from() - pin.offset, end - fresh.from()).fill((byte) 0);
     }
   }
 
@@ -226,6 +226,7 @@ final class SparseRam {
 
   private void closeFile() {
     all.remove(this);
+    length = 0; // it can begin anew: a commit that has failed is tried again
     try {
       if (file != null) {
         file.close();
