@@ -209,6 +209,19 @@ public class RcuBenchmark {
   }
 
   /**
+   * No section: a vCPU that drops what it found before its safepoint.
+   *
+   * @param guest the thread's
+   * @return the sum
+   */
+  @Benchmark
+  public int rcuVcpuSafepoint(Guest guest) {
+    int sum = sum();
+    guest.vcpu.safepoint();
+    return sum;
+  }
+
+  /**
    * A read lock.
    *
    * @return the sum

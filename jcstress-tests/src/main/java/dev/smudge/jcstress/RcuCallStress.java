@@ -191,6 +191,54 @@ public class RcuCallStress {
     }
   }
 
+  /** The shipped class; the first caller waits for the readers only, not for its tasks. */
+  @JCStressTest
+  @Outcome(id = "8, 8", expect = ACCEPTABLE, desc = "all ran, once and in order")
+  @Outcome(
+      id = "-1, 8",
+      expect = ACCEPTABLE_INTERESTING,
+      desc = "a grace period is over, and tasks have not run")
+  @Outcome(expect = FORBIDDEN, desc = "nothing else can happen")
+  @State
+  public static class WeakenedSynchronize {
+    private final Pace pace = new Pace();
+    private final Rcu rcu = Rcu.create();
+    private final Ran ran1 = new Ran();
+    private final Ran ran2 = new Ran();
+
+    /**
+     * The first caller.
+     *
+     * @param result the result
+     */
+    @Actor
+    public void first(II_Result result) {
+      pace.meet(SPREAD);
+      for (int i = 0; i < TASKS; i++) {
+        int number = i;
+        rcu.callRcu(() -> ran1.run(number));
+      }
+      rcu.synchronize();
+      result.r1 = ran1.judge();
+    }
+
+    /**
+     * The second caller.
+     *
+     * @param result the result
+     */
+    @Actor
+    public void second(II_Result result) {
+      pace.meet(SPREAD);
+      for (int i = 0; i < TASKS; i++) {
+        int number = i;
+        rcu.callRcu(() -> ran2.run(number));
+      }
+      rcu.barrier();
+      result.r2 = ran2.judge();
+    }
+  }
+
   /** The shipped classes: a barrier of a vCPU against a synchronize of another. */
   @JCStressTest
   @Outcome(id = "8, 8", expect = ACCEPTABLE, desc = "all ran, once and in order")

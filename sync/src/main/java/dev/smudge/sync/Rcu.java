@@ -22,6 +22,12 @@ import org.jspecify.annotations.Nullable;
  * nothing and has no fence: a grace period waits until it has passed a safepoint or is offline, and
  * there a section that goes on is published after all. Source: design 3.7; liburcu (memb, qsbr).
  *
+ * <p>So such a thread needs no section, and then pays nothing, for what it finds while it is online
+ * and drops before its next {@link LogVcpu#safepoint}, and before it goes offline: by {@link
+ * LogVcpu#offline}, or in a call that waits, such as a barrier, a pause, a lock of the log, or
+ * {@link #synchronize}. What it keeps over one of those may have been reclaimed; for that it enters
+ * a section. The waits here do not know of it, and do not throw.
+ *
  * <p>Threads: any, virtual ones too; none is registered by hand. A section belongs to the thread
  * that entered it. No wait for a reader holds a lock.
  */

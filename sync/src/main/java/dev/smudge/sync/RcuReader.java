@@ -46,9 +46,13 @@ final class RcuReader {
     words[NESTING]++;
   }
 
-  /** Enters the outermost section. */
-  void begin(long epoch, @Nullable Throwable stack) {
+  /** Where the section is entered that is about to begin. */
+  void entry(Throwable stack) {
     entry = stack;
+  }
+
+  /** Enters the outermost section. */
+  void begin(long epoch) {
     words[ENTERED] = epoch;
     if (!online) {
       // ORDER U1 release, full fence: the word, then what the section reads. Pairs with the full

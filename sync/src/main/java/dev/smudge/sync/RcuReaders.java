@@ -15,15 +15,23 @@ import org.jspecify.annotations.Nullable;
  * it has doubled, so that an addition costs O(1) on average. Nothing but the head is ever changed
  * by two threads, and an unlinked reader still leads to those after it, so that whoever walks the
  * list meanwhile misses none that is alive.
+ *
+ * <p>A thread finds its reader in a small table, by its identity hash, or, where another living
+ * thread was first, by a thread-local variable. The table is a shortcut only: what a thread finds
+ * there is what the variable holds.
  */
+@SuppressWarnings("ReferenceEquality") // threads are compared by identity
 final class RcuReaders {
   private static final int PRUNE_FROM = 64;
   private static final VarHandle WORDS = MethodHandles.arrayElementVarHandle(long[].class);
+  private static final VarHandle TABLE = MethodHandles.arrayElementVarHandle(RcuReader[].class);
+  private static final int TABLE_LENGTH = 128; // a power of two
   private static final int EPOCH = 16;
 
   @SuppressWarnings("ThreadLocalUsage") // one an Rcu
   private final ThreadLocal<@Nullable RcuReader> own = new ThreadLocal<>();
 
+  private final @Nullable RcuReader[] table = new RcuReader[TABLE_LENGTH];
   private final AtomicReference<@Nullable RcuReader> head = new AtomicReference<>();
   private final AtomicInteger length = new AtomicInteger();
   private final ReentrantLock pruning = new ReentrantLock();
@@ -39,10 +47,7 @@ final class RcuReaders {
   }
 
   void enter() {
-    RcuReader reader = own.get();
-    if (reader == null) {
-      reader = register();
-    }
+    RcuReader reader = own();
     if (reader.isInside()) {
       reader.nest();
       return;
@@ -51,24 +56,52 @@ final class RcuReaders {
     // atomic step in nextEpoch. If weaker: a vCPU, which has no fence here, says that it began
     // after an unlink that it does not see, and is not waited for.
     long epoch = (long) WORDS.getAcquire(words, EPOCH);
-    reader.begin(epoch, stacks ? new Throwable("entered here by " + reader.thread()) : null);
+    if (stacks) {
+      reader.entry(new Throwable("entered here by " + reader.thread()));
+    }
+    reader.begin(epoch);
   }
 
   /** Returns false if the calling thread is in no section. */
   boolean exit() {
-    RcuReader reader = own.get();
+    RcuReader reader = find();
     return reader != null && reader.exit();
   }
 
   boolean isInSection() {
-    RcuReader reader = own.get();
+    RcuReader reader = find();
     return reader != null && reader.isInside();
   }
 
   /** The calling thread's reader. */
   RcuReader own() {
-    RcuReader reader = own.get();
+    RcuReader reader = find();
     return reader == null ? register() : reader;
+  }
+
+  /** The calling thread's reader, if it has one. */
+  private @Nullable RcuReader find() {
+    Thread thread = Thread.currentThread();
+    int index = indexOf(thread);
+    // ORDER U8 opaque: only the thread itself takes a reader whose final field names it, and it
+    // has made that reader. Pairs with the exchanges in remember and prune, which take away only
+    // readers of threads that have ended: once found here, found here for ever. If weaker (plain):
+    // nothing; a thread reads what it has written itself, or goes to the variable.
+    RcuReader reader = (RcuReader) TABLE.getOpaque(table, index);
+    return reader != null && reader.thread() == thread ? reader : remember(index, reader);
+  }
+
+  private static int indexOf(Thread thread) {
+    return System.identityHashCode(thread) & (TABLE_LENGTH - 1);
+  }
+
+  /** Looks for the calling thread's reader in the variable; into the table, if there is room. */
+  private @Nullable RcuReader remember(int index, @Nullable RcuReader other) {
+    RcuReader reader = own.get();
+    if (reader != null && (other == null || !other.isAlive())) {
+      TABLE.compareAndSet(table, index, other, reader); // U8
+    }
+    return reader;
   }
 
   private RcuReader register() {
@@ -104,6 +137,7 @@ final class RcuReaders {
         } else {
           last.next(next);
           removed++;
+          TABLE.compareAndSet(table, indexOf(reader.thread()), reader, null); // U8
           reader.leaveDead(errorHandler);
         }
         reader = next;

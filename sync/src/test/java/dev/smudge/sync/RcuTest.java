@@ -427,6 +427,51 @@ class RcuTest {
   }
 
   @Test
+  void sections_ofMoreThreadsThanTheTableHas_eachFindsItsOwn() throws Exception {
+    int count = 300;
+    CountDownLatch in = new CountDownLatch(count);
+    CountDownLatch leave = new CountDownLatch(1);
+    AtomicInteger right = new AtomicInteger();
+    List<Thread> readers = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      boolean inside = i % 2 == 0;
+      Runnable body =
+          () -> {
+            rcu.enter();
+            rcu.exit();
+            if (inside) {
+              rcu.enter();
+            }
+            in.countDown();
+            awaitQuietly(leave);
+            if (rcu.isInSection() == inside) {
+              right.incrementAndGet();
+            }
+            if (inside) {
+              rcu.exit();
+            }
+          };
+      readers.add(i % 3 == 0 ? startVirtual(body) : start(body));
+    }
+    in.await();
+    GracePeriod gracePeriod = rcu.begin();
+    assertFalse(gracePeriod.isOver());
+    leave.countDown();
+    for (Thread reader : readers) {
+      reader.join();
+    }
+    assertEquals(count, right.get());
+    assertTrue(gracePeriod.isOver());
+    assertTrue(errors.isEmpty(), errors.toString());
+  }
+
+  private static Thread start(Runnable body) {
+    Thread thread = new Thread(body);
+    thread.start();
+    return thread;
+  }
+
+  @Test
   void registration_whileOthersPrune_livingReaderIsFound() throws Exception {
     AtomicBoolean stop = new AtomicBoolean();
     try (GuestThread churn = new GuestThread("churn");

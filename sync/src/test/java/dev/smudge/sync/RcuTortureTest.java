@@ -55,7 +55,12 @@ class RcuTortureTest {
         } else if (vcpu != null) {
           vcpu.safepoint();
         }
-        readOnce(random, vcpu);
+        if (vcpu != null && random.nextBoolean()) {
+          vcpu.online();
+          look(random);
+        } else {
+          readOnce(random, vcpu);
+        }
       }
     } catch (RuntimeException | Error e) {
       errors.add(e);
@@ -64,6 +69,23 @@ class RcuTortureTest {
         vcpu.close();
       }
     }
+  }
+
+  /** No section: a vCPU that is online, and drops what it found before its next safepoint. */
+  private void look(Random random) {
+    Element element = current;
+    linger(random.nextInt(60), null);
+    check(element);
+  }
+
+  private void check(Element element) {
+    if (element.value == POISON) {
+      reclaimed.incrementAndGet();
+    }
+    if (element.age > 1) {
+      tooOld.incrementAndGet();
+    }
+    sections.incrementAndGet();
   }
 
   private void readOnce(Random random, @Nullable LogVcpu vcpu) {
@@ -76,13 +98,7 @@ class RcuTortureTest {
         linger(random.nextInt(60), vcpu);
         rcu.exit();
       }
-      if (element.value == POISON) {
-        reclaimed.incrementAndGet();
-      }
-      if (element.age > 1) {
-        tooOld.incrementAndGet();
-      }
-      sections.incrementAndGet();
+      check(element);
     } finally {
       rcu.exit();
     }

@@ -39,6 +39,30 @@ class RcuVcpuTest {
   }
 
   @Test
+  void gracePeriod_vcpuOnlineWithoutSection_isOverOnlyWhenItPassesASafepointOrIsOffline() {
+    List<Runnable> drops =
+        List.of(
+            vcpu::safepoint,
+            vcpu::offline,
+            log::barrier,
+            () -> log.pause().close(),
+            rcu::synchronize,
+            vcpu::close);
+    for (Runnable drop : drops) {
+      try (GuestThread guest = new GuestThread("guest")) {
+        guest.run(vcpu::online);
+        GracePeriod gracePeriod = rcu.begin();
+        for (int i = 0; i < 100; i++) {
+          assertFalse(gracePeriod.isOver());
+        }
+        guest.run(drop::run);
+        assertTrue(gracePeriod.isOver());
+        guest.run(vcpu::offline);
+      }
+    }
+  }
+
+  @Test
   void gracePeriod_sectionAcrossASafepoint_waitsForItsExit() {
     try (GuestThread guest = new GuestThread("guest")) {
       guest.run(vcpu::online);
