@@ -46,6 +46,7 @@ public final class KvmVm implements AutoCloseable {
   private boolean ringBitmap;
   private boolean initiallySet;
   private boolean closed;
+  private boolean gone; // closed, and so are its vCPUs
   private @Nullable KernelRings rings;
 
   KvmVm(Kvm kvm, Descriptor file, int ringEntries) {
@@ -233,6 +234,7 @@ public final class KvmVm implements AutoCloseable {
    *     and no bitmap
    */
   public synchronized void getDirtyLog(int slotId, MemorySegment bitmap) {
+    file.fd(); // if it is closed, that is why there is no slot
     @Nullable Slot slot = slots.get(slotId);
     if (slot == null) {
       throw new IllegalArgumentException("there is no slot " + slotId);
@@ -330,7 +332,9 @@ public final class KvmVm implements AutoCloseable {
   private synchronized KvmVcpu addVcpu(int fd, boolean owned) {
     Descriptor vcpuFile = new Descriptor(fd, "the vCPU", owned);
     try {
-      file.fd();
+      if (closed) {
+        throw new IllegalStateException(this + " is closed");
+      }
       KvmVcpu vcpu = new KvmVcpu(this, vcpuFile, kvm.runSize(), ringEntries);
       vcpus.add(vcpu);
       return vcpu;
@@ -353,7 +357,7 @@ public final class KvmVm implements AutoCloseable {
   }
 
   private synchronized @Nullable KernelRings collector() {
-    return closed || ringEntries == 0 ? null : rings;
+    return gone || ringEntries == 0 ? null : rings;
   }
 
   /** The vCPU does not run any more, and its ring is about to be unmapped. */
@@ -375,25 +379,43 @@ public final class KvmVm implements AutoCloseable {
     return List.copyOf(vcpus);
   }
 
-  /** Whether it was closed, and the kernel has no slots of it any more. */
+  /** Whether it was closed, and the kernel has no slots of it any more, and runs no vCPU. */
   synchronized boolean isGone() {
-    return closed && file.isOwned();
+    return gone && file.isOwned();
   }
 
   /**
-   * Closes the VM and its vCPUs; those that run are kicked, and their threads waited for. A second
-   * call does nothing.
+   * Closes the VM and its vCPUs; those that run are kicked, and their threads waited for. What was
+   * in dirty rings is collected by the next take; what a bitmap had that was not fetched is lost
+   * with it, and the next take says so. A second call does nothing.
    */
   @Override
   public void close() {
     List<KvmVcpu> last;
     synchronized (this) {
-      closed = true;
-      file.close();
+      closed = true; // no vCPU is added any more
       last = List.copyOf(vcpus);
-      slots.clear();
     }
-    last.forEach(KvmVcpu::close);
+    try {
+      close(last, 0);
+    } finally {
+      synchronized (this) {
+        file.close();
+        gone = true;
+        slots.clear();
+      }
+    }
+  }
+
+  /** While there is the VM, whose rings they empty. */
+  private static void close(List<KvmVcpu> vcpus, int first) {
+    if (first < vcpus.size()) {
+      try {
+        vcpus.get(first).close();
+      } finally {
+        close(vcpus, first + 1);
+      }
+    }
   }
 
   @Override
