@@ -42,6 +42,8 @@ public final class KvmVm implements AutoCloseable {
   private final MemorySegment dirtyLog = record(DirtyLogLayout.SIZE);
   private final MemorySegment clearDirtyLog = record(ClearDirtyLogLayout.SIZE);
   private final MemorySegment enableCap = record(EnableCapLayout.SIZE);
+  private final MemorySegment signals = asynchronousSignals();
+  private final MemorySegment unblocked = record(Libc.SIGNAL_SET_SIZE); // under signals
   private int ringEntries;
   private boolean ringBitmap;
   private boolean initiallySet;
@@ -57,6 +59,14 @@ public final class KvmVm implements AutoCloseable {
 
   private static MemorySegment record(long size) {
     return Arena.ofAuto().allocate(size, Long.BYTES);
+  }
+
+  /** All but those that an instruction of the JVM's own may raise: blocked, they would end it. */
+  private static MemorySegment asynchronousSignals() {
+    MemorySegment set = record(Libc.SIGNAL_SET_SIZE);
+    long synchronous = 1L << 4 - 1 | 1L << 5 - 1 | 1L << 7 - 1 | 1L << 8 - 1 | 1L << 11 - 1;
+    set.set(JAVA_LONG, 0, ~synchronous); // ILL, TRAP, BUS, FPE, SEGV
+    return set;
   }
 
   /** {@return the file descriptor, for calls that are not here; not to be closed} */
@@ -293,12 +303,25 @@ public final class KvmVm implements AutoCloseable {
   /**
    * Gives the harvested entries of all rings back, in the order of their push, and arms their pages
    * (KVM_RESET_DIRTY_RINGS). When it returns, no vCPU can write them unseen; {@code noteResets} of
-   * each ring's resetter takes note.
+   * each ring's resetter takes note. No signal reaches the thread meanwhile: the kernel would end
+   * early, and leave pages unarmed whose entries it has given back (docs/kvm.md).
    *
    * @return how many entries
    * @throws KvmException {@code EINVAL} if the VM has no rings
    */
   public int resetDirtyRings() {
+    synchronized (signals) {
+      Libc.blockSignals(signals, unblocked);
+      try {
+        return resetOnce();
+      } finally {
+        Libc.unblockSignals(unblocked);
+      }
+    }
+  }
+
+  /** The bare call. */
+  int resetOnce() {
     return file.ioctl("KVM_RESET_DIRTY_RINGS", Ioctls.RESET_DIRTY_RINGS, 0);
   }
 

@@ -388,11 +388,10 @@ abstract class BackendContract {
     slot(1, at(0), 10);
     slot(2, at(10), 10);
     FutureTask<Void> other =
-        new FutureTask<>(
-            () -> {
-              machine.memory.removeSlot(2).close();
-              return null;
-            });
+        new FutureTask<>(() -> {
+          machine.memory.removeSlot(2).close();
+          return null;
+        });
     Thread thread = Thread.ofPlatform().daemon().unstarted(other);
     try (VcpuPause pause = machine.memory.pause()) {
       thread.start();
