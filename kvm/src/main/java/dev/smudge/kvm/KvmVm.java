@@ -64,8 +64,8 @@ public final class KvmVm implements AutoCloseable {
   /** All but those that an instruction of the JVM's own may raise: blocked, they would end it. */
   private static MemorySegment asynchronousSignals() {
     MemorySegment set = record(Libc.SIGNAL_SET_SIZE);
-    long synchronous = 1L << 4 - 1 | 1L << 5 - 1 | 1L << 7 - 1 | 1L << 8 - 1 | 1L << 11 - 1;
-    set.set(JAVA_LONG, 0, ~synchronous); // ILL, TRAP, BUS, FPE, SEGV
+    long synchronous = (1L << 3) | (1L << 4) | (1L << 6) | (1L << 7) | (1L << 10);
+    set.set(JAVA_LONG, 0, ~synchronous); // ILL 4, TRAP, BUS, FPE, SEGV
     return set;
   }
 
