@@ -34,6 +34,11 @@ final class MemoryListeners {
     lock.lock();
   }
 
+  /** Whether this thread is in a change. */
+  boolean isChanging() {
+    return lock.isMine();
+  }
+
   /** If this thread is in a change, it ends. */
   void endChange() {
     if (lock.isMine()) {

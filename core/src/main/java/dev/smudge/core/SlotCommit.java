@@ -34,6 +34,7 @@ final class SlotCommit {
   private final List<SparseRam.Pin> pins = new ArrayList<>();
   private final List<Uncarried> uncarried = new ArrayList<>();
   private boolean made;
+  private Runnable resume = () -> {};
 
   SlotCommit(GuestMemory memory, SlotOverlay overlay) {
     this.memory = memory;
@@ -49,6 +50,31 @@ final class SlotCommit {
   }
 
   void run() {
+    stopVcpus();
+    try {
+      runStopped();
+    } finally {
+      resumeVcpus();
+    }
+  }
+
+  /**
+   * Before the lock of changes. Who pauses holds the vCPUs, and takes that lock for a change; so
+   * nobody waits for the vCPUs with it.
+   */
+  private void stopVcpus() {
+    if (!overlay.hidden().isEmpty() && !memory.listeners().isChanging()) {
+      resume = memory.log().stopBackendVcpus();
+    }
+  }
+
+  private void resumeVcpus() {
+    Runnable once = resume;
+    resume = () -> {};
+    once.run();
+  }
+
+  private void runStopped() {
     memory.listeners().beginChange();
     try {
       memory.checkOpen();
@@ -90,6 +116,7 @@ final class SlotCommit {
             made = true;
           },
           () -> {
+            resumeVcpus();
             try {
               memory.listeners().changed(before.slots(), after.slots());
             } finally {

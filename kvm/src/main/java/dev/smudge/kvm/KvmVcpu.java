@@ -28,6 +28,7 @@ public final class KvmVcpu implements AutoCloseable {
   private final Object runnerLock = new Object();
   private long runner; // the thread in KVM_RUN, 0 if none
   private boolean closed;
+  private boolean unmapped; // under file
 
   KvmVcpu(KvmVm vm, Descriptor file, int runSize, int ringEntries) {
     this.vm = vm;
@@ -185,18 +186,22 @@ public final class KvmVcpu implements AutoCloseable {
 
   /**
    * Unmaps what was mapped, and closes the file descriptor if this made it. A run that is under way
-   * is kicked, and waited for. A second call does nothing.
+   * is kicked, and waited for. What its dirty ring has is collected by the next take. A second call
+   * only waits until it is closed.
    */
   @Override
   public void close() {
     synchronized (runnerLock) {
-      if (closed) {
-        return;
+      if (!closed) {
+        kickNow();
+        closed = true;
       }
-      kick();
-      closed = true;
     }
     synchronized (file) {
+      if (unmapped) {
+        return;
+      }
+      unmapped = true;
       try {
         vm.forget(this); // nobody reads its ring any more
       } finally {

@@ -42,10 +42,13 @@ public final class KvmVm implements AutoCloseable {
   private final MemorySegment dirtyLog = record(DirtyLogLayout.SIZE);
   private final MemorySegment clearDirtyLog = record(ClearDirtyLogLayout.SIZE);
   private final MemorySegment enableCap = record(EnableCapLayout.SIZE);
+  private final MemorySegment signals = asynchronousSignals();
+  private final MemorySegment unblocked = record(Libc.SIGNAL_SET_SIZE); // under signals
   private int ringEntries;
   private boolean ringBitmap;
   private boolean initiallySet;
   private boolean closed;
+  private boolean gone; // closed, and so are its vCPUs
   private @Nullable KernelRings rings;
 
   KvmVm(Kvm kvm, Descriptor file, int ringEntries) {
@@ -56,6 +59,14 @@ public final class KvmVm implements AutoCloseable {
 
   private static MemorySegment record(long size) {
     return Arena.ofAuto().allocate(size, Long.BYTES);
+  }
+
+  /** All but those that an instruction of the JVM's own may raise: blocked, they would end it. */
+  private static MemorySegment asynchronousSignals() {
+    MemorySegment set = record(Libc.SIGNAL_SET_SIZE);
+    long synchronous = (1L << 3) | (1L << 4) | (1L << 6) | (1L << 7) | (1L << 10);
+    set.set(JAVA_LONG, 0, ~synchronous); // ILL 4, TRAP, BUS, FPE, SEGV
+    return set;
   }
 
   /** {@return the file descriptor, for calls that are not here; not to be closed} */
@@ -233,6 +244,7 @@ public final class KvmVm implements AutoCloseable {
    *     and no bitmap
    */
   public synchronized void getDirtyLog(int slotId, MemorySegment bitmap) {
+    file.fd(); // if it is closed, that is why there is no slot
     @Nullable Slot slot = slots.get(slotId);
     if (slot == null) {
       throw new IllegalArgumentException("there is no slot " + slotId);
@@ -291,12 +303,25 @@ public final class KvmVm implements AutoCloseable {
   /**
    * Gives the harvested entries of all rings back, in the order of their push, and arms their pages
    * (KVM_RESET_DIRTY_RINGS). When it returns, no vCPU can write them unseen; {@code noteResets} of
-   * each ring's resetter takes note.
+   * each ring's resetter takes note. No signal reaches the thread meanwhile: the kernel would end
+   * early, and leave pages unarmed whose entries it has given back (docs/kvm.md).
    *
    * @return how many entries
    * @throws KvmException {@code EINVAL} if the VM has no rings
    */
   public int resetDirtyRings() {
+    synchronized (signals) {
+      Libc.blockSignals(signals, unblocked);
+      try {
+        return resetOnce();
+      } finally {
+        Libc.unblockSignals(unblocked);
+      }
+    }
+  }
+
+  /** The bare call. */
+  int resetOnce() {
     return file.ioctl("KVM_RESET_DIRTY_RINGS", Ioctls.RESET_DIRTY_RINGS, 0);
   }
 
@@ -330,7 +355,9 @@ public final class KvmVm implements AutoCloseable {
   private synchronized KvmVcpu addVcpu(int fd, boolean owned) {
     Descriptor vcpuFile = new Descriptor(fd, "the vCPU", owned);
     try {
-      file.fd();
+      if (closed) {
+        throw new IllegalStateException(this + " is closed");
+      }
       KvmVcpu vcpu = new KvmVcpu(this, vcpuFile, kvm.runSize(), ringEntries);
       vcpus.add(vcpu);
       return vcpu;
@@ -353,7 +380,7 @@ public final class KvmVm implements AutoCloseable {
   }
 
   private synchronized @Nullable KernelRings collector() {
-    return closed || ringEntries == 0 ? null : rings;
+    return gone || ringEntries == 0 ? null : rings;
   }
 
   /** The vCPU does not run any more, and its ring is about to be unmapped. */
@@ -375,25 +402,43 @@ public final class KvmVm implements AutoCloseable {
     return List.copyOf(vcpus);
   }
 
-  /** Whether it was closed, and the kernel has no slots of it any more. */
+  /** Whether it was closed, and the kernel has no slots of it any more, and runs no vCPU. */
   synchronized boolean isGone() {
-    return closed && file.isOwned();
+    return gone && file.isOwned();
   }
 
   /**
-   * Closes the VM and its vCPUs; those that run are kicked, and their threads waited for. A second
-   * call does nothing.
+   * Closes the VM and its vCPUs; those that run are kicked, and their threads waited for. What was
+   * in dirty rings is collected by the next take; what a bitmap had that was not fetched is lost
+   * with it, and the next take says so. A second call does nothing.
    */
   @Override
   public void close() {
     List<KvmVcpu> last;
     synchronized (this) {
-      closed = true;
-      file.close();
+      closed = true; // no vCPU is added any more
       last = List.copyOf(vcpus);
-      slots.clear();
     }
-    last.forEach(KvmVcpu::close);
+    try {
+      close(last, 0);
+    } finally {
+      synchronized (this) {
+        file.close();
+        gone = true;
+        slots.clear();
+      }
+    }
+  }
+
+  /** While there is the VM, whose rings they empty. */
+  private static void close(List<KvmVcpu> vcpus, int first) {
+    if (first < vcpus.size()) {
+      try {
+        vcpus.get(first).close();
+      } finally {
+        close(vcpus, first + 1);
+      }
+    }
   }
 
   @Override

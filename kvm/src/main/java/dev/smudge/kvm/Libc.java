@@ -63,6 +63,16 @@ final class Libc {
   private static final MethodHandle SIGACTION =
       withErrno("sigaction", -1, FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS, ADDRESS));
 
+  private static final MethodHandle SIGNAL_MASK =
+      LINKER.downcallHandle(
+          address("pthread_sigmask"), FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS, ADDRESS));
+
+  /** Bytes of a sigset_t. */
+  static final int SIGNAL_SET_SIZE = 128;
+
+  private static final int SIG_BLOCK = 0;
+  private static final int SIG_SETMASK = 2;
+
   private Libc() {}
 
   /** Address of a function. */
@@ -196,6 +206,23 @@ final class Libc {
   static void signal(long thread, int signal) {
     try {
       int ignored = (int) THREAD_KILL.invokeExact(thread, signal);
+    } catch (Throwable e) {
+      throw unexpected(e);
+    }
+  }
+
+  /** This thread gets none of these signals until {@link #unblockSignals} is called with old. */
+  static void blockSignals(MemorySegment signals, MemorySegment old) {
+    setMask(SIG_BLOCK, signals, old);
+  }
+
+  static void unblockSignals(MemorySegment old) {
+    setMask(SIG_SETMASK, old, MemorySegment.NULL);
+  }
+
+  private static void setMask(int how, MemorySegment set, MemorySegment old) {
+    try {
+      int ignored = (int) SIGNAL_MASK.invokeExact(how, set, old);
     } catch (Throwable e) {
       throw unexpected(e);
     }

@@ -12,11 +12,14 @@ import dev.smudge.sync.DirtyLogBackend;
 import dev.smudge.sync.ForwardingBackend;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
+import dev.smudge.sync.VcpuPause;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.LongStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -377,6 +380,29 @@ abstract class BackendContract {
       }
       super.addSlot(slot);
     }
+  }
+
+  /** Over KVM the other one waits for the pause, and must not wait with the lock of changes. */
+  @Test
+  void commit_whilePausedAndAnotherCommits_bothEnd() throws Exception {
+    slot(1, at(0), 10);
+    slot(2, at(10), 10);
+    FutureTask<Void> other =
+        new FutureTask<>(() -> {
+          machine.memory.removeSlot(2).close();
+          return null;
+        });
+    Thread thread = Thread.ofPlatform().daemon().unstarted(other);
+    try (VcpuPause pause = machine.memory.pause()) {
+      thread.start();
+      while (thread.getState() != Thread.State.TIMED_WAITING && thread.isAlive()) {
+        Thread.onSpinWait();
+      }
+      long begin = System.nanoTime();
+      machine.memory.removeSlot(1).close();
+      assertTrue(System.nanoTime() - begin < TimeUnit.SECONDS.toNanos(5), pause::toString);
+    }
+    other.get(5, TimeUnit.SECONDS);
   }
 
   @Test

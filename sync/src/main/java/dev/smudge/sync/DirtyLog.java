@@ -725,6 +725,21 @@ public final class DirtyLog implements AutoCloseable {
     }
   }
 
+  /**
+   * Stops the vCPUs that are the backend's own, as a change does that removes slots. For who makes
+   * such a change under a lock of its own: this comes before that lock. Else one thread waits with
+   * the lock for the end of another's pause, and that one, which may change slots too, for the
+   * lock. For a thread that has stopped them already it does not wait. Does nothing where such a
+   * change would be refused: in a read-side section, and under the collector lock.
+   *
+   * @return lets them go on; to be called once, by any thread
+   * @throws VcpuTimeoutException if one does not stop in time, or another's pause does not end;
+   *     none is stopped then
+   */
+  public Runnable stopBackendVcpus() {
+    return rcu.isInSection() || lock.isHeldByCurrentThread() ? () -> {} : backend.pauseVcpus();
+  }
+
   private void sealWhilePaused() {
     lock.lock();
     try {

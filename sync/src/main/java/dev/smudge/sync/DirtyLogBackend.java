@@ -106,7 +106,8 @@ public interface DirtyLogBackend {
 
   /**
    * Stops vCPUs that are this backend's own, and no {@link LogVcpu}; waits until none of them
-   * writes any more.
+   * writes any more, and until another thread that has stopped them lets them go on. A thread that
+   * has stopped them already may stop them again, and change slots: they go on after the last.
    *
    * @return lets them go on; called once, by any thread
    * @throws VcpuTimeoutException if one does not stop in time; none is stopped then

@@ -1,0 +1,165 @@
+package dev.smudge.kvm;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.smudge.core.GuestClient;
+import dev.smudge.core.GuestSlot;
+import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.InitialView;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.BitSet;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.locks.LockSupport;
+import java.util.stream.LongStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/**
+ * vCPUs, and the VM, are closed beside takes, full rings and changes of slots: what they have
+ * written before is found. {@code -Dsmudge.closing.seconds} makes it longer.
+ */
+@RequiresKvm
+@Timeout(600)
+class ClosingTest {
+  private static final long SECONDS = Long.getLong("smudge.closing.seconds", 2);
+  private static final long BASE = BackendContract.BASE;
+  private static final int PAGE = TestMachine.PAGE;
+  private static final int PAGES = 512;
+  private static final int SPLIT = 200; // slot 2 begins there, when there is one
+
+  /** A guest whose vCPUs write all pages for ever, each its own eight bytes. */
+  private static final class Fixture implements AutoCloseable {
+    final TestMachine.Kernel machine;
+    final MemorySegment ram;
+    final GuestClient client;
+    final List<TestMachine.Cpu> vcpus;
+    final List<CompletableFuture<Integer>> ends = new ArrayList<>();
+    private final long[] seen;
+    private final BitSet must = new BitSet(); // seen with a value that no take has reported
+    private boolean isSplit;
+
+    Fixture(int ring) {
+      machine = new TestMachine.Kernel(ring, true, DirtyLog.builder());
+      vcpus = List.of(machine.first, machine.addVcpu(1));
+      GuestSlot slot = machine.memory.addSlot(1, BASE, machine.ram(PAGES), PAGE);
+      ram = slot.ram();
+      client = machine.memory.client("c", InitialView.NONE_DIRTY);
+      seen = new long[PAGES * vcpus.size()];
+      for (int vcpu = 0; vcpu < vcpus.size(); vcpu++) {
+        long base = BASE + (long) vcpu * Long.BYTES;
+        TestMachine.Cpu cpu = vcpus.get(vcpu);
+        cpu.program.mode(false, true);
+        cpu.program.list(LongStream.range(0, PAGES).map(page -> base + page * PAGE).toArray());
+        cpu.program.iteration(1);
+        ends.add(cpu.start());
+      }
+    }
+
+    void iteration(long value) {
+      vcpus.forEach(vcpu -> vcpu.program.iteration(value));
+    }
+
+    boolean isOver() {
+      return ends.stream().allMatch(CompletableFuture::isDone);
+    }
+
+    void splitOrMerge() {
+      try (var change = machine.memory.beginTransaction()) {
+        (isSplit ? change.merge(1, 2) : change.split(1, (long) SPLIT * PAGE, 2)).commit();
+      }
+      isSplit = !isSplit;
+    }
+
+    /** Takes; a page that changed after its place in the take before has to be in this one. */
+    void take(String where) {
+      BitSet dirty = new BitSet();
+      for (String page : TestMachine.take(client)) {
+        int index = Integer.parseInt(page.substring(2));
+        dirty.set(page.startsWith("2:") ? SPLIT + index : index);
+      }
+      must.andNot(dirty);
+      assertEquals("{}", must.toString(), where + ": written and never reported");
+      for (int i = 0; i < seen.length; i++) {
+        int page = i / vcpus.size();
+        long offset = (long) page * PAGE + (long) (i % vcpus.size()) * Long.BYTES;
+        long value = ram.get(ValueLayout.JAVA_LONG, offset);
+        if (value != seen[i] && !dirty.get(page)) {
+          must.set(page);
+        }
+        seen[i] = value;
+      }
+    }
+
+    @Override
+    public void close() {
+      machine.close();
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {0, 256})
+  void close_vcpusBesideTakesAndChanges_whatTheyWroteIsFound(int ring) throws Exception {
+    long seed = System.nanoTime();
+    Random random = new Random(seed);
+    long end = System.nanoTime() + Duration.ofSeconds(SECONDS).toNanos();
+    do {
+      String where = "ring " + ring + ", seed " + seed;
+      try (Fixture guest = new Fixture(ring)) {
+        long[] delays = random.longs(2, 0, 10_000_000).toArray();
+        CompletableFuture<Void> closer =
+            CompletableFuture.runAsync(() -> {
+              for (int vcpu : new int[] {1, 0}) {
+                LockSupport.parkNanos(delays[vcpu]); // any time will do
+                guest.vcpus.get(vcpu).vcpu.close();
+              }
+            });
+        for (int i = 2; !(guest.isOver() && closer.isDone()); i++) {
+          guest.iteration(i);
+          guest.take(where);
+          if (random.nextBoolean()) {
+            guest.splitOrMerge();
+          }
+        }
+        closer.get();
+        guest.take(where);
+        guest.take(where); // nothing has changed after the last
+      }
+    } while (System.nanoTime() < end);
+  }
+
+  @Test
+  void close_vmWithRingsUnderARunningGuest_whatItWroteIsFound() {
+    for (int round = 0; round < 20; round++) {
+      try (Fixture guest = new Fixture(256)) {
+        guest.take("before");
+        guest.iteration(2);
+        long until = guest.vcpus.get(0).program.rounds() + 1;
+        while (guest.vcpus.get(0).program.rounds() < until) {
+          Thread.onSpinWait();
+        }
+        guest.machine.vm.close();
+        guest.take("after");
+        guest.take("at last");
+      }
+    }
+  }
+
+  @Test
+  void close_vmWithBitmaps_nextTakeSaysThatItIsClosed() {
+    try (Fixture guest = new Fixture(0)) {
+      guest.machine.vm.close();
+      IllegalStateException e =
+          assertThrows(IllegalStateException.class, () -> TestMachine.take(guest.client));
+      assertTrue(e.getMessage().contains("the VM is closed"), e::toString);
+    }
+  }
+}
