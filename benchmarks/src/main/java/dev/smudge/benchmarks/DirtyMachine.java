@@ -142,7 +142,7 @@ abstract class DirtyMachine implements AutoCloseable {
       program = new PageWriter(own);
       KvmVcpu vcpu = vm.createVcpu(0);
       X86Registers.read(vcpu)
-          .startUser(PageWriter.PAGE_TABLE, PageWriter.ENTRY, PageWriter.ORDERS)
+          .startUser(PageWriter.PAGE_TABLE, PageWriter.ENTRY, program.orders())
           .write(vcpu);
       runner = backend.addVcpu(vcpu);
     }

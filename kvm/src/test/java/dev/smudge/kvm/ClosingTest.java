@@ -159,7 +159,7 @@ class ClosingTest {
       guest.machine.vm.close();
       IllegalStateException e =
           assertThrows(IllegalStateException.class, () -> TestMachine.take(guest.client));
-      assertTrue(e.getMessage().contains("the VM is closed"), e::toString);
+      assertTrue(e.toString().contains("the VM is closed"), e::toString);
     }
   }
 }
