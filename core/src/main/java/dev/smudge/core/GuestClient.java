@@ -65,7 +65,7 @@ public final class GuestClient implements AutoCloseable {
    * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is taken
    */
   public GuestBatch takeRange(GuestSlot slot, long firstPage, long pageCount) {
-    return new GuestBatch(client.takeRange(memory.idOf(slot), firstPage, pageCount));
+    return new GuestBatch(client.takeRange(memory.current(slot), firstPage, pageCount));
   }
 
   /**
@@ -78,7 +78,7 @@ public final class GuestClient implements AutoCloseable {
    * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is changed
    */
   public void discard(GuestSlot slot, long firstPage, long pageCount) {
-    client.discard(memory.idOf(slot), firstPage, pageCount);
+    client.discard(memory.current(slot), firstPage, pageCount);
   }
 
   /** {@return how many pages are dirty for this client, as far as the last sync knew} */

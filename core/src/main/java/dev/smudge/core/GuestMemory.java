@@ -2,6 +2,7 @@ package dev.smudge.core;
 
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
+import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.VcpuPause;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
@@ -255,14 +256,14 @@ public final class GuestMemory implements AutoCloseable {
     }
   }
 
-  /** The number of a slot, which has to be this memory's. */
-  int idOf(GuestSlot slot) {
+  /** The log's part of a slot, which has to be one of this memory now. */
+  LogSlot current(GuestSlot slot) {
     SlotMap now = slots;
     if (!now.isCurrent(slot)) {
       throw new IllegalArgumentException(
           slot + " is another memory's, or was removed or changed; slots: " + now.describe());
     }
-    return slot.id();
+    return slot.log;
   }
 
   /**

@@ -11,9 +11,28 @@ public final class KvmException extends RuntimeException {
   private final int errno;
 
   KvmException(String call, int errno) {
-    super(call + ": " + Errno.name(errno) + " (" + errno + "): " + Errno.likelyCause(call, errno));
+    this(call, "", errno);
+  }
+
+  private KvmException(String call, String arguments, int errno) {
+    super(
+        call
+            + arguments
+            + ": "
+            + Errno.name(errno)
+            + " ("
+            + errno
+            + "): "
+            + Errno.likelyCause(call, errno));
     this.call = call;
     this.errno = errno;
+  }
+
+  /** The same, with what was asked for. */
+  KvmException of(String arguments) {
+    KvmException more = new KvmException(call, " of " + arguments, errno);
+    more.setStackTrace(getStackTrace());
+    return more;
   }
 
   /** {@return the call, such as {@code KVM_CREATE_VM}, {@code mmap kvm_run}, {@code open}} */

@@ -9,6 +9,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
@@ -151,7 +152,11 @@ public final class KvmVm implements AutoCloseable {
   synchronized void enableCap(String name, int capability, long argument) {
     enableCap.set(JAVA_INT, EnableCapLayout.CAP_OFFSET, capability);
     enableCap.set(JAVA_LONG, EnableCapLayout.ARG_0_OFFSET, argument);
-    file.ioctl(name, Ioctls.ENABLE_CAP, enableCap, MemorySegment.NULL);
+    try {
+      file.ioctl(name, Ioctls.ENABLE_CAP, enableCap, MemorySegment.NULL);
+    } catch (KvmException e) {
+      throw e.of("argument " + argument);
+    }
   }
 
   private int extension(int capability) {
@@ -229,7 +234,19 @@ public final class KvmVm implements AutoCloseable {
     region.set(JAVA_LONG, MemoryRegionLayout.GUEST_ADDRESS_OFFSET, guestAddress);
     region.set(JAVA_LONG, MemoryRegionLayout.BYTES_OFFSET, bytes);
     region.set(JAVA_LONG, MemoryRegionLayout.USER_ADDRESS_OFFSET, address);
-    file.ioctl("KVM_SET_USER_MEMORY_REGION", Ioctls.SET_USER_MEMORY_REGION, region, ram);
+    try {
+      file.ioctl("KVM_SET_USER_MEMORY_REGION", Ioctls.SET_USER_MEMORY_REGION, region, ram);
+    } catch (KvmException e) {
+      throw e.of(
+          String.format(
+              Locale.ROOT,
+              "slot %d, flags %d, %d bytes at guest address 0x%x, RAM at 0x%x",
+              slotId,
+              flags,
+              bytes,
+              guestAddress,
+              address));
+    }
   }
 
   /**
@@ -257,7 +274,11 @@ public final class KvmVm implements AutoCloseable {
   synchronized void getDirtyLog(int slotId, long address, MemorySegment kept) {
     dirtyLog.set(JAVA_INT, DirtyLogLayout.SLOT_OFFSET, slotId);
     dirtyLog.set(JAVA_LONG, DirtyLogLayout.BITMAP_OFFSET, address);
-    file.ioctl("KVM_GET_DIRTY_LOG", Ioctls.GET_DIRTY_LOG, dirtyLog, kept);
+    try {
+      file.ioctl("KVM_GET_DIRTY_LOG", Ioctls.GET_DIRTY_LOG, dirtyLog, kept);
+    } catch (KvmException e) {
+      throw e.of("slot " + slotId);
+    }
   }
 
   /**
@@ -284,7 +305,11 @@ public final class KvmVm implements AutoCloseable {
     clearDirtyLog.set(JAVA_INT, ClearDirtyLogLayout.PAGES_OFFSET, (int) pageCount);
     clearDirtyLog.set(JAVA_LONG, ClearDirtyLogLayout.FIRST_PAGE_OFFSET, firstPage);
     clearDirtyLog.set(JAVA_LONG, ClearDirtyLogLayout.BITMAP_OFFSET, bitmap.address());
-    file.ioctl("KVM_CLEAR_DIRTY_LOG", Ioctls.CLEAR_DIRTY_LOG, clearDirtyLog, bitmap);
+    try {
+      file.ioctl("KVM_CLEAR_DIRTY_LOG", Ioctls.CLEAR_DIRTY_LOG, clearDirtyLog, bitmap);
+    } catch (KvmException e) {
+      throw e.of("slot " + slotId + ", " + pageCount + " pages from " + firstPage);
+    }
   }
 
   private static void checkBitmap(MemorySegment bitmap, long pageCount) {
@@ -334,7 +359,12 @@ public final class KvmVm implements AutoCloseable {
    *     is left open
    */
   public KvmVcpu createVcpu(int id) {
-    int fd = file.ioctl("KVM_CREATE_VCPU", Ioctls.CREATE_VCPU, id);
+    int fd;
+    try {
+      fd = file.ioctl("KVM_CREATE_VCPU", Ioctls.CREATE_VCPU, id);
+    } catch (KvmException e) {
+      throw e.of("vCPU " + id);
+    }
     return addVcpu(fd, true);
   }
 

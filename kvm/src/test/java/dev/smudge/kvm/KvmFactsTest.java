@@ -301,6 +301,20 @@ class KvmFactsTest {
   }
 
   @Test
+  void refusal_message_hasWhatWasAskedFor() {
+    try (KvmGuest guest = new KvmGuest(4, MANUAL).log()) {
+      KvmException slot =
+          assertThrows(KvmException.class, () -> guest.vm.setSlot(2, 1, ADDRESS + PAGE, guest.ram));
+      assertTrue(
+          slot.toString().contains("slot 2, flags 1, 16384 bytes at guest address 0x40001000"),
+          slot::toString);
+      KvmException clear =
+          assertThrows(KvmException.class, () -> guest.vm.clearDirtyLog(SLOT, 1, 64, guest.bitmap));
+      assertTrue(clear.toString().contains("slot 1, 64 pages from 1: EINVAL"), clear::toString);
+    }
+  }
+
+  @Test
   void setSlot_sameIdOtherSizeOrRamOrReadOnly_isRefused() {
     try (KvmGuest guest = new KvmGuest(4, PLAIN).log()) {
       guest.write(1, 2);

@@ -15,7 +15,6 @@ import org.jspecify.annotations.Nullable;
  * <p>Threads: any, one batch at a time.
  */
 public final class DirtyClient implements AutoCloseable {
-  private static final int ALL = Integer.MIN_VALUE; // no slot's number
 
   private final DirtyLog log;
   private final String name;
@@ -83,7 +82,7 @@ public final class DirtyClient implements AutoCloseable {
    *     still
    */
   public DirtyBatch take() {
-    return take(ALL, 0, 0, Long.MAX_VALUE, true);
+    return take(null, 0, 0, Long.MAX_VALUE, true);
   }
 
   /**
@@ -93,7 +92,7 @@ public final class DirtyClient implements AutoCloseable {
    * @return the batch
    */
   public DirtyBatch takeSynced() {
-    return take(ALL, 0, 0, Long.MAX_VALUE, false);
+    return take(null, 0, 0, Long.MAX_VALUE, false);
   }
 
   /**
@@ -108,7 +107,7 @@ public final class DirtyClient implements AutoCloseable {
     if (maxPages < 1) {
       throw new IllegalArgumentException("maxPages " + maxPages + " is less than 1");
     }
-    return take(ALL, 0, 0, maxPages, true);
+    return take(null, 0, 0, maxPages, true);
   }
 
   /**
@@ -122,11 +121,28 @@ public final class DirtyClient implements AutoCloseable {
    * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is taken
    */
   public DirtyBatch takeRange(int slotId, long firstPage, long pageCount) {
-    log.slot(slotId);
-    return take(slotId, firstPage, pageCount, Long.MAX_VALUE, true);
+    return takeRange(log.slot(slotId), firstPage, pageCount);
   }
 
-  private DirtyBatch take(int slotId, long firstPage, long pageCount, long limit, boolean sync) {
+  /**
+   * As {@link #takeRange(int, long, long)}, where slots may be changed meanwhile: of this slot, and
+   * of none that has its number later.
+   *
+   * @param slot slot
+   * @param firstPage first page of the range
+   * @param pageCount pages of the range, 0 or more; no multiple of anything
+   * @return the batch
+   * @throws IllegalArgumentException if it is not a slot of the log, or not any more; nothing is
+   *     taken
+   * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is taken
+   */
+  public DirtyBatch takeRange(LogSlot slot, long firstPage, long pageCount) {
+    return take(Objects.requireNonNull(slot, "slot"), firstPage, pageCount, Long.MAX_VALUE, true);
+  }
+
+  /** Of one slot, or of all. */
+  private DirtyBatch take(
+      @Nullable LogSlot only, long firstPage, long pageCount, long limit, boolean sync) {
     DirtyBatch batch = new DirtyBatch(this);
     log.lock().lock();
     try {
@@ -139,8 +155,8 @@ public final class DirtyClient implements AutoCloseable {
                 + open.pageCount()
                 + " pages: close it first");
       }
-      LogSlot only = slotId == ALL ? null : log.slot(slotId);
       if (only != null) {
+        checkCurrent(only);
         checkRange(only, firstPage, pageCount);
       }
       if (sync) {
@@ -169,6 +185,15 @@ public final class DirtyClient implements AutoCloseable {
     }
     batch.opened(System.nanoTime() - start);
     return batch;
+  }
+
+  /** Under the lock: a change may have given the number to another slot. */
+  @SuppressWarnings("ReferenceEquality")
+  private void checkCurrent(LogSlot slot) {
+    slot.checkOfLog(log);
+    if (log.slot(slot.id()) != slot) {
+      throw new IllegalArgumentException(slot + " was removed or changed; slots: " + log.slotIds());
+    }
   }
 
   private void moveAndClear(
@@ -253,11 +278,28 @@ public final class DirtyClient implements AutoCloseable {
    *     dirty then
    */
   public void discard(int slotId, long firstPage, long pageCount) {
-    LogSlot slot;
+    discard(log.slot(slotId), firstPage, pageCount);
+  }
+
+  /**
+   * As {@link #discard(int, long, long)}, where slots may be changed meanwhile: of this slot, and
+   * of none that has its number later.
+   *
+   * @param slot slot
+   * @param firstPage first page of the range
+   * @param pageCount pages of the range, 0 or more
+   * @throws IllegalArgumentException if it is not a slot of the log, or not any more; nothing is
+   *     changed
+   * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is changed
+   * @throws IllegalStateException if the client or its log is closed
+   * @throws VcpuTimeoutException if a vCPU does not reach a safepoint in time; the pages are all
+   *     dirty then
+   */
+  public void discard(LogSlot slot, long firstPage, long pageCount) {
     log.lock().lock();
     try {
       checkOpen();
-      slot = log.slot(slotId);
+      checkCurrent(slot);
       checkRange(slot, firstPage, pageCount);
       log.fetch();
       PageSet gone = new PageSet(slot.pageCount());

@@ -100,6 +100,24 @@ class SlotChangeTest {
     return change.carry(slot, 0, to, 0, slot.pageCount());
   }
 
+  /** Who holds a slot that was changed meanwhile does not reach the one that has its number now. */
+  @Test
+  void discardAndTakeRange_slotWhoseNumberAnotherHas_areRefusedAndTakeNothing() {
+    LogSlot slot = log.addSlot(0, 100, PAGE);
+    LogVcpu vcpu = log.addVcpu();
+    DirtyClient client = log.client("a", InitialView.NONE_DIRTY);
+    replace(slot, 0).commit();
+    vcpu.mark(log.slot(0), 3 * PAGE, 1);
+    vcpu.offline();
+    assertTrue(refusal(() -> client.discard(slot, 0, 100)).contains("removed or changed"));
+    assertTrue(refusal(() -> client.takeRange(slot, 0, 100)).contains("removed or changed"));
+    assertEquals(Set.of("0:3"), take(client));
+    vcpu.mark(log.slot(0), 4 * PAGE, 1);
+    vcpu.offline();
+    client.discard(log.slot(0), 4, 1);
+    assertEquals(Set.of(), take(client));
+  }
+
   @Test
   void split_dirtyPages_areDirtyInTheNewSlotsAndNoOthers() {
     LogSlot slot = log.addSlot(0, 200, PAGE);
