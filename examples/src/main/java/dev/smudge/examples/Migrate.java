@@ -1,5 +1,6 @@
 package dev.smudge.examples;
 
+import dev.smudge.kvm.KvmException;
 import dev.smudge.ring.DirtyRing;
 import java.io.Console;
 import java.io.PrintStream;
@@ -139,7 +140,8 @@ public final class Migrate implements Callable<Integer> {
           return MigrationRun.USAGE;
         })
         .setExecutionExceptionHandler((e, command, result) -> {
-          err.println("migrate: failed: " + e);
+          boolean noKvm = e instanceof KvmException || e instanceof UnsupportedOperationException;
+          err.println("migrate: failed: " + (noKvm ? "no KVM here: " + e.getMessage() : e));
           return MigrationRun.FAILED;
         })
         .execute(args);
