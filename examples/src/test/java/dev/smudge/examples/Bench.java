@@ -96,6 +96,17 @@ final class Bench implements AutoCloseable {
     }
   }
 
+  /** Starts the guest, waits until it has printed so many lines, and migrates it. */
+  MigrationResult migrateAfter(int lines) throws InterruptedException, IOException {
+    source.start();
+    while (source.transcript().size() < lines && !source.guest().completion().isDone()) {
+      waitFor(source.guest().completion(), Duration.ofMillis(1));
+    }
+    try (atSource) {
+      return source.migrate(atSource);
+    }
+  }
+
   /** Starts the guest, lets it run for a while, and migrates it. */
   MigrationResult migrate(Duration warmUp) throws InterruptedException, IOException {
     source.start();

@@ -72,7 +72,7 @@ class KvmMigrationTest {
   @MethodSource("guests")
   void migrate_runningGuest_verified(Pattern pattern, int vcpus, int ring) throws Exception {
     try (Bench bench = new Bench(program(vcpus, pattern, 1000, 100, 100_000), ring)) {
-      MigrationResult result = bench.migrate(Duration.ofMillis(30));
+      MigrationResult result = bench.migrateAfter(5);
       assertVerified(bench, result);
       assertEquals(ring != 0, bench.source.memory().log().counters().ringEntries() > 0);
     }
@@ -83,7 +83,7 @@ class KvmMigrationTest {
   @MethodSource("rings")
   void migrate_guestAtFullSpeed_stoppedAnywhereAndVerified(int ring) throws Exception {
     try (Bench bench = new Bench(program(2, Pattern.RANDOM, 5000, 2_000, 0), ring)) {
-      assertVerified(bench, bench.migrate(Duration.ofMillis(30)));
+      assertVerified(bench, bench.migrateAfter(1));
     }
   }
 
