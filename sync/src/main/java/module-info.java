@@ -1,5 +1,5 @@
 /** The tracking protocol, for emulators that keep their own RAM. */
-@SuppressWarnings("requires-transitive-automatic") // Agrona: ErrorHandler, Agent
+@SuppressWarnings({"requires-transitive-automatic", "module"}) // Agrona; friends that are not there
 module dev.smudge.sync {
   requires transitive dev.smudge.bitmap;
   requires transitive dev.smudge.ring;
@@ -8,4 +8,11 @@ module dev.smudge.sync {
   requires static transitive org.jspecify;
 
   exports dev.smudge.sync;
+  exports dev.smudge.sync.inhibitor;
+  exports dev.smudge.sync.rcu;
+  exports dev.smudge.sync.tracker;
+  exports dev.smudge.sync.embed to
+      dev.smudge.core,
+      dev.smudge.kvm,
+      dev.smudge.mmu;
 }

@@ -74,18 +74,6 @@ public final class PageSet {
   }
 
   /**
-   * Returns whether a page is in the set.
-   *
-   * @param pageIndex page
-   * @return true if it is
-   * @throws IndexOutOfBoundsException if there is no such page
-   */
-  public boolean contains(long pageIndex) {
-    BitmapLayout.checkPage(pageIndex, pageCount);
-    return (word((int) (pageIndex >>> WORD_SHIFT)) & 1L << pageIndex) != 0;
-  }
-
-  /**
    * Returns a word of the set.
    *
    * @param wordIndex word: its bit 0 is page {@code 64 * wordIndex}

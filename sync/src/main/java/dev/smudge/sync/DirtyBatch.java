@@ -1,105 +1,85 @@
 package dev.smudge.sync;
 
 import dev.smudge.bitmap.PageSet;
-import java.util.LinkedHashMap;
-import java.util.Map;
-import java.util.function.BiConsumer;
+import dev.smudge.sync.internal.collect.Collector;
+import dev.smudge.sync.internal.collect.Slot;
+import dev.smudge.sync.internal.collect.TakenPages;
+import dev.smudge.sync.internal.facade.SlotMapping;
 
 /**
  * Dirty pages that a client has taken: a transaction. The barrier is over when it is handed out, so
  * its pages may be read. Acknowledge what was dealt with; {@link #close}, also after an exception,
  * makes dirty again exactly what was not.
  *
+ * <p>A slot that is removed or changed meanwhile stays in the batch as it was, and its content can
+ * be read until the batch is closed.
+ *
  * <p>For one thread at a time.
+ *
+ * @param <S> what its client calls a slot
  */
-public final class DirtyBatch implements AutoCloseable {
-  private final DirtyClient client;
-  private final Map<LogSlot, PageSet> held = new LinkedHashMap<>();
-  private long barrierNanos;
+public final class DirtyBatch<S> implements AutoCloseable {
+  private final Collector collector;
+  private final SlotMapping<S> mapping;
+  private final TakenPages pages;
   private boolean closed;
 
-  DirtyBatch(DirtyClient client) {
-    this.client = client;
-  }
-
-  PageSet pages(LogSlot slot) {
-    return held.computeIfAbsent(slot, client::spare);
-  }
-
-  void forEachSlot(BiConsumer<LogSlot, PageSet> consumer) {
-    held.forEach(consumer);
-  }
-
-  void opened(long waited) {
-    barrierNanos = waited;
+  DirtyBatch(Collector collector, SlotMapping<S> mapping, TakenPages pages) {
+    this.collector = collector;
+    this.mapping = mapping;
+    this.pages = pages;
   }
 
   /** {@return how long the barrier of this batch took, in nanoseconds} */
   public long barrierNanos() {
-    return barrierNanos;
+    return pages.barrierNanos();
   }
 
   /** {@return how many pages are not acknowledged yet} */
   public long pageCount() {
-    long sum = 0;
-    for (PageSet pages : held.values()) {
-      sum += pages.size();
-    }
-    return sum;
+    return pages.pageCount();
   }
 
   /**
    * Hands out the pages that are not acknowledged yet, as runs: slot by slot in the order in which
-   * they were added, pages ascending. The consumer may acknowledge the run it was given.
+   * the slots were added, pages ascending. The consumer may acknowledge the run it was given.
    *
    * @param consumer gets the runs; what it throws comes through
+   * @param <E> what it may throw
+   * @throws E if the consumer throws it
    * @throws IllegalStateException if the batch is closed
    */
-  public void forEachRun(SlotRunConsumer consumer) {
+  @SuppressWarnings("unchecked") // what it throws is E, as is declared here
+  public <E extends Exception> void forEachRun(RunConsumer<? super S, E> consumer) throws E {
     checkOpen();
-    held.forEach(
-        (slot, pages) -> pages.forEachRun((first, count) -> consumer.accept(slot, first, count)));
+    RunConsumer<? super S, RuntimeException> runs =
+        (RunConsumer<? super S, RuntimeException>) consumer;
+    pages.forEachSlot(
+        (slot, set) -> {
+          S of = mapping.toUser(slot);
+          set.forEachRun((first, count) -> runs.accept(of, first, count));
+        });
   }
 
   /**
-   * Acknowledges pages: they are dealt with. Pages of the range that the batch does not hold, all
-   * of them perhaps, are ignored.
+   * Acknowledges pages: they are dealt with. Pages of the range that the batch does not hold, all of
+   * them perhaps, are ignored.
    *
-   * @param slotId slot
-   * @param firstPage first page of the range
-   * @param pageCount pages of the range, 0 or more
-   * @throws IllegalStateException if the batch is closed
-   * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is changed
-   * @throws IllegalArgumentException if there is no such slot
-   */
-  public void acknowledge(int slotId, long firstPage, long pageCount) {
-    checkOpen();
-    for (Map.Entry<LogSlot, PageSet> entry : held.entrySet()) {
-      if (entry.getKey().id() == slotId) {
-        entry.getValue().removeRange(firstPage, pageCount);
-        return;
-      }
-    }
-    client.checkRange(slotId, firstPage, pageCount);
-  }
-
-  /**
-   * As {@link #acknowledge(int, long, long)}, also for a slot that was removed meanwhile.
-   *
-   * @param slot slot
+   * @param slot slot, also one that was removed meanwhile
    * @param firstPage first page of the range
    * @param pageCount pages of the range, 0 or more
    * @throws IllegalStateException if the batch is closed
    * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is changed
    * @throws IllegalArgumentException if the slot is another log's; nothing is changed
    */
-  public void acknowledge(LogSlot slot, long firstPage, long pageCount) {
+  public void acknowledge(S slot, long firstPage, long pageCount) {
     checkOpen();
-    client.checkOfLog(slot);
-    DirtyClient.checkRange(slot, firstPage, pageCount);
-    PageSet pages = held.get(slot);
-    if (pages != null) {
-      pages.removeRange(firstPage, pageCount);
+    Slot of = mapping.toSlot(slot);
+    of.checkOf(collector.slots());
+    of.checkRange(firstPage, pageCount);
+    PageSet held = pages.find(of);
+    if (held != null) {
+      held.removeRange(firstPage, pageCount);
     }
   }
 
@@ -110,7 +90,7 @@ public final class DirtyBatch implements AutoCloseable {
    */
   public void commit() {
     checkOpen();
-    held.values().forEach(PageSet::clear);
+    pages.acknowledgeAll();
   }
 
   private void checkOpen() {
@@ -120,14 +100,14 @@ public final class DirtyBatch implements AutoCloseable {
   }
 
   /**
-   * Ends the batch: pages that were not acknowledged are dirty again. A second call does nothing.
+   * Ends the batch: pages that were not acknowledged are dirty again. A second call does nothing; if
+   * the first was cut short by an error, it gives back what is left.
    */
   @Override
   public void close() {
     if (!closed) {
+      collector.giveBack(pages);
       closed = true;
-      client.giveBack(this);
-      held.clear(); // the sets are the next batch's
     }
   }
 }

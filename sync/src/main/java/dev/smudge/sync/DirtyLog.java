@@ -1,89 +1,109 @@
 package dev.smudge.sync;
 
-import dev.smudge.bitmap.PageSet;
 import dev.smudge.ring.DirtyRing;
+import dev.smudge.sync.internal.collect.ClientView;
+import dev.smudge.sync.internal.collect.Collector;
+import dev.smudge.sync.internal.collect.Counters;
+import dev.smudge.sync.internal.collect.HostWriter;
+import dev.smudge.sync.internal.collect.RemovedPages;
+import dev.smudge.sync.internal.collect.RingReaper;
+import dev.smudge.sync.internal.collect.Seal;
+import dev.smudge.sync.internal.collect.Slot;
+import dev.smudge.sync.internal.collect.SlotSwap;
+import dev.smudge.sync.internal.facade.ApiAccess;
+import dev.smudge.sync.internal.facade.SlotMapping;
+import dev.smudge.sync.internal.software.BitmapTracker;
+import dev.smudge.sync.internal.software.RingCounts;
+import dev.smudge.sync.internal.software.RingTracker;
+import dev.smudge.sync.internal.software.SoftwareTracker;
+import dev.smudge.sync.internal.software.StoppedTracker;
+import dev.smudge.sync.internal.vcpu.VcpuGroup;
+import dev.smudge.sync.internal.vcpu.VcpuState;
+import dev.smudge.sync.rcu.Rcu;
+import dev.smudge.sync.tracker.Registration;
+import dev.smudge.sync.tracker.Tracker;
 import java.time.Duration;
-import java.util.Arrays;
 import java.util.HashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.concurrent.atomic.AtomicInteger;
-import java.util.concurrent.atomic.LongAdder;
-import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.UnaryOperator;
 import org.agrona.ErrorHandler;
 import org.agrona.concurrent.Agent;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Which pages of a guest's RAM were written: the tracker, without RAM of its own.
+ * Which pages of a guest's RAM were written: the tracking, without RAM of its own.
  *
  * <p>An emulator tells it of its memory slots and its vCPUs, marks what the guest writes, and calls
  * {@link LogVcpu#safepoint}. Clients ({@link #client}) then take dirty pages, each with its own
  * view. No write is lost: if a client was given a page and read it, every guest write to that page
  * whose bytes it did not read makes the page dirty for that client again.
  *
- * <p>How it works. A page's live bit is set by the vCPU that writes it; while it is set, writes
- * cost one load. {@link #sync} copies new bits into the cached bitmap of the slot and into every
- * client's view. A client that takes pages clears, in the backend, those bits that are in the
- * cached bitmap (so no client clears a bit that the others were not told of), and then waits for
- * the barrier, after which every store that was not reported is visible. While there is no client,
- * all live bits are set.
+ * <p><b>How it works.</b> The live bit of a page is set by the vCPU that writes it; while it is set,
+ * writes cost one load. A client that takes pages has them cleared, which arms them: the next write
+ * sets the bit again. It then waits for the after-sync barrier, after which every store that was not
+ * reported is visible. While there is no client, all live bits are set, and tracking costs nothing.
  *
- * <p>With a dirty ring a vCPU ({@link Builder#ring}) each vCPU reports what it makes dirty in a
- * ring of its own, and collecting costs what is dirty and nothing else; clients and batches are the
- * same. Whatever collects harvests the rings, and resets them, which arms their pages.
+ * <p>With one dirty ring per vCPU ({@link Builder#ring}), each vCPU reports newly dirty pages in its
+ * own ring, and collecting costs what is dirty and nothing else. Clients and batches are the same.
+ * Whoever collects harvests the rings, and resets them, which arms their pages.
+ *
+ * <p>Writes may be found in another way altogether: {@link Builder#tracker}.
  *
  * <p>Threads: every method may be called from any thread, vCPUs included; those that collect take a
- * lock, which nobody holds while waiting for a vCPU. Source: design 3; QEMU accel/kvm/kvm-all.c.
+ * lock, which nobody holds while waiting for a vCPU. Source: docs/design.md 3; QEMU
+ * accel/kvm/kvm-all.c.
  */
 public final class DirtyLog implements AutoCloseable {
   private static final System.Logger LOGGER = System.getLogger(DirtyLog.class.getName());
 
-  private static final int MAX_GENERATION = 0xffff;
+  static {
+    ApiAccess.set(new Access());
+  }
 
-  private final ReentrantLock lock = new ReentrantLock();
-  private final SlotTable slots = new SlotTable();
+  private static final SlotMapping<LogSlot> LOG_SLOTS =
+      new SlotMapping<>() {
+        @Override
+        public LogSlot toUser(Slot slot) {
+          return (LogSlot) slot.identity();
+        }
+
+        @Override
+        public Slot toSlot(LogSlot slot) {
+          return slot.slot;
+        }
+      };
+
+  private final Collector collector;
   private final VcpuGroup vcpus;
-  private final Rcu rcu;
-  private final DirtyLogBackend backend;
-  private final boolean marksOwn; // guest writes are marked by vCPUs of this log
-  private final LogSources sources = new LogSources(this);
-  private final ErrorHandler errorHandler;
-  private final AtomicInteger generations = new AtomicInteger(1); // of slots: see LogSlot.ringId
-
-  // Under the lock.
-  private DirtyClient[] clients = new DirtyClient[0];
-  private int nextVcpuIndex;
-  private boolean closed;
-  private final @Nullable LogRings rings; // null: bitmap mode
-  private final LongAdder devicePages = new LongAdder();
-  private final CounterSums otherCounts = new CounterSums(); // of closed vCPUs, and of a backend
-
-  private volatile boolean sealed;
+  private final @Nullable SoftwareTracker software; // null: writes are found by another tracker
+  private final RingFullPolicy ringFullPolicy;
+  private final Seal seal;
+  private final HostWriter hostWriter;
 
   private DirtyLog(Builder builder, boolean stopped) {
-    this.errorHandler = builder.errorHandler;
-    this.vcpus = new VcpuGroup(stopped, builder.timeout.toNanos(), errorHandler);
-    this.rcu = new Rcu(vcpus);
-    boolean ringMode = builder.ringEntries != 0;
-    DirtyLogBackend other = builder.backend;
-    this.marksOwn = other == null;
-    this.backend =
-        builder.interceptor.apply(
-            other == null ? new SoftwareBackend(slots, vcpus, ringMode) : other);
-    this.rings =
-        ringMode
-            ? new LogRings(
-                builder.ringEntries,
-                builder.ringReserve,
-                builder.ringFullPolicy,
-                backend,
-                slots,
-                vcpus,
-                marksOwn ? null : otherCounts)
-            : null;
+    this.vcpus = new VcpuGroup(builder.timeout, builder.errorHandler, new ApiErrors());
+    this.seal = new Seal(vcpus);
+    this.ringFullPolicy = builder.ringFullPolicy;
+    Tracker other = builder.tracker;
+    SoftwareTracker own = null;
+    if (stopped) {
+      own = new StoppedTracker();
+    } else if (other == null) {
+      own =
+          builder.ringEntries == 0
+              ? new BitmapTracker(vcpus.handshake())
+              : new RingTracker(vcpus.handshake(), builder.ringEntries, builder.ringReserve);
+    }
+    this.software = own;
+    Tracker first = own != null ? own : Objects.requireNonNull(other);
+    this.collector =
+        new Collector(builder.interceptor.apply(first), vcpus, own == null, this::prepared);
+    this.hostWriter = new HostWriter(collector.slots(), seal);
+  }
+
+  private void prepared(Slot slot) {
+    ((LogSlot) slot.identity()).prepared(software);
   }
 
   /** {@return a log for vCPUs that run while pages are taken, with defaults} */
@@ -112,8 +132,8 @@ public final class DirtyLog implements AutoCloseable {
     private Duration timeout = Duration.ofSeconds(10);
     private ErrorHandler errorHandler =
         e -> LOGGER.log(System.Logger.Level.ERROR, "dirty log: " + e.getMessage(), e);
-    private @Nullable DirtyLogBackend backend; // null: the built-in one
-    private UnaryOperator<DirtyLogBackend> interceptor = UnaryOperator.identity();
+    private @Nullable Tracker tracker; // null: a built-in one
+    private UnaryOperator<Tracker> interceptor = UnaryOperator.identity();
     private int ringEntries; // 0: bitmap mode
     private int ringReserve;
     private RingFullPolicy ringFullPolicy = RingFullPolicy.WAIT;
@@ -133,7 +153,7 @@ public final class DirtyLog implements AutoCloseable {
     }
 
     /**
-     * Has each vCPU report in a dirty ring of its own. Default: bitmap mode, without rings.
+     * Has each vCPU report in its own dirty ring. Default: bitmap mode, without rings.
      *
      * @param entries of each ring, a power of two from 2 to 65,536; 16 bytes each
      * @param reserve how many are left when a ring is soft full, 0 to {@code entries - 1}: what a
@@ -181,26 +201,27 @@ public final class DirtyLog implements AutoCloseable {
     }
 
     /**
-     * Has guest writes caught by a backend of its own vCPUs, in place of the built-in one: the log
-     * has no {@link LogVcpu}. Writes without a vCPU are marked as ever. With {@link #ring} its
-     * rings are reaped.
+     * Has guest writes found by another tracker than the built-in one. If the vCPUs are its own
+     * ({@link Tracker#vcpus}), the log has no {@link LogVcpu}. Writes without a vCPU are marked as
+     * ever, unless the tracker finds those too.
      *
-     * @param other backend of this log alone
+     * @param other tracker of this log alone
      * @return this
      */
-    public Builder backend(DirtyLogBackend other) {
-      this.backend = Objects.requireNonNull(other, "other");
+    public Builder tracker(Tracker other) {
+      this.tracker = Objects.requireNonNull(other, "other");
       return this;
     }
 
     /**
-     * Puts a backend in front of the built-in one: to count, to trace, to inject faults. What it
-     * leaves out is not done: a backend without {@code afterSync} loses writes.
+     * Puts a tracker in front of the one that finds the guest's writes: to count, to trace, to
+     * inject faults ({@link dev.smudge.sync.tracker.ForwardingTracker}). What it leaves out is not
+     * done: one without {@code afterSync} loses writes.
      *
-     * @param interceptor gets the built-in backend, returns what the log is to use
+     * @param interceptor gets that tracker, returns what the log is to use
      * @return this
      */
-    public Builder interceptBackend(UnaryOperator<DirtyLogBackend> interceptor) {
+    public Builder interceptTracker(UnaryOperator<Tracker> interceptor) {
       this.interceptor = Objects.requireNonNull(interceptor, "interceptor");
       return this;
     }
@@ -217,7 +238,7 @@ public final class DirtyLog implements AutoCloseable {
    * @param slotId 0 to 32,763, not in use
    * @param pageCount pages, 1 to about 137 billion
    * @param pageSize a power of two, 1 to 2^30, in bytes or in units of the embedder's own (an array
-   *     cell a guest byte)
+   *     cell per guest byte)
    * @return the slot
    * @throws IllegalArgumentException if a value is outside that; nothing is changed
    * @throws IllegalStateException if the log is closed
@@ -235,24 +256,7 @@ public final class DirtyLog implements AutoCloseable {
    * @return the change; {@link SlotChange#commit} makes it
    */
   public SlotChange change() {
-    return new SlotChange(this);
-  }
-
-  LogSlot newSlot(int slotId, long pageCount, long pageSize) {
-    if (slotId < 0 || slotId >= SlotTable.MAX_SLOTS) {
-      throw new IllegalArgumentException(
-          "slot " + slotId + " is outside 0 to " + (SlotTable.MAX_SLOTS - 1));
-    }
-    if (pageSize < 1 || pageSize > 1L << 30 || Long.bitCount(pageSize) != 1) {
-      throw new IllegalArgumentException(
-          "page size " + pageSize + " is not a power of two from 1 to " + (1L << 30));
-    }
-    if (pageCount > Long.MAX_VALUE / pageSize) {
-      throw new IllegalArgumentException(
-          pageCount + " pages of " + pageSize + " are more than 2^63 in all");
-    }
-    int generation = generations.getAndUpdate(g -> g == MAX_GENERATION ? 1 : g + 1);
-    return new LogSlot(this, slotId, generation << 16 | slotId, pageCount, pageSize);
+    return new SlotChange(collector);
   }
 
   /**
@@ -263,15 +267,15 @@ public final class DirtyLog implements AutoCloseable {
    * @throws IllegalArgumentException if there is no such slot
    */
   public LogSlot slot(int slotId) {
-    return slots.get(slotId);
+    return (LogSlot) collector.slots().get(slotId).identity();
   }
 
   /**
    * As {@link #addVcpu(Runnable)}, for a vCPU that holds nothing that lets it skip a mark.
    *
    * @return the vCPU
-   * @throws IllegalStateException if the log is closed, was made by {@link #createStopped}, or has
-   *     a backend with vCPUs of its own
+   * @throws IllegalStateException if the log is closed, was made by {@link #createStopped}, or has a
+   *     tracker with vCPUs of its own
    */
   public LogVcpu addVcpu() {
     return addVcpu(() -> {});
@@ -285,58 +289,42 @@ public final class DirtyLog implements AutoCloseable {
    *     entries, translated stores). It must not wait, nor ask for a barrier. If it throws, the
    *     exception comes out of the safepoint, and the next safepoint runs it again
    * @return the vCPU
-   * @throws IllegalStateException if the log is closed, was made by {@link #createStopped}, or has
-   *     a backend with vCPUs of its own ({@link Builder#backend})
+   * @throws IllegalStateException if the log is closed, was made by {@link #createStopped}, or has a
+   *     tracker with vCPUs of its own ({@link Builder#tracker})
    */
   public LogVcpu addVcpu(Runnable armCallback) {
     Objects.requireNonNull(armCallback, "armCallback");
-    if (vcpus.isStopped()) {
+    if (collector.tracker().vcpus() != null) {
       throw new IllegalStateException(
-          "a log made by createStopped has no vCPUs: use DirtyLog.mark, or DirtyLog.create()");
+          "the vCPUs of this log are those of its tracker, and marks of others would be lost: use "
+              + "DirtyLog.mark for what they write; tracker: "
+              + collector.tracker());
     }
-    if (!marksOwn) {
-      throw new IllegalStateException(
-          "the vCPUs of this log are those of its backend, and marks of others would be lost: use "
-              + "DirtyLog.mark for what they write; backend: "
-              + backend);
-    }
-    lock.lock();
-    try {
-      checkOpen();
-      LogVcpu vcpu =
-          rings == null
-              ? new LogVcpu(this, vcpus, nextVcpuIndex, armCallback, null, RingFullPolicy.SPILL)
-              : new LogVcpu(
-                  this, vcpus, nextVcpuIndex, armCallback, rings.newRing(), rings.fullPolicy());
-      nextVcpuIndex++;
-      vcpus.add(vcpu);
-      return vcpu;
-    } finally {
-      lock.unlock();
-    }
+    return collector.locked(() -> newVcpu(armCallback));
+  }
+
+  private LogVcpu newVcpu(Runnable armCallback) {
+    LogVcpu vcpu =
+        new LogVcpu(
+            collector,
+            software,
+            vcpus.nextIndex(),
+            armCallback,
+            ringFullPolicy,
+            hostWriter,
+            seal);
+    vcpus.add(vcpu.state());
+    return vcpu;
   }
 
   /**
    * Marks what was just written by a thread without a vCPU: a device model, DMA, a loader. Call it
-   * after the write, and after it has landed. From any thread; one atomic OR a 64 pages; no
-   * safepoints are needed.
+   * after the write, and after it has landed. From any thread; one atomic OR per 64 pages; no
+   * safepoints are needed. A writer that may meet a change of the slots makes its write and its mark
+   * in one read-side section ({@link Rcu#enter}), in which it has looked the slot up.
    *
-   * <p>In a log made by {@link #createStopped} this is the only way to mark, and costs one load
-   * where the page is marked already.
-   *
-   * @param slotId slot
-   * @param byteOffset offset of the first byte (or unit) written
-   * @param length bytes (or units) written; 0 marks nothing
-   * @throws IllegalArgumentException if there is no such slot; nothing is marked
-   * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is marked
-   */
-  public void mark(int slotId, long byteOffset, long length) {
-    mark(slots.get(slotId), byteOffset, length);
-  }
-
-  /**
-   * As {@link #mark(int, long, long)}. A writer that may meet a change of the slots makes its write
-   * and its mark in one read-side section ({@link Rcu#enter}), in which it has looked the slot up.
+   * <p>In a log made by {@link #createStopped} this is the only way to mark, and costs one load where
+   * the page is marked already.
    *
    * @param slot slot of this log
    * @param byteOffset offset of the first byte (or unit) written
@@ -346,16 +334,7 @@ public final class DirtyLog implements AutoCloseable {
    * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is marked
    */
   public void mark(LogSlot slot, long byteOffset, long length) {
-    slot.checkTakesMarks(this);
-    boolean stopped = vcpus.isStopped();
-    long pages = stopped ? slot.markLive(byteOffset, length) : slot.markHost(byteOffset, length);
-    if (pages != 0) {
-      devicePages.add(pages);
-    }
-    slot.checkTakesMarks(this); // T2: again, after the mark
-    if (pages != 0 || !stopped) {
-      reportIfSealed(slot, byteOffset);
-    }
+    hostWriter.mark(slot.slot, byteOffset, length);
   }
 
   /**
@@ -368,151 +347,27 @@ public final class DirtyLog implements AutoCloseable {
    * @throws VcpuTimeoutException if a vCPU does not reach a safepoint in time ({@code NONE_DIRTY}
    *     only); there is no new client then
    */
-  public DirtyClient client(String name, InitialView initial) {
-    DirtyClient client = new DirtyClient(this, Objects.requireNonNull(name, "name"));
+  public DirtyClient<LogSlot> client(String name, InitialView initial) {
+    return client(name, initial, LOG_SLOTS);
+  }
+
+  private <S> DirtyClient<S> client(String name, InitialView initial, SlotMapping<S> mapping) {
+    ClientView view = new ClientView(Objects.requireNonNull(name, "name"));
     boolean all = Objects.requireNonNull(initial, "initial") == InitialView.ALL_DIRTY;
-    lock.lock();
-    try {
-      checkOpen();
-      if (clients.length == 0) {
-        sources.startLog();
-      }
-      try {
-        start(client, all);
-      } finally {
-        if (clients.length == 0) { // it threw
-          sources.stopLog();
-        }
-      }
-    } finally {
-      lock.unlock();
-    }
-    if (!all) {
-      try {
-        if (!afterSync()) {
-          client.addAll();
-        }
-      } catch (RuntimeException | Error e) {
-        client.close();
-        throw e;
-      }
-    }
+    DirtyClient<S> client = new DirtyClient<>(collector, mapping, view);
+    collector.clients().start(view, all);
     return client;
   }
 
-  private void start(DirtyClient client, boolean all) {
-    if (clients.length == 0) {
-      for (LogSlot slot : slots.used()) {
-        backend.startLog(slot);
-        slot.cached.addAll();
-      }
-    }
-    if (!all) {
-      fetch(); // the others keep what is theirs
-    }
-    for (LogSlot slot : slots.used()) {
-      if (all) {
-        client.addView(slot).addAll();
-      } else {
-        client.addView(slot);
-        clearFetched(slot, slot.cached);
-      }
-    }
-    clients = Arrays.copyOf(clients, clients.length + 1);
-    clients[clients.length - 1] = client;
-    collectViews();
-    vcpus.setCollecting(true);
-    if (!all) {
-      for (LogSlot slot : slots.used()) {
-        sources.clear(slot);
-      }
-    }
-  }
-
-  private void collectViews() {
-    for (LogSlot slot : slots.used()) {
-      collectViews(slot);
-    }
-  }
-
-  void collectViews(LogSlot slot) {
-    slot.views = Arrays.stream(clients).map(client -> client.view(slot)).toArray(PageSet[]::new);
-  }
-
-  void remove(DirtyClient client) {
-    lock.lock();
-    try {
-      clients = Arrays.stream(clients).filter(c -> c != client).toArray(DirtyClient[]::new);
-      collectViews();
-      if (clients.length == 0) {
-        vcpus.setCollecting(false);
-        sources.stopLog();
-        for (LogSlot slot : slots.used()) {
-          backend.stopLog(slot);
-          slot.cached.addAll();
-        }
-      }
-    } finally {
-      lock.unlock();
-    }
-  }
-
   /**
-   * Fetches new dirty bits from the backend, once, for all clients. Clears none; but with rings the
+   * Fetches new dirty bits from the tracker, once, for all clients. Clears none; but with rings the
    * pages that are found there are armed again. Every mark that is complete, and whose vCPU has
    * passed a safepoint since, is found. Cost: what is newly dirty. Does nothing without clients.
    *
    * @throws IllegalStateException if the log is closed
    */
   public void sync() {
-    lock.lock();
-    try {
-      checkOpen();
-      if (clients.length > 0) { // else no page is armed, and none is to be
-        fetch();
-      }
-    } finally {
-      lock.unlock();
-    }
-  }
-
-  /** Under the lock. */
-  void fetch() {
-    reap();
-    for (LogSlot slot : slots.used()) {
-      fetch(slot);
-    }
-    for (LeavingSlot leaving : slots.leaving()) {
-      fetch(leaving.slot());
-    }
-  }
-
-  /** Under the lock; there is a client. */
-  void reap() {
-    if (rings != null) {
-      rings.reap();
-    }
-  }
-
-  /** Under the lock. */
-  void fetch(LogSlot slot) {
-    backend.getDirtyLog(
-        slot,
-        (wordIndex, bits) -> {
-          // What is in the cache already is in every view, or was in it and cleared with the cache.
-          long news = slot.cached.add(wordIndex, bits);
-          if (news != 0) {
-            if (!marksOwn) {
-              otherCounts.addFetched(Long.bitCount(news));
-            }
-            addToViews(slot, wordIndex, news);
-          }
-        });
-    var host = slot.hostOrNull();
-    if (host != null) {
-      host.drain((wordIndex, bits) -> addToViews(slot, wordIndex, bits));
-    }
-    sources.sync(slot);
+    collector.sync();
   }
 
   /**
@@ -527,11 +382,11 @@ public final class DirtyLog implements AutoCloseable {
    * @throws IllegalStateException if the log has no rings
    */
   public Agent reaper() {
-    if (rings == null) {
+    if (!collector.tracker().hasRings()) {
       throw new IllegalStateException(
           "a log without rings has nothing to reap: DirtyLog.builder().ring(entries)");
     }
-    return new RingReaper(lock, vcpus, rings);
+    return new RingReaper(collector);
   }
 
   /**
@@ -542,26 +397,7 @@ public final class DirtyLog implements AutoCloseable {
    * @return the same each time
    */
   public Rcu rcu() {
-    return rcu;
-  }
-
-  void checkOwn(LogSlot slot) {
-    slots.checkOwn(slot);
-  }
-
-  /** Takes a vCPU, which is offline and will not come back, out of the log. */
-  void remove(LogVcpu vcpu) {
-    lock.lock();
-    try {
-      if (rings != null && clients.length > 0) {
-        rings.reap(); // also what it has begun to report, if its thread died: see VcpuRing.help
-      }
-      if (vcpus.remove(vcpu)) { // not if two threads close one that is dead
-        otherCounts.add(vcpu);
-      }
-    } finally {
-      lock.unlock();
-    }
+    return vcpus.rcu();
   }
 
   /**
@@ -570,60 +406,30 @@ public final class DirtyLog implements AutoCloseable {
    * @return the counters of now
    */
   public DirtyCounters counters() {
-    lock.lock();
-    try {
-      CounterSums sums = new CounterSums();
-      sums.add(otherCounts);
-      Map<Integer, Long> vcpuPages = new HashMap<>();
-      for (LogVcpu vcpu : vcpus.vcpus()) {
-        vcpuPages.put(vcpu.index(), sums.add(vcpu));
-      }
-      return sums.toCounters(devicePages.sum(), vcpuPages);
-    } finally {
-      lock.unlock();
-    }
+    return collector.underLock(this::count);
   }
 
-  static void addToViews(LogSlot slot, int wordIndex, long bits) {
-    LeavingSlot leaving = slot.leaving;
-    if (leaving != null) {
-      for (long rest = bits; rest != 0; rest &= rest - 1) {
-        leaving.tell(((long) wordIndex << 6) + Long.numberOfTrailingZeros(rest), 1);
-      }
-      return;
+  private DirtyCounters count() {
+    Counters others = collector.counters();
+    RingCounts rings = software == null ? RingCounts.NONE : software.ringCounts();
+    long pages = others.dirtyPages();
+    long fullWaits = others.fullWaits();
+    Map<Integer, Long> vcpuPages = new HashMap<>();
+    for (VcpuState vcpu : vcpus.vcpus()) {
+      long dirty = vcpu.pressure().counts().dirtyPages();
+      pages += dirty;
+      fullWaits += vcpu.pressure().counts().fullWaits();
+      vcpuPages.put(vcpu.index(), dirty);
     }
-    for (PageSet view : slot.views) {
-      view.add(wordIndex, bits);
-    }
-  }
-
-  static void addAllToViews(LogSlot slot) {
-    if (slot.leaving != null) {
-      slot.leaving.tell(0, slot.pageCount());
-    }
-    for (PageSet view : slot.views) {
-      view.addAll();
-    }
-  }
-
-  /**
-   * Clears in the backend those of {@code pages} that are in the cached bitmap, and takes them out
-   * of it. Under the lock. The caller gets its barrier afterwards in any case.
-   */
-  void clearFetched(LogSlot slot, PageSet pages) {
-    ClearBatch batch = new ClearBatch(slot, slot.cached, backend::clearDirtyLog);
-    try {
-      pages.forEachWord(batch);
-      batch.flush();
-      // Only now: a page that is armed and in the cache still is in every view, so nothing is lost
-      // if the backend throws half-way.
-      slot.cached.removeAll(pages);
-    } finally {
-      // Also after an exception: what was cleared until then is armed.
-      if (batch.armed) {
-        vcpus.pagesArmed();
-      }
-    }
+    return new DirtyCounters(
+        System.nanoTime(),
+        pages,
+        hostWriter.dirtyPages(),
+        vcpuPages,
+        others.ringEntries() + rings.entries(),
+        others.ringResets() + rings.resets(),
+        fullWaits,
+        rings.spills());
   }
 
   /**
@@ -636,55 +442,24 @@ public final class DirtyLog implements AutoCloseable {
    * @throws VcpuException if it is called inside an arm callback
    */
   public void barrier() {
-    backend.afterSync();
-  }
-
-  /** The barrier, of the backend and then of all sources; returns whether it was all of them. */
-  boolean afterSync() {
-    backend.afterSync();
-    return sources.afterSync();
+    collector.tracker().afterSync();
   }
 
   /**
-   * Adds a dirty source: something besides vCPUs that writes guest memory and keeps a log of its
-   * own. It must not have written what clients are to be told of before this call.
+   * Adds the tracker of a device: of something besides vCPUs that writes guest memory and keeps a
+   * dirty log of its own. It must not have written what clients are to be told of before this call.
    *
-   * @param priority sources are called in ascending order, and stopped in descending order; those
-   *     of the same priority in the order in which they were added
-   * @param source the source
-   * @return its registration; closing it removes the source
-   * @throws IllegalStateException if the log is closed, or this is called by a source inside a call
-   *     under the collector lock; and whatever {@link DirtySource#startLog} throws, if there is a
-   *     client. The source is not there then
+   * @param priority devices are called in ascending order, and stopped in descending order; those of
+   *     the same priority in the order in which they were added
+   * @param device the device's tracker
+   * @return its registration; closing it removes the device
+   * @throws IllegalStateException if the log is closed, or this is called by a device inside a call
+   *     under the collector lock; and whatever {@link Tracker#startLog} throws, if there is a client.
+   *     The device is not there then
    */
-  public SourceRegistration addSource(int priority, DirtySource source) {
-    Objects.requireNonNull(source, "source");
-    lock.lock();
-    try {
-      checkOpen();
-      return sources.add(priority, source);
-    } finally {
-      lock.unlock();
-    }
-  }
-
-  /**
-   * Returns a lock for the embedder's own structures, for which a vCPU waits offline.
-   *
-   * @param what what its holder does, for messages: "a change of ..."
-   * @return a new lock
-   */
-  public VcpuLock newLock(String what) {
-    return new VcpuLock(this, Objects.requireNonNull(what, "what"));
-  }
-
-  /**
-   * Tells the error handler of an error that has no caller.
-   *
-   * @param error the error
-   */
-  public void report(Throwable error) {
-    errorHandler.onError(error);
+  public Registration addTracker(int priority, Tracker device) {
+    Objects.requireNonNull(device, "device");
+    return collector.locked(() -> collector.devices().add(priority, device));
   }
 
   /**
@@ -698,9 +473,9 @@ public final class DirtyLog implements AutoCloseable {
    * @throws VcpuException if this thread holds a pause already, or is in an arm callback
    */
   public VcpuPause pause() {
-    VcpuPause pause = vcpus.pause();
+    VcpuPause pause = new VcpuPause(vcpus.pauses());
     try {
-      pause.onClose(backend.pauseVcpus());
+      pause.onClose(SlotSwap.stopVcpus(collector));
     } catch (RuntimeException | Error e) {
       pause.close();
       throw e;
@@ -709,141 +484,34 @@ public final class DirtyLog implements AutoCloseable {
   }
 
   /**
-   * Declares the guest stopped for good: pages are armed, every vCPU runs its arm callback before
-   * it writes again, and every later mark is reported to the error handler as a {@link
-   * SealedException}, once a page for vCPUs, each time for others. The pages are marked
-   * nonetheless. Call it after the guest was stopped and before the last take.
+   * Declares the guest stopped for good: pages are armed, every vCPU runs its arm callback before it
+   * writes again, and every later mark is reported to the error handler as a {@link SealedException},
+   * once per page for vCPUs, each time for others. The pages are marked nonetheless. Call it after
+   * the guest was stopped and before the last take.
    *
    * @throws VcpuTimeoutException if a vCPU does not reach a safepoint in time; not sealed then
    */
   public void seal() {
     VcpuPause pause = pause();
     try {
-      sealWhilePaused();
+      collector.seal(seal);
     } finally {
       pause.close();
     }
   }
 
-  /**
-   * Stops the vCPUs that are the backend's own, as a change does that removes slots. For who makes
-   * such a change under a lock of its own: this comes before that lock. Else one thread waits with
-   * the lock for the end of another's pause, and that one, which may change slots too, for the
-   * lock. For a thread that has stopped them already it does not wait. Does nothing where such a
-   * change would be refused: in a read-side section, and under the collector lock.
-   *
-   * @return lets them go on; to be called once, by any thread
-   * @throws VcpuTimeoutException if one does not stop in time, or another's pause does not end;
-   *     none is stopped then
-   */
-  public Runnable stopBackendVcpus() {
-    return rcu.isInSection() || lock.isHeldByCurrentThread() ? () -> {} : backend.pauseVcpus();
-  }
-
-  private void sealWhilePaused() {
-    lock.lock();
-    try {
-      checkOpen();
-      fetch();
-      for (LogSlot slot : slots.used()) {
-        clearFetched(slot, slot.cached);
-        sources.clear(slot);
-      }
-    } finally {
-      lock.unlock();
-    }
-    // ORDER L1 volatile: sealed before the last drain of host marks. Pairs with the read in
-    // reportIfSealed, after the mark. If weaker: a late write is neither collected nor reported.
-    sealed = true;
-    armAll();
-    try {
-      // All others are offline; the caller's own vCPU, if it is one, drops what it holds, and finds
-      // the log sealed as it does.
-      afterSync();
-    } catch (RuntimeException | Error e) {
-      sealed = false;
-      throw e;
-    }
-  }
-
-  /** Has every vCPU run its arm callback, also if nothing was left to be armed. */
-  private void armAll() {
-    lock.lock();
-    try {
-      vcpus.pagesArmed();
-    } finally {
-      lock.unlock();
-    }
-  }
-
   /** Takes {@link #seal} back: the guest runs on here after all. Nothing is lost by the two. */
   public void unseal() {
-    sealed = false;
+    seal.set(false);
   }
 
   /** {@return whether the log is sealed} */
   public boolean isSealed() {
-    return sealed;
-  }
-
-  /** After a mark. */
-  void reportIfSealed(LogSlot slot, long byteOffset) {
-    // L1.
-    if (sealed) {
-      errorHandler.onError(
-          new SealedException(
-              "a write to slot "
-                  + slot.id()
-                  + " at offset "
-                  + byteOffset
-                  + " by "
-                  + Thread.currentThread()
-                  + " came after seal()"));
-    }
-  }
-
-  /** Refuses where waiting for vCPUs, or for read-side sections, would not end. */
-  SlotTable table() {
-    return slots;
-  }
-
-  DirtyClient[] clients() {
-    return clients;
-  }
-
-  VcpuGroup vcpus() {
-    return vcpus;
-  }
-
-  String slotIds() {
-    return slots.ids();
-  }
-
-  LogSources sources() {
-    return sources;
-  }
-
-  DirtyLogBackend backend() {
-    return backend;
-  }
-
-  LogSlot[] usedSlots() {
-    return slots.used();
-  }
-
-  ReentrantLock lock() {
-    return lock;
-  }
-
-  void checkOpen() {
-    if (closed) {
-      throw new IllegalStateException("the dirty log is closed");
-    }
-    sources.checkNotCalling();
+    return seal.isSealed();
   }
 
   /**
-   * Closes all clients and sources, takes the slots from the backend, and has every vCPU pass a
+   * Closes all clients and devices, takes the slots from the tracker, and has every vCPU pass a
    * safepoint, or be offline, and run its arm callback. vCPUs may go on and are tracked no more. A
    * second call does it all again.
    *
@@ -852,33 +520,35 @@ public final class DirtyLog implements AutoCloseable {
    */
   @Override
   public void close() {
-    DirtyClient[] open;
-    lock.lock();
-    try {
-      closed = true;
-      open = clients;
-    } finally {
-      lock.unlock();
-    }
-    for (DirtyClient client : open) {
-      client.close();
-    }
-    sources.closeAll();
-    LogSlot[] all = slots.used();
-    backend.changeSlots(List.of(all), List.of(), () -> removeAtClose(all));
-    armAll();
-    vcpus.barrier();
+    collector.close();
   }
 
-  /** A backend that hands out RAM, to a kernel perhaps, takes it back. */
-  private void removeAtClose(LogSlot[] all) {
-    lock.lock();
-    try {
-      for (LogSlot slot : all) {
-        backend.removeSlot(slot);
-      }
-    } finally {
-      lock.unlock();
+  /** For friends of the module. */
+  private static final class Access extends ApiAccess {
+    @Override
+    public Collector collector(Object dirtyLog) {
+      return ((DirtyLog) dirtyLog).collector;
+    }
+
+    @Override
+    public Slot slot(Object logSlot) {
+      return ((LogSlot) logSlot).slot;
+    }
+
+    @Override
+    public Object newLogSlot(Slot slot) {
+      return new LogSlot(slot);
+    }
+
+    @Override
+    public Object client(
+        Object dirtyLog, String name, Object initialView, SlotMapping<?> mapping) {
+      return ((DirtyLog) dirtyLog).client(name, (InitialView) initialView, mapping);
+    }
+
+    @Override
+    public Object removedSlot(RemovedPages pages, Object slot, Runnable whenClosed) {
+      return new RemovedSlot<>(pages, slot, whenClosed);
     }
   }
 }

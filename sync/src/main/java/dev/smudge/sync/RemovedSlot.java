@@ -1,77 +1,57 @@
 package dev.smudge.sync;
 
-import dev.smudge.bitmap.PageSet;
+import dev.smudge.sync.internal.collect.RemovedPages;
+import java.util.concurrent.atomic.AtomicReference;
 
 /**
- * A slot that a {@link SlotChange} removed, and those of its dirty pages that no slot took over: no
- * client is told of them any more, so they are handed to whoever removed the slot (catalogue 18).
+ * A slot that was removed, and those of its dirty pages that no slot took over: no client is told of
+ * them any more, so they are handed to whoever removed the slot (docs/bugs.md row 18).
  *
- * <p>Dirty is what was dirty for any of the clients; everything, if there was none. What a client
- * has in an open batch when the slot is removed comes when that batch gives it back. From any
- * thread.
+ * <p>Dirty is what was dirty for any of the clients; everything, if there was none. What a client has
+ * in an open batch when the slot is removed comes when that batch gives it back. From any thread.
+ *
+ * @param <S> what the remover calls a slot: {@link LogSlot}, or {@code GuestSlot}, whose RAM is kept,
+ *     and can be read, until this is closed
  */
-public final class RemovedSlot {
-  private final DirtyLog log;
-  private final LogSlot slot;
-  private final PageSet dirty; // under the collector lock
+public final class RemovedSlot<S> implements AutoCloseable {
+  private final RemovedPages pages;
+  private final S slot;
+  private final AtomicReference<Runnable> whenClosed;
 
-  RemovedSlot(DirtyLog log, LogSlot slot) {
-    this.log = log;
+  RemovedSlot(RemovedPages pages, S slot, Runnable whenClosed) {
+    this.pages = pages;
     this.slot = slot;
-    this.dirty = new PageSet(slot.pageCount());
+    this.whenClosed = new AtomicReference<>(whenClosed);
   }
 
   /** {@return the slot that was removed} */
-  public LogSlot slot() {
+  public S slot() {
     return slot;
   }
 
   /** {@return how many pages are dirty} */
   public long dirtyPages() {
-    return copy().size();
+    return pages.copy().size();
   }
 
   /**
    * Hands out the dirty pages as runs, ascending.
    *
    * @param consumer gets the runs; what it throws comes through
+   * @param <E> what it may throw
+   * @throws E if the consumer throws it
    */
-  public void forEachRun(SlotRunConsumer consumer) {
-    copy().forEachRun((first, count) -> consumer.accept(slot, first, count));
+  @SuppressWarnings("unchecked") // what it throws is E, as is declared here
+  public <E extends Exception> void forEachRun(RunConsumer<? super S, E> consumer) throws E {
+    RunConsumer<? super S, RuntimeException> runs =
+        (RunConsumer<? super S, RuntimeException>) consumer;
+    pages.copy().forEachRun((first, count) -> runs.accept(slot, first, count));
   }
 
-  /**
-   * Adds pages: for a writer that lands after the slot is gone and keeps its RAM (asynchronous
-   * I/O).
-   *
-   * @param firstPage first page
-   * @param pageCount pages, 0 or more
-   * @throws IndexOutOfBoundsException if they are not all inside the slot; nothing is changed
-   */
-  public void markLate(long firstPage, long pageCount) {
-    DirtyClient.checkRange(slot, firstPage, pageCount);
-    log.lock().lock();
-    try {
-      add(firstPage, pageCount);
-    } finally {
-      log.lock().unlock();
-    }
-  }
-
-  private PageSet copy() {
-    PageSet copy = new PageSet(dirty.pageCount());
-    log.lock().lock();
-    try {
-      copy.addAll(dirty);
-    } finally {
-      log.lock().unlock();
-    }
-    return copy;
-  }
-
-  /** Under the collector lock. */
-  void add(long firstPage, long pageCount) {
-    dirty.addRange(firstPage, pageCount);
+  /** Gives up what is kept for this. A second call does nothing. */
+  @Override
+  public void close() {
+    whenClosed.getAndSet(() -> {}).run();
   }
 
   @Override

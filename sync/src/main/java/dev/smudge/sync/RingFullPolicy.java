@@ -2,7 +2,7 @@ package dev.smudge.sync;
 
 /**
  * What a vCPU does at its safepoint when its dirty ring is soft full: no more entries than the
- * reserve are free. Source: design 3.5; KVM_EXIT_DIRTY_RING_FULL.
+ * reserve are free. Source: docs/design.md 3.5; KVM_EXIT_DIRTY_RING_FULL.
  */
 @FunctionalInterface
 public interface RingFullPolicy {
@@ -13,7 +13,7 @@ public interface RingFullPolicy {
    * also ends when the last client is closed, and when the thread is interrupted: it stays
    * interrupted, and the vCPU runs on as with {@link #SPILL}.
    */
-  RingFullPolicy WAIT = LogVcpu::awaitReset;
+  RingFullPolicy WAIT = LogVcpu::awaitRoom;
 
   /** Run on. Beyond the reserve, pages go to the bitmap of their slot. */
   RingFullPolicy SPILL = vcpu -> {};

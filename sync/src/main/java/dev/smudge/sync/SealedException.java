@@ -1,6 +1,6 @@
 package dev.smudge.sync;
 
-/** A guest write came after the dirty log was sealed (catalogue 24). */
+/** A guest write came after the dirty log was sealed (docs/bugs.md row 24). */
 public final class SealedException extends IllegalStateException {
   private static final long serialVersionUID = 1L;
 

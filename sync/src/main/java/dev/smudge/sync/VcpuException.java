@@ -4,7 +4,12 @@ package dev.smudge.sync;
 public final class VcpuException extends IllegalStateException {
   private static final long serialVersionUID = 1L;
 
-  VcpuException(String message) {
+  /**
+   * Makes the exception.
+   *
+   * @param message which vCPU, which thread, and what to do
+   */
+  public VcpuException(String message) {
     super(message);
   }
 }

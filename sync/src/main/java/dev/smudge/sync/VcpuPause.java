@@ -1,17 +1,16 @@
 package dev.smudge.sync;
 
-import org.jspecify.annotations.Nullable;
+import dev.smudge.sync.internal.vcpu.Pauses;
 
 /** All vCPUs are stopped, from {@link DirtyLog#pause} until {@code close}. */
 public final class VcpuPause implements AutoCloseable {
-  private final VcpuGroup group;
+  private final Pauses pauses;
+  private final Pauses.Pause pause;
   private Runnable others = () -> {}; // under this
-  final Thread holder = Thread.currentThread();
-  final @Nullable LogVcpu exempt;
 
-  VcpuPause(VcpuGroup group, @Nullable LogVcpu exempt) {
-    this.group = group;
-    this.exempt = exempt;
+  VcpuPause(Pauses pauses) {
+    this.pauses = pauses;
+    this.pause = pauses.pause();
   }
 
   /** Has the close let others go on too. Before this is handed out. */
@@ -31,7 +30,7 @@ public final class VcpuPause implements AutoCloseable {
     try {
       takeOthers().run();
     } finally {
-      group.resume(this);
+      pauses.resume(pause);
     }
   }
 }

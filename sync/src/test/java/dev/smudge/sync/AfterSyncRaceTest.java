@@ -15,7 +15,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Catalogue 5 and 6: a store that was not reported, and the read that came before it. */
+/** docs/bugs.md row 5 and 6: a store that was not reported, and the read that came before it. */
 @Timeout(value = 180, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 @ParameterizedClass
 @EnumSource(Mode.class)
@@ -33,7 +33,7 @@ class AfterSyncRaceTest {
 
   /** A guest that checks first and stores afterwards, as one with a write TLB does. */
   private boolean isLostWhenTheGuestStopsBetweenCheckAndStore(boolean withoutBarrier) {
-    TestBackend backend = new TestBackend();
+    TestTracker backend = new TestTracker();
     backend.withoutBarrier = withoutBarrier;
     DirtyLog log = backend.log(mode);
     log.addSlot(0, 1, 1);
@@ -41,13 +41,13 @@ class AfterSyncRaceTest {
     int[] copy = {-1};
     boolean[] tlb = {false};
     LogVcpu vcpu = log.addVcpu(() -> tlb[0] = false);
-    DirtyClient client = log.client("c", InitialView.ALL_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.ALL_DIRTY);
     try (GuestThread guest = new GuestThread("guest");
         GuestThread collector = new GuestThread("collector")) {
       guest.run(() -> {
         vcpu.safepoint();
         ram[0] = 1;
-        vcpu.mark(0, 0, 1);
+        vcpu.mark(log.slot(0), 0, 1);
         tlb[0] = true;
       });
       boolean[] checked = {false};
@@ -55,7 +55,7 @@ class AfterSyncRaceTest {
       assertTrue(checked[0]);
       Future<?> take =
           collector.begin(() -> {
-            try (DirtyBatch batch = client.take()) {
+            try (DirtyBatch<LogSlot> batch = client.take()) {
               batch.forEachRun((slot, first, count) -> copy[0] = ram[0]);
               batch.commit();
             }
@@ -77,7 +77,7 @@ class AfterSyncRaceTest {
       GuestThread.end(take);
       guest.run(vcpu::close);
       collector.run(() -> {
-        try (DirtyBatch batch = client.take()) {
+        try (DirtyBatch<LogSlot> batch = client.take()) {
           batch.forEachRun((slot, first, count) -> copy[0] = ram[0]);
           batch.commit();
         }
@@ -102,7 +102,7 @@ class AfterSyncRaceTest {
    * clears the bit, waits for the barrier or not, and reads.
    */
   private static final class Race {
-    final TestBackend backend = new TestBackend();
+    final TestTracker backend = new TestTracker();
     final DirtyLog log;
     final LogSlot slot;
     final LogVcpu vcpu;
@@ -168,10 +168,10 @@ class AfterSyncRaceTest {
 
     /** Returns how many stores of the round were lost. */
     int lostIn(long round) {
-      backend.real().stopLog(log.slot(0)); // sets the live bit: not armed
+      backend.part(log.slot(0)).stop(); // sets the live bit: not armed
       started.setRelease(round);
       long x = delay(round * 11 % 1021);
-      backend.real().clearDirtyLog(log.slot(0), 0, PAGES, allPages);
+      backend.part(log.slot(0)).clear(0, PAGES, allPages);
       if (barrier) {
         backend.real().afterSync();
       }
@@ -182,7 +182,7 @@ class AfterSyncRaceTest {
       spent.addAndGet(x);
       int lost = 0;
       for (int page = 0; page < PAGES; page++) {
-        lost += read[page] != round && !slot.live.isSet(page) ? 1 : 0;
+        lost += read[page] != round && !slot.isMarked(page) ? 1 : 0;
       }
       return lost;
     }

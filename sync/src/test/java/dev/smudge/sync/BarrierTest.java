@@ -24,7 +24,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Catalogue 7: every barrier and pause finishes or fails with a diagnosis. */
+/** docs/bugs.md row 7: every barrier and pause finishes or fails with a diagnosis. */
 @Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 @ParameterizedClass
 @EnumSource(Mode.class)
@@ -73,7 +73,7 @@ class BarrierTest {
       stop.set(true);
       GuestThread.end(running);
     }
-    assertFalse(mine.isOffline(), "online again after its own barriers");
+    assertFalse(mine.state().isOffline(), "online again after its own barriers");
     assertTrue(errors.isEmpty());
   }
 
@@ -87,10 +87,10 @@ class BarrierTest {
             thrown.add(assertThrows(VcpuException.class, attempt::run));
           }
         });
-    DirtyClient client = log.client("c", InitialView.ALL_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.ALL_DIRTY);
     tries.add(log::barrier);
     tries.add(log::pause);
-    tries.add(() -> client.takeRange(0, 5, 5));
+    tries.add(() -> client.takeRange(log.slot(0), 5, 5));
     tries.add(log::seal);
     tries.add(() -> vcpu.offline());
     client.takeAtMost(1).close();
@@ -102,8 +102,8 @@ class BarrierTest {
     }
     tries.clear();
     assertFalse(log.isSealed());
-    assertFalse(vcpu.isOffline());
-    try (DirtyBatch batch = client.take()) {
+    assertFalse(vcpu.state().isOffline());
+    try (DirtyBatch<LogSlot> batch = client.take()) {
       assertEquals(100, batch.pageCount());
     }
   }
@@ -114,15 +114,15 @@ class BarrierTest {
       LogVcpu vcpu = log.addVcpu();
       AtomicBoolean stop = new AtomicBoolean();
       Future<?> running = guest.begin(() -> runBlocks(vcpu, stop));
-      GuestThread.await(() -> !vcpu.isOffline());
+      GuestThread.await(() -> !vcpu.state().isOffline());
       try (VcpuPause pause = log.pause()) {
         assertNotNull(pause);
-        assertTrue(vcpu.isOffline());
+        assertTrue(vcpu.state().isOffline());
         log.barrier();
         log.client("c", InitialView.ALL_DIRTY).take().close();
-        assertTrue(vcpu.isOffline());
+        assertTrue(vcpu.state().isOffline());
       }
-      GuestThread.await(() -> !vcpu.isOffline());
+      GuestThread.await(() -> !vcpu.state().isOffline());
       stop.set(true);
       GuestThread.end(running);
     }
@@ -143,20 +143,20 @@ class BarrierTest {
       log.barrier();
     }
     log.barrier();
-    assertTrue(never.isOffline());
+    assertTrue(never.state().isOffline());
     assertTrue(errors.isEmpty());
   }
 
   @Test
   void bug07_vcpuDied_barrierAndPauseFinishAndItIsReportedOnce() throws Exception {
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     Thread thread = new Thread(() -> vcpu.mark(slot, 7 * PAGE, 1), "the late guest");
     thread.start();
     thread.join();
     log.barrier();
     log.pause().close();
-    try (DirtyBatch batch = client.take()) {
+    try (DirtyBatch<LogSlot> batch = client.take()) {
       assertEquals(1, batch.pageCount(), "what it wrote before is not lost");
     }
     assertEquals(1, errors.size());
@@ -188,7 +188,7 @@ class BarrierTest {
             },
             "the late guest");
     thread.start();
-    GuestThread.await(() -> !vcpu.isOffline());
+    GuestThread.await(() -> !vcpu.state().isOffline());
     try (GuestThread collector = new GuestThread("collector")) {
       Future<?> waiting = collector.begin(log::barrier);
       die.countDown();
@@ -240,14 +240,14 @@ class BarrierTest {
         GuestThread guest = new GuestThread("guest " + i);
         guests.add(guest);
         LogVcpu vcpu = log.addVcpu();
-        DirtyClient client = log.client("c" + i, InitialView.ALL_DIRTY);
+        DirtyClient<LogSlot> client = log.client("c" + i, InitialView.ALL_DIRTY);
         running.add(
             guest.begin(() -> {
               vcpu.online();
               start.await();
               for (int k = 0; k < 500; k++) {
                 vcpu.mark(slot, k % 100L * PAGE, 1);
-                try (DirtyBatch batch = client.take()) {
+                try (DirtyBatch<LogSlot> batch = client.take()) {
                   batch.commit();
                 }
               }
@@ -271,7 +271,7 @@ class BarrierTest {
       GuestThread thread = new GuestThread("thread " + i);
       threads.add(thread);
       LogVcpu vcpu = i < 4 ? log.addVcpu() : null;
-      DirtyClient client = log.client("c" + i, InitialView.ALL_DIRTY);
+      DirtyClient<LogSlot> client = log.client("c" + i, InitialView.ALL_DIRTY);
       running.add(
           thread.begin(() -> {
             for (int k = 0; k < 200; k++) {
@@ -400,7 +400,7 @@ class BarrierTest {
       assertTrue(String.valueOf(e.getMessage()).contains("vCPU 0"), e.getMessage());
       assertThrows(VcpuException.class, vcpu::safepoint);
       assertThrows(VcpuException.class, () -> vcpu.mark(slot, 0, 1));
-      assertTrue(vcpu.isOffline());
+      assertTrue(vcpu.state().isOffline());
     }
     vcpu.safepoint();
     vcpu.offline();
@@ -422,7 +422,7 @@ class BarrierTest {
     try (GuestThread guest = new GuestThread("stuck guest")) {
       quick.addVcpu();
       LogVcpu vcpu = quick.addVcpu();
-      DirtyClient client = quick.client("c", InitialView.ALL_DIRTY);
+      DirtyClient<LogSlot> client = quick.client("c", InitialView.ALL_DIRTY);
       CountDownLatch latch = new CountDownLatch(1);
       Future<?> stuck =
           guest.begin(() -> {
@@ -430,12 +430,12 @@ class BarrierTest {
             blockedInHostCall(latch);
             vcpu.offline();
           });
-      GuestThread.await(() -> !vcpu.isOffline());
+      GuestThread.await(() -> !vcpu.state().isOffline());
       List<Runnable> calls =
           List.of(
               quick::barrier,
               client::take,
-              () -> client.discard(0, 0, 10),
+              () -> client.discard(ram, 0, 10),
               () -> quick.client("d", InitialView.NONE_DIRTY),
               quick::pause,
               quick::seal);
@@ -455,7 +455,7 @@ class BarrierTest {
       GuestThread.end(stuck);
       guest.run(vcpu::safepoint); // no pause is left behind
       guest.run(vcpu::offline);
-      try (DirtyBatch batch = client.take()) {
+      try (DirtyBatch<LogSlot> batch = client.take()) {
         assertEquals(100, batch.pageCount());
         batch.commit();
       }
@@ -510,7 +510,7 @@ class BarrierTest {
           }
         });
     vcpu.online();
-    DirtyClient client = log.client("c", InitialView.ALL_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.ALL_DIRTY);
     try (GuestThread collector = new GuestThread("collector")) {
       AtomicBoolean done = new AtomicBoolean();
       Future<?> take =

@@ -26,7 +26,7 @@ class ChurnTest {
   private static final int VCPUS = 2;
   private static final int CELLS = 4; // of a page: one a writer, and one of nobody
 
-  private final TestBackend counts = new TestBackend();
+  private final TestTracker counts = new TestTracker();
   private final DirtyLog log;
 
   /** RAM of each slot; a cell is written by one thread: the vCPUs, then a device. */
@@ -49,13 +49,13 @@ class ChurnTest {
     int cell = random.nextInt(PAGES) * CELLS + writer;
     ram[slot][cell] = version;
     if (vcpu == null) {
-      log.mark(slot, cell, 1);
+      log.mark(log.slot(slot), cell, 1);
     } else {
-      vcpu.mark(slot, cell, 1);
+      vcpu.mark(log.slot(slot), cell, 1);
     }
   }
 
-  private static void copy(long[][] from, long[][] to, DirtyBatch batch) {
+  private static void copy(long[][] from, long[][] to, DirtyBatch<LogSlot> batch) {
     batch.forEachRun((slot, first, count) ->
         System.arraycopy(
             from[slot.id()],
@@ -104,12 +104,12 @@ class ChurnTest {
     }
     // Clients that live from start to end, and one thread whose clients come and go.
     List<long[][]> copies = new ArrayList<>();
-    List<DirtyClient> clients = new ArrayList<>();
+    List<DirtyClient<LogSlot>> clients = new ArrayList<>();
     List<Future<?>> collectors = new ArrayList<>();
     for (int c = 0; c < 2; c++) {
       long[][] copy = new long[SLOTS][PAGES * CELLS];
       copies.add(copy);
-      DirtyClient client = log.client("c" + c, InitialView.ALL_DIRTY);
+      DirtyClient<LogSlot> client = log.client("c" + c, InitialView.ALL_DIRTY);
       clients.add(client);
       int kind = c;
       GuestThread thread = new GuestThread("collector " + c);
@@ -117,7 +117,7 @@ class ChurnTest {
       collectors.add(
           thread.begin(() -> {
             for (int i = 0; !stop.get(); i++) {
-              try (DirtyBatch batch = kind == 0 ? client.take() : client.takeAtMost(200)) {
+              try (DirtyBatch<LogSlot> batch = kind == 0 ? client.take() : client.takeAtMost(200)) {
                 if (i % 5 != 0) {
                   copy(ram, copy, batch);
                   batch.commit();
@@ -130,9 +130,9 @@ class ChurnTest {
       churn.run(() -> {
         for (int i = 0; i < 300; i++) {
           InitialView initial = i % 2 == 0 ? InitialView.NONE_DIRTY : InitialView.ALL_DIRTY;
-          try (DirtyClient client = log.client("short", initial)) {
+          try (DirtyClient<LogSlot> client = log.client("short", initial)) {
             client.takeAtMost(1 + i % 50).close();
-            client.discard(0, 0, 64);
+            client.discard(log.slot(0), 0, 64);
           }
           clientsFinished.incrementAndGet();
           if (i % 75 == 74 && slotsAdded.get(0) < SLOTS) {
@@ -148,7 +148,7 @@ class ChurnTest {
     assertEquals(300, clientsFinished.get());
     assertEquals(SLOTS, slotsAdded.get(0));
     for (int c = 0; c < clients.size(); c++) {
-      try (DirtyBatch batch = clients.get(c).take()) {
+      try (DirtyBatch<LogSlot> batch = clients.get(c).take()) {
         copy(ram, copies.get(c), batch);
         batch.commit();
       }

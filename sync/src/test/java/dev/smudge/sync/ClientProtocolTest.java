@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.internal.collect.SlotTable;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -22,7 +23,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class ClientProtocolTest {
   private static final int PAGE = 4096;
 
-  private final TestBackend backend = new TestBackend();
+  private final TestTracker backend = new TestTracker();
   private final Mode mode;
   private final DirtyLog log;
 
@@ -37,12 +38,12 @@ class ClientProtocolTest {
     if (mode.hasRings()) {
       all.add("reapRings");
     }
-    all.add("getDirtyLog 0");
+    all.add("collect 0");
     all.addAll(List.of(calls));
     return all;
   }
 
-  static Set<Long> pages(DirtyBatch batch, int slotId) {
+  static Set<Long> pages(DirtyBatch<LogSlot> batch, int slotId) {
     Set<Long> pages = new TreeSet<>();
     batch.forEachRun((slot, first, count) -> {
       for (long p = first; slot.id() == slotId && p < first + count; p++) {
@@ -52,8 +53,8 @@ class ClientProtocolTest {
     return pages;
   }
 
-  private static Set<Long> take(DirtyClient client) {
-    try (DirtyBatch batch = client.take()) {
+  private static Set<Long> take(DirtyClient<LogSlot> client) {
+    try (DirtyBatch<LogSlot> batch = client.take()) {
       Set<Long> pages = pages(batch, 0);
       batch.commit();
       return pages;
@@ -72,13 +73,13 @@ class ClientProtocolTest {
   void bug03_doubleClear_twoClients_newWriteIsSeenByBoth() {
     LogSlot slot = log.addSlot(0, 100, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient a = log.client("a", InitialView.NONE_DIRTY);
-    DirtyClient b = log.client("b", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> a = log.client("a", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> b = log.client("b", InitialView.NONE_DIRTY);
     vcpu.mark(slot, 7 * PAGE, 1);
     log.sync();
     assertEquals(Set.of(7L), take(a));
     vcpu.mark(slot, 7 * PAGE, 1); // the second version
-    try (DirtyBatch batch = b.takeSynced()) { // by its old copy of the bit
+    try (DirtyBatch<LogSlot> batch = b.takeSynced()) { // by its old copy of the bit
       assertEquals(Set.of(7L), pages(batch, 0));
       batch.commit();
     }
@@ -92,18 +93,18 @@ class ClientProtocolTest {
   void bug04_takeOfFivePages_wordOf64Dirty_othersStayDirtyForAll() {
     LogSlot slot = log.addSlot(0, 200, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient a = log.client("a", InitialView.NONE_DIRTY);
-    DirtyClient b = log.client("b", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> a = log.client("a", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> b = log.client("b", InitialView.NONE_DIRTY);
     vcpu.mark(slot, 64 * PAGE, 64 * PAGE);
     backend.calls.clear();
-    try (DirtyBatch batch = a.takeRange(0, 69, 5)) {
+    try (DirtyBatch<LogSlot> batch = a.takeRange(log.slot(0), 69, 5)) {
       assertEquals(range(69, 74), pages(batch, 0));
       batch.commit();
     }
     assertEquals(
         mode == Mode.RING_256
             ? fetchThen() // armed by the reap
-            : fetchThen("clearDirtyLog 0 64 64 " + Long.toHexString(31L << 5)),
+            : fetchThen("clear 0 64 64 " + Long.toHexString(31L << 5)),
         backend.calls);
     Set<Long> others = range(64, 128);
     others.removeAll(range(69, 74));
@@ -115,17 +116,17 @@ class ClientProtocolTest {
   void bug04_pagesOfTheWordNotFetchedYet_areNotCleared() {
     LogSlot slot = log.addSlot(0, 200, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient a = log.client("a", InitialView.NONE_DIRTY);
-    DirtyClient b = log.client("b", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> a = log.client("a", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> b = log.client("b", InitialView.NONE_DIRTY);
     vcpu.mark(slot, 5 * PAGE, 1);
     log.sync();
     vcpu.mark(slot, 6 * PAGE, 1); // after the sync, same word
-    try (DirtyBatch batch = a.takeSynced()) {
+    try (DirtyBatch<LogSlot> batch = a.takeSynced()) {
       assertEquals(Set.of(5L), pages(batch, 0));
       batch.commit();
     }
-    assertTrue(slot.live.isSet(6));
-    assertFalse(slot.live.isSet(5));
+    assertTrue(slot.isMarked(6));
+    assertFalse(slot.isMarked(5));
     assertEquals(Set.of(6L), take(a));
     assertEquals(Set.of(5L, 6L), take(b));
   }
@@ -139,7 +140,7 @@ class ClientProtocolTest {
     mayWriteUnmarked[0] = true;
     vcpu.safepoint();
     assertTrue(mayWriteUnmarked[0], "nothing was armed yet");
-    DirtyClient client = log.client("late", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("late", InitialView.NONE_DIRTY);
     vcpu.safepoint();
     assertFalse(mayWriteUnmarked[0], "dropped before the client is told that it may rely on it");
     vcpu.mark(slot, 3 * PAGE, 1);
@@ -151,13 +152,13 @@ class ClientProtocolTest {
     LogSlot slot = log.addSlot(0, 100, PAGE);
     LogVcpu vcpu = log.addVcpu();
     for (int i = 0; i < 3; i++) {
-      try (DirtyClient client = log.client("again", InitialView.NONE_DIRTY)) {
+      try (DirtyClient<LogSlot> client = log.client("again", InitialView.NONE_DIRTY)) {
         assertEquals(Set.of(), take(client));
         vcpu.mark(slot, 99 * PAGE, PAGE);
         assertEquals(Set.of(99L), take(client));
         vcpu.mark(slot, 1 * PAGE, PAGE);
       }
-      assertTrue(slot.live.isSet(50), "no client: no page is armed");
+      assertTrue(slot.isMarked(50), "no client: no page is armed");
     }
   }
 
@@ -166,8 +167,8 @@ class ClientProtocolTest {
   void bug19_consumerFailsAfterSoManyRuns_unsentPagesAreDirtyAgainAndNoOthers(int sent) {
     LogSlot slot = log.addSlot(0, 1000, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
-    DirtyClient bystander = log.client("bystander", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> bystander = log.client("bystander", InitialView.NONE_DIRTY);
     Set<Long> written = new TreeSet<>();
     for (long page : new long[] {0, 1, 63, 64, 500, 998, 999}) {
       vcpu.mark(slot, page * PAGE, 1);
@@ -176,17 +177,17 @@ class ClientProtocolTest {
     Set<Long> unsent = new TreeSet<>(written);
     int[] runs = {0};
     assertThrows(
-        TestBackend.Fault.class,
+        TestTracker.Fault.class,
         () -> {
-          try (DirtyBatch batch = client.take()) {
+          try (DirtyBatch<LogSlot> batch = client.take()) {
             batch.forEachRun((id, first, count) -> {
               if (runs[0]++ == sent) {
-                throw new TestBackend.Fault("network");
+                throw new TestTracker.Fault("network");
               }
-              batch.acknowledge(id.id(), first, count);
+              batch.acknowledge(id, first, count);
               unsent.removeAll(range(first, first + count));
             });
-            throw new TestBackend.Fault("after the last run");
+            throw new TestTracker.Fault("after the last run");
           }
         });
     assertEquals(unsent, take(client));
@@ -198,9 +199,9 @@ class ClientProtocolTest {
   void bug19_writtenAgainWhileTheBatchIsOpen_isDirtyAfterItsCommit() {
     LogSlot slot = log.addSlot(0, 100, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     vcpu.mark(slot, 10 * PAGE, 20 * PAGE);
-    try (DirtyBatch batch = client.take()) {
+    try (DirtyBatch<LogSlot> batch = client.take()) {
       vcpu.mark(slot, 12 * PAGE, 1);
       batch.commit();
       vcpu.mark(slot, 13 * PAGE, 1);
@@ -212,9 +213,9 @@ class ClientProtocolTest {
   void bug20_fullTakeThenFewWrites_nextTakeHasThoseAlone() {
     LogSlot slot = log.addSlot(0, 40_000, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient snapshots = log.client("snapshots", InitialView.ALL_DIRTY);
+    DirtyClient<LogSlot> snapshots = log.client("snapshots", InitialView.ALL_DIRTY);
     vcpu.mark(slot, 5 * PAGE, 1);
-    try (DirtyBatch full = snapshots.take()) {
+    try (DirtyBatch<LogSlot> full = snapshots.take()) {
       assertEquals(40_000, full.pageCount());
       full.commit();
     }
@@ -230,12 +231,12 @@ class ClientProtocolTest {
   void bug28_discard_pagesLeaveViewAndBackendForThisClientAlone() {
     LogSlot slot = log.addSlot(0, 100, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient balloon = log.client("balloon", InitialView.NONE_DIRTY);
-    DirtyClient other = log.client("other", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> balloon = log.client("balloon", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> other = log.client("other", InitialView.NONE_DIRTY);
     vcpu.mark(slot, 10 * PAGE, 10 * PAGE);
-    balloon.discard(0, 12, 3);
-    assertFalse(slot.live.isSet(12), "armed: only a later write makes it dirty");
-    assertEquals(!mode.hasRings(), slot.live.isSet(11), "out of a ring: armed by the reap");
+    balloon.discard(log.slot(0), 12, 3);
+    assertFalse(slot.isMarked(12), "armed: only a later write makes it dirty");
+    assertEquals(!mode.hasRings(), slot.isMarked(11), "out of a ring: armed by the reap");
     log.sync();
     Set<Long> rest = range(10, 20);
     rest.removeAll(range(12, 15));
@@ -253,7 +254,7 @@ class ClientProtocolTest {
     backend.calls.clear();
     log.sync();
     assertEquals(mode.hasRings() ? 1 : 0, backend.count("reapRings"));
-    assertEquals(1, backend.count("getDirtyLog 32763"));
+    assertEquals(1, backend.count("collect 32763"));
     assertEquals(mode.hasRings() ? 2 : 1, backend.calls.size());
     assertThrows(IllegalArgumentException.class, () -> log.addSlot(SlotTable.MAX_SLOTS, 100, PAGE));
   }
@@ -262,37 +263,37 @@ class ClientProtocolTest {
   void bug30_manyClients_oneFetchARound() {
     LogSlot slot = log.addSlot(0, 100, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    List<DirtyClient> clients = new ArrayList<>();
+    List<DirtyClient<LogSlot>> clients = new ArrayList<>();
     for (int i = 0; i < 20; i++) {
       clients.add(log.client("c" + i, InitialView.NONE_DIRTY));
     }
     vcpu.mark(slot, 42 * PAGE, 1);
     backend.calls.clear();
     log.sync();
-    for (DirtyClient client : clients) {
-      try (DirtyBatch batch = client.takeSynced()) {
+    for (DirtyClient<LogSlot> client : clients) {
+      try (DirtyBatch<LogSlot> batch = client.takeSynced()) {
         assertEquals(Set.of(42L), pages(batch, 0));
         batch.commit();
       }
     }
-    assertEquals(1, backend.count("getDirtyLog"));
+    assertEquals(1, backend.count("collect"));
     assertEquals(mode.hasRings() ? 1 : 0, backend.count("reapRings"));
     assertEquals(
         mode.hasRings() ? 0 : 1,
-        backend.count("clearDirtyLog"),
+        backend.count("clear"),
         "the first clears it, or the reap, the others do not");
   }
 
   @Test
   void take_nothingToClear_stillEndsWithABarrier() {
     log.addSlot(0, 100, PAGE);
-    DirtyClient a = log.client("a", InitialView.ALL_DIRTY);
-    DirtyClient b = log.client("b", InitialView.ALL_DIRTY);
+    DirtyClient<LogSlot> a = log.client("a", InitialView.ALL_DIRTY);
+    DirtyClient<LogSlot> b = log.client("b", InitialView.ALL_DIRTY);
     take(a);
     backend.calls.clear();
     int before = backend.barriers.get();
     take(b);
-    assertEquals(0, backend.count("clearDirtyLog"));
+    assertEquals(0, backend.count("clear"));
     assertEquals(before + 1, backend.barriers.get());
     take(b);
     assertEquals(before + 2, backend.barriers.get());
@@ -303,8 +304,8 @@ class ClientProtocolTest {
     LogSlot slot = log.addSlot(0, 100, PAGE);
     int[] runs = {0};
     LogVcpu vcpu = log.addVcpu(() -> runs[0]++);
-    DirtyClient a = log.client("a", InitialView.ALL_DIRTY);
-    DirtyClient b = log.client("b", InitialView.ALL_DIRTY);
+    DirtyClient<LogSlot> a = log.client("a", InitialView.ALL_DIRTY);
+    DirtyClient<LogSlot> b = log.client("b", InitialView.ALL_DIRTY);
     vcpu.safepoint();
     take(a);
     vcpu.safepoint();
@@ -325,10 +326,10 @@ class ClientProtocolTest {
     log.addSlot(0, 10, PAGE);
     log.addSlot(5, 7, PAGE);
     log.addSlot(2, 64, PAGE);
-    DirtyClient client = log.client("c", InitialView.ALL_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.ALL_DIRTY);
     List<String> got = new ArrayList<>();
     for (int round = 0; round < 27; round++) {
-      try (DirtyBatch batch = client.takeAtMost(3)) {
+      try (DirtyBatch<LogSlot> batch = client.takeAtMost(3)) {
         assertEquals(3, batch.pageCount());
         batch.forEachRun((slot, first, count) -> {
           for (long p = first; p < first + count; p++) {
@@ -343,7 +344,7 @@ class ClientProtocolTest {
     range(0, 7).forEach(p -> expected.add("5:" + p));
     range(0, 64).forEach(p -> expected.add("2:" + p));
     assertEquals(expected, got);
-    try (DirtyBatch batch = client.takeAtMost(1)) {
+    try (DirtyBatch<LogSlot> batch = client.takeAtMost(1)) {
       assertEquals(0, batch.pageCount());
     }
   }
@@ -352,11 +353,11 @@ class ClientProtocolTest {
   void takeAtMost_hotPagesAtTheStart_othersAreReachedAllTheSame() {
     LogSlot slot = log.addSlot(0, 200, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient client = log.client("c", InitialView.ALL_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.ALL_DIRTY);
     Set<Long> got = new HashSet<>();
     for (int round = 0; round < 40; round++) {
       vcpu.mark(slot, 0, 10 * PAGE);
-      try (DirtyBatch batch = client.takeAtMost(7)) {
+      try (DirtyBatch<LogSlot> batch = client.takeAtMost(7)) {
         got.addAll(pages(batch, 0));
         batch.commit();
       }
@@ -368,26 +369,26 @@ class ClientProtocolTest {
   void takeAtMost_pagesBehindTheCursorOnly_areTakenByTheSameCall() {
     LogSlot slot = log.addSlot(0, 100, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     vcpu.mark(slot, 50 * PAGE, 1);
-    try (DirtyBatch batch = client.takeAtMost(1)) {
+    try (DirtyBatch<LogSlot> batch = client.takeAtMost(1)) {
       assertEquals(Set.of(50L), pages(batch, 0));
       batch.commit();
     }
     vcpu.mark(slot, 3 * PAGE, 1);
     vcpu.mark(slot, 90 * PAGE, 1);
-    try (DirtyBatch batch = client.takeAtMost(2)) {
+    try (DirtyBatch<LogSlot> batch = client.takeAtMost(2)) {
       assertEquals(Set.of(3L, 90L), pages(batch, 0));
     }
-    try (DirtyBatch batch = client.takeAtMost(1)) {
+    try (DirtyBatch<LogSlot> batch = client.takeAtMost(1)) {
       assertEquals(Set.of(90L), pages(batch, 0), "the cursor is behind page 3");
     }
   }
 
   @Test
   void takeAtMost_noSlots_givesAnEmptyBatch() {
-    DirtyClient client = log.client("c", InitialView.ALL_DIRTY);
-    try (DirtyBatch batch = client.takeAtMost(5)) {
+    DirtyClient<LogSlot> client = log.client("c", InitialView.ALL_DIRTY);
+    try (DirtyBatch<LogSlot> batch = client.takeAtMost(5)) {
       assertEquals(0, batch.pageCount());
     }
     assertThrows(IllegalArgumentException.class, () -> client.takeAtMost(0));
@@ -397,7 +398,7 @@ class ClientProtocolTest {
   @Test
   void takeRange_outsideOrUnknown_throwsAndTakesNothing() {
     log.addSlot(3, 65, PAGE);
-    DirtyClient client = log.client("c", InitialView.ALL_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.ALL_DIRTY);
     long[][] bad = {
       {-1, 1},
       {0, 66},
@@ -409,19 +410,22 @@ class ClientProtocolTest {
       {1L << 32, 1},
       {Long.MAX_VALUE, Long.MAX_VALUE}
     };
+    LogSlot foreign = DirtyLog.create().addSlot(3, 65, PAGE);
+    LogSlot removed = log.addSlot(9, 65, PAGE);
+    log.change().remove(removed).commit();
     for (long[] range : bad) {
-      assertThrows(IndexOutOfBoundsException.class, () -> client.takeRange(3, range[0], range[1]));
-      assertThrows(IndexOutOfBoundsException.class, () -> client.discard(3, range[0], range[1]));
+      assertThrows(IndexOutOfBoundsException.class, () -> client.takeRange(log.slot(3), range[0], range[1]));
+      assertThrows(IndexOutOfBoundsException.class, () -> client.discard(log.slot(3), range[0], range[1]));
     }
-    assertThrows(IllegalArgumentException.class, () -> client.takeRange(2, 0, 1));
-    assertThrows(IllegalArgumentException.class, () -> client.takeRange(-1, 0, 1));
-    assertThrows(IllegalArgumentException.class, () -> client.discard(4, 0, 1));
+    assertThrows(IllegalArgumentException.class, () -> client.takeRange(foreign, 0, 1));
+    assertThrows(IllegalArgumentException.class, () -> client.takeRange(removed, 0, 1));
+    assertThrows(IllegalArgumentException.class, () -> client.discard(foreign, 0, 1));
     assertEquals(65, client.dirtyPages());
-    try (DirtyBatch batch = client.takeRange(3, 64, 1)) {
+    try (DirtyBatch<LogSlot> batch = client.takeRange(log.slot(3), 64, 1)) {
       assertEquals(Set.of(64L), pages(batch, 3));
       batch.commit();
     }
-    try (DirtyBatch batch = client.takeRange(3, 65, 0)) {
+    try (DirtyBatch<LogSlot> batch = client.takeRange(log.slot(3), 65, 0)) {
       assertEquals(0, batch.pageCount());
     }
     assertEquals(64, client.dirtyPages());
@@ -430,8 +434,8 @@ class ClientProtocolTest {
   @Test
   void take_batchOpenStill_throwsAndTakesNothing() {
     log.addSlot(0, 100, PAGE);
-    DirtyClient client = log.client("c", InitialView.ALL_DIRTY);
-    DirtyBatch batch = client.takeAtMost(40);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.ALL_DIRTY);
+    DirtyBatch<LogSlot> batch = client.takeAtMost(40);
     IllegalStateException e = assertThrows(IllegalStateException.class, client::take);
     assertTrue(String.valueOf(e.getMessage()).contains("40"), e.getMessage());
     assertEquals(60, client.dirtyPages());
@@ -440,7 +444,7 @@ class ClientProtocolTest {
     assertEquals(100, client.dirtyPages());
     assertEquals(0, batch.pageCount(), "closed: it holds nothing");
     assertThrows(IllegalStateException.class, batch::commit);
-    assertThrows(IllegalStateException.class, () -> batch.acknowledge(0, 0, 1));
+    assertThrows(IllegalStateException.class, () -> batch.acknowledge(log.slot(0), 0, 1));
     assertThrows(IllegalStateException.class, () -> batch.forEachRun((s, f, c) -> {}));
     assertEquals(100, take(client).size());
   }
@@ -448,10 +452,10 @@ class ClientProtocolTest {
   @Test
   void close_oldBatchWhileTheNextIsOpen_changesNothing() {
     log.addSlot(0, 100, PAGE);
-    DirtyClient client = log.client("c", InitialView.ALL_DIRTY);
-    DirtyBatch first = client.take();
+    DirtyClient<LogSlot> client = log.client("c", InitialView.ALL_DIRTY);
+    DirtyBatch<LogSlot> first = client.take();
     first.close();
-    try (DirtyBatch second = client.take()) {
+    try (DirtyBatch<LogSlot> second = client.take()) {
       assertEquals(100, second.pageCount());
       first.close();
       assertEquals(0, first.pageCount());
@@ -466,15 +470,15 @@ class ClientProtocolTest {
     LogSlot slot = log.addSlot(0, 100, PAGE);
     log.addSlot(1, 50, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     vcpu.mark(slot, 10 * PAGE, 10 * PAGE);
-    try (DirtyBatch batch = client.take()) {
-      batch.acknowledge(0, 0, 12);
-      batch.acknowledge(0, 90, 10);
-      batch.acknowledge(1, 0, 50); // nothing of that slot was dirty
-      assertThrows(IndexOutOfBoundsException.class, () -> batch.acknowledge(0, 99, 2));
-      assertThrows(IndexOutOfBoundsException.class, () -> batch.acknowledge(1, 0, 51));
-      assertThrows(IllegalArgumentException.class, () -> batch.acknowledge(2, 0, 1));
+    try (DirtyBatch<LogSlot> batch = client.take()) {
+      batch.acknowledge(log.slot(0), 0, 12);
+      batch.acknowledge(log.slot(0), 90, 10);
+      batch.acknowledge(log.slot(1), 0, 50); // nothing of that slot was dirty
+      assertThrows(IndexOutOfBoundsException.class, () -> batch.acknowledge(log.slot(0), 99, 2));
+      assertThrows(IndexOutOfBoundsException.class, () -> batch.acknowledge(log.slot(1), 0, 51));
+      assertThrows(IllegalArgumentException.class, () -> batch.acknowledge(log.slot(2), 0, 1));
       assertEquals(range(12, 20), pages(batch, 0));
     }
     assertEquals(range(12, 20), take(client));
@@ -483,22 +487,22 @@ class ClientProtocolTest {
   @Test
   void slotAdded_clientsExist_allItsPagesAreDirtyForEach() {
     log.addSlot(0, 10, PAGE);
-    DirtyClient a = log.client("a", InitialView.NONE_DIRTY);
-    DirtyClient b = log.client("b", InitialView.ALL_DIRTY);
+    DirtyClient<LogSlot> a = log.client("a", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> b = log.client("b", InitialView.ALL_DIRTY);
     take(b);
     LogSlot added = log.addSlot(1, 100, PAGE);
     LogVcpu vcpu = log.addVcpu();
     vcpu.mark(added, 0, 1);
-    for (DirtyClient client : List.of(a, b)) {
-      try (DirtyBatch batch = client.take()) {
+    for (DirtyClient<LogSlot> client : List.of(a, b)) {
+      try (DirtyBatch<LogSlot> batch = client.take()) {
         assertEquals(Set.of(), pages(batch, 0));
         assertEquals(range(0, 100), pages(batch, 1));
         batch.commit();
       }
     }
     vcpu.mark(added, 99 * PAGE, 1);
-    for (DirtyClient client : List.of(a, b)) {
-      try (DirtyBatch batch = client.take()) {
+    for (DirtyClient<LogSlot> client : List.of(a, b)) {
+      try (DirtyBatch<LogSlot> batch = client.take()) {
         assertEquals(Set.of(99L), pages(batch, 1));
         batch.commit();
       }
@@ -509,11 +513,11 @@ class ClientProtocolTest {
   void clients_comeAndGo_eachSeesItsOwn() {
     LogSlot slot = log.addSlot(0, 100, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient a = log.client("a", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> a = log.client("a", InitialView.NONE_DIRTY);
     vcpu.mark(slot, PAGE, 1);
-    DirtyClient b = log.client("b", InitialView.NONE_DIRTY); // arms page 1 for a, too
+    DirtyClient<LogSlot> b = log.client("b", InitialView.NONE_DIRTY); // arms page 1 for a, too
     vcpu.mark(slot, 2 * PAGE, 1);
-    DirtyClient c = log.client("c", InitialView.ALL_DIRTY);
+    DirtyClient<LogSlot> c = log.client("c", InitialView.ALL_DIRTY);
     assertEquals(Set.of(2L), take(b));
     b.close();
     b.close();
@@ -523,16 +527,16 @@ class ClientProtocolTest {
     vcpu.mark(slot, 3 * PAGE, 1);
     assertEquals(Set.of(3L), take(c));
     assertThrows(IllegalStateException.class, a::take);
-    assertThrows(IllegalStateException.class, () -> a.discard(0, 0, 1));
+    assertThrows(IllegalStateException.class, () -> a.discard(log.slot(0), 0, 1));
     assertEquals(0, a.dirtyPages());
   }
 
   @Test
   void clientClosed_itsBatchOpen_batchStaysReadableAndGivesNothingBack() {
     log.addSlot(0, 100, PAGE);
-    DirtyClient a = log.client("a", InitialView.ALL_DIRTY);
-    DirtyClient b = log.client("b", InitialView.ALL_DIRTY);
-    DirtyBatch batch = a.take();
+    DirtyClient<LogSlot> a = log.client("a", InitialView.ALL_DIRTY);
+    DirtyClient<LogSlot> b = log.client("b", InitialView.ALL_DIRTY);
+    DirtyBatch<LogSlot> batch = a.take();
     a.close();
     assertEquals(range(0, 100), pages(batch, 0));
     batch.close();
@@ -543,14 +547,14 @@ class ClientProtocolTest {
   @Test
   void hostMark_everyClient_seesItOnceAndBackendIsNotCleared() {
     log.addSlot(0, 100, PAGE);
-    DirtyClient a = log.client("a", InitialView.NONE_DIRTY);
-    DirtyClient b = log.client("b", InitialView.NONE_DIRTY);
-    log.mark(0, 9 * PAGE - 1, 2);
+    DirtyClient<LogSlot> a = log.client("a", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> b = log.client("b", InitialView.NONE_DIRTY);
+    log.mark(log.slot(0), 9 * PAGE - 1, 2);
     backend.calls.clear();
     assertEquals(Set.of(8L, 9L), take(a));
-    assertEquals(0, backend.count("clearDirtyLog"));
+    assertEquals(0, backend.count("clear"));
     assertEquals(Set.of(), take(a));
-    log.mark(0, 9 * PAGE, 1);
+    log.mark(log.slot(0), 9 * PAGE, 1);
     assertEquals(Set.of(8L, 9L), take(b));
     assertEquals(Set.of(9L), take(a));
   }
@@ -560,7 +564,7 @@ class ClientProtocolTest {
     long pages = 65;
     LogSlot slot = log.addSlot(0, pages, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     long size = pages * PAGE;
     Set<Long> values = new TreeSet<>();
     for (long center : new long[] {0, PAGE, size, 1L << 31, 1L << 32, Long.MIN_VALUE, -size}) {
@@ -572,7 +576,7 @@ class ClientProtocolTest {
         boolean inside = offset >= 0 && length >= 0 && offset <= size && length <= size - offset;
         for (int way = 0; way < 2; way++) {
           Runnable mark =
-              way == 0 ? () -> vcpu.mark(slot, offset, length) : () -> log.mark(0, offset, length);
+              way == 0 ? () -> vcpu.mark(slot, offset, length) : () -> log.mark(log.slot(0), offset, length);
           if (inside) {
             mark.run();
             Set<Long> expected =
@@ -585,8 +589,11 @@ class ClientProtocolTest {
       }
     }
     assertEquals(Set.of(), take(client));
-    assertThrows(IllegalArgumentException.class, () -> vcpu.mark(1, 0, 1));
-    assertThrows(IllegalArgumentException.class, () -> log.mark(-1, 0, 1));
+    DirtyLog another = DirtyLog.create();
+    LogSlot foreign = another.addSlot(0, 65, PAGE);
+    another.client("c", InitialView.NONE_DIRTY); // a page that is marked already needs no look
+    assertThrows(IllegalArgumentException.class, () -> vcpu.mark(foreign, 0, 1));
+    assertThrows(IllegalArgumentException.class, () -> log.mark(foreign, 0, 1));
   }
 
   @Test
@@ -608,7 +615,7 @@ class ClientProtocolTest {
   @Test
   void closedLog_everyCollectorCall_throws() {
     log.addSlot(0, 10, PAGE);
-    DirtyClient client = log.client("c", InitialView.ALL_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.ALL_DIRTY);
     log.close();
     log.close();
     assertThrows(IllegalStateException.class, log::sync);
@@ -617,19 +624,19 @@ class ClientProtocolTest {
     assertThrows(IllegalStateException.class, () -> log.addSlot(1, 10, PAGE));
     assertThrows(IllegalStateException.class, () -> log.client("d", InitialView.ALL_DIRTY));
     assertThrows(IllegalStateException.class, client::take);
-    assertThrows(IllegalStateException.class, () -> client.takeRange(0, 0, 1));
+    assertThrows(IllegalStateException.class, () -> client.takeRange(log.slot(0), 0, 1));
     assertThrows(IllegalStateException.class, client::takeSynced);
-    assertThrows(IllegalStateException.class, () -> client.discard(0, 0, 1));
+    assertThrows(IllegalStateException.class, () -> client.discard(log.slot(0), 0, 1));
   }
 
   @Test
   void stoppedLog_markAndTake_needsNoVcpu() {
     DirtyLog stopped = DirtyLog.createStopped();
-    stopped.addSlot(0, 100, 256);
-    DirtyClient client = stopped.client("rewind", InitialView.NONE_DIRTY);
-    stopped.mark(0, 255, 2);
+    LogSlot cells = stopped.addSlot(0, 100, 256);
+    DirtyClient<LogSlot> client = stopped.client("rewind", InitialView.NONE_DIRTY);
+    stopped.mark(cells, 255, 2);
     assertEquals(Set.of(0L, 1L), take(client));
-    stopped.mark(0, 255, 1);
+    stopped.mark(cells, 255, 1);
     assertEquals(Set.of(0L), take(client));
     assertThrows(IllegalStateException.class, stopped::addVcpu);
   }

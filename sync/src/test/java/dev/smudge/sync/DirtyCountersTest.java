@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.ring.RingPageConsumer;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -35,8 +36,8 @@ class DirtyCountersTest {
     this.slot = log.addSlot(0, 1_000, PAGE);
   }
 
-  private static void take(DirtyClient client) {
-    try (DirtyBatch batch = client.take()) {
+  private static void take(DirtyClient<LogSlot> client) {
+    try (DirtyBatch<LogSlot> batch = client.take()) {
       batch.commit();
     }
   }
@@ -47,7 +48,7 @@ class DirtyCountersTest {
     LogVcpu two = log.addVcpu();
     one.mark(slot, 0, 10 * PAGE); // nothing is logged
     assertEquals(0, log.counters().dirtyPages());
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     one.mark(slot, 5 * PAGE - 1, 2); // two pages
     one.mark(slot, 5 * PAGE, 1); // marked already
     one.offline();
@@ -118,7 +119,7 @@ class DirtyCountersTest {
 
   @Test
   void bug31_countersReadAllTheTimeWhileVcpusComeAndGo_neverGoBackAndAreExactInTheEnd() {
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     AtomicBoolean stop = new AtomicBoolean();
     AtomicLong marked = new AtomicLong();
     List<GuestThread> threads = new ArrayList<>();
@@ -170,8 +171,8 @@ class DirtyCountersTest {
     DirtyLog hooked =
         mode.builder()
             .errorHandler(e -> {})
-            .interceptBackend(backend ->
-                new ForwardingBackend(backend) {
+            .interceptTracker(backend ->
+                new ForwardingTracker(backend) {
                   @Override
                   public int reapRings(RingPageConsumer sink) {
                     Runnable close = again.remove(0);
@@ -184,7 +185,7 @@ class DirtyCountersTest {
             .build();
     LogSlot ram = hooked.addSlot(0, 100, PAGE);
     LogVcpu vcpu = hooked.addVcpu();
-    DirtyClient client = hooked.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = hooked.client("c", InitialView.NONE_DIRTY);
     Thread thread = new Thread(() -> vcpu.mark(ram, 0, 3 * PAGE));
     thread.start();
     thread.join();

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.internal.vcpu.DirtyLimit;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -159,16 +160,16 @@ class DirtyLimitTest {
       DirtyLog log = mode.log();
       log.addSlot(0, 100, PAGE);
       LogVcpu vcpu = log.addVcpu();
-      DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+      DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
       try (GuestThread guest = new GuestThread("guest")) {
         vcpu.limitDirtyRate(1);
         CompletableFuture<Thread> thread = new CompletableFuture<>();
         guest.run(() -> {
           thread.complete(Thread.currentThread());
-          vcpu.mark(0, 0, 2 * PAGE);
+          vcpu.mark(log.slot(0), 0, 2 * PAGE);
         });
         Future<?> safepoint = guest.begin(vcpu::safepoint);
-        GuestThread.await(vcpu::isOffline);
+        GuestThread.await(vcpu.state()::isOffline);
         log.barrier();
         log.pause().close();
         log.sync();
@@ -189,7 +190,7 @@ class DirtyLimitTest {
           }
         }
         GuestThread.end(safepoint);
-        assertFalse(vcpu.isOffline());
+        assertFalse(vcpu.state().isOffline());
         guest.run(vcpu::close);
       }
     }
@@ -201,7 +202,7 @@ class DirtyLimitTest {
     DirtyLog log = DirtyLog.create();
     log.addSlot(0, 1, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     try (GuestThread guest = new GuestThread("guest")) {
       guest.run(vcpu::offline);
       for (int i = 0; i < 20_000; i++) {
@@ -209,7 +210,7 @@ class DirtyLimitTest {
         vcpu.limitDirtyRate(1);
         Future<?> safepoint =
             guest.begin(() -> {
-              vcpu.mark(0, 0, 1);
+              vcpu.mark(log.slot(0), 0, 1);
               vcpu.safepoint();
               vcpu.offline();
             });
@@ -235,7 +236,7 @@ class DirtyLimitTest {
     List<GuestThread> threads = new ArrayList<>();
     List<Future<?>> running = new ArrayList<>();
     List<LogVcpu> vcpus = new ArrayList<>();
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     for (int v = 0; v < 2; v++) {
       LogVcpu vcpu = log.addVcpu();
       int slot = v;
@@ -246,7 +247,7 @@ class DirtyLimitTest {
           thread.begin(() -> {
             while (!stop.get()) {
               for (int page = 0; page < pages; page++) {
-                vcpu.mark(slot, (long) page * PAGE, 8);
+                vcpu.mark(log.slot(slot), (long) page * PAGE, 8);
                 if (page % 16 == 0) {
                   vcpu.safepoint();
                 }
@@ -264,7 +265,7 @@ class DirtyLimitTest {
         if (agent != null && i % 64 != 0) {
           agent.doWork();
         } else {
-          try (DirtyBatch batch = client.take()) {
+          try (DirtyBatch<LogSlot> batch = client.take()) {
             batch.commit();
           }
         }

@@ -25,7 +25,7 @@ class FaultTest {
 
   /** Does {@code action} with a fault at each of its points, until it gets through. */
   private static int atEveryPoint(
-      TestBackend backend, Runnable before, Runnable action, Consumer<Integer> afterFault) {
+      TestTracker backend, Runnable before, Runnable action, Consumer<Integer> afterFault) {
     for (int points = 0; ; points++) {
       before.run();
       backend.untilFault.set(points);
@@ -33,15 +33,15 @@ class FaultTest {
         action.run();
         backend.untilFault.set(-1);
         return points;
-      } catch (TestBackend.Fault e) {
+      } catch (TestTracker.Fault e) {
         backend.untilFault.set(-1);
         afterFault.accept(points);
       }
     }
   }
 
-  private static Set<Long> take(DirtyClient client) {
-    try (DirtyBatch batch = client.take()) {
+  private static Set<Long> take(DirtyClient<LogSlot> client) {
+    try (DirtyBatch<LogSlot> batch = client.take()) {
       Set<Long> pages = ClientProtocolTest.pages(batch, 0);
       batch.commit();
       return pages;
@@ -50,12 +50,12 @@ class FaultTest {
 
   @Test
   void bug19_takeFailsAtEveryPoint_pagesAreDirtyStillForAll() {
-    TestBackend backend = new TestBackend();
+    TestTracker backend = new TestTracker();
     DirtyLog log = backend.log(mode);
     LogSlot slot = log.addSlot(0, 20_000, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient a = log.client("a", InitialView.NONE_DIRTY);
-    DirtyClient b = log.client("b", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> a = log.client("a", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> b = log.client("b", InitialView.NONE_DIRTY);
     Runnable write =
         () -> {
           vcpu.mark(slot, 5 * PAGE, 1);
@@ -78,17 +78,17 @@ class FaultTest {
 
   @Test
   void discardFailsAtEveryPoint_othersKeepTheirsAndLaterWritesAreSeen() {
-    TestBackend backend = new TestBackend();
+    TestTracker backend = new TestTracker();
     DirtyLog log = backend.log(mode);
     LogSlot slot = log.addSlot(0, 700, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient a = log.client("a", InitialView.NONE_DIRTY);
-    DirtyClient b = log.client("b", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> a = log.client("a", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> b = log.client("b", InitialView.NONE_DIRTY);
     int points =
         atEveryPoint(
             backend,
             () -> vcpu.mark(slot, 5 * PAGE, 3 * PAGE),
-            () -> a.discard(0, 0, 10),
+            () -> a.discard(log.slot(0), 0, 10),
             p -> {
               assertTrue(take(a).containsAll(Set.of(5L, 6L, 7L)), "point " + p);
               assertEquals(Set.of(5L, 6L, 7L), take(b), "point " + p);
@@ -103,11 +103,11 @@ class FaultTest {
   void newClientFailsAtEveryPoint_thereIsNoneAndTheOthersLoseNothing() {
     for (InitialView initial : InitialView.values()) {
       for (boolean first : new boolean[] {true, false}) {
-        TestBackend backend = new TestBackend();
+        TestTracker backend = new TestTracker();
         DirtyLog log = backend.log(mode);
         LogSlot slot = log.addSlot(0, 700, PAGE);
         LogVcpu vcpu = log.addVcpu();
-        DirtyClient a = first ? null : log.client("a", InitialView.NONE_DIRTY);
+        DirtyClient<LogSlot> a = first ? null : log.client("a", InitialView.NONE_DIRTY);
         int points =
             atEveryPoint(
                 backend,
@@ -117,7 +117,7 @@ class FaultTest {
                   if (a != null) {
                     assertEquals(Set.of(5L), take(a), initial + ", point " + p);
                   } else {
-                    try (DirtyClient b = log.client("b", InitialView.NONE_DIRTY)) {
+                    try (DirtyClient<LogSlot> b = log.client("b", InitialView.NONE_DIRTY)) {
                       vcpu.mark(slot, 9 * PAGE, 1);
                       assertEquals(Set.of(9L), take(b), initial + ", point " + p);
                     }
@@ -130,9 +130,9 @@ class FaultTest {
 
   @Test
   void addSlotFailsAtEveryPoint_theSlotIsNotThereAndCanBeAddedAgain() {
-    TestBackend backend = new TestBackend();
+    TestTracker backend = new TestTracker();
     DirtyLog log = backend.log(mode);
-    DirtyClient a = log.client("a", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> a = log.client("a", InitialView.NONE_DIRTY);
     int points =
         atEveryPoint(
             backend,
@@ -142,23 +142,23 @@ class FaultTest {
               assertThrows(IllegalArgumentException.class, () -> log.slot(0));
               assertEquals(Set.of(), take(a));
             });
-    assertEquals(5, points);
+    assertEquals(6, points);
     assertEquals(100, take(a).size());
   }
 
   @Test
   void lastClientClosesWithAFault_theNextClientLosesNothing() {
-    TestBackend backend = new TestBackend();
+    TestTracker backend = new TestTracker();
     DirtyLog log = backend.log(mode);
     LogSlot slot = log.addSlot(0, 700, PAGE);
     LogVcpu vcpu = log.addVcpu();
     for (InitialView initial : InitialView.values()) {
       for (int point = 0; point < 2; point++) {
-        DirtyClient a = log.client("a", InitialView.NONE_DIRTY);
+        DirtyClient<LogSlot> a = log.client("a", InitialView.NONE_DIRTY);
         backend.untilFault.set(point);
-        assertThrows(TestBackend.Fault.class, a::close);
+        assertThrows(TestTracker.Fault.class, a::close);
         vcpu.mark(slot, 3 * PAGE, 1);
-        try (DirtyClient b = log.client("b", initial)) {
+        try (DirtyClient<LogSlot> b = log.client("b", initial)) {
           assertEquals(initial == InitialView.ALL_DIRTY ? 700 : 0, take(b).size());
           vcpu.mark(slot, 5 * PAGE, 1);
           assertEquals(Set.of(5L), take(b));
@@ -174,7 +174,7 @@ class FaultTest {
   @Test
   void fetchFailsAfterAWord_wordStaysSuspectUntilABarrierOfLater() {
     Assumptions.assumeFalse(mode.hasRings(), "with rings a word is marked before it is reported");
-    TestBackend backend = new TestBackend();
+    TestTracker backend = new TestTracker();
     DirtyLog log = backend.log(mode);
     LogSlot slot = log.addSlot(0, 700, PAGE);
     LogVcpu vcpu = log.addVcpu();
@@ -183,7 +183,7 @@ class FaultTest {
     log.barrier();
     vcpu.mark(slot, 5 * PAGE, 1);
     backend.untilFault.set(2); // after the word was handed out
-    assertThrows(TestBackend.Fault.class, log::sync);
+    assertThrows(TestTracker.Fault.class, log::sync);
     backend.untilFault.set(-1);
     for (int i = 0; i < 3; i++) {
       assertEquals(1, wordsOfASync(backend, log), "no barrier since: read again each time");
@@ -196,11 +196,11 @@ class FaultTest {
   @Test
   void fetchFailsAtEveryPoint_ringOverflowed_everyPageIsFoundAndThenNothingIsReadAgain() {
     Assumptions.assumeTrue(mode.hasRings());
-    TestBackend backend = new TestBackend();
+    TestTracker backend = new TestTracker();
     DirtyLog log = backend.log(mode);
     LogSlot slot = log.addSlot(0, 70_000, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient a = log.client("a", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> a = log.client("a", InitialView.NONE_DIRTY);
     int points =
         atEveryPoint(
             backend,
@@ -220,7 +220,7 @@ class FaultTest {
     assertTrue(points > 2 * 4 + 4, points + " points");
   }
 
-  private static int wordsOfASync(TestBackend backend, DirtyLog log) {
+  private static int wordsOfASync(TestTracker backend, DirtyLog log) {
     // A point before and after each slot and each word.
     backend.untilFault.set(1_000);
     log.sync();

@@ -10,24 +10,24 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 
 /** A thread that does what the test says, one step at a time; between two steps it does nothing. */
-final class GuestThread implements AutoCloseable {
+public final class GuestThread implements AutoCloseable {
   /** A step. */
-  interface Step {
+  public interface Step {
     void run() throws Exception;
   }
 
   private final ExecutorService executor;
 
-  GuestThread(String name) {
+  public GuestThread(String name) {
     this(task -> new Thread(task, name));
   }
 
-  GuestThread(ThreadFactory factory) {
+  public GuestThread(ThreadFactory factory) {
     executor = Executors.newSingleThreadExecutor(factory);
   }
 
   /** Begins a step. */
-  Future<?> begin(Step step) {
+  public Future<?> begin(Step step) {
     return executor.submit(() -> {
       step.run();
       return null;
@@ -35,17 +35,17 @@ final class GuestThread implements AutoCloseable {
   }
 
   /** Does a step; what it throws comes through. */
-  void run(Step step) {
+  public void run(Step step) {
     end(begin(step));
   }
 
   /** Begins a step that gives a value. */
-  <T> Future<T> beginCall(Callable<T> step) {
+  public <T> Future<T> beginCall(Callable<T> step) {
     return executor.submit(step);
   }
 
   /** Waits for a step; what it throws comes through. */
-  static <T> T end(Future<T> step) {
+  public static <T> T end(Future<T> step) {
     try {
       return step.get();
     } catch (InterruptedException e) {
@@ -63,7 +63,7 @@ final class GuestThread implements AutoCloseable {
   }
 
   /** Waits for a condition, without a limit: the limit is the test class's. */
-  static void await(BooleanSupplier condition) {
+  public static void await(BooleanSupplier condition) {
     while (!condition.getAsBoolean()) {
       LockSupport.parkNanos(20_000);
     }

@@ -3,6 +3,8 @@ package dev.smudge.sync;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.internal.collect.Peek;
+import dev.smudge.sync.internal.vcpu.RingRoom;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -43,18 +45,18 @@ class LogModelTest {
 
   /** A client and what it has seen. */
   private static final class Seen {
-    final DirtyClient client;
+    final DirtyClient<LogSlot> client;
     final Map<Integer, long[]> versions = new HashMap<>(); // by slot
-    @Nullable DirtyBatch open;
+    @Nullable DirtyBatch<LogSlot> open;
 
-    Seen(DirtyClient client) {
+    Seen(DirtyClient<LogSlot> client) {
       this.client = client;
     }
   }
 
   private static final class Machine {
     final Script script;
-    final TestBackend backend = new TestBackend();
+    final TestTracker backend = new TestTracker();
     final Mode mode;
     final DirtyLog log;
     final boolean stopped;
@@ -121,13 +123,13 @@ class LogModelTest {
           long[] now = ram.get(slot.id());
           for (int p = 0; p < now.length; p++) {
             if (versions[p] != now[p]
-                && !seen.client.view(slot).contains(p)
+                && !Peek.isInView(seen.client.view(), slot.slot, p)
                 && (seen.open == null || !holds(seen.open, slot.id(), p))) {
               throw new AssertionError(seen.client + " would miss page " + slot.id() + ":" + p);
             }
             // The invariant of the cache: what is in it is in every view, or in an open batch.
-            if (slot.cached.contains(p)
-                && !seen.client.view(slot).contains(p)
+            if (Peek.isTold(slot.slot, p)
+                && !Peek.isInView(seen.client.view(), slot.slot, p)
                 && (seen.open == null || !holds(seen.open, slot.id(), p))) {
               throw new AssertionError("cached, and not in the view of " + seen.client);
             }
@@ -136,7 +138,7 @@ class LogModelTest {
       }
     }
 
-    static boolean holds(DirtyBatch batch, int slotId, long page) {
+    static boolean holds(DirtyBatch<LogSlot> batch, int slotId, long page) {
       boolean[] found = {false};
       batch.forEachRun((s, f, c) -> found[0] |= s.id() == slotId && f <= page && page < f + c);
       return found[0];
@@ -175,7 +177,7 @@ class LogModelTest {
             }
           }
         }
-      } catch (TestBackend.Fault e) {
+      } catch (TestTracker.Fault e) {
         script.step("  failed: " + e.getMessage());
       }
     }
@@ -216,7 +218,7 @@ class LogModelTest {
     }
 
     void safepoint(LogVcpu vcpu) {
-      VcpuRing ring = vcpu.ring();
+      RingRoom ring = vcpu.marks().ring();
       if (ring != null && ring.isSoftFull()) {
         log.sync(); // it would wait for this thread
       }
@@ -274,7 +276,7 @@ class LogModelTest {
         }
         case 11 -> {
           script.step("discard " + slot.id() + " (" + first + ", " + count + ")");
-          seen.client.discard(slot.id(), first, count);
+          seen.client.discard(slot, first, count);
           long[] versions = versionsOf(seen, slot.id());
           System.arraycopy(ram.get(slot.id()), (int) first, versions, (int) first, (int) count);
         }
@@ -286,7 +288,7 @@ class LogModelTest {
         case 14, 15 -> {
           closeBatch(seen);
           script.step("takeRange " + slot.id() + " (" + first + ", " + count + ")");
-          takeAndRead(seen, () -> seen.client.takeRange(slot.id(), first, count), keepOpen);
+          takeAndRead(seen, () -> seen.client.takeRange(slot, first, count), keepOpen);
         }
         case 16 -> {
           closeBatch(seen);
@@ -302,8 +304,8 @@ class LogModelTest {
     }
 
     /** Reads, acknowledges all, a part or nothing, and closes it now or later. */
-    void takeAndRead(Seen seen, Supplier<DirtyBatch> take, boolean keepOpen) {
-      DirtyBatch batch = take.get();
+    void takeAndRead(Seen seen, Supplier<DirtyBatch<LogSlot>> take, boolean keepOpen) {
+      DirtyBatch<LogSlot> batch = take.get();
       assertTrue(batch.barrierNanos() >= 0);
       seen.open = batch;
       long before = batch.pageCount();
@@ -321,7 +323,7 @@ class LogModelTest {
             versionsOf(seen, slot.id()),
             (int) first,
             (int) acknowledged);
-        batch.acknowledge(slot.id(), first, acknowledged);
+        batch.acknowledge(slot, first, acknowledged);
       });
       assertEquals(before, walked[0]);
       if (!keepOpen) {

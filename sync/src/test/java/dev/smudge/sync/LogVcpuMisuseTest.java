@@ -4,6 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.Objects;
+import dev.smudge.sync.tracker.SlotTracker;
+import dev.smudge.sync.tracker.TrackedSlot;
+import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.bitmap.PageWordConsumer;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
@@ -84,12 +88,12 @@ final class LogVcpuMisuseTest {
               throw new IllegalStateException("planted");
             }
           });
-      DirtyClient client = log.client("test", InitialView.NONE_DIRTY);
+      DirtyClient<LogSlot> client = log.client("test", InitialView.NONE_DIRTY);
       fails[0] = true;
       assertThrows(IllegalStateException.class, () -> vcpu.mark(slot, 0, 8));
       fails[0] = false;
       vcpu.offline();
-      try (DirtyBatch batch = client.take()) {
+      try (DirtyBatch<LogSlot> batch = client.take()) {
         assertEquals(1, batch.pageCount());
       }
     }
@@ -105,12 +109,12 @@ final class LogVcpuMisuseTest {
     boolean[] fails = {false};
     try (DirtyLog log =
         mode.builder()
-            .interceptBackend(backend ->
-                new ForwardingBackend(backend) {
+            .interceptTracker(backend ->
+                new ForwardingTracker(backend) {
                   @Override
-                  public void getDirtyLog(LogSlot slot, PageWordConsumer sink) {
-                    super.getDirtyLog(
-                        slot,
+                  protected void collect(
+                      TrackedSlot slot, SlotTracker to, PageWordConsumer sink) {
+                    to.collect(
                         (wordIndex, bits) -> {
                           if (fails[0] && wordIndex > 600) {
                             throw new IllegalStateException("planted");
@@ -122,7 +126,7 @@ final class LogVcpuMisuseTest {
             .build()) {
       LogSlot slot = log.addSlot(0, 1 << 16, 1);
       LogVcpu vcpu = log.addVcpu();
-      DirtyClient client = log.client("test", InitialView.NONE_DIRTY);
+      DirtyClient<LogSlot> client = log.client("test", InitialView.NONE_DIRTY);
       vcpu.mark(slot, 1, 1);
       vcpu.mark(slot, 40_000, 1); // behind another summary word
       vcpu.offline();
@@ -131,7 +135,8 @@ final class LogVcpuMisuseTest {
       fails[0] = false;
       log.sync();
       long before = client.dirtyPages();
-      slot.live.disarm(); // a mark that was half-way all the time: the word, behind no summary bit
+      // A mark that was half-way all the time: the word, behind no summary bit.
+      Objects.requireNonNull(slot.live).disarm();
       log.sync();
       assertTrue(client.dirtyPages() > before, "not found: dirty pages " + before);
     }

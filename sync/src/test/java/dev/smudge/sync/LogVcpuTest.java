@@ -53,7 +53,7 @@ class LogVcpuTest {
   @Test
   void secondThread_vcpuIsOnlineElsewhere_isRefusedOnTheSlowPaths() {
     try (GuestThread guest = new GuestThread("the owner")) {
-      DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+      DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
       guest.run(vcpu::online);
       List<Runnable> misuses =
           List.of(
@@ -67,7 +67,7 @@ class LogVcpuTest {
         assertTrue(message.contains("vCPU 0") && message.contains("the owner"), message);
       }
       guest.run(vcpu::close);
-      try (DirtyBatch batch = client.take()) {
+      try (DirtyBatch<LogSlot> batch = client.take()) {
         assertEquals(1, batch.pageCount(), "marked nonetheless");
       }
     }
@@ -96,7 +96,7 @@ class LogVcpuTest {
 
   @Test
   void vcpu_handedOverAfterOffline_worksInTheOtherThread() {
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     for (int i = 0; i < 3; i++) {
       try (GuestThread guest = new GuestThread("guest " + i)) {
         long offset = 4096L * i;
@@ -106,7 +106,7 @@ class LogVcpuTest {
         });
       }
     }
-    try (DirtyBatch batch = client.take()) {
+    try (DirtyBatch<LogSlot> batch = client.take()) {
       assertEquals(3, batch.pageCount());
     }
   }
@@ -279,14 +279,14 @@ class LogVcpuTest {
   @Test
   void runOnVcpu_taskTakesBarriersAndPages_works() {
     try (GuestThread other = new GuestThread("other")) {
-      DirtyClient client = log.client("c", InitialView.ALL_DIRTY);
+      DirtyClient<LogSlot> client = log.client("c", InitialView.ALL_DIRTY);
       vcpu.online();
       List<CompletableFuture<@Nullable Void>> task = new ArrayList<>();
       other.run(() -> task.add(vcpu.runOnVcpu(() -> client.take().close())));
       vcpu.safepoint();
       task.get(0).join();
       assertEquals(100, client.dirtyPages());
-      assertFalse(vcpu.isOffline());
+      assertFalse(vcpu.state().isOffline());
     }
   }
 
@@ -309,9 +309,9 @@ class LogVcpuTest {
                 }
                 witness.close();
               });
-          GuestThread.await(() -> !witness.isOffline());
+          GuestThread.await(() -> !witness.state().isOffline());
           Future<VcpuPause> pausing = pauser.beginCall(log::pause);
-          GuestThread.await(witness::isOffline); // the pause is on when the task runs
+          GuestThread.await(witness.state()::isOffline); // the pause is on when the task runs
           Future<?> leave = guest.begin(leaving::safepoint);
           GuestThread.end(pausing).close();
           GuestThread.end(leave);
@@ -319,7 +319,7 @@ class LogVcpuTest {
           stop.set(true);
           GuestThread.end(blocks);
         }
-        assertTrue(leaving.isOffline());
+        assertTrue(leaving.state().isOffline());
         log.barrier();
         if (!close) {
           guest.run(leaving::safepoint);
@@ -370,7 +370,7 @@ class LogVcpuTest {
     Assumptions.assumeTrue(Runtime.version().feature() >= 21, "no virtual threads before 21");
     Method newExecutor = Executors.class.getMethod("newVirtualThreadPerTaskExecutor");
     ExecutorService executor = (ExecutorService) Objects.requireNonNull(newExecutor.invoke(null));
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     List<Future<?>> running = new ArrayList<>();
     for (int i = 0; i < 20; i++) {
       LogVcpu its = log.addVcpu();
@@ -386,14 +386,14 @@ class LogVcpuTest {
     }
     int found = 0;
     while (running.stream().anyMatch(f -> !f.isDone())) {
-      try (DirtyBatch batch = client.take()) {
+      try (DirtyBatch<LogSlot> batch = client.take()) {
         found += (int) batch.pageCount();
         batch.commit();
       }
     }
     running.forEach(GuestThread::end);
     executor.shutdown();
-    try (DirtyBatch batch = client.take()) {
+    try (DirtyBatch<LogSlot> batch = client.take()) {
       found += (int) batch.pageCount();
     }
     assertTrue(found >= 20, found + " pages");

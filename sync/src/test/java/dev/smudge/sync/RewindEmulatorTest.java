@@ -25,7 +25,7 @@ class RewindEmulatorTest {
     private final int[] lastFrame = new int[CELLS];
     private final DirtyLog log = DirtyLog.createStopped();
     private final LogSlot slot = log.addSlot(0, (CELLS + PAGE - 1) / PAGE, PAGE);
-    private final DirtyClient rewind = log.client("rewind", InitialView.NONE_DIRTY);
+    private final DirtyClient<LogSlot> rewind = log.client("rewind", InitialView.NONE_DIRTY);
     private final Deque<Delta> deltas = new ArrayDeque<>();
     int pagesSaved;
 
@@ -41,7 +41,7 @@ class RewindEmulatorTest {
 
     void endOfFrame() {
       Delta delta = new Delta(new ArrayList<>(), new ArrayList<>());
-      try (DirtyBatch frame = rewind.take()) {
+      try (DirtyBatch<LogSlot> frame = rewind.take()) {
         frame.forEachRun((id, first, count) -> {
           int from = (int) first * PAGE;
           int to = Math.min(CELLS, from + (int) count * PAGE);

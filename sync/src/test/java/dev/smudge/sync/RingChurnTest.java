@@ -30,12 +30,12 @@ class RingChurnTest {
   private final long[] ram = new long[PAGES * THREADS];
 
   /** The life of a vCPU: some marks, then it is closed, or its thread ends first. */
-  private void live(LogVcpu vcpu, int thread, SplittableRandom random) {
+  private void live(DirtyLog log, LogVcpu vcpu, int thread, SplittableRandom random) {
     for (int left = random.nextInt(60); left > 0; left--) {
       int cell = random.nextInt(PAGES) * THREADS + thread;
       vcpu.safepoint();
       ram[cell]++;
-      vcpu.mark(0, cell, 1);
+      vcpu.mark(log.slot(0), cell, 1);
       if (random.nextInt(30) == 0) {
         vcpu.offline();
       }
@@ -52,8 +52,8 @@ class RingChurnTest {
             .errorHandler(errors::add)
             .build();
     log.addSlot(0, PAGES, THREADS);
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
-    DirtyClient other = log.client("other", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> other = log.client("other", InitialView.NONE_DIRTY);
     long[][] copies = new long[2][ram.length];
     AtomicInteger died = new AtomicInteger();
     List<GuestThread> threads = new ArrayList<>();
@@ -68,13 +68,13 @@ class RingChurnTest {
             for (int i = 0; i < VCPUS; i++) {
               LogVcpu vcpu = log.addVcpu();
               if (i % 4 != 0) {
-                live(vcpu, number, random);
+                live(log, vcpu, number, random);
                 vcpu.close();
                 continue;
               }
               Thread mortal =
                   new Thread(() -> {
-                    live(vcpu, number, random);
+                    live(log, vcpu, number, random);
                     vcpu.safepoint(); // dies online
                   });
               mortal.start();
@@ -122,8 +122,8 @@ class RingChurnTest {
     assertEquals(died.get() / 2, log.counters().vcpuPages().size(), "dead, and not closed");
   }
 
-  private void copy(DirtyClient client, long[] copy) {
-    try (DirtyBatch batch = client.take()) {
+  private void copy(DirtyClient<LogSlot> client, long[] copy) {
+    try (DirtyBatch<LogSlot> batch = client.take()) {
       batch.forEachRun((slot, first, count) -> {
         int from = (int) first * THREADS;
         System.arraycopy(ram, from, copy, from, (int) count * THREADS);
@@ -137,7 +137,7 @@ class RingChurnTest {
   void reaper_inAnAgentRunner_vcpusNeverWaitForAClient() {
     DirtyLog log = DirtyLog.builder().ring(64).errorHandler(errors::add).build();
     LogSlot slot = log.addSlot(0, 100_000, 1);
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     Agent reaper = log.reaper();
     assertEquals("dirty-ring-reaper", reaper.roleName());
     try (AgentRunner runner =

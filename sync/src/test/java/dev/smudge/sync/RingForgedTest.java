@@ -3,10 +3,12 @@ package dev.smudge.sync;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.internal.software.HalfDoneMark;
+import dev.smudge.sync.internal.software.VcpuMarks;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 
-/** Catalogue 12: entries that name what is not there: deleted, shrunk, foreign or forged. */
+/** docs/bugs.md row 12: entries that name what is not there: deleted, shrunk, foreign or forged. */
 class RingForgedTest {
   private static final int PAGE = 4096;
 
@@ -14,8 +16,8 @@ class RingForgedTest {
     return DirtyLog.builder().ring(64, 0, RingFullPolicy.SPILL).build();
   }
 
-  private static Set<Long> take(DirtyClient client) {
-    try (DirtyBatch batch = client.take()) {
+  private static Set<Long> take(DirtyClient<LogSlot> client) {
+    try (DirtyBatch<LogSlot> batch = client.take()) {
       Set<Long> pages = ClientProtocolTest.pages(batch, 0);
       batch.commit();
       return pages;
@@ -28,8 +30,8 @@ class RingForgedTest {
     LogSlot slot = log.addSlot(0, 70, PAGE);
     LogSlot other = log.addSlot(9, 70, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
-    VcpuRing ring = HalfDoneMark.ringOf(vcpu);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
+    VcpuMarks ring = vcpu.marks();
     vcpu.mark(slot, 3 * PAGE, 1);
     int forged = 0;
     for (int id : new int[] {1, 8, 10, 0xffff, 32_763, 32_764, -1, Integer.MIN_VALUE, 1 << 16}) {
@@ -47,7 +49,7 @@ class RingForgedTest {
     assertEquals(forged + 2, log.counters().ringEntries());
     assertEquals(2, log.counters().dirtyPages());
     assertEquals(2, client.dirtyPages());
-    try (DirtyBatch batch = client.take()) {
+    try (DirtyBatch<LogSlot> batch = client.take()) {
       assertEquals(Set.of(3L), ClientProtocolTest.pages(batch, 0));
       assertEquals(Set.of(69L), ClientProtocolTest.pages(batch, 9));
       batch.commit();
@@ -63,8 +65,8 @@ class RingForgedTest {
     DirtyLog log = log();
     LogSlot slot = log.addSlot(0, 70, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
-    assertTrue(HalfDoneMark.push(HalfDoneMark.ringOf(vcpu), 0, 69));
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
+    assertTrue(HalfDoneMark.push(vcpu.marks(), 0, 69));
     assertEquals(Set.of(69L), take(client));
     vcpu.mark(slot, 69 * PAGE, 1);
     assertEquals(Set.of(69L), take(client));
@@ -74,13 +76,13 @@ class RingForgedTest {
   void bug12_slotGoneAndAnotherSmallerOneThere_entriesOfTheOldAreIgnored() {
     DirtyLog log = log();
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     LogSlot gone = log.addSlot(0, 1_000, PAGE);
     take(client);
     vcpu.mark(gone, 0, PAGE);
     vcpu.mark(gone, 999L * PAGE, PAGE);
     vcpu.offline();
-    RemovedSlot removed = log.change().remove(gone).commit().get(0);
+    RemovedSlot<LogSlot> removed = log.change().remove(gone).commit().get(0);
     assertEquals(2, removed.dirtyPages());
     push(vcpu, gone);
     log.sync();
@@ -97,7 +99,7 @@ class RingForgedTest {
 
   /** As a vCPU would that was stopped in the middle and goes on much later. */
   private static void push(LogVcpu vcpu, LogSlot slot) {
-    assertTrue(HalfDoneMark.push(HalfDoneMark.ringOf(vcpu), slot.ringId(), 0));
-    assertTrue(HalfDoneMark.push(HalfDoneMark.ringOf(vcpu), slot.ringId(), 999));
+    assertTrue(HalfDoneMark.push(vcpu.marks(), slot.slot.entryId(), 0));
+    assertTrue(HalfDoneMark.push(vcpu.marks(), slot.slot.entryId(), 999));
   }
 }

@@ -41,23 +41,23 @@ class RingFullTest {
     return log(Duration.ofSeconds(30));
   }
 
-  private static void mark(LogVcpu vcpu, int from, int to) {
+  private static void mark(DirtyLog log, LogVcpu vcpu, int from, int to) {
     for (int page = from; page < to; page++) {
-      vcpu.mark(0, (long) page * PAGE, 1);
+      vcpu.mark(log.slot(0), (long) page * PAGE, 1);
     }
   }
 
   /** Begins a safepoint at which the vCPU waits. */
-  private static Future<?> fill(GuestThread guest, LogVcpu vcpu) {
+  private static Future<?> fill(DirtyLog log, GuestThread guest, LogVcpu vcpu) {
     guest.run(() -> {
-      mark(vcpu, 0, SOFT_FULL - 1);
+      mark(log, vcpu, 0, SOFT_FULL - 1);
       vcpu.safepoint(); // one entry below: it does not wait
-      assertFalse(vcpu.isOffline());
-      mark(vcpu, SOFT_FULL - 1, SOFT_FULL);
-      assertFalse(vcpu.isOffline(), "not in the middle of a block");
+      assertFalse(vcpu.state().isOffline());
+      mark(log, vcpu, SOFT_FULL - 1, SOFT_FULL);
+      assertFalse(vcpu.state().isOffline(), "not in the middle of a block");
     });
     Future<?> safepoint = guest.begin(vcpu::safepoint);
-    GuestThread.await(vcpu::isOffline);
+    GuestThread.await(vcpu.state()::isOffline);
     return safepoint;
   }
 
@@ -66,26 +66,26 @@ class RingFullTest {
     DirtyLog log = log();
     log.addSlot(0, 100, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     CompletableFuture<Thread> thread = new CompletableFuture<>();
     try (GuestThread guest = new GuestThread("guest")) {
       Future<?> running =
           guest.begin(() -> {
-            mark(vcpu, 0, SOFT_FULL);
+            mark(log, vcpu, 0, SOFT_FULL);
             thread.complete(Thread.currentThread());
             vcpu.safepoint();
             assertTrue(Thread.currentThread().isInterrupted());
-            mark(vcpu, SOFT_FULL, 50);
+            mark(log, vcpu, SOFT_FULL, 50);
             vcpu.safepoint(); // does not wait
             vcpu.close();
           });
       Thread waiting = thread.join();
-      GuestThread.await(vcpu::isOffline);
+      GuestThread.await(vcpu.state()::isOffline);
       assertWaits(running, vcpu, log);
       waiting.interrupt();
       GuestThread.end(running);
     }
-    try (DirtyBatch batch = client.take()) {
+    try (DirtyBatch<LogSlot> batch = client.take()) {
       assertEquals(50, batch.pageCount());
       batch.commit();
     }
@@ -99,61 +99,61 @@ class RingFullTest {
       log.pause().close();
     }
     assertFalse(safepoint.isDone());
-    assertTrue(vcpu.isOffline());
+    assertTrue(vcpu.state().isOffline());
   }
 
   /** What ends the wait. */
   enum End {
     TAKE {
       @Override
-      void run(DirtyLog log, DirtyClient client) {
+      void run(DirtyLog log, DirtyClient<LogSlot> client) {
         client.take().close();
       }
     },
     SYNC {
       @Override
-      void run(DirtyLog log, DirtyClient client) {
+      void run(DirtyLog log, DirtyClient<LogSlot> client) {
         log.sync();
       }
     },
     DISCARD {
       @Override
-      void run(DirtyLog log, DirtyClient client) {
-        client.discard(0, 0, 1);
+      void run(DirtyLog log, DirtyClient<LogSlot> client) {
+        client.discard(log.slot(0), 0, 1);
       }
     },
     REAPER {
       @Override
-      void run(DirtyLog log, DirtyClient client) throws Exception {
+      void run(DirtyLog log, DirtyClient<LogSlot> client) throws Exception {
         assertEquals(SOFT_FULL, log.reaper().doWork());
       }
     },
     ANOTHER_VCPU_CLOSES {
       @Override
-      void run(DirtyLog log, DirtyClient client) {
+      void run(DirtyLog log, DirtyClient<LogSlot> client) {
         log.addVcpu().close();
       }
     },
     SEAL {
       @Override
-      void run(DirtyLog log, DirtyClient client) {
+      void run(DirtyLog log, DirtyClient<LogSlot> client) {
         log.seal();
       }
     },
     CLIENT_CLOSED {
       @Override
-      void run(DirtyLog log, DirtyClient client) {
+      void run(DirtyLog log, DirtyClient<LogSlot> client) {
         client.close();
       }
     },
     LOG_CLOSED {
       @Override
-      void run(DirtyLog log, DirtyClient client) {
+      void run(DirtyLog log, DirtyClient<LogSlot> client) {
         log.close();
       }
     };
 
-    abstract void run(DirtyLog log, DirtyClient client) throws Exception;
+    abstract void run(DirtyLog log, DirtyClient<LogSlot> client) throws Exception;
   }
 
   @ParameterizedTest
@@ -162,10 +162,10 @@ class RingFullTest {
     DirtyLog log = log();
     log.addSlot(0, 100, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     try (GuestThread guest = new GuestThread("guest");
         GuestThread collector = new GuestThread("collector")) {
-      Future<?> safepoint = fill(guest, vcpu);
+      Future<?> safepoint = fill(log, guest, vcpu);
       assertWaits(safepoint, vcpu, log);
       Future<?> ending = collector.begin(() -> end.run(log, client));
       GuestThread.end(safepoint);
@@ -174,11 +174,11 @@ class RingFullTest {
         return ending.isDone();
       });
       GuestThread.end(ending);
-      assertFalse(vcpu.isOffline());
+      assertFalse(vcpu.state().isOffline());
       assertEquals(1, log.counters().ringFullWaits());
       assertEquals(0, log.counters().ringSpills());
       if (end != End.CLIENT_CLOSED && end != End.LOG_CLOSED) {
-        guest.run(() -> mark(vcpu, 50, 51));
+        guest.run(() -> mark(log, vcpu, 50, 51));
         log.sync();
         assertEquals(SOFT_FULL + 1 - (end == End.DISCARD ? 1 : 0), client.dirtyPages());
       }
@@ -191,10 +191,10 @@ class RingFullTest {
     DirtyLog log = log();
     log.addSlot(0, 100, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient one = log.client("one", InitialView.NONE_DIRTY);
-    DirtyClient two = log.client("two", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> one = log.client("one", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> two = log.client("two", InitialView.NONE_DIRTY);
     try (GuestThread guest = new GuestThread("guest")) {
-      Future<?> safepoint = fill(guest, vcpu);
+      Future<?> safepoint = fill(log, guest, vcpu);
       one.close();
       assertWaits(safepoint, vcpu, log);
       two.close();
@@ -210,17 +210,17 @@ class RingFullTest {
     LogVcpu vcpu = log.addVcpu();
     log.client("c", InitialView.NONE_DIRTY);
     try (GuestThread guest = new GuestThread("guest")) {
-      Future<?> safepoint = fill(guest, vcpu);
+      Future<?> safepoint = fill(log, guest, vcpu);
       VcpuPause pause = log.pause();
       log.sync(); // room
       for (int i = 0; i < 1_000; i++) {
         log.barrier();
       }
       assertFalse(safepoint.isDone());
-      assertTrue(vcpu.isOffline());
+      assertTrue(vcpu.state().isOffline());
       pause.close();
       GuestThread.end(safepoint);
-      assertFalse(vcpu.isOffline());
+      assertFalse(vcpu.state().isOffline());
       guest.run(vcpu::close);
     }
   }
@@ -232,7 +232,7 @@ class RingFullTest {
     LogVcpu vcpu = log.addVcpu();
     log.client("c", InitialView.NONE_DIRTY);
     try (GuestThread guest = new GuestThread("guest")) {
-      Future<?> safepoint = fill(guest, vcpu);
+      Future<?> safepoint = fill(log, guest, vcpu);
       AtomicReference<Thread> ranIn = new AtomicReference<>();
       CompletableFuture<@Nullable Void> task =
           vcpu.runOnVcpu(() -> ranIn.set(Thread.currentThread()));
@@ -253,7 +253,7 @@ class RingFullTest {
     LogVcpu vcpu = log.addVcpu();
     log.client("c", InitialView.NONE_DIRTY);
     try (GuestThread guest = new GuestThread("the owner")) {
-      Future<?> safepoint = fill(guest, vcpu);
+      Future<?> safepoint = fill(log, guest, vcpu);
       VcpuException e = assertThrows(VcpuException.class, vcpu::close);
       assertTrue(String.valueOf(e.getMessage()).contains("the owner"), e.getMessage());
       log.sync();
@@ -267,14 +267,14 @@ class RingFullTest {
     DirtyLog log = log();
     log.addSlot(0, 100, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
-    mark(vcpu, 0, SOFT_FULL);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
+    mark(log, vcpu, 0, SOFT_FULL);
     client.close();
     vcpu.safepoint();
-    mark(vcpu, 0, 50);
-    vcpu.mark(0, 5 * PAGE - 1, 2); // across two pages: always the slow path
+    mark(log, vcpu, 0, 50);
+    vcpu.mark(log.slot(0), 5 * PAGE - 1, 2); // across two pages: always the slow path
     vcpu.safepoint();
-    assertFalse(vcpu.isOffline());
+    assertFalse(vcpu.state().isOffline());
     assertEquals(0, log.counters().ringFullWaits(), "it did not wait");
   }
 
@@ -286,7 +286,7 @@ class RingFullTest {
     log.client("c", InitialView.NONE_DIRTY);
     try (GuestThread guest = new GuestThread("the slow guest")) {
       for (int wait = 1; wait <= 2; wait++) {
-        Future<?> safepoint = fill(guest, vcpu);
+        Future<?> safepoint = fill(log, guest, vcpu);
         int expected = wait;
         GuestThread.await(() -> errors.size() == expected);
         long end = System.nanoTime() + Duration.ofMillis(100).toNanos();
@@ -320,7 +320,7 @@ class RingFullTest {
     THROWS
   }
 
-  private static void run(Handler handler, DirtyLog log, DirtyClient client) {
+  private static void run(Handler handler, DirtyLog log, DirtyClient<LogSlot> client) {
     switch (handler) {
       case BARRIER -> log.barrier();
       case PAUSE -> log.pause().close();
@@ -332,7 +332,7 @@ class RingFullTest {
       case CLOSE_LOG -> log.close();
       case NEW_CLIENT -> log.client("new", InitialView.NONE_DIRTY);
       case NEW_VCPU -> log.addVcpu().close();
-      case THROWS -> throw new TestBackend.Fault("handler");
+      case THROWS -> throw new TestTracker.Fault("handler");
     }
   }
 
@@ -362,21 +362,21 @@ class RingFullTest {
             .build();
     log.addSlot(0, 100, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     once.add(() -> run(handler, log, client));
     try (GuestThread guest = new GuestThread("guest")) {
-      Future<?> safepoint = fill(guest, vcpu);
+      Future<?> safepoint = fill(log, guest, vcpu);
       GuestThread.await(() -> told.get() != null);
       if (handler == Handler.BARRIER || handler == Handler.PAUSE || handler == Handler.COUNTERS) {
         assertWaits(safepoint, vcpu, log);
         log.sync();
       }
       if (handler == Handler.THROWS) {
-        assertThrows(TestBackend.Fault.class, () -> GuestThread.end(safepoint));
+        assertThrows(TestTracker.Fault.class, () -> GuestThread.end(safepoint));
       } else {
         GuestThread.end(safepoint);
       }
-      assertFalse(vcpu.isOffline());
+      assertFalse(vcpu.state().isOffline());
       guest.run(vcpu::close);
       log.barrier();
       log.pause().close();

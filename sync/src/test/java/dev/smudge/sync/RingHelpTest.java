@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.internal.software.HalfDoneMark;
+import dev.smudge.sync.internal.software.VcpuMarks;
 import java.util.Set;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -20,10 +22,10 @@ class RingHelpTest {
   private final LogSlot slot = log.addSlot(5, 1_000, PAGE);
   private final LogVcpu a = log.addVcpu();
   private final LogVcpu b = log.addVcpu();
-  private final DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+  private final DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
 
   private Set<Long> take() {
-    try (DirtyBatch batch = client.take()) {
+    try (DirtyBatch<LogSlot> batch = client.take()) {
       Set<Long> pages = ClientProtocolTest.pages(batch, 5);
       batch.commit();
       return pages;
@@ -32,7 +34,7 @@ class RingHelpTest {
 
   @Test
   void sync_vcpuStoppedBetweenBitAndPush_pageOfAnotherThatReliedOnItIsFound() {
-    HalfDoneMark half = new HalfDoneMark(a, slot, 70);
+    HalfDoneMark half = new HalfDoneMark(a.marks(), slot.live, slot.slot.entryId(), 70);
     b.mark(slot, 70 * PAGE, 1); // finds the bit set
     assertEquals(0, b.dirtyPages());
     b.safepoint();
@@ -50,7 +52,7 @@ class RingHelpTest {
 
   @Test
   void sync_vcpuStoppedAllTheTime_findsEveryWriteOfOthersAndNothingElse() {
-    HalfDoneMark half = new HalfDoneMark(a, slot, 70);
+    HalfDoneMark half = new HalfDoneMark(a.marks(), slot.live, slot.slot.entryId(), 70);
     assertEquals(Set.of(70L), take());
     for (int i = 0; i < 5; i++) {
       assertEquals(Set.of(), take());
@@ -68,7 +70,7 @@ class RingHelpTest {
     Thread thread =
         new Thread(() -> {
           a.mark(slot, 3 * PAGE, 1);
-          new HalfDoneMark(a, slot, 70);
+          new HalfDoneMark(a.marks(), slot.live, slot.slot.entryId(), 70);
         });
     thread.start();
     thread.join();
@@ -80,7 +82,7 @@ class RingHelpTest {
 
   @Test
   void take_vcpuDiedBetweenBitAndPushAndIsNotClosed_pageIsFound() throws Exception {
-    Thread thread = new Thread(() -> new HalfDoneMark(a, slot, 70));
+    Thread thread = new Thread(() -> new HalfDoneMark(a.marks(), slot.live, slot.slot.entryId(), 70));
     thread.start();
     thread.join();
     b.mark(slot, 70 * PAGE, 1);
@@ -93,7 +95,7 @@ class RingHelpTest {
   /** The write under way may name what is no more: compared, and nothing indexed. */
   @Test
   void bug12_underWayNamesNoSlotOrNoWord_isIgnored() {
-    VcpuRing ring = HalfDoneMark.ringOf(a);
+    VcpuMarks ring = a.marks();
     for (long forged :
         new long[] {
           6L << 32, 0xffffL << 32, 5L << 32 | 16, 5L << 32 | 0xffff_ffffL, Long.MIN_VALUE, -2
@@ -111,7 +113,7 @@ class RingHelpTest {
       other.addSlot(6, 10, PAGE);
       LogSlot same = other.addSlot(5, 2_000, PAGE);
       LogVcpu its = other.addVcpu();
-      DirtyClient others = other.client("others", InitialView.NONE_DIRTY);
+      DirtyClient<LogSlot> others = other.client("others", InitialView.NONE_DIRTY);
       IllegalArgumentException e =
           assertThrows(IllegalArgumentException.class, () -> its.mark(slot, 0, 1));
       String message = String.valueOf(e.getMessage());
@@ -120,7 +122,7 @@ class RingHelpTest {
       a.offline();
       assertEquals(Set.of(), take());
       its.offline();
-      try (DirtyBatch batch = others.take()) {
+      try (DirtyBatch<LogSlot> batch = others.take()) {
         assertEquals(0, batch.pageCount());
       }
       assertEquals(0, its.dirtyPages() + a.dirtyPages());
@@ -162,7 +164,7 @@ class RingHelpTest {
         int finished = i;
         GuestThread.await(() -> marked.getAcquire() >= finished);
         log.sync();
-        client.discard(5, 70, 1);
+        client.discard(log.slot(5), 70, 1);
       }
       GuestThread.end(running);
       assertEquals(0, missed, "of " + rounds);

@@ -5,6 +5,10 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.tracker.SlotTracker;
+import dev.smudge.sync.tracker.TrackedSlot;
+import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.bitmap.PageWordConsumer;
 import dev.smudge.ring.DirtyRing;
 import dev.smudge.ring.RingPageConsumer;
@@ -33,8 +37,8 @@ class RingModeTest {
     Runnable afterBitmap = () -> {};
     Runnable atPage = () -> {};
 
-    DirtyLogBackend over(DirtyLogBackend backend) {
-      return new ForwardingBackend(backend) {
+    Tracker over(Tracker backend) {
+      return new ForwardingTracker(backend) {
         @Override
         public int reapRings(RingPageConsumer sink) {
           int entries =
@@ -47,9 +51,9 @@ class RingModeTest {
         }
 
         @Override
-        public void getDirtyLog(LogSlot slot, PageWordConsumer sink) {
+        protected void collect(TrackedSlot slot, SlotTracker to, PageWordConsumer sink) {
           beforeBitmap.run();
-          super.getDirtyLog(slot, sink);
+          super.collect(slot, to, sink);
           afterBitmap.run();
         }
       };
@@ -59,13 +63,13 @@ class RingModeTest {
   private DirtyLog log(int entries) {
     return DirtyLog.builder()
         .ring(entries, 0, RingFullPolicy.SPILL)
-        .interceptBackend(hooks::over)
+        .interceptTracker(hooks::over)
         .errorHandler(e -> {})
         .build();
   }
 
-  private static Set<Long> take(DirtyClient client) {
-    try (DirtyBatch batch = client.take()) {
+  private static Set<Long> take(DirtyClient<LogSlot> client) {
+    try (DirtyBatch<LogSlot> batch = client.take()) {
       Set<Long> pages = ClientProtocolTest.pages(batch, 0);
       batch.commit();
       return pages;
@@ -87,7 +91,7 @@ class RingModeTest {
     DirtyLog log = log(entries);
     LogSlot slot = log.addSlot(0, 4096, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     vcpu.mark(slot, 0, slot.size());
     int[] pages = {0};
     hooks.atPage =
@@ -106,7 +110,7 @@ class RingModeTest {
     DirtyLog log = log(64);
     LogSlot slot = log.addSlot(0, 4096, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     AtomicBoolean stop = new AtomicBoolean();
     try (GuestThread guest = new GuestThread("guest")) {
       Future<?> running =
@@ -128,45 +132,10 @@ class RingModeTest {
   }
 
   @Test
-  void bug14_resetCutShort_nextReapFinishesItAndHandsThePagesOut() {
-    VcpuRing ring = new VcpuRing(DirtyRing.allocate(256, 0));
-    LogSlot slot = DirtyLog.create().newSlot(0, 1_000, PAGE);
-    Set<Long> armed = new TreeSet<>();
-    Set<Long> told = new TreeSet<>();
-    ring.mark(slot, 0, 199);
-    for (int failing : new int[] {0, 0, 1, 1, 0}) { // of 4 words
-      int[] left = {failing};
-      assertThrows(
-          TestBackend.Fault.class,
-          () ->
-              ring.reap(
-                  (id, word, mask) -> {
-                    if (left[0]-- == 0) {
-                      throw new TestBackend.Fault("armer");
-                    }
-                  },
-                  (id, page) -> told.add(page)));
-      assertTrue(told.isEmpty(), "not armed, not told");
-    }
-    ring.mark(slot, 300, 310);
-    int entries =
-        ring.reap(
-            (id, word, mask) -> armed.addAll(range(word * 64, word * 64 + 64)),
-            (id, page) -> told.add(page));
-    assertEquals(211, entries, "11 harvested now, 200 before");
-    assertTrue(armed.containsAll(range(128, 200)) && armed.contains(310L), armed::toString);
-    Set<Long> expected = range(0, 200);
-    expected.addAll(range(300, 311));
-    assertEquals(expected, told);
-    assertFalse(ring.isSoftFull());
-    assertEquals(211, ring.entries());
-  }
-
-  @Test
   void bug15_deviceWritesAtAnyMomentOfAFetch_areFoundByItOrTheNext() {
     DirtyLog log = log(64);
     LogSlot slot = log.addSlot(0, 1_000, PAGE);
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     LogVcpu vcpu = log.addVcpu();
     hooks.afterReap = () -> log.mark(slot, 10 * PAGE, 1);
     hooks.beforeBitmap = () -> log.mark(slot, 20 * PAGE, 1);
@@ -185,7 +154,7 @@ class RingModeTest {
   void bug15_deviceThreadWritesInRingMode_everyPageIsFound() {
     DirtyLog log = log(64);
     LogSlot slot = log.addSlot(0, 1_000, 1);
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     long[] ram = new long[1_000];
     long[] copy = new long[1_000];
     try (GuestThread device = new GuestThread("device")) {
@@ -198,7 +167,7 @@ class RingModeTest {
           });
       for (boolean last = false; !last; ) {
         last = running.isDone();
-        try (DirtyBatch batch = client.take()) {
+        try (DirtyBatch<LogSlot> batch = client.take()) {
           batch.forEachRun((id, first, count) ->
               System.arraycopy(ram, (int) first, copy, (int) first, (int) count));
           batch.commit();
@@ -220,7 +189,7 @@ class RingModeTest {
       for (int failing = 1; failing <= 30; failing++) {
         DirtyLog log = log(64);
         LogSlot slot = log.addSlot(0, 1_000, PAGE);
-        DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+        DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
         List<LogVcpu> vcpus = new ArrayList<>();
         for (int v = 0; v < 3; v++) {
           vcpus.add(log.addVcpu());
@@ -232,10 +201,10 @@ class RingModeTest {
             () -> {
               left[0]--;
               if (left[0] == 0) {
-                throw new TestBackend.Fault("page");
+                throw new TestTracker.Fault("page");
               }
             };
-        assertThrows(TestBackend.Fault.class, log::sync);
+        assertThrows(TestTracker.Fault.class, log::sync);
         hooks.atPage = () -> {};
         vcpus.get(2).mark(slot, 500L * PAGE, 1);
         vcpus.get(2).offline();
@@ -258,7 +227,7 @@ class RingModeTest {
     DirtyLog log = log(entries);
     LogSlot slot = log.addSlot(0, 5_000, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     for (int more : new int[] {0, 1, 63, 64, 65, 3_000}) {
       long spills = log.counters().ringSpills();
       for (long page = 0; page < entries + more; page++) {
@@ -278,7 +247,7 @@ class RingModeTest {
     DirtyLog log = log(2);
     LogSlot slot = log.addSlot(0, 70_000, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     vcpu.mark(slot, 0, 4 * PAGE);
     hooks.afterReap = () -> vcpu.mark(slot, 100 * PAGE, 5 * PAGE);
     hooks.beforeBitmap = () -> vcpu.mark(slot, 66_000L * PAGE, 5 * PAGE);
@@ -300,13 +269,13 @@ class RingModeTest {
     LogSlot slot = log.addSlot(0, 100, PAGE);
     int[] arms = {0};
     LogVcpu vcpu = log.addVcpu(() -> arms[0]++);
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     for (int i = 0; i < 200; i++) {
       vcpu.mark(slot, i % 100L * PAGE, 1);
       int before = arms[0];
       assertEquals(Set.of(i % 100L), take(client));
       assertEquals(before + 1, arms[0], "the reap arms: what lets it skip marks is dropped");
-      assertFalse(vcpu.isOffline());
+      assertFalse(vcpu.state().isOffline());
     }
     assertEquals(200, log.counters().ringResets());
     assertEquals(1.0, log.counters().entriesPerReset());
@@ -316,7 +285,7 @@ class RingModeTest {
   void close_vcpuWithEntriesInItsRing_pagesAreFound() {
     DirtyLog log = log(64);
     LogSlot slot = log.addSlot(0, 1_000, PAGE);
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     LogVcpu vcpu = log.addVcpu();
     vcpu.mark(slot, 0, 40 * PAGE);
     vcpu.mark(slot, 100 * PAGE, 100 * PAGE); // more than there is room for
@@ -332,12 +301,12 @@ class RingModeTest {
     DirtyLog log = log(64);
     LogSlot slot = log.addSlot(0, 100, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     vcpu.mark(slot, 7 * PAGE, 1);
     client.close();
     log.sync();
-    assertTrue(slot.live.isSet(7));
-    try (DirtyClient next = log.client("next", InitialView.NONE_DIRTY)) {
+    assertTrue(slot.isMarked(7));
+    try (DirtyClient<LogSlot> next = log.client("next", InitialView.NONE_DIRTY)) {
       assertEquals(Set.of(), take(next), "of the time before");
       vcpu.mark(slot, 7 * PAGE, 1);
       assertEquals(Set.of(7L), take(next));

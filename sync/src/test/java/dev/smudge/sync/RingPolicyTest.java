@@ -26,7 +26,7 @@ class RingPolicyTest {
 
   private int calls;
   private boolean armFails;
-  private final TestBackend backend = new TestBackend();
+  private final TestTracker backend = new TestTracker();
 
   private final DirtyLog log =
       DirtyLog.builder()
@@ -40,7 +40,7 @@ class RingPolicyTest {
                 }
               })
           .timeout(Duration.ofSeconds(1))
-          .interceptBackend(backend::over)
+          .interceptTracker(backend::over)
           .build();
   private final LogSlot slot = log.addSlot(0, PAGES, PAGE);
   private final LogVcpu vcpu =
@@ -49,7 +49,7 @@ class RingPolicyTest {
           throw new ArithmeticException("arm");
         }
       });
-  private final DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+  private final DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
 
   private int nextPage;
 
@@ -61,7 +61,7 @@ class RingPolicyTest {
   }
 
   private void assertDirty(int pages) {
-    try (DirtyBatch batch = client.take()) {
+    try (DirtyBatch<LogSlot> batch = client.take()) {
       assertEquals(pages, batch.pageCount());
       batch.commit();
     }
@@ -71,8 +71,8 @@ class RingPolicyTest {
   void callback_isCalledAtASafepointByTheVcpusThreadOnline() {
     policies.add(full -> {
       assertSame(vcpu, full);
-      assertSame(Thread.currentThread(), full.owner());
-      assertFalse(full.isOffline());
+      assertSame(Thread.currentThread(), full.state().owner());
+      assertFalse(full.state().isOffline());
     });
     markSome(3);
     vcpu.safepoint();
@@ -94,7 +94,7 @@ class RingPolicyTest {
     int[] taken = {0};
     policies.add(full -> log.sync());
     policies.add(full -> {
-      try (DirtyBatch batch = client.take()) {
+      try (DirtyBatch<LogSlot> batch = client.take()) {
         taken[0] += (int) batch.pageCount();
         batch.commit();
       }
@@ -139,7 +139,7 @@ class RingPolicyTest {
     assertThrows(ArithmeticException.class, vcpu::safepoint);
     vcpu.safepoint();
     assertEquals(1, calls);
-    assertFalse(vcpu.isOffline());
+    assertFalse(vcpu.state().isOffline());
     markSome(1);
     vcpu.safepoint();
     assertEquals(2, calls);
@@ -152,9 +152,9 @@ class RingPolicyTest {
     policies.add(LogVcpu::offline);
     markSome(4);
     vcpu.safepoint();
-    assertTrue(vcpu.isOffline());
+    assertTrue(vcpu.state().isOffline());
     vcpu.safepoint(); // before raw stores
-    assertFalse(vcpu.isOffline(), "nobody would wait for it, and it runs");
+    assertFalse(vcpu.state().isOffline(), "nobody would wait for it, and it runs");
     assertDirty(4);
   }
 
@@ -164,7 +164,7 @@ class RingPolicyTest {
     vcpu.limitDirtyRate(200L * PAGE); // 4 pages: 20 ms
     markSome(4);
     vcpu.safepoint();
-    assertTrue(vcpu.isOffline());
+    assertTrue(vcpu.state().isOffline());
     try (GuestThread other = new GuestThread("other")) {
       other.run(log::barrier); // does not wait for it
     }
@@ -177,7 +177,7 @@ class RingPolicyTest {
     vcpu.limitDirtyRate(200L * PAGE);
     markSome(4);
     vcpu.safepoint();
-    assertTrue(vcpu.isOffline());
+    assertTrue(vcpu.state().isOffline());
     assertThrows(VcpuException.class, vcpu::safepoint);
     assertDirty(4);
   }
@@ -203,7 +203,7 @@ class RingPolicyTest {
       vcpu.safepoint();
       assertTrue(task.get(0).isDone());
     }
-    assertTrue(vcpu.isOffline());
+    assertTrue(vcpu.state().isOffline());
     assertEquals(0, calls);
     markSome(1);
     vcpu.safepoint();
@@ -214,7 +214,7 @@ class RingPolicyTest {
   void softFull_armCallbackThrowsAtThatSafepoint_policyIsRunLater() {
     vcpu.online();
     try (GuestThread other = new GuestThread("other")) {
-      DirtyClient second = log.client("d", InitialView.ALL_DIRTY);
+      DirtyClient<LogSlot> second = log.client("d", InitialView.ALL_DIRTY);
       second.takeAtMost(1).close();
       markSome(1);
       int before = backend.barriers.get();
@@ -246,10 +246,10 @@ class RingPolicyTest {
       String message = String.valueOf(e.getMessage());
       assertTrue(message.contains("vCPU 0") && message.contains("other"), message);
     }
-    assertFalse(vcpu.isOffline());
+    assertFalse(vcpu.state().isOffline());
     vcpu.offline();
     assertThrows(VcpuException.class, () -> RingFullPolicy.WAIT.ringFull(vcpu));
-    assertTrue(vcpu.isOffline());
+    assertTrue(vcpu.state().isOffline());
   }
 
   @Test
@@ -257,15 +257,15 @@ class RingPolicyTest {
     DirtyLog spilling = DirtyLog.builder().ring(8, 4, RingFullPolicy.SPILL).build();
     LogSlot ram = spilling.addSlot(3, 200, PAGE);
     LogVcpu its = spilling.addVcpu();
-    DirtyClient c = spilling.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> c = spilling.client("c", InitialView.NONE_DIRTY);
     for (int page = 0; page < 200; page++) {
       its.mark(ram, (long) page * PAGE, 1);
       its.safepoint();
-      assertFalse(its.isOffline());
+      assertFalse(its.state().isOffline());
     }
     assertEquals(192, spilling.counters().ringSpills());
     assertEquals(0, spilling.counters().ringFullWaits());
-    try (DirtyBatch batch = c.take()) {
+    try (DirtyBatch<LogSlot> batch = c.take()) {
       assertEquals(200, batch.pageCount());
       batch.commit();
     }
@@ -273,7 +273,7 @@ class RingPolicyTest {
     its.mark(ram, 100 * PAGE, 1);
     assertEquals(192, spilling.counters().ringSpills(), "there is room again");
     its.close();
-    try (DirtyBatch batch = c.take()) {
+    try (DirtyBatch<LogSlot> batch = c.take()) {
       assertEquals(1, batch.pageCount());
     }
   }

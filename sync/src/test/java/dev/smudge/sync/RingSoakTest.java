@@ -18,8 +18,8 @@ class RingSoakTest {
   private final long[] ram = new long[PAGES];
   private final long[] copy = new long[PAGES];
 
-  private void copy(DirtyClient client) {
-    try (DirtyBatch batch = client.take()) {
+  private void copy(DirtyClient<LogSlot> client) {
+    try (DirtyBatch<LogSlot> batch = client.take()) {
       batch.forEachRun((slot, first, count) ->
           System.arraycopy(ram, (int) first, copy, (int) first, (int) count));
       batch.commit();
@@ -30,7 +30,7 @@ class RingSoakTest {
   private DirtyCounters soak(DirtyLog log, long pushes, long seconds) throws Exception {
     LogSlot slot = log.addSlot(0, PAGES, 1);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     Agent reaper = log.reaper();
     long start = System.nanoTime();
     long end = start + TimeUnit.SECONDS.toNanos(seconds);

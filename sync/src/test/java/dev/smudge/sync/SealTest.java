@@ -12,23 +12,23 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Catalogue 24: writes after the last collection. */
+/** docs/bugs.md row 24: writes after the last collection. */
 @Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 @ParameterizedClass
 @EnumSource(Mode.class)
 class SealTest {
   private final ConcurrentLinkedQueue<Throwable> errors = new ConcurrentLinkedQueue<>();
-  private final TestBackend backend = new TestBackend();
+  private final TestTracker backend = new TestTracker();
   private final DirtyLog log;
   private final LogSlot slot;
 
   SealTest(Mode mode) {
-    log = mode.builder().errorHandler(errors::add).interceptBackend(backend::over).build();
+    log = mode.builder().errorHandler(errors::add).interceptTracker(backend::over).build();
     slot = log.addSlot(0, 100, 4096);
   }
 
-  private Set<Long> take(DirtyClient client) {
-    try (DirtyBatch batch = client.take()) {
+  private Set<Long> take(DirtyClient<LogSlot> client) {
+    try (DirtyBatch<LogSlot> batch = client.take()) {
       Set<Long> pages = ClientProtocolTest.pages(batch, 0);
       batch.commit();
       return pages;
@@ -38,7 +38,7 @@ class SealTest {
   @Test
   void bug24_writesAfterSeal_areReportedAndStillDirty() {
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     vcpu.mark(slot, 0, 1);
     log.mark(slot, 4096, 1);
     assertTrue(errors.isEmpty());
@@ -79,7 +79,7 @@ class SealTest {
   @Test
   void unseal_writes_areReportedNoMoreAndNothingIsLost() {
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     vcpu.mark(slot, 0, 1);
     log.seal();
     log.unseal();
@@ -96,7 +96,7 @@ class SealTest {
     vcpu.mark(slot, 0, 1);
     assertEquals(1, errors.size());
     log.unseal();
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     vcpu.mark(slot, 0, 1);
     assertEquals(Set.of(0L), take(client));
   }
@@ -105,7 +105,7 @@ class SealTest {
   void seal_vcpuRunsAndWritesAllTheTime_everyPageIsTakenOrReported() {
     try (GuestThread guest = new GuestThread("guest")) {
       LogVcpu vcpu = log.addVcpu();
-      DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+      DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
       long[] written = {0};
       Future<?> running =
           guest.begin(() -> {
@@ -125,7 +125,7 @@ class SealTest {
   @Test
   void seal_backendFailsAtAnyPoint_isNotSealedAndNothingIsLost() {
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     int failures = 0;
     for (int points = 0; ; points++) {
       vcpu.mark(slot, 5 * 4096, 1);
@@ -134,7 +134,7 @@ class SealTest {
         log.seal();
         backend.untilFault.set(-1);
         break;
-      } catch (TestBackend.Fault e) {
+      } catch (TestTracker.Fault e) {
         failures++;
         assertFalse(log.isSealed(), e.getMessage());
       }

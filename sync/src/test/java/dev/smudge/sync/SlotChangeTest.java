@@ -6,7 +6,15 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.internal.collect.Peek;
+import dev.smudge.sync.internal.collect.SlotTable;
+import dev.smudge.sync.tracker.SlotTracker;
+import dev.smudge.sync.tracker.TrackedSlot;
+import dev.smudge.sync.rcu.RcuException;
+import dev.smudge.sync.rcu.RcuTimeoutException;
+import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.bitmap.PageWordConsumer;
+import dev.smudge.sync.embed.EmbeddedLog;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -32,7 +40,7 @@ class SlotChangeTest {
   private static final int PAGE = 4096;
   private static final Runnable NOTHING = new Nothing();
 
-  private final TestBackend backend = new TestBackend();
+  private final TestTracker backend = new TestTracker();
   private final Mode mode;
   private final DirtyLog log;
   private final GuestThread guest = new GuestThread("guest");
@@ -46,7 +54,7 @@ class SlotChangeTest {
     this.mode = mode;
     this.log =
         mode.builder()
-            .interceptBackend(backend::over)
+            .interceptTracker(backend::over)
             .timeout(Duration.ofMillis(400))
             .errorHandler(e -> {})
             .build();
@@ -58,21 +66,21 @@ class SlotChangeTest {
   }
 
   /** "slot:page" of what is dirty. */
-  private static Set<String> take(DirtyClient client) {
-    try (DirtyBatch batch = client.take()) {
+  private static Set<String> take(DirtyClient<LogSlot> client) {
+    try (DirtyBatch<LogSlot> batch = client.take()) {
       Set<String> pages = pages(batch);
       batch.commit();
       return pages;
     }
   }
 
-  private static Set<String> pages(DirtyBatch batch) {
+  private static Set<String> pages(DirtyBatch<LogSlot> batch) {
     Set<String> pages = new TreeSet<>();
     batch.forEachRun((slot, first, count) -> add(pages, slot, first, count));
     return pages;
   }
 
-  private static Set<String> pages(RemovedSlot removed) {
+  private static Set<String> pages(RemovedSlot<LogSlot> removed) {
     Set<String> pages = new TreeSet<>();
     removed.forEachRun((slot, first, count) -> add(pages, slot, first, count));
     assertEquals(pages.size(), removed.dirtyPages());
@@ -105,7 +113,7 @@ class SlotChangeTest {
   void discardAndTakeRange_slotWhoseNumberAnotherHas_areRefusedAndTakeNothing() {
     LogSlot slot = log.addSlot(0, 100, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient client = log.client("a", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("a", InitialView.NONE_DIRTY);
     replace(slot, 0).commit();
     vcpu.mark(log.slot(0), 3 * PAGE, 1);
     vcpu.offline();
@@ -122,8 +130,8 @@ class SlotChangeTest {
   void split_dirtyPages_areDirtyInTheNewSlotsAndNoOthers() {
     LogSlot slot = log.addSlot(0, 200, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient a = log.client("a", InitialView.NONE_DIRTY);
-    DirtyClient b = log.client("b", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> a = log.client("a", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> b = log.client("b", InitialView.NONE_DIRTY);
     vcpu.mark(slot, 3 * PAGE, 1);
     assertEquals(Set.of("0:3"), take(a));
     vcpu.mark(slot, 150 * PAGE, 1);
@@ -146,7 +154,7 @@ class SlotChangeTest {
   @Test
   void grow_newPages_areDirtyForAll_theOthersAsTheyWere() {
     LogSlot slot = log.addSlot(0, 100, PAGE);
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     log.mark(slot, 64 * PAGE, 1);
     SlotChange change = log.change().remove(slot);
     LogSlot grown = change.add(0, 130, PAGE);
@@ -162,20 +170,20 @@ class SlotChangeTest {
     LogSlot slot = log.addSlot(0, 100, PAGE);
     LogSlot other = log.addSlot(1, 100, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient a = log.client("a", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> a = log.client("a", InitialView.NONE_DIRTY);
     log.client("b", InitialView.NONE_DIRTY);
     vcpu.mark(slot, 3 * PAGE, 1);
     take(a); // b has it still
     vcpu.mark(slot, 99 * PAGE, 1);
     log.mark(slot, 50 * PAGE, 1);
     vcpu.mark(other, 7 * PAGE, 1);
-    RemovedSlot removed = log.change().remove(slot).commit().get(0);
+    RemovedSlot<LogSlot> removed = log.change().remove(slot).commit().get(0);
     assertSame(slot, removed.slot());
     assertEquals(Set.of("0:3", "0:50", "0:99"), pages(removed));
     assertEquals(Set.of("1:7"), take(a));
     assertThrows(IllegalArgumentException.class, () -> log.slot(0));
-    assertThrows(IllegalArgumentException.class, () -> a.takeRange(0, 0, 1));
-    assertThrows(IllegalArgumentException.class, () -> a.discard(0, 0, 1));
+    assertThrows(IllegalArgumentException.class, () -> a.takeRange(log.slot(0), 0, 1));
+    assertThrows(IllegalArgumentException.class, () -> a.discard(log.slot(0), 0, 1));
   }
 
   @Test
@@ -187,30 +195,30 @@ class SlotChangeTest {
   @Test
   void shrink_pagesThatAreCutOff_goToTheRemover() {
     LogSlot slot = log.addSlot(0, 100, PAGE);
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     log.mark(slot, 10 * PAGE, 1);
     log.mark(slot, 90 * PAGE, 1);
     SlotChange change = log.change().remove(slot);
     LogSlot rest = change.add(0, 65, PAGE);
-    RemovedSlot removed = change.carry(slot, 0, rest, 0, 65).commit().get(0);
+    RemovedSlot<LogSlot> removed = change.carry(slot, 0, rest, 0, 65).commit().get(0);
     assertEquals(Set.of("0:90"), pages(removed));
     assertEquals(Set.of("0:10"), take(client));
   }
 
-  /** Catalogue 17: what a vCPU, which has not seen the change yet, marks in the old slot. */
+  /** docs/bugs.md row 17: what a vCPU, which has not seen the change yet, marks in the old slot. */
   @Test
   void bug17_marksOfTheOldSlotDuringTheChange_areFoundInTheNew() {
     LogSlot slot = log.addSlot(0, 100, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient a = log.client("a", InitialView.NONE_DIRTY);
-    DirtyClient b = log.client("b", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> a = log.client("a", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> b = log.client("b", InitialView.NONE_DIRTY);
     guest.run(vcpu::online);
     SlotChange change = log.change().remove(slot);
     LogSlot to = change.add(4, 90, PAGE);
     change.carry(slot, 10, to, 0, 90);
     List<Set<String>> meanwhile = new ArrayList<>();
     List<Future<?>> loops = new ArrayList<>();
-    List<RemovedSlot> removed =
+    List<RemovedSlot<LogSlot>> removed =
         change.commit(
             () -> {
               guest.run(() -> vcpu.mark(slot, 11 * PAGE, 1));
@@ -250,28 +258,29 @@ class SlotChangeTest {
   /** The same, with the look into the old slots left out: their marks are lost. */
   @Test
   void bug17_weakened_withoutTheMerge_marksDuringTheChangeAreLost() {
-    Set<LogSlot> gone = new HashSet<>();
+    Set<TrackedSlot> gone = new HashSet<>();
     DirtyLog weak =
         DirtyLog.builder()
-            .interceptBackend(real ->
-                new ForwardingBackend(real) {
+            .interceptTracker(real ->
+                new ForwardingTracker(real) {
                   @Override
-                  public void removeSlot(LogSlot slot) {
-                    super.removeSlot(slot);
+                  protected void remove(TrackedSlot slot, SlotTracker to) {
+                    super.remove(slot, to);
                     gone.add(slot);
                   }
 
                   @Override
-                  public void getDirtyLog(LogSlot slot, PageWordConsumer sink) {
+                  protected void collect(
+                      TrackedSlot slot, SlotTracker to, PageWordConsumer sink) {
                     if (!gone.contains(slot)) {
-                      super.getDirtyLog(slot, sink);
+                      super.collect(slot, to, sink);
                     }
                   }
                 })
             .build();
     LogSlot slot = weak.addSlot(0, 100, PAGE);
     LogVcpu vcpu = weak.addVcpu();
-    DirtyClient client = weak.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = weak.client("c", InitialView.NONE_DIRTY);
     SlotChange change = weak.change().remove(slot);
     change.carry(slot, 0, change.add(1, 100, PAGE), 0, 100);
     change.commit(() -> vcpu.mark(slot, 11 * PAGE, 1), () -> {});
@@ -281,21 +290,21 @@ class SlotChangeTest {
   @Test
   void openBatch_givenBackAfterTheChange_isDirtyWhereItsPagesHaveGone() {
     LogSlot slot = log.addSlot(0, 100, PAGE);
-    DirtyClient a = log.client("a", InitialView.NONE_DIRTY);
-    DirtyClient b = log.client("b", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> a = log.client("a", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> b = log.client("b", InitialView.NONE_DIRTY);
     for (long page : new long[] {1, 2, 80}) {
       log.mark(slot, page * PAGE, 1);
     }
-    DirtyBatch batch = a.take();
+    DirtyBatch<LogSlot> batch = a.take();
     take(b);
     SlotChange change = log.change().remove(slot);
     LogSlot half = change.add(0, 50, PAGE);
-    RemovedSlot removed = change.carry(slot, 0, half, 0, 50).commit().get(0);
+    RemovedSlot<LogSlot> removed = change.carry(slot, 0, half, 0, 50).commit().get(0);
     assertEquals(Set.of(), pages(removed));
     assertEquals(Set.of("0:1", "0:2", "0:80"), pages(batch));
     batch.forEachRun((where, first, count) -> assertSame(slot, where));
     replace(half, 3).commit(); // and once more
-    batch.acknowledge(0, 2, 1);
+    batch.acknowledge(slot, 2, 1);
     batch.close();
     assertEquals(Set.of("0:80"), pages(removed));
     assertEquals(Set.of("3:1"), take(a));
@@ -305,11 +314,11 @@ class SlotChangeTest {
   @Test
   void released_openBatches_calledOnceWhenTheLastIsClosed() {
     LogSlot slot = log.addSlot(0, 100, PAGE);
-    DirtyClient a = log.client("a", InitialView.ALL_DIRTY);
-    DirtyClient b = log.client("b", InitialView.ALL_DIRTY);
+    DirtyClient<LogSlot> a = log.client("a", InitialView.ALL_DIRTY);
+    DirtyClient<LogSlot> b = log.client("b", InitialView.ALL_DIRTY);
     AtomicInteger released = new AtomicInteger();
-    DirtyBatch first = a.take();
-    DirtyBatch second = b.take();
+    DirtyBatch<LogSlot> first = a.take();
+    DirtyBatch<LogSlot> second = b.take();
     log.change().remove(slot, released::incrementAndGet).commit();
     assertEquals(0, released.get());
     first.close();
@@ -328,7 +337,7 @@ class SlotChangeTest {
   void marksAfterTheChange_areRefused_theyAreNotLostInSilence() {
     LogSlot slot = log.addSlot(0, 100, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient client = log.client("c", InitialView.ALL_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.ALL_DIRTY);
     LogSlot unborn = log.change().add(1, 10, PAGE);
     assertTrue(refusal(() -> vcpu.mark(unborn, 0, 1)).contains("not added yet"));
     assertTrue(refusal(() -> log.mark(unborn, 0, 1)).contains("not added yet"));
@@ -336,7 +345,7 @@ class SlotChangeTest {
     log.change().remove(slot).commit();
     assertTrue(refusal(() -> vcpu.mark(slot, 0, 1)).contains("was removed"));
     assertTrue(refusal(() -> log.mark(slot, 0, 1)).contains("was removed"));
-    assertTrue(refusal(() -> vcpu.mark(0, 0, 1)).contains("no slot 0"));
+    assertTrue(refusal(() -> vcpu.mark(log.slot(0), 0, 1)).contains("no slot 0"));
     assertFalse(slot.isMarked(0));
     DirtyLog foreign = DirtyLog.create();
     LogSlot other = foreign.addSlot(0, 10, PAGE);
@@ -352,18 +361,18 @@ class SlotChangeTest {
   void attach_beforeTheCommitOnly() {
     SlotChange change = log.change();
     LogSlot slot = change.add(0, 10, PAGE);
-    slot.attach("ram");
+    slot.slot.attach("ram");
     change.commit();
-    assertEquals("ram", log.slot(0).attachment());
-    assertThrows(IllegalStateException.class, () -> slot.attach("other"));
-    assertEquals("ram", slot.attachment());
+    assertEquals("ram", EmbeddedLog.attachment(log.slot(0)));
+    assertThrows(IllegalStateException.class, () -> slot.slot.attach("other"));
+    assertEquals("ram", EmbeddedLog.attachment(slot));
   }
 
   @Test
   void badChanges_areRefused_andNothingIsChanged() {
     LogSlot slot = log.addSlot(0, 100, PAGE);
     LogSlot other = log.addSlot(1, 100, PAGE);
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     SlotChange change = log.change().remove(slot);
     LogSlot to = change.add(2, 50, PAGE);
     assertThrows(IllegalArgumentException.class, () -> change.remove(slot));
@@ -402,11 +411,11 @@ class SlotChangeTest {
   @Test
   void changeFailsAtEveryPoint_theOldSlotsAreThere_andNothingIsLost() {
     for (int point = 0; ; point++) {
-      TestBackend faulty = new TestBackend();
+      TestTracker faulty = new TestTracker();
       DirtyLog under = faulty.log(mode);
       LogVcpu vcpu = under.addVcpu();
       LogSlot slot = under.addSlot(0, 100, PAGE);
-      DirtyClient client = under.client("c", InitialView.NONE_DIRTY);
+      DirtyClient<LogSlot> client = under.client("c", InitialView.NONE_DIRTY);
       vcpu.mark(slot, 7 * PAGE, 1);
       vcpu.offline();
       SlotChange change = under.change().remove(slot);
@@ -416,7 +425,7 @@ class SlotChangeTest {
       faulty.untilFault.set(point);
       try {
         change.commit();
-      } catch (TestBackend.Fault e) {
+      } catch (TestTracker.Fault e) {
         faulty.untilFault.set(-1);
         if (isSlot(under, slot)) {
           assertThrows(IllegalArgumentException.class, () -> under.slot(1));
@@ -429,9 +438,9 @@ class SlotChangeTest {
           vcpu.mark(high, 39 * PAGE, 1);
           Set<String> found = take(client);
           assertTrue(found.containsAll(Set.of("0:7", "1:39")), found::toString);
-          assertEquals(1, under.table().leaving().size());
+          assertEquals(1, Peek.leaving(under));
           under.rcu().barrier();
-          assertTrue(under.table().leaving().isEmpty());
+          assertEquals(0, Peek.leaving(under));
         }
         continue;
       }
@@ -448,7 +457,7 @@ class SlotChangeTest {
   void vcpuDoesNotPassASafepoint_changeIsMadeAndReleasedLater() {
     LogSlot slot = log.addSlot(0, 100, PAGE);
     LogVcpu vcpu = log.addVcpu();
-    DirtyClient client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     AtomicInteger released = new AtomicInteger();
     guest.run(vcpu::online);
     SlotChange change = log.change().remove(slot, released::incrementAndGet);
@@ -518,7 +527,7 @@ class SlotChangeTest {
       Future<?> two = second.begin(() -> changer.accept(1));
       start.countDown();
       start.await();
-      try (DirtyClient client = log.client("c", initial)) {
+      try (DirtyClient<LogSlot> client = log.client("c", initial)) {
         for (int i = 0; i < 20; i++) {
           client.take().close();
         }
@@ -536,7 +545,7 @@ class SlotChangeTest {
   void createStopped_changes_needNoVcpu() {
     DirtyLog stopped = DirtyLog.createStopped();
     LogSlot slot = stopped.addSlot(0, 100, 1);
-    DirtyClient client = stopped.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> client = stopped.client("c", InitialView.NONE_DIRTY);
     stopped.mark(slot, 7, 1);
     SlotChange change = stopped.change().remove(slot);
     LogSlot to = change.add(0, 50, 1);

@@ -30,11 +30,12 @@ class SoftwareTlbEmulatorTest {
   private static final class Emulator {
     final byte[] ram = new byte[PAGES * PAGE];
     private final boolean[] writeTlb = new boolean[PAGES];
+    private final LogSlot slot;
     private final LogVcpu vcpu;
     long slowStores;
 
     Emulator(DirtyLog log, boolean flush) {
-      log.addSlot(0, PAGES, PAGE);
+      slot = log.addSlot(0, PAGES, PAGE);
       vcpu = log.addVcpu(flush ? this::dropWriteEntries : () -> {});
     }
 
@@ -48,7 +49,7 @@ class SoftwareTlbEmulatorTest {
       } else {
         slowStores++;
         ram[address] = value;
-        vcpu.mark(0, address, 1);
+        vcpu.mark(slot, address, 1);
         writeTlb[address / PAGE] = true;
       }
     }
@@ -57,7 +58,7 @@ class SoftwareTlbEmulatorTest {
       for (int i = 0; i < 4; i++) {
         ram[address + i] = (byte) (value >>> (8 * i));
       }
-      vcpu.mark(0, address, 4);
+      vcpu.mark(slot, address, 4);
     }
 
     void block(SplittableRandom random) {
@@ -72,8 +73,8 @@ class SoftwareTlbEmulatorTest {
     }
   }
 
-  private static void read(DirtyClient client, byte[] ram, byte[] copy) {
-    try (DirtyBatch batch = client.take()) {
+  private static void read(DirtyClient<LogSlot> client, byte[] ram, byte[] copy) {
+    try (DirtyBatch<LogSlot> batch = client.take()) {
       batch.forEachRun((slot, first, count) ->
           System.arraycopy(ram, (int) first * PAGE, copy, (int) first * PAGE, (int) count * PAGE));
       batch.commit();
@@ -84,7 +85,7 @@ class SoftwareTlbEmulatorTest {
   private int migrate(boolean flush) {
     DirtyLog log = mode.log();
     Emulator emulator = new Emulator(log, flush);
-    DirtyClient migration = log.client("migration", InitialView.ALL_DIRTY);
+    DirtyClient<LogSlot> migration = log.client("migration", InitialView.ALL_DIRTY);
     byte[] copy = new byte[PAGES * PAGE];
     AtomicInteger rounds = new AtomicInteger();
     try (GuestThread guest = new GuestThread("guest")) {

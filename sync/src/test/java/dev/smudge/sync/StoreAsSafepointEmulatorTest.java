@@ -55,8 +55,8 @@ class StoreAsSafepointEmulatorTest {
     }
   }
 
-  private static void read(DirtyClient client, long[] cells, long[] copy) {
-    try (DirtyBatch batch = client.take()) {
+  private static void read(DirtyClient<LogSlot> client, long[] cells, long[] copy) {
+    try (DirtyBatch<LogSlot> batch = client.take()) {
       batch.forEachRun((slot, first, count) ->
           System.arraycopy(
               cells, (int) first * PAGE / 8, copy, (int) first * PAGE / 8, (int) count * PAGE / 8));
@@ -68,7 +68,7 @@ class StoreAsSafepointEmulatorTest {
   void migrate_guestStoresLoadsAndCallsTheHost_copyEqualsRam() {
     DirtyLog log = mode.log();
     Memory memory = new Memory(log);
-    DirtyClient client = log.client("migration", InitialView.ALL_DIRTY);
+    DirtyClient<LogSlot> client = log.client("migration", InitialView.ALL_DIRTY);
     long[] copy = new long[memory.cells.length];
     AtomicInteger rounds = new AtomicInteger();
     try (GuestThread guest = new GuestThread("guest")) {
@@ -103,7 +103,7 @@ class StoreAsSafepointEmulatorTest {
   void take_guestLoopsOverLoadsAlone_isNotHeldUp() {
     DirtyLog log = mode.log();
     Memory memory = new Memory(log);
-    DirtyClient client = log.client("c", InitialView.ALL_DIRTY);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.ALL_DIRTY);
     AtomicBoolean stop = new AtomicBoolean();
     try (GuestThread guest = new GuestThread("guest")) {
       Future<?> running =

@@ -1,0 +1,134 @@
+package dev.smudge.sync.embed;
+
+import dev.smudge.sync.LogSlot;
+import dev.smudge.sync.internal.collect.Collector;
+import dev.smudge.sync.internal.collect.Slot;
+import dev.smudge.sync.internal.collect.SlotSwap;
+import dev.smudge.sync.internal.facade.ApiAccess;
+
+/**
+ * A change of the slots of a log together with a map of the embedder's, for one thread: {@link
+ * #swap} makes it, {@link #end} gives the lock back, {@link #retire} waits until nobody can use what
+ * was removed. {@code end} and {@code retire} follow in any case, also after an error.
+ */
+public final class MapChange {
+  private final SlotSwap swap;
+  private final MapLock lock;
+  private Runnable resume = () -> {};
+
+  MapChange(Collector collector, MapLock lock, boolean removes) {
+    this.lock = lock;
+    this.swap = new SlotSwap(collector);
+    // Before the lock: whoever holds a pause, and so these vCPUs, may be waiting for it. Not again by
+    // a thread that is in a change already: the lock refuses that one.
+    if (removes && !lock.isMine()) {
+      resume = SlotSwap.stopVcpus(collector);
+    }
+    try {
+      lock.lock();
+    } catch (RuntimeException | Error e) {
+      resume();
+      throw e;
+    }
+  }
+
+  private void resume() {
+    Runnable once = resume;
+    resume = () -> {};
+    once.run();
+  }
+
+  /**
+   * Adds a slot.
+   *
+   * @param slotId 0 to 32,763, not in use by then
+   * @param pageCount pages
+   * @param pageSize bytes per page, a power of two
+   * @return the slot
+   */
+  public LogSlot add(int slotId, long pageCount, long pageSize) {
+    ApiAccess api = ApiAccess.get();
+    return (LogSlot) swap.add(slotId, pageCount, pageSize, api::newLogSlot).identity();
+  }
+
+  /**
+   * Attaches what trackers and clients are handed with a slot.
+   *
+   * @param slot slot that this change adds
+   * @param object what to attach
+   */
+  public void attach(LogSlot slot, Object object) {
+    slot(slot).attach(object);
+  }
+
+  /**
+   * Removes a slot.
+   *
+   * @param slot slot of the log
+   * @param whenReleased called once, by any thread and without a lock, when no vCPU, no read-side
+   *     section and no open batch can use the slot any more
+   * @return its dirty pages that no slot takes over; none until the swap
+   */
+  public LostPages remove(LogSlot slot, Runnable whenReleased) {
+    return new LostPages(swap.remove(slot(slot), whenReleased));
+  }
+
+  /**
+   * Says that pages of a slot that goes are pages of one that comes.
+   *
+   * @param from slot that this change removes
+   * @param fromPage first page there
+   * @param to slot that this change adds, of the same page size
+   * @param toPage what that page is there
+   * @param pageCount pages
+   */
+  public void carry(LogSlot from, long fromPage, LogSlot to, long toPage, long pageCount) {
+    swap.carry(slot(from), fromPage, slot(to), toPage, pageCount);
+  }
+
+  private static Slot slot(LogSlot slot) {
+    return ApiAccess.get().slot(slot);
+  }
+
+  /**
+   * Makes the change, all of it or nothing; then vCPUs that are the tracker's own go on.
+   *
+   * @param publish publishes the embedder's map: called in the middle, under the collector lock,
+   *     where the old slots still take marks and the new ones take them already. Must not wait
+   */
+  public void swap(Runnable publish) {
+    swap.checkMayCommit();
+    swap.prepare();
+    try {
+      swap.swap(publish);
+    } finally {
+      resume();
+    }
+  }
+
+  /** {@return whether the new slots were published} */
+  public boolean isMade() {
+    return swap.isSwapped();
+  }
+
+  /** Gives the lock back, once; vCPUs that are stopped still go on. */
+  public void end() {
+    try {
+      resume();
+    } finally {
+      if (lock.isMine()) {
+        lock.unlock();
+      }
+    }
+  }
+
+  /**
+   * If slots were removed: waits for the grace period, after which they are released. If that takes
+   * too long, they are released later, by a task of RCU.
+   *
+   * @throws dev.smudge.sync.rcu.RcuTimeoutException if it takes too long
+   */
+  public void retire() {
+    swap.retireAfterGracePeriod();
+  }
+}

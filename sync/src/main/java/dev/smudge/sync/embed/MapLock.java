@@ -1,0 +1,118 @@
+package dev.smudge.sync.embed;
+
+import dev.smudge.sync.internal.collect.Collector;
+import dev.smudge.sync.internal.vcpu.VcpuErrors;
+import dev.smudge.sync.internal.vcpu.VcpuState;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The lock of an embedder's map. vCPU threads take it too: while one waits for it, it is offline, so
+ * that a holder may wait for vCPUs. A call that would wait for itself fails at once, one that waits
+ * too long in the end. Not reentrant.
+ */
+public final class MapLock {
+  private final Collector collector;
+  private final String what;
+  private final ReentrantLock lock = new ReentrantLock();
+  private volatile @Nullable Thread holder; // for messages
+
+  MapLock(Collector collector, String what) {
+    this.collector = collector;
+    this.what = what;
+  }
+
+  /**
+   * Takes the lock. A vCPU that has to wait is offline meanwhile: call it where it holds no
+   * half-done store.
+   *
+   * @throws IllegalStateException if the calling thread holds it already, or is inside a call of a
+   *     device under the collector lock
+   * @throws dev.smudge.sync.VcpuTimeoutException if it is not free in time; the cause is the holder's stack
+   * @throws dev.smudge.sync.VcpuException if it would have to wait in an arm callback
+   */
+  public void lock() {
+    if (lock.isHeldByCurrentThread()) {
+      throw new IllegalStateException(
+          "this thread is inside " + what + " already: do it when that has ended");
+    }
+    if (collector.isLockedByMe()) {
+      throw new IllegalStateException(
+          what
+              + " from inside a call under the collector lock would wait for itself: let another "
+              + "thread do it, after that call");
+    }
+    if (!lock.tryLock()) {
+      await(collector.vcpus().self());
+    }
+    holder = Thread.currentThread();
+  }
+
+  private void await(@Nullable VcpuState self) {
+    long deadline = System.nanoTime() + collector.vcpus().timeoutNanos();
+    while (!lock.tryLock()) {
+      if (self == null) {
+        takeUntil(deadline);
+        return;
+      }
+      self.leaveToWait(what);
+      try {
+        takeUntil(deadline);
+        lock.unlock(); // to come online may mean to wait for a pause: not with the lock
+      } finally {
+        self.returnFromWait();
+      }
+    }
+  }
+
+  private void takeUntil(long deadline) {
+    boolean interrupted = false;
+    try {
+      for (; ; ) {
+        try {
+          if (lock.tryLock(deadline - System.nanoTime(), TimeUnit.NANOSECONDS)) {
+            return;
+          }
+          Thread thread = holder;
+          throw errors()
+              .timeout(
+                  "waited "
+                      + collector.vcpus().timeoutMillis()
+                      + " ms for "
+                      + what
+                      + " by "
+                      + thread,
+                  thread);
+        } catch (InterruptedException e) {
+          interrupted = true;
+        }
+      }
+    } finally {
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
+    }
+  }
+
+  private VcpuErrors errors() {
+    return collector.vcpus().errors();
+  }
+
+  /** {@return whether the calling thread holds it} */
+  public boolean isMine() {
+    return lock.isHeldByCurrentThread();
+  }
+
+  /**
+   * Gives the lock back.
+   *
+   * @throws IllegalMonitorStateException if the calling thread does not hold it
+   */
+  public void unlock() {
+    if (lock.isHeldByCurrentThread()) {
+      holder = null;
+    }
+    lock.unlock();
+  }
+}

@@ -1,0 +1,375 @@
+package dev.smudge.sync.inhibitor;
+
+import dev.smudge.sync.VcpuException;
+import dev.smudge.sync.VcpuTimeoutException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Objects;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+import org.agrona.ErrorHandler;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Keeps guest accesses out while slots are changed in more than one step, so that no vCPU sees the
+ * hole in between. For backends whose slot update is not atomic: KVM deletes a slot and adds
+ * another.
+ *
+ * <p>A vCPU thread puts each {@code KVM_RUN} between {@link InhibitableAccess#enter} and {@link
+ * InhibitableAccess#leave}. A changer calls {@link #inhibit}, makes its steps, and closes the {@link
+ * Hold}:
+ *
+ * <pre>{@code
+ * access.enter();
+ * try { ioctl(KVM_RUN) } finally { access.leave(); }
+ *
+ * try (Hold hold = inhibitor.inhibit()) { delete; add; }
+ * }</pre>
+ *
+ * <p>Each access has a word of its own that says whether its thread is inside; all share a flag
+ * that only changers write. Who enters stores its word, then looks at the flag; the changer raises
+ * the flag, then looks at the words: one of the two sees the other. Who leaves clears its word,
+ * then looks at the flag, and wakes the changer if it is up. Everything else is done under a lock,
+ * a fair one: whoever waited to enter is in before the next change begins.
+ *
+ * <p>The inhibitor knows nothing of a dirty log. A holder waits neither for a barrier nor
+ * for anything else that a thread which waits in {@code enter} would have to do.
+ *
+ * <p>Source: QEMU accel/accel-blocker.c; docs/design.md 3.6; docs/bugs.md row 17.
+ */
+@SuppressWarnings("ReferenceEquality") // threads are compared by identity
+public final class AccessInhibitor {
+  private static final System.Logger LOGGER = System.getLogger(AccessInhibitor.class.getName());
+
+  /** Leaving wakes the changer, dying does not: so often a sleeper looks who has died. */
+  private static final long DEATH_LOOK_NANOS = TimeUnit.SECONDS.toNanos(1);
+
+  private final long timeoutNanos;
+  private final ErrorHandler errorHandler;
+  private final ReentrantLock lock = new ReentrantLock(true);
+  private final Condition left = lock.newCondition(); // for the changer
+  private final Condition released = lock.newCondition(); // for other changers, and who enters
+
+  // Written under the lock.
+  private volatile boolean inhibited;
+  private InhibitableAccess[] accesses = new InhibitableAccess[0];
+  private int added;
+  private @Nullable Thread holder;
+  private int holds;
+  private boolean holderWaits; // not all have left yet; the holder's
+
+  private AccessInhibitor(long timeoutNanos, ErrorHandler errorHandler) {
+    this.timeoutNanos = timeoutNanos;
+    this.errorHandler = errorHandler;
+  }
+
+  /**
+   * As {@link #create(Duration, ErrorHandler)}, with ten seconds and the system logger {@code
+   * dev.smudge.sync.inhibitor.AccessInhibitor}.
+   *
+   * @return an inhibitor without accesses
+   */
+  public static AccessInhibitor create() {
+    return create(
+        Duration.ofSeconds(10),
+        e -> LOGGER.log(System.Logger.Level.ERROR, "access inhibitor: " + e.getMessage(), e));
+  }
+
+  /**
+   * Returns an inhibitor without accesses.
+   *
+   * @param timeout how long {@link #inhibit} waits at most, in all: more than zero, at most a day
+   * @param errorHandler told of threads that have ended inside an access, by the thread that called
+   *     {@code inhibit}; must not throw
+   * @return an inhibitor without accesses
+   * @throws IllegalArgumentException if the timeout is outside that
+   */
+  public static AccessInhibitor create(Duration timeout, ErrorHandler errorHandler) {
+    if (timeout.isZero() || timeout.isNegative() || timeout.compareTo(Duration.ofDays(1)) > 0) {
+      throw new IllegalArgumentException(
+          "timeout " + timeout + " is not more than zero and at most a day");
+    }
+    return new AccessInhibitor(
+        timeout.toNanos(), Objects.requireNonNull(errorHandler, "errorHandler"));
+  }
+
+  /**
+   * Adds an access for a thread: a vCPU's, or a device's. From any thread, also while accesses are
+   * inhibited.
+   *
+   * <p>The kick has to make its thread leave soon, wherever between {@code enter} and {@code leave}
+   * it is; the changer calls it, once a change. For {@code KVM_RUN} it sets {@code immediate_exit}
+   * in the vCPU's {@code kvm_run}, then sends a signal: the signal alone is lost on a vCPU that has
+   * entered and not yet reached the ioctl, {@code immediate_exit} alone is not seen by one that is
+   * in the guest. The thread clears {@code immediate_exit} before {@code enter}, never between
+   * {@code enter} and the ioctl. A kick does not wait for anything, and may come late: when its
+   * thread has left, waits to enter, or has ended; never after {@link InhibitableAccess#close} has
+   * returned.
+   *
+   * @param kick called by the thread that changes, while it holds no lock that {@code enter} and
+   *     {@code leave} need; if it throws, {@link #inhibit} fails with that
+   * @return the access, outside, of no thread yet
+   */
+  public InhibitableAccess addAccess(Runnable kick) {
+    Objects.requireNonNull(kick, "kick");
+    lock.lock();
+    try {
+      InhibitableAccess access = new InhibitableAccess(this, added++, kick);
+      accesses = Arrays.copyOf(accesses, accesses.length + 1);
+      accesses[accesses.length - 1] = access;
+      return access;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * Keeps everybody from entering, kicks who is inside, and sleeps until all have left. Until the
+   * last hold is closed, no thread is between {@code enter} and {@code leave}. A thread that holds
+   * already gets another hold at once. If another thread holds, this one waits until that one is
+   * done. From any thread that is outside of its accesses; an interrupt does not end the wait and
+   * is kept. The caller sees what was done inside, and who enters later sees what the caller did.
+   *
+   * @return the hold, to be closed; never without one
+   * @throws VcpuException if this thread is inside an access, or this is a kick, so that it would
+   *     wait for itself; or if the thread that holds has ended
+   * @throws VcpuTimeoutException if an access does not leave in time, or another's hold is not
+   *     closed; the message names the thread, the cause has its stack. As after everything that is
+   *     thrown here: this call inhibits nothing any more, and all go on
+   */
+  public Hold inhibit() {
+    Hold hold = new Hold();
+    long deadline = System.nanoTime() + timeoutNanos;
+    InhibitableAccess[] all;
+    lock.lock();
+    try {
+      if (holder == Thread.currentThread()) {
+        if (holderWaits) {
+          throw new VcpuException(
+              "inhibit by " + holder + " in a kick would wait for itself: do it after the kick");
+        }
+        holds++;
+        return hold;
+      }
+      checkIsOutside();
+      awaitTurn(deadline);
+      holder = Thread.currentThread();
+      holds = 1;
+      holderWaits = true;
+      // ORDER I2 volatile: the flag is up before the words of the accesses are looked at. Pairs
+      // with I1 in enter, and with I3 in leave. If weaker: a thread is inside, and the changer has
+      // seen it outside; or the changer sleeps, and nobody wakes it.
+      inhibited = true;
+      all = accesses;
+    } finally {
+      lock.unlock();
+    }
+    try {
+      for (InhibitableAccess access : all) {
+        access.kickIfInside();
+      }
+      awaitAllOutside(deadline);
+    } catch (RuntimeException | Error e) {
+      hold.close();
+      throw e;
+    }
+    return hold;
+  }
+
+  private void checkIsOutside() {
+    for (InhibitableAccess access : accesses) {
+      if (access.isInsideOf(Thread.currentThread())) {
+        throw new VcpuException(
+            "inhibit by " + access + " inside would wait for itself: leave first");
+      }
+    }
+  }
+
+  private void awaitTurn(long deadline) {
+    for (Thread other = holder; other != null; other = holder) {
+      checkIsAlive(other);
+      if (!await(released, deadline)) {
+        throw new VcpuTimeoutException(
+            "waited "
+                + timeoutMillis()
+                + " ms for the hold of "
+                + other
+                + "; its stack is the cause",
+            other);
+      }
+    }
+  }
+
+  private static void checkIsAlive(Thread holder) {
+    if (!holder.isAlive()) {
+      throw new VcpuException(
+          holder
+              + " has ended and holds accesses back still; whoever knows that its change is"
+              + " whole has to close its hold");
+    }
+  }
+
+  private void awaitAllOutside(long deadline) {
+    List<InhibitableAccess> dead = new ArrayList<>(0);
+    lock.lock();
+    try {
+      for (InhibitableAccess busy = firstInside(dead); busy != null; busy = firstInside(dead)) {
+        if (!await(left, deadline)) {
+          throw busy.timeout(timeoutMillis());
+        }
+      }
+    } finally {
+      lock.unlock();
+      for (InhibitableAccess access : dead) {
+        errorHandler.onError(
+            new VcpuException(
+                access
+                    + " has ended inside; it counts as outside now, and should have called"
+                    + " leave()"));
+      }
+    }
+    holderWaits = false;
+  }
+
+  /** An access whose thread is inside, and lives; those that do not are put outside. */
+  private @Nullable InhibitableAccess firstInside(List<InhibitableAccess> dead) {
+    InhibitableAccess found = null;
+    for (InhibitableAccess access : accesses) {
+      if (access.isInside()) {
+        if (access.hasEnded()) {
+          access.setInside(false);
+          dead.add(access);
+        } else if (found == null) {
+          found = access;
+        }
+      }
+    }
+    return found;
+  }
+
+  private long timeoutMillis() {
+    return TimeUnit.NANOSECONDS.toMillis(timeoutNanos);
+  }
+
+  /**
+   * Waits for a signal, until it is time for a look who has died; false: it is past the deadline.
+   */
+  private static boolean await(Condition event, long deadline) {
+    long nanos = deadline - System.nanoTime();
+    if (nanos <= 0) {
+      return false;
+    }
+    sleep(event, Math.min(nanos, DEATH_LOOK_NANOS));
+    return true;
+  }
+
+  @SuppressWarnings({"WaitNotInLoop", "ResultOfMethodCallIgnored"}) // the callers loop
+  private static void sleep(Condition event, long nanos) {
+    boolean interrupted = Thread.interrupted(); // else it would not sleep
+    try {
+      event.awaitNanos(nanos);
+    } catch (InterruptedException e) {
+      interrupted = true;
+    } finally {
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
+    }
+  }
+
+  // What accesses call.
+
+  boolean isInhibited() {
+    return inhibited;
+  }
+
+  void attach(InhibitableAccess access) {
+    lock.lock();
+    try {
+      access.attach();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** This thread has stored that it is inside, and has seen the flag: it goes back, and waits. */
+  void awaitRelease(InhibitableAccess access) {
+    lock.lock();
+    try {
+      access.setInside(false);
+      left.signalAll();
+      while (inhibited) {
+        Thread other = Objects.requireNonNull(holder);
+        if (other == Thread.currentThread()) {
+          throw new VcpuException(
+              "enter by "
+                  + other
+                  + ", which holds accesses back: it would wait for itself."
+                  + " Close the hold first");
+        }
+        checkIsAlive(other);
+        sleep(released, DEATH_LOOK_NANOS);
+      }
+      access.setInside(true);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  void wakeChanger() {
+    lock.lock();
+    try {
+      left.signalAll();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  void remove(InhibitableAccess access) {
+    lock.lock();
+    try {
+      if (access.detach()) {
+        accesses = Arrays.stream(accesses).filter(a -> a != access).toArray(InhibitableAccess[]::new);
+        left.signalAll();
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Accesses are inhibited, from {@link AccessInhibitor#inhibit} until {@code close}. */
+  public final class Hold implements AutoCloseable {
+    private boolean closed; // under the lock
+
+    private Hold() {}
+
+    /**
+     * Ends this hold; with the thread's last one, everybody is let in. From any thread; a second
+     * call does nothing.
+     */
+    @Override
+    public void close() {
+      lock.lock();
+      try {
+        if (closed) {
+          return;
+        }
+        closed = true;
+        holds--;
+        if (holds == 0) {
+          holder = null;
+          holderWaits = false;
+          // ORDER I4 volatile: the change comes before the flag is down. Pairs with the look at
+          // the flag in enter. If weaker: who enters sees half of the change.
+          inhibited = false;
+          released.signalAll();
+        }
+      } finally {
+        lock.unlock();
+      }
+    }
+  }
+}

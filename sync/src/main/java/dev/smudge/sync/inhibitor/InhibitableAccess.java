@@ -1,0 +1,193 @@
+package dev.smudge.sync.inhibitor;
+
+import dev.smudge.sync.VcpuException;
+import dev.smudge.sync.VcpuTimeoutException;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The access of one thread to something that an {@link AccessInhibitor} protects. It is owned by the
+ * first thread that enters, until that thread closes it or dies; the next thread to enter then owns
+ * it. Other threads get one of their own.
+ */
+@SuppressWarnings("ReferenceEquality") // threads are compared by identity
+public final class InhibitableAccess implements AutoCloseable {
+  private static final VarHandle SHARED = MethodHandles.arrayElementVarHandle(long[].class);
+
+  // What one thread writes at each access stands alone.
+  private static final int INSIDE = 16;
+  private static final int DEPTH = 17; // its thread only
+  private static final int SHARED_LENGTH = 34;
+
+  private final AccessInhibitor inhibitor;
+  private final int index;
+  private final Runnable kick;
+  private final Object kicking = new Object(); // close waits for a kick, never enter or leave
+  private final long[] shared = new long[SHARED_LENGTH];
+  private boolean kickable = true; // under kicking
+  private boolean closed; // under the lock
+
+  // ORDER I5 plain: in enter and leave a thread looks only whether it is itself, and nobody else
+  // stores it before that one has ended. All others read it under the lock or after isInside. Plain
+  // is the weakest mode.
+  private @Nullable Thread owner;
+
+  InhibitableAccess(AccessInhibitor inhibitor, int index, Runnable kick) {
+    this.inhibitor = inhibitor;
+    this.index = index;
+    this.kick = kick;
+  }
+
+  /**
+   * Enters. Waits, without a limit, while accesses are inhibited; an interrupt does not end the
+   * wait and is kept. Enters again at once if its thread is inside; {@link #leave} then has to be
+   * called as often. Wait-free while nobody inhibits; allocates nothing then, and writes no word
+   * that another thread writes. What a changer did before it closed its hold is seen.
+   *
+   * <p>A thread that runs a {@link dev.smudge.sync.LogVcpu} takes that offline before, if barriers may be asked for
+   * meanwhile: they would wait for it.
+   *
+   * @throws VcpuException if it is closed; if it is another thread's; if this thread itself holds
+   *     accesses back, so that it would wait for itself: what a holder does needs no access; or if
+   *     the thread that holds has ended. It has not entered then
+   */
+  public void enter() {
+    if (owner != Thread.currentThread()) {
+      inhibitor.attach(this);
+    }
+    long depth = shared[DEPTH];
+    if (depth == 0) {
+      // ORDER I1 volatile: inside before the look at the flag. Pairs with I2. If weaker (a
+      // release store): the look passes the buffered store; the changer sees nobody inside, and
+      // this thread sees the hole.
+      SHARED.setVolatile(shared, INSIDE, 1L);
+      if (inhibitor.isInhibited()) { // I4
+        inhibitor.awaitRelease(this);
+      }
+    }
+    shared[DEPTH] = depth + 1;
+  }
+
+  /**
+   * Leaves. Wait-free while nobody inhibits.
+   *
+   * @throws VcpuException if this thread is not inside; nothing is changed
+   */
+  public void leave() {
+    if (owner != Thread.currentThread() || shared[DEPTH] == 0) {
+      throw new VcpuException(
+          "leave by " + Thread.currentThread() + ", which is not inside " + this);
+    }
+    if (--shared[DEPTH] == 0) {
+      // ORDER I3 volatile: outside before the look at the flag; what was done inside before
+      // both. Pairs with I2 and the look in isInside. If weaker (a release store): this thread
+      // sees the flag down, the changer sees it inside, and sleeps with nobody to wake it.
+      SHARED.setVolatile(shared, INSIDE, 0L);
+      if (inhibitor.isInhibited()) {
+        inhibitor.wakeChanger();
+      }
+    }
+  }
+
+  // What the inhibitor calls, under its lock.
+
+  void attach() {
+    if (closed) {
+      throw new VcpuException("enter by " + Thread.currentThread() + ": " + this);
+    }
+    if (owner != null && !hasEnded()) {
+      throw new VcpuException(
+          "enter by "
+              + Thread.currentThread()
+              + ": "
+              + this
+              + ". Each thread needs one of its own");
+    }
+    owner = Thread.currentThread();
+    shared[DEPTH] = 0; // the one before may have ended inside
+  }
+
+  boolean isInside() {
+    // I2, I3.
+    return (long) SHARED.getVolatile(shared, INSIDE) != 0;
+  }
+
+  /** By its own thread, and when that has ended. The flag goes up under the lock, so I1 is kept. */
+  void setInside(boolean inside) {
+    SHARED.setVolatile(shared, INSIDE, inside ? 1L : 0L);
+  }
+
+  boolean isInsideOf(Thread thread) {
+    return owner == thread && isInside();
+  }
+
+  boolean hasEnded() {
+    Thread thread = owner;
+    return thread != null && !thread.isAlive();
+  }
+
+  /** Returns whether this has closed it. */
+  boolean detach() {
+    if (closed) {
+      return false;
+    }
+    if (owner == Thread.currentThread() ? isInside() : owner != null && !hasEnded()) {
+      throw new VcpuException(
+          "close by "
+              + Thread.currentThread()
+              + ": "
+              + this
+              + ". Its own thread closes it, outside");
+    }
+    closed = true;
+    owner = null;
+    return true;
+  }
+
+  VcpuTimeoutException timeout(long millis) {
+    return new VcpuTimeoutException(
+        this
+            + " did not leave within "
+            + millis
+            + " ms: its kick has to make it leave; its stack is the cause",
+        owner);
+  }
+
+  // Without the lock.
+
+  void kickIfInside() {
+    if (isInside() && !hasEnded()) {
+      synchronized (kicking) {
+        if (kickable) {
+          kick.run();
+        }
+      }
+    }
+  }
+
+  /**
+   * Takes the access away. Waits for a kick that is under way; afterwards there is none, and what
+   * it uses can be freed. By its own thread, outside; by any thread before the first {@code enter}
+   * and after its thread has ended. A second call does nothing.
+   *
+   * @throws VcpuException if this thread is inside, or it is another, living thread's; it stays as
+   *     it is
+   */
+  @Override
+  public void close() {
+    inhibitor.remove(this);
+    synchronized (kicking) {
+      kickable = false;
+    }
+  }
+
+  @Override
+  public String toString() {
+    return "InhibitableAccess["
+        + index
+        + ", "
+        + (closed ? "closed" : isInside() ? "inside" : "outside")
+        + (owner == null ? "]" : ", " + owner + "]");
+  }
+}

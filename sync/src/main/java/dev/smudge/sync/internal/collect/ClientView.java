@@ -1,0 +1,150 @@
+package dev.smudge.sync.internal.collect;
+
+import dev.smudge.bitmap.PageSet;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+
+/** What is dirty for one client. Under the collector lock. */
+public final class ClientView {
+  /** Of one slot. */
+  private static final class Part {
+    final PageSet view;
+    @Nullable PageSet spare; // empty, for the next batch
+
+    Part(long pageCount) {
+      this.view = new PageSet(pageCount);
+    }
+  }
+
+  private final String name;
+  private final Map<Slot, Part> parts = new HashMap<>();
+  private int cursorSlot; // where the last limited take ended
+  private long cursorPage;
+  private @Nullable TakenPages open;
+  private boolean closed;
+
+  /** Makes one that knows no slot. */
+  public ClientView(String name) {
+    this.name = name;
+  }
+
+  /** {@return its name, for messages} */
+  public String name() {
+    return name;
+  }
+
+  PageSet of(Slot slot) {
+    return Objects.requireNonNull(parts.get(slot)).view;
+  }
+
+  PageSet add(Slot slot) {
+    Part part = new Part(slot.pageCount());
+    parts.put(slot, part);
+    return part.view;
+  }
+
+  void drop(Slot slot) {
+    parts.remove(slot);
+  }
+
+  /** It knows no page any more. */
+  void addAll() {
+    parts.values().forEach(part -> part.view.addAll());
+  }
+
+  long size() {
+    return parts.values().stream().mapToLong(part -> part.view.size()).sum();
+  }
+
+  /** An empty set for a batch. */
+  PageSet takeSpare(Slot slot) {
+    Part part = Objects.requireNonNull(parts.get(slot));
+    PageSet spare = part.spare;
+    part.spare = null;
+    return spare == null ? new PageSet(slot.pageCount()) : spare;
+  }
+
+  /** Pages come back from a batch, whose set is empty after that. */
+  void giveBack(Slot slot, PageSet pages) {
+    Part part = Objects.requireNonNull(parts.get(slot));
+    part.view.addAll(pages); // first: until it has returned, they are in the batch still
+    pages.clear();
+    part.spare = pages;
+  }
+
+  boolean isClosed() {
+    return closed;
+  }
+
+  void checkOpen() {
+    if (closed) {
+      throw new IllegalStateException("client '" + name + "' is closed");
+    }
+  }
+
+  void checkHasNoOpenBatch() {
+    if (open != null) {
+      throw new IllegalStateException(
+          "client '"
+              + name
+              + "' has an open batch of "
+              + open.pageCount()
+              + " pages: close it first");
+    }
+  }
+
+  void open(TakenPages batch) {
+    open = batch;
+  }
+
+  /** Whether a batch may give back: not if the client was closed meanwhile. */
+  @SuppressWarnings("ReferenceEquality")
+  boolean isOpen(TakenPages batch) {
+    return open == batch;
+  }
+
+  void closeBatch() {
+    open = null;
+  }
+
+  void close() {
+    closed = true;
+    open = null;
+    parts.clear();
+  }
+
+  // From the view into a batch.
+
+  long moveRange(TakenPages batch, Slot slot, long first, long count, long limit) {
+    PageSet view = of(slot);
+    return view.isEmpty() ? 0 : view.moveRange(first, count, limit, batch.of(slot));
+  }
+
+  /** From where the last limited take ended to the end of memory, then from its start. */
+  void moveFromCursor(TakenPages batch, Slot[] slots, long limit) {
+    if (slots.length == 0) {
+      return;
+    }
+    long left = limit;
+    int start = cursorSlot < slots.length ? cursorSlot : 0;
+    for (int i = 0; i <= slots.length && left > 0; i++) {
+      int at = (start + i) % slots.length;
+      Slot slot = slots[at];
+      long cursor = Math.min(cursorPage, slot.pageCount());
+      long first = i == 0 ? cursor : 0;
+      long end = i == slots.length ? cursor : slot.pageCount();
+      left -= moveRange(batch, slot, first, end - first, left);
+      if (left == 0) {
+        cursorSlot = at;
+        cursorPage = batch.of(slot).floor(end - 1) + 1;
+      }
+    }
+  }
+
+  @Override
+  public String toString() {
+    return "DirtyClient[" + name + (closed ? ", closed]" : "]");
+  }
+}

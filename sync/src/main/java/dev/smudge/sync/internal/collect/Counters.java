@@ -1,0 +1,49 @@
+package dev.smudge.sync.internal.collect;
+
+import dev.smudge.sync.internal.vcpu.VcpuCounts;
+
+/** What a log has counted besides its open vCPUs. Under the collector lock. */
+public final class Counters {
+  private long dirtyPages;
+  private long fullWaits;
+  private long ringEntries;
+  private long ringResets;
+
+  /** Adds what a vCPU has counted that is closed now. */
+  public void addClosed(VcpuCounts vcpu) {
+    dirtyPages += vcpu.dirtyPages();
+    fullWaits += vcpu.fullWaits();
+  }
+
+  /** Adds pages that were fetched from a tracker whose writers count nothing. */
+  void addFetched(long pages) {
+    dirtyPages += pages;
+  }
+
+  /** Adds entries that were reaped from the rings of such a tracker: one page each. */
+  void addReaped(int entries) {
+    dirtyPages += entries;
+    ringEntries += entries;
+    ringResets += entries == 0 ? 0 : 1;
+  }
+
+  /** {@return pages that went from clean to dirty} */
+  public long dirtyPages() {
+    return dirtyPages;
+  }
+
+  /** {@return how often a vCPU waited for room in its ring} */
+  public long fullWaits() {
+    return fullWaits;
+  }
+
+  /** {@return entries that were reaped} */
+  public long ringEntries() {
+    return ringEntries;
+  }
+
+  /** {@return resets} */
+  public long ringResets() {
+    return ringResets;
+  }
+}

@@ -1,0 +1,123 @@
+package dev.smudge.sync.internal.collect;
+
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A slot that was removed, and where its pages have gone: into slots that were added by the same
+ * change, the others to the remover. vCPUs and devices mark it still, until each has seen the change;
+ * what is found here meanwhile is told as if they had marked the new slots. A batch may give pages
+ * back later still. Under the collector lock.
+ */
+final class LeavingSlot {
+  /** Pages that go to another slot, or, if that is null, to the remover. */
+  record Carry(long fromPage, long pageCount, @Nullable Slot to, long toPage) {}
+
+  /** Receives the pages of a new slot that are carried over. */
+  interface CarryConsumer {
+    void accept(Slot to, long firstPage, long pageCount);
+  }
+
+  private final Slot slot;
+  private final List<Carry> carries; // every page is in one, or in several
+  private final RemovedPages removed;
+  private final Runnable released;
+  private boolean retired;
+  private boolean toldReleased;
+
+  LeavingSlot(RemovedPages removed, List<Carry> carries, Runnable released) {
+    this.slot = removed.slot();
+    this.carries = new ArrayList<>(carries);
+    this.released = released;
+    this.removed = removed;
+    List<Carry> sorted = new ArrayList<>(carries);
+    sorted.sort(Comparator.comparingLong(Carry::fromPage));
+    long end = 0;
+    for (Carry carry : sorted) {
+      addGap(end, carry.fromPage);
+      end = Math.max(end, carry.fromPage + carry.pageCount);
+    }
+    addGap(end, slot.pageCount());
+  }
+
+  private void addGap(long from, long to) {
+    if (from < to) {
+      carries.add(new Carry(from, to - from, null, from));
+    }
+  }
+
+  Slot slot() {
+    return slot;
+  }
+
+  /** Pages are dirty for all clients. */
+  void tell(long firstPage, long pageCount) {
+    carry(firstPage, pageCount, null);
+  }
+
+  void tellAll() {
+    tell(0, slot.pageCount());
+  }
+
+  void forEachCarry(CarryConsumer consumer) {
+    for (Carry carry : carries) {
+      if (carry.to != null) {
+        consumer.accept(carry.to, carry.toPage, carry.pageCount);
+      }
+    }
+  }
+
+  /** Pages are dirty for one client, or, if that is null, for all. */
+  void carry(long firstPage, long pageCount, @Nullable ClientView client) {
+    for (Carry carry : carries) {
+      long first = Math.max(firstPage, carry.fromPage);
+      long count = Math.min(firstPage + pageCount, carry.fromPage + carry.pageCount) - first;
+      if (count > 0) {
+        add(carry.to, carry.toPage + (first - carry.fromPage), count, client);
+      }
+    }
+  }
+
+  private void add(@Nullable Slot to, long first, long count, @Nullable ClientView client) {
+    if (to == null) {
+      removed.add(first, count);
+      return;
+    }
+    LeavingSlot next = to.views().leaving();
+    if (next != null) {
+      next.carry(first, count, client); // removed in its turn
+    } else if (client != null) {
+      client.of(to).addRange(first, count);
+    } else {
+      to.views().tellRange(first, count);
+    }
+  }
+
+  /** Nobody marks it any more. */
+  void retire() {
+    retired = true;
+    slot.retire();
+  }
+
+  /** Tells the remover, once, if nobody uses the slot any more. Without the lock. */
+  void release(Collector collector) {
+    boolean now;
+    collector.lock().lock();
+    try {
+      now = retired && !slot.views().isHeld() && !toldReleased;
+      toldReleased |= now;
+    } finally {
+      collector.lock().unlock();
+    }
+    if (now) {
+      try {
+        released.run();
+      } catch (RuntimeException | Error e) {
+        // It has no caller that could mend it: another slot's release must not wait for this one.
+        collector.vcpus().errorHandler().onError(e);
+      }
+    }
+  }
+}

@@ -1,0 +1,171 @@
+package dev.smudge.sync.internal.collect;
+
+import dev.smudge.bitmap.ArmableBitmap;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.HashSet;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Slots by number, and the used ones in a row, so that a walk costs what is used (QEMU
+ * 5504a8126115). A change makes a new table and swaps it in one step. Changed under the collector
+ * lock, read from anywhere.
+ */
+public final class SlotTable {
+  /** As KVM: KVM_USER_MEM_SLOTS. */
+  public static final int MAX_SLOTS = 32_764;
+
+  private static final int ID_MASK = 0xffff;
+  private static final int MAX_GENERATION = 0xffff;
+
+  private static final class Slots {
+    final @Nullable Slot[] byId;
+    final Slot[] used;
+
+    Slots(@Nullable Slot[] byId, Slot[] used) {
+      this.byId = byId;
+      this.used = used;
+    }
+  }
+
+  private volatile Slots slots = new Slots(new Slot[0], new Slot[0]);
+
+  private final AtomicInteger generations = new AtomicInteger(1); // of entry ids
+
+  /** Removed, and marked still: under the collector lock. */
+  private final Set<LeavingSlot> leaving = new LinkedHashSet<>();
+
+  /** Makes a slot that is not in the table yet. */
+  public Slot newSlot(int slotId, long pageCount, long pageSize, Function<Slot, Object> identity) {
+    if (slotId < 0 || slotId >= MAX_SLOTS) {
+      throw new IllegalArgumentException(
+          "slot " + slotId + " is outside 0 to " + (MAX_SLOTS - 1));
+    }
+    if (pageCount < 1 || pageCount > ArmableBitmap.MAX_PAGES) {
+      throw new IllegalArgumentException(
+          "pageCount " + pageCount + " is outside 1 to " + ArmableBitmap.MAX_PAGES);
+    }
+    if (pageSize < 1 || pageSize > 1L << 30 || Long.bitCount(pageSize) != 1) {
+      throw new IllegalArgumentException(
+          "page size " + pageSize + " is not a power of two from 1 to " + (1L << 30));
+    }
+    if (pageCount > Long.MAX_VALUE / pageSize) {
+      throw new IllegalArgumentException(
+          pageCount + " pages of " + pageSize + " are more than 2^63 in all");
+    }
+    int generation = generations.getAndUpdate(g -> g == MAX_GENERATION ? 1 : g + 1);
+    return new Slot(this, slotId, generation << 16 | slotId, pageCount, pageSize, identity);
+  }
+
+  /** {@return the slots in use; a caller must not change it} */
+  public Slot[] used() {
+    return slots.used;
+  }
+
+  /** {@return the slot of a number} */
+  public Slot get(int slotId) {
+    Slot slot = find(slotId);
+    if (slot == null) {
+      throw new IllegalArgumentException("there is no slot " + slotId + "; slots: " + ids());
+    }
+    return slot;
+  }
+
+  /** The slot, or null if there is none of that number. */
+  @Nullable Slot find(int slotId) {
+    @Nullable Slot[] table = slots.byId;
+    return slotId < 0 || slotId >= table.length ? null : table[slotId];
+  }
+
+  /**
+   * The slot that an entry of a ring names, one that is leaving perhaps, or null if there is none.
+   * By its number alone where the upper half is 0. Under the collector lock.
+   */
+  @Nullable Slot ofEntry(int entryId) {
+    Slot slot = find(entryId & ID_MASK);
+    if (slot != null && (entryId == slot.entryId() || entryId == slot.id())) {
+      return slot;
+    }
+    for (LeavingSlot other : leaving) {
+      if (other.slot().entryId() == entryId) {
+        return other.slot();
+      }
+    }
+    return null;
+  }
+
+  /** Refuses what cannot be removed, or has the number of one that stays. */
+  void checkChange(Collection<Slot> removed, Collection<Slot> added) {
+    for (Slot slot : removed) {
+      checkOwn(slot);
+    }
+    Set<Slot> leaves = new HashSet<>(removed);
+    for (Slot slot : added) {
+      Slot other = find(slot.id());
+      if (other != null && !leaves.contains(other)) {
+        throw new IllegalArgumentException(
+            "slot " + slot.id() + " is in use: " + other + "; slots: " + ids());
+      }
+    }
+  }
+
+  @SuppressWarnings("ReferenceEquality")
+  void checkOwn(Slot slot) {
+    if (find(slot.id()) != slot) {
+      throw new IllegalArgumentException(slot + " is not one of the slots of this log: " + ids());
+    }
+  }
+
+  /** Refuses a slot that was removed, also if another has its number by now. */
+  @SuppressWarnings("ReferenceEquality")
+  void checkCurrent(Slot slot) {
+    slot.checkOf(this);
+    if (find(slot.id()) != slot) {
+      throw new IllegalArgumentException(slot + " was removed or changed; slots: " + ids());
+    }
+  }
+
+  /** Removes and adds in one step. */
+  void change(Collection<Slot> removed, Collection<Slot> added) {
+    Slots old = slots;
+    int length = added.stream().mapToInt(slot -> slot.id() + 1).max().orElse(0);
+    @Nullable Slot[] byId = Arrays.copyOf(old.byId, Math.max(old.byId.length, length));
+    removed.forEach(slot -> byId[slot.id()] = null);
+    added.forEach(slot -> byId[slot.id()] = slot);
+    List<Slot> used = new ArrayList<>(Arrays.asList(old.used));
+    if (!removed.isEmpty()) {
+      used.removeIf(slot -> byId[slot.id()] != slot);
+    }
+    used.addAll(added);
+    // ORDER T1 volatile: the new slots, their armed pages and views before the table. Pairs with
+    // the reads in find and used. If weaker: a vCPU marks a slot whose bitmap is not there yet.
+    slots = new Slots(byId, used.toArray(Slot[]::new));
+  }
+
+  /** Those that were removed and may be marked still; the caller must not change it. */
+  Collection<LeavingSlot> leaving() {
+    return leaving;
+  }
+
+  void leave(LeavingSlot slot) {
+    leaving.add(slot);
+  }
+
+  /** Returns whether it was there. */
+  boolean left(LeavingSlot slot) {
+    return leaving.remove(slot);
+  }
+
+  /** {@return the numbers of the slots, for messages} */
+  public String ids() {
+    Slot[] used = used();
+    return Arrays.stream(used).limit(20).map(s -> String.valueOf(s.id())).toList()
+        + (used.length > 20 ? " and " + (used.length - 20) + " more" : "");
+  }
+}

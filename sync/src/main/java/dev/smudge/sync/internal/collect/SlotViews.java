@@ -1,0 +1,96 @@
+package dev.smudge.sync.internal.collect;
+
+import dev.smudge.bitmap.PageSet;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Who is told of dirty pages of a slot: the views of all clients, or, once the slot was removed,
+ * whoever has its pages now. Under the collector lock.
+ */
+final class SlotViews {
+  private final long pageCount;
+  private PageSet[] views = new PageSet[0];
+  private @Nullable LeavingSlot leaving; // where its bits go since it was removed
+  private @Nullable PageSet news; // pages out of rings, on their way; made by the first
+  private int holders; // batches, and devices that leave, that use the slot
+
+  SlotViews(long pageCount) {
+    this.pageCount = pageCount;
+  }
+
+  /** Pages of one word are dirty for every client. */
+  void tell(int wordIndex, long bits) {
+    if (leaving != null) {
+      for (long rest = bits; rest != 0; rest &= rest - 1) {
+        leaving.tell(((long) wordIndex << 6) + Long.numberOfTrailingZeros(rest), 1);
+      }
+      return;
+    }
+    for (PageSet view : views) {
+      view.add(wordIndex, bits);
+    }
+  }
+
+  /** Pages of a range are dirty for every client. */
+  void tellRange(long firstPage, long count) {
+    if (leaving != null) {
+      leaving.tell(firstPage, count);
+      return;
+    }
+    for (PageSet view : views) {
+      view.addRange(firstPage, count);
+    }
+  }
+
+  void tellAll() {
+    if (leaving != null) {
+      leaving.tell(0, pageCount);
+    }
+    for (PageSet view : views) {
+      view.addAll();
+    }
+  }
+
+  void tell(PageSet pages) {
+    for (PageSet view : views) {
+      view.addAll(pages);
+    }
+  }
+
+  /** An empty set, for pages that come out of rings. */
+  PageSet news() {
+    PageSet set = news;
+    if (set == null) {
+      set = new PageSet(pageCount);
+      news = set;
+    }
+    set.clear(); // of a time that was cut short, perhaps: its keys are there still
+    return set;
+  }
+
+  void set(PageSet[] now) {
+    views = now;
+  }
+
+  @Nullable LeavingSlot leaving() {
+    return leaving;
+  }
+
+  /** It was removed: from here on its pages are told to others. */
+  void leave(LeavingSlot to) {
+    leaving = to;
+    views = new PageSet[0];
+  }
+
+  void hold() {
+    holders++;
+  }
+
+  void letGo() {
+    holders--;
+  }
+
+  boolean isHeld() {
+    return holders > 0;
+  }
+}

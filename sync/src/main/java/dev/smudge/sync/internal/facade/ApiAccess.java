@@ -1,0 +1,44 @@
+package dev.smudge.sync.internal.facade;
+
+import dev.smudge.sync.internal.collect.Collector;
+import dev.smudge.sync.internal.collect.RemovedPages;
+import dev.smudge.sync.internal.collect.Slot;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What is behind the types of the API, for the package that friends of the module use. The API sets
+ * it; it is given here as objects, because this package lies below the API and cannot name its types.
+ */
+public abstract class ApiAccess {
+  private static volatile @Nullable ApiAccess access;
+
+  /** Makes one. */
+  protected ApiAccess() {}
+
+  /** Sets the one there is; by the API, as its first class is initialized. */
+  public static void set(ApiAccess of) {
+    access = of;
+  }
+
+  /** {@return the one there is, after a type of the API was used} */
+  public static ApiAccess get() {
+    return Objects.requireNonNull(access, "no type of the API was used yet");
+  }
+
+  /** {@return the collector of a DirtyLog} */
+  public abstract Collector collector(Object dirtyLog);
+
+  /** {@return the slot of a LogSlot} */
+  public abstract Slot slot(Object logSlot);
+
+  /** {@return a LogSlot of a new slot} */
+  public abstract Object newLogSlot(Slot slot);
+
+  /** {@return a started DirtyClient of a DirtyLog} */
+  public abstract Object client(
+      Object dirtyLog, String name, Object initialView, SlotMapping<?> mapping);
+
+  /** {@return a RemovedSlot} */
+  public abstract Object removedSlot(RemovedPages pages, Object slot, Runnable whenClosed);
+}

@@ -1,0 +1,166 @@
+package dev.smudge.sync.internal.software;
+
+import dev.smudge.bitmap.PageWordConsumer;
+import dev.smudge.bitmap.ReportedBitmap;
+import dev.smudge.ring.DirtyRing;
+import dev.smudge.ring.RingArmer;
+import dev.smudge.ring.RingPageConsumer;
+import dev.smudge.sync.internal.vcpu.Handshake;
+import dev.smudge.sync.tracker.SlotTracker;
+import dev.smudge.sync.tracker.TrackedSlot;
+import java.util.ArrayList;
+import java.util.List;
+import org.agrona.collections.Int2ObjectHashMap;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * vCPUs mark in a live bitmap per slot, and each reports what it makes dirty in its own ring: then
+ * collecting costs what is dirty, however large the slots are.
+ */
+public final class RingTracker extends SoftwareTracker {
+  private final Handshake handshake;
+  private final int entries;
+  private final int reserve;
+  private final RingArmer armer = this::arm;
+
+  // Under the collector lock.
+  private final Int2ObjectHashMap<Part> parts = new Int2ObjectHashMap<>(); // by entry id
+  private final List<VcpuRing> rings = new ArrayList<>();
+  private RingCounts closed = RingCounts.NONE;
+
+  /** Makes one whose vCPUs take part in a handshake, with rings of so many entries. */
+  public RingTracker(Handshake handshake, int entries, int reserve) {
+    this.handshake = handshake;
+    this.entries = entries;
+    this.reserve = reserve;
+  }
+
+  @Override
+  public SlotTracker newSlot(TrackedSlot slot) {
+    Part part = new Part(slot);
+    prepared(slot.entryId(), part.live);
+    return part;
+  }
+
+  @Override
+  public VcpuMarks newMarks() {
+    VcpuRing ring = new VcpuRing(DirtyRing.allocate(entries, reserve));
+    rings.add(ring);
+    return ring;
+  }
+
+  @Override
+  public void drop(VcpuMarks marks) {
+    if (marks instanceof VcpuRing ring && rings.remove(ring)) {
+      closed = closed.plus(ring);
+    }
+  }
+
+  @Override
+  public RingCounts ringCounts() {
+    RingCounts sum = closed;
+    for (VcpuRing ring : rings) {
+      sum = sum.plus(ring);
+    }
+    return sum;
+  }
+
+  @Override
+  public boolean hasRings() {
+    return true;
+  }
+
+  @Override
+  public boolean isAnyRingHalfFull() {
+    for (VcpuRing ring : rings) {
+      if (ring.isHalfFull()) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  @Override
+  public int reapRings(RingPageConsumer sink) {
+    int found = 0;
+    for (VcpuRing ring : rings) {
+      long word = ring.underWay(); // before the harvest, and before any collect
+      if (word != VcpuRing.NOTHING) {
+        report((int) (word >>> 32), (int) word);
+      }
+      found += ring.reap(armer, sink);
+    }
+    return found;
+  }
+
+  /** Reports, in the stead of a vCPU, a word that it has begun to report. */
+  private void report(int entryId, int wordIndex) {
+    // Of a slot that has gone, perhaps: by a vCPU whose thread died there.
+    Part part = find(entryId, wordIndex);
+    if (part != null) {
+      part.live.report(wordIndex);
+    }
+  }
+
+  /** An entry may name a slot or a page that there is not. */
+  private void arm(int entryId, long wordIndex, long mask) {
+    Part part = find(entryId, wordIndex);
+    if (part != null) {
+      part.live.clearWord((int) wordIndex, mask);
+    }
+  }
+
+  private @Nullable Part find(int entryId, long wordIndex) {
+    Part part = parts.get(entryId);
+    return part == null || wordIndex < 0 || wordIndex >= part.live.wordCount() ? null : part;
+  }
+
+  @Override
+  public void afterSync() {
+    handshake.barrier();
+  }
+
+  private final class Part implements SlotTracker {
+    private final TrackedSlot slot;
+    private final ReportedBitmap live;
+
+    Part(TrackedSlot slot) {
+      this.slot = slot;
+      this.live = new ReportedBitmap(slot.pageCount());
+    }
+
+    @Override
+    public void add() {
+      parts.put(slot.entryId(), this);
+      live.disarm();
+    }
+
+    @Override
+    public void stop() {
+      live.disarm();
+    }
+
+    @Override
+    public void collect(PageWordConsumer sink) {
+      live.fetchReported(sink);
+    }
+
+    @Override
+    public void clear(long firstPage, long pageCount, long[] bitmap) {
+      slot.checkClearRange(firstPage, pageCount, bitmap);
+      BitmapTracker.clearWords(live, firstPage, pageCount, bitmap);
+    }
+
+    /** No late mark passes for one that is done. */
+    @Override
+    public void close() {
+      parts.remove(slot.entryId());
+      live.clear(0, slot.pageCount());
+    }
+  }
+
+  @Override
+  public String toString() {
+    return "RingTracker[" + entries + " entries]";
+  }
+}

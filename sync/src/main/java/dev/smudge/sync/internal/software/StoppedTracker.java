@@ -1,0 +1,89 @@
+package dev.smudge.sync.internal.software;
+
+import dev.smudge.bitmap.ArmableBitmap;
+import dev.smudge.bitmap.LiveBitmap;
+import dev.smudge.bitmap.PageWordConsumer;
+import dev.smudge.sync.internal.collect.HostMarks;
+import dev.smudge.sync.internal.collect.Slot;
+import dev.smudge.sync.tracker.SlotTracker;
+import dev.smudge.sync.tracker.TrackedSlot;
+
+/**
+ * For a guest that is stopped while its pages are taken: the embedder promises that nothing writes
+ * then. So there are no vCPUs, and no barrier; every mark is that of a writer without a vCPU, and
+ * tests the live bit first.
+ */
+public final class StoppedTracker extends SoftwareTracker {
+  /** Makes one. */
+  public StoppedTracker() {}
+
+  @Override
+  public SlotTracker newSlot(TrackedSlot slot) {
+    Part part = new Part(slot);
+    prepared(slot.entryId(), part.live);
+    return part;
+  }
+
+  @Override
+  public HostMarks hostMarks(Slot slot, ArmableBitmap live) {
+    LiveBitmap bitmap = (LiveBitmap) live;
+    return new HostMarks() {
+      @Override
+      public long mark(long firstPage, long count) {
+        return bitmap.markRange(firstPage, count);
+      }
+
+      @Override
+      public void drain(PageWordConsumer sink) {
+        // Collected with the slot.
+      }
+    };
+  }
+
+  @Override
+  public VcpuMarks newMarks() {
+    throw new IllegalStateException(
+        "a log made by createStopped has no vCPUs: use DirtyLog.mark, or DirtyLog.create()");
+  }
+
+  private static final class Part implements SlotTracker {
+    private final TrackedSlot slot;
+    private final LiveBitmap live;
+
+    Part(TrackedSlot slot) {
+      this.slot = slot;
+      this.live = new LiveBitmap(slot.pageCount());
+    }
+
+    @Override
+    public void add() {
+      live.disarm();
+    }
+
+    @Override
+    public void stop() {
+      live.disarm();
+    }
+
+    @Override
+    public void collect(PageWordConsumer sink) {
+      live.fetch(true, sink); // no marker is half-way
+    }
+
+    @Override
+    public void clear(long firstPage, long pageCount, long[] bitmap) {
+      slot.checkClearRange(firstPage, pageCount, bitmap);
+      BitmapTracker.clearWords(live, firstPage, pageCount, bitmap);
+    }
+
+    @Override
+    public void close() {
+      live.clear(0, slot.pageCount());
+    }
+  }
+
+  @Override
+  public String toString() {
+    return "StoppedTracker";
+  }
+}

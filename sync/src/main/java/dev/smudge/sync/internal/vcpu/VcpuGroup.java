@@ -1,0 +1,169 @@
+package dev.smudge.sync.internal.vcpu;
+
+import dev.smudge.sync.rcu.Rcu;
+import dev.smudge.sync.rcu.RcuReader;
+import dev.smudge.sync.rcu.RcuVcpus;
+import java.time.Duration;
+import java.util.Arrays;
+import org.agrona.ErrorHandler;
+import org.jspecify.annotations.Nullable;
+
+/** The vCPUs of one log, and what is asked of all of them. */
+@SuppressWarnings("ReferenceEquality") // threads are compared by identity
+public final class VcpuGroup implements RcuVcpus {
+  private final Duration timeout;
+  private final ErrorHandler errorHandler;
+  private final VcpuErrors errors;
+  private final Rcu rcu;
+  private final VcpuSignal signal = new VcpuSignal();
+  private final Handshake handshake;
+  private final Pauses pauses;
+  private final BackPressure pressure;
+
+  private volatile VcpuState[] vcpus = new VcpuState[0];
+  private int nextIndex; // under the collector lock
+
+  /**
+   * Makes a group without vCPUs.
+   *
+   * @param timeout how long a barrier or a pause waits for a vCPU
+   * @param errorHandler told of errors that have no caller
+   * @param errors makes exceptions
+   */
+  @SuppressWarnings("this-escape") // to its own parts
+  public VcpuGroup(Duration timeout, ErrorHandler errorHandler, VcpuErrors errors) {
+    this.timeout = timeout;
+    this.errorHandler = errorHandler;
+    this.errors = errors;
+    this.rcu = Rcu.create(this, timeout, errorHandler);
+    this.handshake = new Handshake(this);
+    this.pauses = new Pauses(this, signal);
+    this.pressure = new BackPressure(this, signal);
+  }
+
+  /** {@return the RCU whose readers these vCPUs are} */
+  public Rcu rcu() {
+    return rcu;
+  }
+
+  /** {@return the after-sync barrier} */
+  public Handshake handshake() {
+    return handshake;
+  }
+
+  /** {@return what stops all vCPUs} */
+  public Pauses pauses() {
+    return pauses;
+  }
+
+  /** {@return where vCPUs wait that write too fast} */
+  public BackPressure pressure() {
+    return pressure;
+  }
+
+  /** {@return what makes exceptions} */
+  public VcpuErrors errors() {
+    return errors;
+  }
+
+  /** {@return who is told of errors that have no caller} */
+  public ErrorHandler errorHandler() {
+    return errorHandler;
+  }
+
+  /** {@return how long a wait takes at most, in nanoseconds} */
+  public long timeoutNanos() {
+    return timeout.toNanos();
+  }
+
+  /** {@return how long a wait takes at most, in milliseconds} */
+  public long timeoutMillis() {
+    return timeout.toMillis();
+  }
+
+  RcuReader reader() {
+    return rcu.reader();
+  }
+
+  /** {@return the vCPUs of now; not to be changed} */
+  public VcpuState[] vcpus() {
+    return vcpus;
+  }
+
+  /** {@return the number of the next vCPU; under the collector lock} */
+  public int nextIndex() {
+    return nextIndex++;
+  }
+
+  /** Adds a vCPU, which is offline. */
+  public void add(VcpuState vcpu) {
+    signal.lock();
+    try {
+      VcpuState[] more = Arrays.copyOf(vcpus, vcpus.length + 1);
+      more[vcpus.length] = vcpu;
+      // ORDER S7 volatile: the list is published before the vCPU comes online (S5). Pairs with the
+      // read in Handshake.request. If weaker: a barrier misses a vCPU that saw live bits from before
+      // its clear.
+      vcpus = more;
+    } finally {
+      signal.unlock();
+    }
+  }
+
+  /**
+   * Removes a vCPU, which is offline and will not come back.
+   *
+   * @param vcpu the vCPU
+   */
+  public boolean remove(VcpuState vcpu) {
+    signal.lock();
+    try {
+      int before = vcpus.length;
+      vcpus = Arrays.stream(vcpus).filter(v -> v != vcpu).toArray(VcpuState[]::new);
+      return vcpus.length < before;
+    } finally {
+      signal.unlock();
+    }
+  }
+
+  /** {@return the vCPU that the calling thread runs, if it is online} */
+  public @Nullable VcpuState self() {
+    Thread thread = Thread.currentThread();
+    for (VcpuState vcpu : vcpus) {
+      if (vcpu.owner() == thread) {
+        return vcpu;
+      }
+    }
+    return null;
+  }
+
+  // How the vCPUs take part in RCU.
+
+  @Override
+  public Quiescence request() {
+    return handshake.request(null);
+  }
+
+  @Override
+  public void waitOffline(String what, Runnable wait) {
+    VcpuState self = self();
+    if (self == null) {
+      wait.run();
+      return;
+    }
+    self.leaveToWait(what);
+    try {
+      wait.run();
+    } finally {
+      self.returnFromWait();
+    }
+  }
+
+  @Override
+  public @Nullable String placeThatMustNotWait() {
+    VcpuState self = self();
+    return self != null && self.isInArmCallback()
+        ? "the arm callback of vCPU " + self.index()
+        : null;
+  }
+}

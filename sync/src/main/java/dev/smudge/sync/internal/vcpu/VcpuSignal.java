@@ -1,0 +1,64 @@
+package dev.smudge.sync.internal.vcpu;
+
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+
+/**
+ * Wakes vCPUs and pausers that wait for something to change: the end of a pause, room in a ring, a
+ * dirty limit. The lock is held for looks and for changes, never during a wait for a vCPU.
+ */
+final class VcpuSignal {
+  private final ReentrantLock lock = new ReentrantLock();
+  private final Condition changed = lock.newCondition();
+
+  void lock() {
+    lock.lock();
+  }
+
+  void unlock() {
+    lock.unlock();
+  }
+
+  /** Something has changed that a thread may wait for. */
+  void wake() {
+    lock.lock();
+    try {
+      changed.signalAll();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** As {@link #wake}, for a thread that holds the lock. */
+  void wakeLocked() {
+    changed.signalAll();
+  }
+
+  /**
+   * Waits for a change, with the lock held by the caller. An interrupt ends the wait early and is
+   * kept; a thread that is interrupted already waits all the same.
+   *
+   * @return what is left of the time, 0 or less if none is
+   */
+  @SuppressWarnings("WaitNotInLoop") // the caller's
+  long await(long nanos) {
+    long start = System.nanoTime();
+    boolean interrupted = Thread.interrupted();
+    try {
+      long left = changed.awaitNanos(nanos);
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
+      return left;
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return nanos - (System.nanoTime() - start);
+    }
+  }
+
+  /** As {@link #await}, without a limit; an interrupt does not end the wait and is kept. */
+  @SuppressWarnings("WaitNotInLoop") // the caller's
+  void awaitUninterruptibly() {
+    changed.awaitUninterruptibly();
+  }
+}

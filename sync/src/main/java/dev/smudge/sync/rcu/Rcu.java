@@ -1,0 +1,240 @@
+package dev.smudge.sync.rcu;
+
+import java.time.Duration;
+import java.util.Objects;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.agrona.ErrorHandler;
+import org.agrona.concurrent.Agent;
+import org.agrona.concurrent.BackoffIdleStrategy;
+import org.agrona.concurrent.IdleStrategy;
+
+/**
+ * Read-copy-update: an element that readers may still look at is reclaimed after a grace period.
+ *
+ * <p>A reader calls {@link #enter}, reads, and calls {@link #exit}. An updater unlinks an element,
+ * so that no new reader finds it. It then either waits with {@link #synchronize} until every section
+ * that had begun by then is over, and reclaims the element itself, or hands a task to {@link
+ * #callRcu}, which runs after that moment. Elements must be published with release and read with
+ * acquire, or stronger.
+ *
+ * <p><b>How it works.</b> A section publishes the epoch at which it began. A grace period begins a
+ * new epoch and waits for the sections of older ones. A thread that is online as a vCPU of the log
+ * publishes nothing and has no fence: a grace period waits until it has passed a safepoint or is
+ * offline, and at that moment a section that goes on is published after all.
+ *
+ * <p><b>vCPU threads need no section</b> for an element that they find while they are online and
+ * drop before their next safepoint, and before they go offline; then reading costs nothing. They go
+ * offline when told to, and in every call that waits: a barrier, a pause, a lock of the log, {@link
+ * #synchronize}. What such a thread keeps over one of those may have been reclaimed, and no call here
+ * can tell; it enters a section for that.
+ *
+ * <p><b>Threads.</b> Any thread may call every method, virtual threads too; no thread is registered
+ * by hand. A section belongs to the thread that entered it. No wait for a reader holds a lock.
+ *
+ * <p>Source: docs/design.md 3.7; liburcu (memb, qsbr).
+ */
+public final class Rcu {
+  private static final System.Logger LOGGER = System.getLogger(Rcu.class.getName());
+  private static final boolean STACKS = Boolean.getBoolean("dev.smudge.rcu.stacks");
+  private static final int SPINS = 200;
+
+  private final RcuVcpus vcpus;
+  private final long timeoutNanos;
+  private final RcuReaders readers;
+  private final RcuReclaimer reclaimer;
+
+  private Rcu(RcuVcpus vcpus, long timeoutNanos, ErrorHandler errorHandler, boolean stacks) {
+    this.vcpus = vcpus;
+    this.timeoutNanos = timeoutNanos;
+    this.readers = new RcuReaders(errorHandler, stacks);
+    this.reclaimer = new RcuReclaimer(this, errorHandler);
+  }
+
+  /**
+   * Makes one without vCPUs, whose waits fail after 10 seconds, and whose errors go to the system
+   * logger {@code dev.smudge.sync.rcu.Rcu}. The one that knows the vCPUs of a log is {@code
+   * DirtyLog.rcu()}.
+   *
+   * @return a new one
+   */
+  public static Rcu create() {
+    return create(
+        RcuVcpus.NONE,
+        Duration.ofSeconds(10),
+        e -> LOGGER.log(System.Logger.Level.ERROR, "RCU: " + e.getMessage(), e));
+  }
+
+  /**
+   * Makes one for readers of which some have quiescent states of their own.
+   *
+   * @param vcpus those; {@link RcuVcpus#NONE} if there are none
+   * @param timeout how long a wait takes at most, more than zero
+   * @param errorHandler told of readers that ended in a section, of late grace periods and of tasks
+   *     that throw; called from any thread, must not throw
+   * @return a new one
+   */
+  public static Rcu create(RcuVcpus vcpus, Duration timeout, ErrorHandler errorHandler) {
+    return new Rcu(vcpus, timeout.toNanos(), errorHandler, STACKS);
+  }
+
+  /** As {@link #create(RcuVcpus, Duration, ErrorHandler)}, with or without stacks of entries. */
+  static Rcu create(
+      RcuVcpus vcpus, Duration timeout, ErrorHandler errorHandler, boolean stacks) {
+    return new Rcu(vcpus, timeout.toNanos(), errorHandler, stacks);
+  }
+
+  /**
+   * Enters a read-side section: what is found in it is not reclaimed before {@link #exit}. Sections
+   * nest. Wait-free, but for a thread's first; allocates nothing after that. A full fence, and none
+   * in a thread that is online as a vCPU of the log.
+   */
+  public void enter() {
+    readers.enter();
+  }
+
+  /**
+   * Leaves the section that was entered last; with the outermost, what was found in it must not be
+   * used any more. Call it in a {@code finally} block. Wait-free, no fence.
+   *
+   * @throws RcuException if the calling thread is in no section; nothing is changed
+   */
+  public void exit() {
+    if (!readers.exit()) {
+      throw new RcuException(
+          "exit() without enter(): " + Thread.currentThread() + " is in no read-side section");
+    }
+  }
+
+  /** {@return whether the calling thread is in a read-side section} */
+  public boolean isInSection() {
+    return readers.isInSection();
+  }
+
+  /**
+   * Has a task run after a grace period: when every section has ended that there is now. The tasks
+   * of one caller run in its order. From any thread, in sections and in tasks too; never waits.
+   * Nothing runs it unless {@link #reclaimer} does, or a {@link #barrier}.
+   *
+   * @param task what to run; in the thread of the reclaimer. What it throws goes to the error
+   *     handler
+   */
+  public void callRcu(Runnable task) {
+    reclaimer.add(Objects.requireNonNull(task, "task"));
+  }
+
+  /**
+   * Waits until every section has ended that had begun before the call. A vCPU may call it where it
+   * holds no half-done store: it is offline meanwhile. Two vCPUs that wait at the same time both
+   * finish.
+   *
+   * @throws RcuException if it is called inside a section, a task, or an arm callback, where it
+   *     would wait for itself
+   * @throws RcuTimeoutException if a reader does not leave, or a vCPU does not reach a safepoint, in
+   *     time; a later call may succeed
+   */
+  public void synchronize() {
+    checkMayWait("synchronize()");
+    vcpus.waitOffline("a grace period", () -> await(begin()));
+  }
+
+  GracePeriod begin() {
+    return new GracePeriod(readers, vcpus, timeoutNanos);
+  }
+
+  private static void await(GracePeriod gracePeriod) {
+    for (int spin = 0; spin < SPINS; spin++) {
+      if (gracePeriod.isOver()) {
+        return;
+      }
+      Thread.onSpinWait();
+    }
+    IdleStrategy idle = newIdle();
+    while (!gracePeriod.isOver()) {
+      if (gracePeriod.isLate()) {
+        throw gracePeriod.timeout();
+      }
+      idle.idle();
+    }
+  }
+
+  private static IdleStrategy newIdle() {
+    return new BackoffIdleStrategy(
+        0, 20, TimeUnit.MICROSECONDS.toNanos(1), TimeUnit.MICROSECONDS.toNanos(200));
+  }
+
+  /**
+   * Waits until the tasks that are queued now have run. While no agent of {@link #reclaimer} is
+   * started, the calling thread runs them; else it waits for that agent, unless it is the agent's
+   * thread itself. What the tasks did is visible after it.
+   *
+   * @throws RcuException if it is called inside a section, a task, or an arm callback: it would
+   *     wait for itself
+   * @throws RcuTimeoutException if a reader, a vCPU or the reclaimer keeps it waiting for too long;
+   *     the tasks stay queued
+   */
+  public void barrier() {
+    checkMayWait("barrier()");
+    // ORDER U7 volatile: what the tasks before did. Pairs with the loop's look. If weaker: the
+    // caller does not see it.
+    AtomicBoolean done = new AtomicBoolean();
+    reclaimer.add(() -> done.set(true));
+    long start = System.nanoTime();
+    IdleStrategy idle = newIdle();
+    while (!done.get()) {
+      int work = reclaimer.isAnothers() ? 0 : reclaimer.work();
+      if (work == 0 && !done.get()) {
+        long waited = System.nanoTime() - start;
+        if (waited > timeoutNanos) {
+          throw reclaimer.timeout(waited);
+        }
+        vcpus.waitOffline("a barrier", idle::idle);
+      }
+    }
+  }
+
+  /**
+   * Refuses to go on where a wait for a grace period would wait for itself: for a caller that has to
+   * know before it begins.
+   *
+   * @param what what is about to wait, for the message
+   * @throws RcuException in a section, in a task, and in an arm callback
+   */
+  public void checkMayWait(String what) {
+    String where =
+        readers.isInSection()
+            ? "a read-side section"
+            : reclaimer.isMine() ? "a task of callRcu" : vcpus.placeThatMustNotWait();
+    if (where != null) {
+      throw new RcuException(
+          what + " inside " + where + " would wait for itself: call callRcu(task) instead");
+    }
+  }
+
+  /**
+   * Returns what runs the tasks. Its {@code doWork} never blocks: it begins a grace period, looks
+   * whether it is over, and then runs some tasks. The embedder runs it with an {@code AgentRunner},
+   * or calls {@code doWork} in a loop of its own, also in a vCPU's thread, between its safepoints.
+   * If several threads do, one has the turn. A grace period that takes longer than the timeout is
+   * reported to the error handler, once, and goes on.
+   *
+   * @return the reclaimer, the same each time; {@code doWork} returns how many tasks it took or ran
+   */
+  public Agent reclaimer() {
+    return reclaimer;
+  }
+
+  /**
+   * Returns the calling thread's part in this RCU, for a thread that has quiescent states of its
+   * own. Allocates at a thread's first call.
+   *
+   * @return the same each time in one thread
+   */
+  public RcuReader reader() {
+    return readers.own();
+  }
+
+  int readerCount() {
+    return readers.length();
+  }
+}

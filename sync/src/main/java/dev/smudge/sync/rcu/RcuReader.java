@@ -1,0 +1,175 @@
+package dev.smudge.sync.rcu;
+
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
+import org.agrona.ErrorHandler;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One thread's read-side sections of one {@link Rcu}. A thread that has quiescent states of its own
+ * (a vCPU) tells them here; all others only use {@link Rcu#enter} and {@link Rcu#exit}.
+ *
+ * <p>The word of a reader is 0, or the epoch at which the section began that grace periods have to
+ * wait for. A thread publishes its word as it enters, unless it is online here: grace periods wait
+ * for its quiescent states anyway. It publishes the word when it passes a quiescent state, or goes
+ * offline, inside a section. The public methods are for the thread itself; they are wait-free.
+ */
+public final class RcuReader {
+  private static final VarHandle WORDS = MethodHandles.arrayElementVarHandle(long[].class);
+
+  // 144 bytes an array: no two readers write to one cache line, or to neighbouring ones.
+  private static final int LENGTH = 16;
+  private static final int WORD = 8;
+  private static final int NESTING = 9; // the thread's own, as is the next
+  private static final int ENTERED = 10; // the epoch at which the outermost section began
+
+  private final Thread thread;
+  private final long[] words = new long[LENGTH];
+  private boolean online; // the thread's own
+  private @Nullable Throwable entry; // before the word (U1, U4)
+  private volatile @Nullable RcuReader next; // U5
+
+  RcuReader(Thread thread) {
+    this.thread = thread;
+  }
+
+  Thread thread() {
+    return thread;
+  }
+
+  // The thread itself.
+
+  boolean isInside() {
+    return words[NESTING] != 0;
+  }
+
+  void nest() {
+    words[NESTING]++;
+  }
+
+  /** Where the section is entered that is about to begin. */
+  void entry(Throwable stack) {
+    entry = stack;
+  }
+
+  /** Enters the outermost section. */
+  void begin(long epoch) {
+    words[ENTERED] = epoch;
+    if (!online) {
+      // ORDER U1 release, full fence: the word, then what the section reads. Pairs with the full
+      // fence of GracePeriod (unlink, then read the words). If weaker: a load of the section passes
+      // the buffered word; nobody waits, and what it read is reclaimed. The release: a word of this
+      // section says that the one before is over (U2).
+      WORDS.setRelease(words, WORD, epoch);
+      VarHandle.fullFence();
+    }
+    words[NESTING] = 1; // last: if the stack overflows before, grace periods wait, and say for whom
+  }
+
+  /**
+   * Leaves a section.
+   *
+   * @return false if there is none
+   */
+  boolean exit() {
+    long nesting = words[NESTING];
+    if (nesting > 1) {
+      words[NESTING] = nesting - 1;
+      return true;
+    }
+    if (nesting == 0) {
+      return false;
+    }
+    if (words[WORD] != 0) {
+      // ORDER U2 release: what the section read comes before. Pairs with the acquire in isPast. If
+      // weaker: what is still to be read is reclaimed.
+      WORDS.setRelease(words, WORD, 0L);
+    }
+    words[NESTING] = 0;
+    return true;
+  }
+
+  /** The thread comes online: from here on grace periods wait for its quiescent states. */
+  public void online() {
+    online = true;
+  }
+
+  /** The thread is about to go offline. To be called before others can see that it is. */
+  public void offline() {
+    quiescent();
+    online = false;
+  }
+
+  /**
+   * The thread passes a quiescent state: it keeps nothing that it has found without a section. To be
+   * called before others can see that it has.
+   */
+  public void quiescent() {
+    if (online && isInside() && words[WORD] == 0) {
+      // ORDER U4 release: a section that goes on is published before the acknowledgement (S2) or
+      // the state (S4) that says that those before are over. Pairs with the acquire in isPast,
+      // which comes after the look at those. If weaker: nobody waits for this section.
+      WORDS.setRelease(words, WORD, words[ENTERED]);
+    }
+  }
+
+  // Any thread.
+
+  /** Whether there is no section from before {@code epoch} that has to be waited for. */
+  boolean isPast(long epoch) {
+    // U1, U2, U4 acquire.
+    long word = (long) WORDS.getAcquire(words, WORD);
+    return word == 0 || word >= epoch;
+  }
+
+  boolean isAlive() {
+    return thread.isAlive();
+  }
+
+  /** The thread has ended: that counts as leaving, and is reported once. */
+  synchronized void leaveDead(ErrorHandler errorHandler) {
+    if (!isInside() && words[WORD] == 0) {
+      return;
+    }
+    words[NESTING] = 0;
+    words[WORD] = 0;
+    errorHandler.onError(
+        new RcuException(
+            thread
+                + " ended inside a read-side section: it counts as left now; exit() belongs in a"
+                + " finally block"));
+  }
+
+  RcuTimeoutException timeout(long nanos) {
+    Throwable entered = entry;
+    RcuTimeoutException e =
+        new RcuTimeoutException(
+            thread
+                + " has not left its read-side section within "
+                + nanos / 1_000_000
+                + " ms: it has to call exit(); its stack is the cause"
+                + (entered == null
+                    ? "; -Ddev.smudge.rcu.stacks=true tells where it entered"
+                    : ", and where it entered is suppressed"),
+            stackOf(thread));
+    if (entered != null) {
+      e.addSuppressed(entered);
+    }
+    return e;
+  }
+
+  /** An exception, not thrown, with the stack that a thread has now. */
+  static Throwable stackOf(@Nullable Thread thread) {
+    Throwable stack = new Throwable("stack of " + thread);
+    stack.setStackTrace(thread == null ? new StackTraceElement[0] : thread.getStackTrace());
+    return stack;
+  }
+
+  @Nullable RcuReader next() {
+    return next;
+  }
+
+  void next(@Nullable RcuReader reader) {
+    next = reader;
+  }
+}

@@ -1,0 +1,169 @@
+package dev.smudge.sync.rcu;
+
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.ReentrantLock;
+import org.agrona.ErrorHandler;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The readers of one {@link Rcu}, one a thread, and the epoch at which their sections begin.
+ *
+ * <p>They are a list to which any thread adds at the head. Those of dead threads are unlinked when
+ * it has doubled, so that an addition costs O(1) on average. Nothing but the head is ever changed
+ * by two threads, and an unlinked reader still leads to those after it, so that whoever walks the
+ * list meanwhile misses none that is alive.
+ *
+ * <p>A thread finds its reader in a small table, by its identity hash, or, where another living
+ * thread was first, by a thread-local variable. The table is a shortcut only: what a thread finds
+ * there is what the variable holds.
+ */
+@SuppressWarnings("ReferenceEquality") // threads are compared by identity
+final class RcuReaders {
+  private static final int PRUNE_FROM = 64;
+  private static final VarHandle WORDS = MethodHandles.arrayElementVarHandle(long[].class);
+  private static final VarHandle TABLE = MethodHandles.arrayElementVarHandle(RcuReader[].class);
+  private static final int TABLE_LENGTH = 128; // a power of two
+  private static final int EPOCH = 16;
+
+  @SuppressWarnings("ThreadLocalUsage") // one an Rcu
+  private final ThreadLocal<@Nullable RcuReader> own = new ThreadLocal<>();
+
+  private final @Nullable RcuReader[] table = new RcuReader[TABLE_LENGTH];
+  private final AtomicReference<@Nullable RcuReader> head = new AtomicReference<>();
+  private final AtomicInteger length = new AtomicInteger();
+  private final ReentrantLock pruning = new ReentrantLock();
+  private volatile int pruneAt = PRUNE_FROM;
+  private final long[] words = new long[2 * EPOCH]; // every reader reads it
+  private final ErrorHandler errorHandler;
+  private final boolean stacks;
+
+  RcuReaders(ErrorHandler errorHandler, boolean stacks) {
+    this.errorHandler = errorHandler;
+    this.stacks = stacks;
+    words[EPOCH] = 1;
+  }
+
+  void enter() {
+    RcuReader reader = own();
+    if (reader.isInside()) {
+      reader.nest();
+      return;
+    }
+    // ORDER U3 acquire: whoever reads an epoch sees what was unlinked before it. Pairs with the
+    // atomic step in nextEpoch. If weaker: a vCPU, which has no fence here, says that it began
+    // after an unlink that it does not see, and is not waited for.
+    long epoch = (long) WORDS.getAcquire(words, EPOCH);
+    if (stacks) {
+      reader.entry(new Throwable("entered here by " + reader.thread()));
+    }
+    reader.begin(epoch);
+  }
+
+  /** Returns false if the calling thread is in no section. */
+  boolean exit() {
+    RcuReader reader = find();
+    return reader != null && reader.exit();
+  }
+
+  boolean isInSection() {
+    RcuReader reader = find();
+    return reader != null && reader.isInside();
+  }
+
+  /** The calling thread's reader. */
+  RcuReader own() {
+    RcuReader reader = find();
+    return reader == null ? register() : reader;
+  }
+
+  /** The calling thread's reader, if it has one. */
+  private @Nullable RcuReader find() {
+    Thread thread = Thread.currentThread();
+    int index = indexOf(thread);
+    // ORDER U8 opaque: only the thread itself takes a reader whose final field names it, and it
+    // has made that reader. Pairs with the exchanges in remember and prune, which take away only
+    // readers of threads that have ended: once found here, found here for ever. If weaker (plain):
+    // nothing; a thread reads what it has written itself, or goes to the variable.
+    RcuReader reader = (RcuReader) TABLE.getOpaque(table, index);
+    return reader != null && reader.thread() == thread ? reader : remember(index, reader);
+  }
+
+  private static int indexOf(Thread thread) {
+    return System.identityHashCode(thread) & (TABLE_LENGTH - 1);
+  }
+
+  /** Looks for the calling thread's reader in the variable; into the table, if there is room. */
+  private @Nullable RcuReader remember(int index, @Nullable RcuReader other) {
+    RcuReader reader = own.get();
+    if (reader != null && (other == null || !other.isAlive())) {
+      TABLE.compareAndSet(table, index, other, reader); // U8
+    }
+    return reader;
+  }
+
+  private RcuReader register() {
+    RcuReader reader = new RcuReader(Thread.currentThread());
+    own.set(reader);
+    // ORDER U5 volatile: a reader is in the list before its word is published (U1, U4). Pairs with
+    // the read in first, which comes after the full fence of GracePeriod and after the vCPUs. If
+    // weaker: a grace period misses it.
+    RcuReader before = head.get();
+    reader.next(before);
+    while (!head.compareAndSet(before, reader)) {
+      before = head.get();
+      reader.next(before);
+    }
+    if (length.incrementAndGet() >= pruneAt) {
+      prune(reader);
+    }
+    return reader;
+  }
+
+  /** Unlinks the readers of dead threads after one that stays. */
+  private void prune(RcuReader first) {
+    if (pruning.isHeldByCurrentThread() || !pruning.tryLock()) {
+      return; // an error handler that enters a section, or another thread
+    }
+    try {
+      int removed = 0;
+      RcuReader last = first;
+      for (RcuReader reader = first.next(); reader != null; ) {
+        RcuReader next = reader.next();
+        if (reader.isAlive()) {
+          last = reader;
+        } else {
+          last.next(next);
+          removed++;
+          TABLE.compareAndSet(table, indexOf(reader.thread()), reader, null); // U8
+          leaveDead(reader);
+        }
+        reader = next;
+      }
+      pruneAt = Math.max(PRUNE_FROM, 2 * length.addAndGet(-removed));
+    } finally {
+      pruning.unlock();
+    }
+  }
+
+  void leaveDead(RcuReader reader) {
+    reader.leaveDead(errorHandler);
+  }
+
+  /** Begins a new epoch. */
+  long nextEpoch() {
+    // U3 volatile: after every unlink before it.
+    return (long) WORDS.getAndAdd(words, EPOCH, 1L) + 1;
+  }
+
+  @Nullable RcuReader first() {
+    // U5.
+    return head.get();
+  }
+
+  int length() {
+    return length.get();
+  }
+}

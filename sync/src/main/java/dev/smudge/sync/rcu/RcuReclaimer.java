@@ -1,0 +1,155 @@
+package dev.smudge.sync.rcu;
+
+import java.util.ArrayDeque;
+import java.util.concurrent.atomic.AtomicReference;
+import org.agrona.ErrorHandler;
+import org.agrona.concurrent.Agent;
+import org.jctools.queues.varhandle.MpscLinkedVarHandleQueue;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Runs the tasks of {@link Rcu#callRcu}: takes what is queued, begins a grace period, and when that
+ * is over runs them. One thread at a time has the turn; one that does not get it goes away.
+ */
+@SuppressWarnings("ReferenceEquality") // threads are compared by identity
+final class RcuReclaimer implements Agent {
+  private static final int LARGEST_BATCH = 1 << 16;
+  private static final int MOST_AT_ONCE = 1024; // the embedder's loop wants to go on
+
+  private final Rcu rcu;
+  private final ErrorHandler errorHandler;
+  private final MpscLinkedVarHandleQueue<Runnable> queue = new MpscLinkedVarHandleQueue<>();
+  private final AtomicReference<@Nullable Thread> turn = new AtomicReference<>();
+  private volatile @Nullable Thread home; // runs the agent, between onStart and onClose
+
+  // Of the turn.
+  private final ArrayDeque<Runnable> batch = new ArrayDeque<>();
+  private @Nullable GracePeriod gracePeriod; // of the batch
+  private boolean reported;
+
+  RcuReclaimer(Rcu rcu, ErrorHandler errorHandler) {
+    this.rcu = rcu;
+    this.errorHandler = errorHandler;
+  }
+
+  void add(Runnable task) {
+    queue.offer(task);
+  }
+
+  @Override
+  public void onStart() {
+    home = Thread.currentThread();
+  }
+
+  @Override
+  public void onClose() {
+    home = null;
+  }
+
+  @Override
+  public int doWork() {
+    if (home != null && home != Thread.currentThread()) {
+      home = Thread.currentThread();
+    }
+    return work();
+  }
+
+  /** Whether an agent that was started in another, living thread runs the tasks. */
+  boolean isAnothers() {
+    Thread thread = home;
+    return thread != null && thread != Thread.currentThread() && thread.isAlive();
+  }
+
+  /** Whether the calling thread is running a task. */
+  boolean isMine() {
+    return turn.get() == Thread.currentThread();
+  }
+
+  int work() {
+    // ORDER U6 volatile: the turn, with the batch and the grace period that the last one left.
+    // Pairs with turn = null below. If weaker: a task runs twice, or never.
+    if (turn.get() != null || !turn.compareAndSet(null, Thread.currentThread())) {
+      return 0;
+    }
+    try {
+      return take() + run();
+    } finally {
+      turn.set(null); // U6
+    }
+  }
+
+  private int take() {
+    if (gracePeriod != null) {
+      return 0;
+    }
+    int taken = 0;
+    // A producer that is half-way hides what comes after it: not waited for here.
+    for (Runnable task; taken < LARGEST_BATCH && (task = queue.relaxedPoll()) != null; taken++) {
+      batch.add(task);
+    }
+    if (!batch.isEmpty()) {
+      gracePeriod = rcu.begin();
+      reported = false;
+    }
+    return taken;
+  }
+
+  private int run() {
+    GracePeriod current = gracePeriod;
+    if (current == null) {
+      return 0;
+    }
+    if (!current.isOver()) {
+      if (!reported && current.isLate()) {
+        reported = true;
+        errorHandler.onError(current.timeout());
+      }
+      return 0;
+    }
+    int done = 0;
+    for (Runnable task; done < MOST_AT_ONCE && (task = batch.poll()) != null; done++) {
+      try {
+        task.run();
+      } catch (Throwable e) {
+        errorHandler.onError(e);
+      }
+    }
+    if (batch.isEmpty()) {
+      gracePeriod = null;
+    }
+    return done;
+  }
+
+  /** What a barrier has waited for in vain. */
+  RcuTimeoutException timeout(long nanos) {
+    for (int i = 0; i < 1000; i++) {
+      if (turn.compareAndSet(null, Thread.currentThread())) { // U6
+        try {
+          GracePeriod current = gracePeriod;
+          if (current != null && !current.isOver()) {
+            return current.timeout();
+          }
+          break;
+        } finally {
+          turn.set(null); // U6
+        }
+      }
+      Thread.onSpinWait();
+    }
+    Thread busy = turn.get();
+    Thread thread = busy == null ? home : busy;
+    return new RcuTimeoutException(
+        "the tasks queued so far have not run within "
+            + nanos / 1_000_000
+            + " ms: "
+            + (busy == null ? "the reclaimer's loop in " : "a task runs in ")
+            + thread
+            + "; its stack is the cause",
+        RcuReader.stackOf(thread));
+  }
+
+  @Override
+  public String roleName() {
+    return "rcu-reclaimer";
+  }
+}

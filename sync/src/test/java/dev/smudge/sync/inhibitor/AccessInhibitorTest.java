@@ -1,0 +1,560 @@
+package dev.smudge.sync.inhibitor;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.smudge.sync.VcpuException;
+import dev.smudge.sync.VcpuTimeoutException;
+import dev.smudge.sync.GuestThread;
+import dev.smudge.sync.inhibitor.AccessInhibitor.Hold;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Objects;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.function.Executable;
+
+/** Every wait of the inhibitor ends, or fails with a diagnosis. docs/bugs.md row 7 and 27 in its terms. */
+@Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+class AccessInhibitorTest {
+  private final ConcurrentLinkedQueue<Throwable> errors = new ConcurrentLinkedQueue<>();
+  private final AccessInhibitor inhibitor =
+      AccessInhibitor.create(Duration.ofSeconds(30), errors::add);
+  private final AccessInhibitor impatient =
+      AccessInhibitor.create(Duration.ofMillis(30), errors::add);
+  private final GuestThread guest = new GuestThread("guest");
+  private final GuestThread changer = new GuestThread("changer");
+  private final AtomicInteger kicks = new AtomicInteger();
+
+  @AfterEach
+  void close() {
+    guest.close();
+    changer.close();
+  }
+
+  private static void assertFails(String part, Executable call) {
+    VcpuException e = assertThrows(VcpuException.class, call);
+    assertTrue(String.valueOf(e.getMessage()).contains(part), e.getMessage());
+  }
+
+  /** Waits until a thread sleeps in one of the inhibitor's waits. */
+  private static void awaitAsleep(Thread thread) {
+    GuestThread.await(() -> isAsleep(thread));
+  }
+
+  private static boolean isAsleep(Thread thread) {
+    return thread.getState() == Thread.State.TIMED_WAITING
+        && Arrays.stream(thread.getStackTrace())
+            .anyMatch(f ->
+                f.getMethodName().equals("sleep") && f.getClassName().endsWith("AccessInhibitor"));
+  }
+
+  private static Thread threadOf(GuestThread thread) {
+    return GuestThread.end(thread.beginCall(Thread::currentThread));
+  }
+
+  /** Begins to enter, and waits until the thread waits. */
+  private Future<?> beginEnterAndWait(InhibitableAccess access) {
+    Thread thread = threadOf(guest);
+    Future<?> entering = guest.begin(access::enter);
+    awaitAsleep(thread);
+    return entering;
+  }
+
+  @Test
+  void create_badTimeout_isRefused() {
+    for (Duration bad : List.of(Duration.ZERO, Duration.ofMillis(-1), Duration.ofDays(2))) {
+      IllegalArgumentException e =
+          assertThrows(
+              IllegalArgumentException.class, () -> AccessInhibitor.create(bad, errors::add));
+      assertTrue(String.valueOf(e.getMessage()).contains(bad.toString()), e.getMessage());
+    }
+    assertNotNull(AccessInhibitor.create());
+  }
+
+  @Test
+  void inhibit_nobodyInside_kicksNobodyAndReturns() {
+    inhibitor.addAccess(kicks::incrementAndGet);
+    InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
+    access.enter();
+    access.leave();
+    inhibitor.inhibit().close();
+    assertEquals(0, kicks.get());
+    access.enter();
+    access.leave();
+  }
+
+  @Test
+  void inhibit_oneInside_kicksItOnceAndSleepsUntilItHasLeft() {
+    InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
+    guest.run(access::enter);
+    guest.run(access::enter);
+    Thread thread = threadOf(changer);
+    AtomicReference<Hold> hold = new AtomicReference<>();
+    Future<?> inhibiting = changer.begin(() -> hold.set(inhibitor.inhibit()));
+    awaitAsleep(thread);
+    guest.run(access::leave);
+    awaitAsleep(thread);
+    assertFalse(inhibiting.isDone(), "it has entered twice");
+    guest.run(access::enter); // nested: does not wait
+    guest.run(access::leave);
+    guest.run(access::leave);
+    GuestThread.end(inhibiting);
+    assertEquals(1, kicks.get());
+    Future<?> entering = beginEnterAndWait(access);
+    assertFalse(entering.isDone());
+    Objects.requireNonNull(hold.get()).close();
+    GuestThread.end(entering);
+    assertEquals(1, kicks.get());
+  }
+
+  @Test
+  void inhibit_kickOfAVcpuThatHasEnteredAndNotYetReachedTheRun_makesItLeave() {
+    // immediate_exit, and a signal that is lost when nothing runs.
+    AtomicBoolean immediateExit = new AtomicBoolean();
+    InhibitableAccess access = inhibitor.addAccess(() -> immediateExit.set(true));
+    guest.run(access::enter);
+    Future<?> inhibiting = changer.begin(() -> inhibitor.inhibit().close());
+    GuestThread.await(immediateExit::get);
+    guest.run(() -> { // only now it runs
+      while (!immediateExit.get()) {
+        Thread.onSpinWait();
+      }
+      access.leave();
+    });
+    GuestThread.end(inhibiting);
+  }
+
+  @Test
+  void inhibit_whileItSleeps_doesNotSpinAlsoWhenInterrupted() {
+    InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
+    guest.run(access::enter);
+    Thread thread = threadOf(changer);
+    AtomicReference<Hold> hold = new AtomicReference<>();
+    Future<Boolean> inhibiting =
+        changer.beginCall(() -> {
+          Thread.currentThread().interrupt();
+          hold.set(inhibitor.inhibit());
+          return Thread.interrupted();
+        });
+    awaitAsleep(thread);
+    assertSleeps(thread);
+    thread.interrupt();
+    awaitAsleep(thread);
+    assertSleeps(thread);
+    guest.run(access::leave);
+    assertTrue(GuestThread.end(inhibiting), "the interrupt is kept");
+    // And who waits to enter.
+    Thread waiter = threadOf(guest);
+    Future<Boolean> entering =
+        guest.beginCall(() -> {
+          Thread.currentThread().interrupt();
+          access.enter();
+          return Thread.interrupted();
+        });
+    awaitAsleep(waiter);
+    waiter.interrupt();
+    awaitAsleep(waiter);
+    assertSleeps(waiter);
+    Objects.requireNonNull(hold.get()).close();
+    assertTrue(GuestThread.end(entering), "the interrupt is kept");
+  }
+
+  private static void assertSleeps(Thread thread) {
+    int asleep = 0;
+    for (int i = 0; i < 100; i++) {
+      LockSupport.parkNanos(500_000);
+      asleep += thread.getState() == Thread.State.TIMED_WAITING ? 1 : 0;
+    }
+    assertTrue(asleep > 80, "asleep in " + asleep + " of 100 looks");
+  }
+
+  @Test
+  void inhibit_accessDoesNotLeave_failsWithItsThreadAndStackAndLetsEverybodyIn() {
+    InhibitableAccess stuck = impatient.addAccess(kicks::incrementAndGet);
+    InhibitableAccess other = impatient.addAccess(kicks::incrementAndGet);
+    CountDownLatch latch = new CountDownLatch(1);
+    Future<?> blocked =
+        guest.begin(() -> {
+          stuck.enter();
+          latch.await();
+          stuck.leave();
+        });
+    GuestThread.await(stuck::isInside);
+    VcpuTimeoutException e = assertThrows(VcpuTimeoutException.class, impatient::inhibit);
+    assertTrue(String.valueOf(e.getMessage()).contains("guest"), e.getMessage());
+    assertTrue(String.valueOf(e.getMessage()).contains("30 ms"), e.getMessage());
+    Throwable cause = assertNotNullCause(e);
+    assertTrue(Arrays.toString(cause.getStackTrace()).contains("CountDownLatch.await"));
+    assertFalse(impatient.isInhibited());
+    other.enter();
+    other.leave();
+    latch.countDown();
+    GuestThread.end(blocked);
+    impatient.inhibit().close();
+    guest.run(stuck::enter);
+    guest.run(stuck::leave);
+    assertEquals(1, kicks.get());
+  }
+
+  private static Throwable assertNotNullCause(Throwable e) {
+    Throwable cause = e.getCause();
+    assertNotNull(cause);
+    return cause;
+  }
+
+  @Test
+  void inhibit_timesOutWhileOthersWaitToEnterAndToInhibit_theyGoOn() {
+    AccessInhibitor half = AccessInhibitor.create(Duration.ofMillis(500), errors::add);
+    InhibitableAccess stuck = half.addAccess(kicks::incrementAndGet);
+    InhibitableAccess waiting = half.addAccess(kicks::incrementAndGet);
+    stuck.enter();
+    Thread changing = threadOf(changer);
+    Future<?> failing = changer.begin(half::inhibit);
+    awaitAsleep(changing);
+    guest.run(() -> {
+      waiting.enter();
+      waiting.leave();
+    });
+    assertThrows(VcpuTimeoutException.class, () -> GuestThread.end(failing));
+    stuck.leave();
+    half.inhibit().close();
+  }
+
+  @Test
+  void inhibit_kickThrows_failsWithThatAndLetsEverybodyIn() {
+    IllegalStateException thrown = new IllegalStateException("no such thread");
+    InhibitableAccess access =
+        inhibitor.addAccess(() -> {
+          throw thrown;
+        });
+    guest.run(access::enter);
+    assertSame(thrown, assertThrows(IllegalStateException.class, inhibitor::inhibit));
+    assertFalse(inhibitor.isInhibited());
+    guest.run(access::leave);
+    inhibitor.inhibit().close();
+    guest.run(access::enter);
+  }
+
+  @Test
+  void inhibit_nested_countsAndIsOneHold() {
+    InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
+    Hold outer = inhibitor.inhibit();
+    Hold inner = inhibitor.inhibit();
+    Future<?> entering = beginEnterAndWait(access);
+    outer.close(); // in whatever order
+    outer.close();
+    assertTrue(inhibitor.isInhibited(), "close twice counts once");
+    assertFalse(entering.isDone());
+    inner.close();
+    GuestThread.end(entering);
+    inner.close();
+    guest.run(access::leave);
+    try (Hold again = inhibitor.inhibit()) {
+      assertNotNull(again);
+      inner.close();
+      outer.close();
+      assertTrue(inhibitor.isInhibited(), "an old hold is not this one");
+    }
+    assertFalse(inhibitor.isInhibited());
+  }
+
+  @Test
+  void close_ofAHold_fromAnotherThread_letsEverybodyIn() {
+    InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
+    Hold hold = inhibitor.inhibit();
+    Future<?> entering = beginEnterAndWait(access);
+    changer.run(hold::close);
+    GuestThread.end(entering);
+    guest.run(access::leave);
+    changer.run(() -> inhibitor.inhibit().close());
+  }
+
+  @Test
+  void enter_byTheHolder_failsAtOnceAndLeavesAllAsItWas() {
+    InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
+    try (Hold hold = inhibitor.inhibit()) {
+      assertNotNull(hold);
+      assertFails("would wait for itself", access::enter);
+      assertFalse(access.isInside());
+      assertFails("not inside", access::leave);
+      inhibitor.inhibit().close();
+    }
+    access.enter();
+    access.leave();
+  }
+
+  @Test
+  void inhibit_insideOwnAccess_failsAtOnce() {
+    InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
+    access.enter();
+    assertFails("would wait for itself: leave first", inhibitor::inhibit);
+    access.leave();
+    inhibitor.inhibit().close();
+    assertEquals(0, kicks.get());
+  }
+
+  @Test
+  void inhibitAndEnter_insideAKick_failAtOnce() {
+    List<VcpuException> thrown = new ArrayList<>();
+    InhibitableAccess mine = inhibitor.addAccess(kicks::incrementAndGet);
+    CountDownLatch kicked = new CountDownLatch(1);
+    AtomicReference<InhibitableAccess> its = new AtomicReference<>();
+    its.set(
+        inhibitor.addAccess(() -> {
+          thrown.add(assertThrows(VcpuException.class, inhibitor::inhibit));
+          thrown.add(assertThrows(VcpuException.class, mine::enter));
+          thrown.add(
+              assertThrows(VcpuException.class, () -> Objects.requireNonNull(its.get()).leave()));
+          thrown.add(
+              assertThrows(VcpuException.class, () -> Objects.requireNonNull(its.get()).close()));
+          kicked.countDown();
+        }));
+    InhibitableAccess access = Objects.requireNonNull(its.get());
+    guest.run(access::enter);
+    Future<?> leaving =
+        guest.begin(() -> {
+          kicked.await();
+          access.leave();
+        });
+    inhibitor.inhibit().close();
+    GuestThread.end(leaving);
+    assertEquals(4, thrown.size());
+  }
+
+  @Test
+  void inhibit_byTwo_oneWaitsForTheOther() {
+    InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
+    Hold first = inhibitor.inhibit();
+    Thread thread = threadOf(changer);
+    AtomicReference<Hold> second = new AtomicReference<>();
+    Future<?> inhibiting = changer.begin(() -> second.set(inhibitor.inhibit()));
+    awaitAsleep(thread);
+    assertNull(second.get());
+    first.close();
+    GuestThread.end(inhibiting);
+    assertTrue(inhibitor.isInhibited());
+    Future<?> entering = beginEnterAndWait(access);
+    Objects.requireNonNull(second.get()).close();
+    GuestThread.end(entering);
+  }
+
+  @Test
+  void inhibit_whileAnotherHoldsForTooLong_failsWithItsStackAndLeavesThatHold() {
+    CountDownLatch done = new CountDownLatch(1);
+    Future<?> holding =
+        changer.begin(() -> {
+          try (Hold hold = impatient.inhibit()) {
+            assertNotNull(hold);
+            done.await();
+          }
+        });
+    GuestThread.await(impatient::isInhibited);
+    VcpuTimeoutException e = assertThrows(VcpuTimeoutException.class, impatient::inhibit);
+    assertTrue(String.valueOf(e.getMessage()).contains("changer"), e.getMessage());
+    assertTrue(
+        Arrays.toString(assertNotNullCause(e).getStackTrace()).contains("CountDownLatch.await"));
+    assertTrue(impatient.isInhibited());
+    done.countDown();
+    GuestThread.end(holding);
+    assertFalse(impatient.isInhibited());
+  }
+
+  @Test
+  void inhibit_threadEndedInside_countsAsOutsideAndIsReportedOnce() throws Exception {
+    InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
+    Thread thread = new Thread(access::enter, "the late guest");
+    thread.start();
+    thread.join();
+    inhibitor.inhibit().close();
+    inhibitor.inhibit().close();
+    assertEquals(0, kicks.get(), "no signal to a thread that is no more");
+    assertEquals(1, errors.size());
+    String message = String.valueOf(errors.element().getMessage());
+    assertTrue(message.contains("the late guest") && message.contains("ended"), message);
+    access.enter(); // the next one's now
+    assertFails("Each thread needs one of its own", () -> guest.run(access::enter));
+    access.leave();
+    assertFails("not inside", access::leave);
+    access.close();
+    assertFails("closed", access::enter);
+  }
+
+  @Test
+  void inhibit_threadEndsInsideWhileTheChangerSleeps_finishes() throws Exception {
+    InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
+    CountDownLatch die = new CountDownLatch(1);
+    Thread late =
+        new Thread(
+            () -> {
+              access.enter();
+              try {
+                die.await();
+              } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+              }
+            },
+            "the late guest");
+    late.start();
+    GuestThread.await(access::isInside);
+    Thread thread = threadOf(changer);
+    Future<?> inhibiting = changer.begin(() -> inhibitor.inhibit().close());
+    awaitAsleep(thread);
+    die.countDown();
+    GuestThread.end(inhibiting);
+    late.join();
+    assertEquals(1, errors.size());
+    assertEquals(1, kicks.get());
+  }
+
+  @Test
+  void enterAndInhibit_holderHasEnded_failWithADiagnosisUntilItsHoldIsClosed() throws Exception {
+    InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
+    AtomicReference<Hold> hold = new AtomicReference<>();
+    Thread late = new Thread(() -> hold.set(inhibitor.inhibit()), "the late changer");
+    late.start();
+    late.join();
+    assertFails("the late changer", access::enter);
+    assertFails("the late changer", inhibitor::inhibit);
+    assertFalse(access.isInside(), "half of a change is never seen");
+    Objects.requireNonNull(hold.get()).close();
+    access.enter();
+    access.leave();
+    inhibitor.inhibit().close();
+  }
+
+  @Test
+  void enter_holderEndsMeanwhile_fails() throws Exception {
+    InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
+    CountDownLatch die = new CountDownLatch(1);
+    Thread late =
+        new Thread(
+            () -> {
+              assertNotNull(inhibitor.inhibit());
+              try {
+                die.await();
+              } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+              }
+            },
+            "the late changer");
+    late.start();
+    GuestThread.await(inhibitor::isInhibited);
+    Future<?> entering = beginEnterAndWait(access);
+    die.countDown();
+    assertFails("the late changer", () -> GuestThread.end(entering));
+    late.join();
+  }
+
+  @Test
+  void access_misuse_isRefusedAndChangesNothing() {
+    InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
+    assertFails("not inside", access::leave);
+    access.enter();
+    assertFails("Its own thread closes it, outside", access::close);
+    guest.run(() -> assertFails("Each thread needs one of its own", access::enter));
+    guest.run(() -> assertFails("not inside", access::leave));
+    guest.run(() -> assertFails("Its own thread closes it, outside", access::close));
+    assertTrue(access.isInside());
+    access.leave();
+    assertFails("not inside", access::leave);
+    guest.run(() -> assertFails("Each thread needs one of its own", access::enter));
+    guest.run(() -> assertFails("Its own thread closes it, outside", access::close));
+    access.close();
+    access.close();
+    guest.run(access::close);
+    assertFails("closed", access::enter);
+    assertFails("not inside", access::leave);
+    assertTrue(access.toString().contains("closed"));
+    InhibitableAccess never = inhibitor.addAccess(kicks::incrementAndGet);
+    guest.run(never::close);
+    assertFails("closed", never::enter);
+    assertThrows(NullPointerException.class, () -> inhibitor.addAccess(nothing()));
+  }
+
+  @SuppressWarnings({"NullAway", "TypeParameterUnusedInFormals"})
+  private static <T> T nothing() {
+    return null;
+  }
+
+  @Test
+  void addAccess_whileInhibited_waitsAsTheOthers() {
+    Hold hold = inhibitor.inhibit();
+    InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
+    Future<?> entering = beginEnterAndWait(access);
+    hold.close();
+    GuestThread.end(entering);
+  }
+
+  @Test
+  void close_whileItsKickIsUnderWay_waitsAndThereIsNoneAfterwards() {
+    CountDownLatch kicked = new CountDownLatch(1);
+    CountDownLatch goOn = new CountDownLatch(1);
+    AtomicBoolean freed = new AtomicBoolean();
+    AtomicBoolean usedAfterFree = new AtomicBoolean();
+    InhibitableAccess access =
+        inhibitor.addAccess(() -> {
+          kicked.countDown();
+          try {
+            goOn.await();
+          } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+          }
+          usedAfterFree.set(freed.get());
+        });
+    guest.run(access::enter);
+    Future<?> inhibiting = changer.begin(() -> inhibitor.inhibit().close());
+    Thread thread = threadOf(guest);
+    Future<?> closing =
+        guest.begin(() -> {
+          kicked.await();
+          access.leave(); // does not wait for the kick
+          access.close();
+          freed.set(true);
+        });
+    GuestThread.await(() -> thread.getState() == Thread.State.BLOCKED);
+    goOn.countDown();
+    GuestThread.end(inhibiting);
+    GuestThread.end(closing);
+    assertFalse(usedAfterFree.get());
+  }
+
+  @Test
+  void inhibit_againAtOnce_doesNotOvertakeWhoWaitsToEnter() {
+    InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
+    Thread thread = threadOf(guest);
+    Hold hold = inhibitor.inhibit();
+    for (int i = 0; i < 50; i++) {
+      int before = kicks.get();
+      AtomicBoolean overtaken = new AtomicBoolean();
+      Future<?> entering =
+          guest.begin(() -> {
+            access.enter();
+            GuestThread.await(() -> kicks.get() > before || overtaken.get());
+            access.leave();
+          });
+      awaitAsleep(thread);
+      hold.close();
+      hold = inhibitor.inhibit(); // has to wait for the guest, and so kicks it
+      overtaken.set(kicks.get() == before);
+      assertFalse(overtaken.get(), "change " + i);
+      GuestThread.end(entering);
+    }
+    hold.close();
+  }
+}
