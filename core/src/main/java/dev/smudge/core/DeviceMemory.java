@@ -1,39 +1,47 @@
 package dev.smudge.core;
 
-import dev.smudge.sync.Rcu;
+import dev.smudge.core.internal.map.AddressSpace;
+import dev.smudge.core.internal.map.MappedSlot;
+import dev.smudge.core.internal.map.SlotMap;
+import dev.smudge.sync.rcu.Rcu;
 import dev.smudge.sync.SealedException;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 
 /**
  * Guest memory for writers that are no vCPU: device models, DMA, loaders. From any thread, without
  * registration or safepoints; several at once. Every write marks what it wrote, after it has
- * landed, with an atomic OR a 64 pages; after return the next sync finds it. Each call is one
+ * landed, with one atomic OR per 64 pages; after return the next sync finds it. Each call is one
  * read-side section ({@link Rcu}), from the look-up of the slot to the mark: a {@link
- * SlotTransaction} waits for it. Source: design 3.2; Linux 2efd61a608b0.
+ * SlotTransaction} waits for it. Source: docs/design.md 3.2; Linux 2efd61a608b0.
  *
  * <p>An access outside every slot, or across a slot's end, is a {@link GuestAccessException};
  * nothing is written then. After {@link GuestMemory#seal} writes are refused with {@link
  * SealedException}.
  */
 public final class DeviceMemory {
-  private static final ValueLayout.OfLong LONG =
-      ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfInt INT =
-      ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-
-  private final GuestMemory memory;
+  private final AddressSpace space;
   private final Rcu rcu;
+  private final boolean bigEndian;
 
-  DeviceMemory(GuestMemory memory, Rcu rcu) {
-    this.memory = memory;
-    this.rcu = rcu;
+  DeviceMemory(AddressSpace space, ByteOrder order) {
+    this.space = space;
+    this.rcu = space.log().rcu();
+    this.bigEndian = order == ByteOrder.BIG_ENDIAN;
   }
 
-  private GuestSlot writable(long address, long length) {
-    GuestSlot slot = memory.find(address, length);
-    if (memory.log().isSealed()) {
+  private MappedSlot find(long address, long length) {
+    SlotMap map = space.openMap();
+    MappedSlot slot = map.find(address, length);
+    if (slot == null) {
+      throw GuestAccessException.notFound(map, address, length);
+    }
+    return slot;
+  }
+
+  private MappedSlot writable(long address, long length) {
+    MappedSlot slot = find(address, length);
+    if (space.log().isSealed()) {
       throw new SealedException(
           "a device write of "
               + length
@@ -44,8 +52,8 @@ public final class DeviceMemory {
     return slot;
   }
 
-  private void markWritten(GuestSlot slot, long offset, long length) {
-    memory.log().mark(slot.log, offset, length);
+  private void markWritten(MappedSlot slot, long offset, long length) {
+    space.log().mark(slot.log, offset, length);
   }
 
   /**
@@ -66,9 +74,9 @@ public final class DeviceMemory {
     }
   }
 
-  private void write(GuestSlot slot, long address, MemorySegment source) {
+  private void write(MappedSlot slot, long address, MemorySegment source) {
     long length = source.byteSize();
-    long offset = address - slot.guestAddress;
+    long offset = address - slot.base;
     try {
       MemorySegment.copy(source, 0, slot.ram, offset, length);
       markWritten(slot, offset, length);
@@ -103,47 +111,47 @@ public final class DeviceMemory {
   public void putByte(long address, byte value) {
     rcu.enter();
     try {
-      GuestSlot slot = writable(address, 1);
-      slot.ram.set(ValueLayout.JAVA_BYTE, address - slot.guestAddress, value);
-      markWritten(slot, address - slot.guestAddress, 1);
+      MappedSlot slot = writable(address, 1);
+      slot.setByte(address - slot.base, value);
+      markWritten(slot, address - slot.base, 1);
     } finally {
       rcu.exit();
     }
   }
 
   /**
-   * Writes four bytes, little-endian.
+   * Writes four bytes, in the byte order of the memory.
    *
    * @param address guest address; need not be aligned
-   * @param value the value; {@link Integer#reverseBytes} makes it big-endian
+   * @param value the value
    * @throws GuestAccessException see the class comment; nothing is written
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void putInt(long address, int value) {
     rcu.enter();
     try {
-      GuestSlot slot = writable(address, 4);
-      slot.ram.set(INT, address - slot.guestAddress, value);
-      markWritten(slot, address - slot.guestAddress, 4);
+      MappedSlot slot = writable(address, 4);
+      slot.setInt(address - slot.base, bigEndian ? Integer.reverseBytes(value) : value);
+      markWritten(slot, address - slot.base, 4);
     } finally {
       rcu.exit();
     }
   }
 
   /**
-   * Writes eight bytes, little-endian.
+   * Writes eight bytes, in the byte order of the memory.
    *
    * @param address guest address; need not be aligned
-   * @param value the value; {@link Long#reverseBytes} makes it big-endian
+   * @param value the value
    * @throws GuestAccessException see the class comment; nothing is written
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void putLong(long address, long value) {
     rcu.enter();
     try {
-      GuestSlot slot = writable(address, 8);
-      slot.ram.set(LONG, address - slot.guestAddress, value);
-      markWritten(slot, address - slot.guestAddress, 8);
+      MappedSlot slot = writable(address, 8);
+      slot.setLong(address - slot.base, bigEndian ? Long.reverseBytes(value) : value);
+      markWritten(slot, address - slot.base, 8);
     } finally {
       rcu.exit();
     }
@@ -167,8 +175,8 @@ public final class DeviceMemory {
     }
   }
 
-  private void fill(GuestSlot slot, long address, long length, byte value) {
-    long offset = address - slot.guestAddress;
+  private void fill(MappedSlot slot, long address, long length, byte value) {
+    long offset = address - slot.base;
     try {
       slot.ram.asSlice(offset, length).fill(value);
       markWritten(slot, offset, length);
@@ -192,8 +200,8 @@ public final class DeviceMemory {
   public AsyncWrite beginWrite(long address, long length) {
     rcu.enter();
     try {
-      GuestSlot slot = writable(address, length);
-      return new AsyncWrite(memory, slot, address - slot.guestAddress, length);
+      MappedSlot slot = writable(address, length);
+      return new AsyncWrite(space, slot, address - slot.base, length);
     } finally {
       rcu.exit();
     }
@@ -210,8 +218,8 @@ public final class DeviceMemory {
   public void mark(long address, long length) {
     rcu.enter();
     try {
-      GuestSlot slot = memory.find(address, length);
-      markWritten(slot, address - slot.guestAddress, length);
+      MappedSlot slot = find(address, length);
+      markWritten(slot, address - slot.base, length);
     } finally {
       rcu.exit();
     }
@@ -228,8 +236,8 @@ public final class DeviceMemory {
     long length = target.byteSize();
     rcu.enter();
     try {
-      GuestSlot slot = memory.find(address, length);
-      MemorySegment.copy(slot.ram, address - slot.guestAddress, target, 0, length);
+      MappedSlot slot = find(address, length);
+      MemorySegment.copy(slot.ram, address - slot.base, target, 0, length);
     } finally {
       rcu.exit();
     }

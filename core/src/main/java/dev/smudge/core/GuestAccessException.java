@@ -1,5 +1,7 @@
 package dev.smudge.core;
 
+import dev.smudge.core.internal.map.SlotMap;
+
 /**
  * An access to guest memory that no slot can serve: outside every slot, across a slot's end, or
  * misaligned for an atomic. Nothing was read or written.
@@ -12,6 +14,11 @@ public final class GuestAccessException extends IndexOutOfBoundsException {
 
   /** Bytes. */
   private final long length;
+
+  /** No slot of a map serves it. */
+  static GuestAccessException notFound(SlotMap map, long address, long length) {
+    return new GuestAccessException(address, length, map.whyNot(address));
+  }
 
   GuestAccessException(long address, long length, String why) {
     super(

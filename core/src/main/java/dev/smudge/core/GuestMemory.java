@@ -1,48 +1,54 @@
 package dev.smudge.core;
 
+import dev.smudge.core.internal.map.AddressSpace;
+import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
-import dev.smudge.sync.LogSlot;
+import dev.smudge.sync.RemovedSlot;
 import dev.smudge.sync.VcpuPause;
+import dev.smudge.sync.tracker.Registration;
 import java.lang.foreign.MemorySegment;
+import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
-import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
-import org.jspecify.annotations.Nullable;
 
 /**
  * The memory of a guest: slots of RAM at guest addresses, vCPUs and devices that write it, clients
  * that collect what was written.
  *
- * <p>Guest addresses are 64 bits, unsigned. All methods may be called from any thread. Source:
- * design 2 and 6.
+ * <p>Guest addresses are 64 bits, unsigned. The guest's byte order is the memory's: accessors of
+ * vCPUs and devices use it. All methods may be called from any thread. Source: docs/design.md 2 and
+ * 6.
  */
 public final class GuestMemory implements AutoCloseable {
   static final long DEFAULT_PAGE_SIZE = 4096;
 
-  private final DirtyLog log;
-  private final Set<SparseRam> rams = ConcurrentHashMap.newKeySet();
-  private final Set<RemovedGuestSlot> removedSlots = ConcurrentHashMap.newKeySet(); // not closed
-
-  @SuppressWarnings("ThreadLocalUsage") // one a memory
-  private final ThreadLocal<@Nullable SlotOverlay> transactions = new ThreadLocal<>();
-
+  private final AddressSpace space;
+  private final ByteOrder order;
   private final DeviceMemory device;
-  private final MemoryListeners listeners;
-  private volatile SlotMap slots = SlotMap.EMPTY;
-  private volatile boolean closed;
 
-  @SuppressWarnings("this-escape") // to its own device
-  private GuestMemory(DirtyLog log) {
-    this.log = log;
-    this.device = new DeviceMemory(this, log.rcu());
-    this.listeners = new MemoryListeners(log);
+  private GuestMemory(DirtyLog log, ByteOrder order) {
+    this.space = new AddressSpace(log);
+    this.order = order;
+    this.device = new DeviceMemory(space, order);
   }
 
-  /** {@return a memory without slots, with a dirty log of default options} */
+  /** {@return a little-endian memory without slots, with a dirty log of default options} */
   public static GuestMemory create() {
-    return new GuestMemory(DirtyLog.create());
+    return over(DirtyLog.create());
+  }
+
+  /**
+   * Makes a little-endian memory over a dirty log.
+   *
+   * @param log a new log: its slots, vCPUs and clients are this memory's from here on, which also
+   *     closes it
+   * @return a memory without slots
+   */
+  public static GuestMemory over(DirtyLog log) {
+    return over(log, ByteOrder.LITTLE_ENDIAN);
   }
 
   /**
@@ -50,15 +56,17 @@ public final class GuestMemory implements AutoCloseable {
    *
    * @param log a new log: its slots, vCPUs and clients are this memory's from here on, which also
    *     closes it
+   * @param order the guest's byte order
    * @return a memory without slots
    */
-  public static GuestMemory over(DirtyLog log) {
-    return new GuestMemory(Objects.requireNonNull(log, "log"));
+  public static GuestMemory over(DirtyLog log, ByteOrder order) {
+    return new GuestMemory(
+        Objects.requireNonNull(log, "log"), Objects.requireNonNull(order, "order"));
   }
 
   /** {@return the dirty log below} */
   public DirtyLog log() {
-    return log;
+    return space.log();
   }
 
   /**
@@ -129,17 +137,17 @@ public final class GuestMemory implements AutoCloseable {
    * @throws IllegalArgumentException if there is no such slot; nothing is changed
    * @throws IllegalStateException as {@link SlotTransaction#commit}, and if this thread has a
    *     transaction open; nothing is changed
-   * @throws dev.smudge.sync.RcuException see {@link SlotTransaction#commit}; nothing is changed
-   * @throws dev.smudge.sync.RcuTimeoutException see there; the slot is removed
+   * @throws dev.smudge.sync.rcu.RcuException see {@link SlotTransaction#commit}; nothing is changed
+   * @throws dev.smudge.sync.rcu.RcuTimeoutException see there; the slot is removed
    */
-  public RemovedGuestSlot removeSlot(int slotId) {
+  public RemovedSlot<GuestSlot> removeSlot(int slotId) {
     try (SlotTransaction transaction = beginAlone()) {
       return transaction.remove(slotId).commit().getFirst();
     }
   }
 
   private SlotTransaction beginAlone() {
-    if (transactions.get() != null) {
+    if (space.transaction() != null) {
       throw new IllegalStateException(
           "this thread has a transaction open: add or remove the slot in that one");
     }
@@ -154,74 +162,7 @@ public final class GuestMemory implements AutoCloseable {
    * @throws IllegalStateException if the memory is closed
    */
   public SlotTransaction beginTransaction() {
-    checkOpen();
-    SlotOverlay overlay = transactions.get();
-    if (overlay == null) {
-      overlay = new SlotOverlay();
-      transactions.set(overlay);
-    }
-    return new SlotTransaction(this, overlay);
-  }
-
-  void endTransaction() {
-    transactions.remove();
-  }
-
-  /** In the middle of a commit. */
-  void publish(SlotMap after, List<RemovedGuestSlot> removed) {
-    removedSlots.addAll(removed); // first: who finds a slot in no map finds it there
-    // ORDER C2 volatile: the map before vCPUs are told of it (S3). Pairs with the reads in map, by
-    // Vcpu.pagesArmed among others. If weaker: a vCPU acknowledges the change, and keeps a cursor
-    // in a slot whose RAM is unmapped a moment later.
-    slots = after;
-  }
-
-  MemoryListeners listeners() {
-    return listeners;
-  }
-
-  Set<RemovedGuestSlot> handles() {
-    return removedSlots;
-  }
-
-  SparseRam newRam() {
-    return new SparseRam(rams);
-  }
-
-  SlotMap map() {
-    return slots;
-  }
-
-  /** Marks the slots that are over a range of memory now. */
-  @SuppressWarnings("ReferenceEquality") // of one memory
-  void markMemory(SlotPlan plan, long from, long end) {
-    Object memory = plan.memory();
-    log.rcu().enter();
-    try {
-      for (GuestSlot slot : slots.slots()) {
-        long start = Math.max(from, slot.plan.memoryOffset());
-        long stop = Math.min(end, slot.plan.memoryEnd());
-        if (start < stop && slot.plan.memory() == memory) {
-          log.mark(slot.log, start - slot.plan.memoryOffset(), stop - start);
-        }
-      }
-    } finally {
-      log.rcu().exit();
-    }
-  }
-
-  /** Tells removers of a late write to a range of memory. */
-  @SuppressWarnings("ReferenceEquality") // of one memory
-  void markRemoved(SlotPlan plan, long from, long end) {
-    Object memory = plan.memory();
-    for (RemovedGuestSlot removed : removedSlots) {
-      SlotPlan old = removed.slot().plan;
-      long start = Math.max(from, old.memoryOffset());
-      long stop = Math.min(end, old.memoryEnd());
-      if (start < stop && old.memory() == memory) {
-        removed.markLate(start - old.memoryOffset(), stop - start);
-      }
-    }
+    return new SlotTransaction(space);
   }
 
   /**
@@ -232,38 +173,12 @@ public final class GuestMemory implements AutoCloseable {
    * @throws IllegalArgumentException if there is no such slot
    */
   public GuestSlot slot(int slotId) {
-    return slots.get(slotId);
+    return GuestSlot.of(space.map().get(slotId));
   }
 
   /** {@return the slots of now, by ascending guest address} */
   public List<GuestSlot> slots() {
-    return List.of(slots.slots());
-  }
-
-  /** The slots, for an access. */
-  SlotMap openMap() {
-    checkOpen();
-    return slots;
-  }
-
-  GuestSlot find(long address, long length) {
-    return openMap().find(address, length);
-  }
-
-  void checkOpen() {
-    if (closed) {
-      throw new IllegalStateException("the guest memory is closed");
-    }
-  }
-
-  /** The log's part of a slot, which has to be one of this memory now. */
-  LogSlot current(GuestSlot slot) {
-    SlotMap now = slots;
-    if (!now.isCurrent(slot)) {
-      throw new IllegalArgumentException(
-          slot + " is another memory's, or was removed or changed; slots: " + now.describe());
-    }
-    return slot.log;
+    return Arrays.stream(space.map().slots()).map(GuestSlot::of).toList();
   }
 
   /**
@@ -287,7 +202,7 @@ public final class GuestMemory implements AutoCloseable {
    * @throws IllegalStateException if the memory is closed
    */
   public Vcpu addVcpu(Runnable armCallback) {
-    return new Vcpu(this, Objects.requireNonNull(armCallback, "armCallback"));
+    return new Vcpu(space, order, Objects.requireNonNull(armCallback, "armCallback"));
   }
 
   /**
@@ -296,24 +211,34 @@ public final class GuestMemory implements AutoCloseable {
    * the present map is replayed to it, by ascending address. A vCPU that has to wait for a change
    * that is under way is offline meanwhile.
    *
+   * <p>When its registration is closed and its last call has ended, a task of {@link
+   * dev.smudge.sync.rcu.Rcu#callRcu} replays the removal of every slot that the listener was told of
+   * (begin, regionDel with the highest address first, commit), takes what its log has still to tell,
+   * stops that, and calls {@link MemoryListener#close}, once. The RAM of a slot that is removed
+   * meanwhile is kept until then. Without a running reclaimer that happens in {@code rcu().barrier()},
+   * or when the memory is closed.
+   *
    * @param priority listeners are called in ascending order, and in descending order where a slot
    *     goes or logging stops; those of the same priority in the order in which they came
    * @param listener the listener
    * @return its registration; closing it unregisters the listener, as does {@link #close}
    * @throws IllegalStateException if the memory is closed, or this is called by a listener of this
    *     memory inside begin to commit or under the collector lock; and whatever {@link
-   *     MemoryListener#logGlobalStart} throws. The listener is not registered then
+   *     dev.smudge.sync.tracker.Tracker#startLog} of its tracker throws. The listener is not
+   *     registered then
    * @throws dev.smudge.sync.VcpuTimeoutException if a change that is under way does not end in time
    */
-  public ListenerRegistration addListener(int priority, MemoryListener listener) {
+  public Registration addListener(int priority, MemoryListener listener) {
     Objects.requireNonNull(listener, "listener");
-    listeners.beginChange();
-    try {
-      checkOpen();
-      return listeners.add(priority, listener, slots());
-    } finally {
-      listeners.endChange();
-    }
+    List<ListenerLink> made = new ArrayList<>();
+    space.locked(
+        () -> {
+          space.checkOpen();
+          ListenerLink link = new ListenerLink(space, priority, listener);
+          space.listeners().add(link, space.map().slots());
+          made.add(link);
+        });
+    return made.getFirst();
   }
 
   /** {@return access for writers that are no vCPU: device models, DMA, loaders; from any thread} */
@@ -330,8 +255,8 @@ public final class GuestMemory implements AutoCloseable {
    * @throws IllegalStateException if the memory is closed
    * @throws dev.smudge.sync.VcpuTimeoutException see {@link DirtyLog#client}
    */
-  public GuestClient client(String name, InitialView initial) {
-    return new GuestClient(this, log.client(name, initial));
+  public DirtyClient<GuestSlot> client(String name, InitialView initial) {
+    return space.embedded().client(name, initial, GuestSlot.class, GuestSlot::log);
   }
 
   /**
@@ -341,11 +266,11 @@ public final class GuestMemory implements AutoCloseable {
    * @throws dev.smudge.sync.VcpuTimeoutException see {@link DirtyLog#pause}
    */
   public VcpuPause pause() {
-    return log.pause();
+    return space.log().pause();
   }
 
   /**
-   * Declares the guest stopped for good (catalogue 24): later writes through the accessors are
+   * Declares the guest stopped for good (docs/bugs.md row 24): later writes through the accessors are
    * refused with {@link dev.smudge.sync.SealedException} before they touch RAM; those that were
    * under way, and marks, are reported to the log's error handler. Call it after the guest was
    * stopped and before the last take.
@@ -354,16 +279,12 @@ public final class GuestMemory implements AutoCloseable {
    *     sealed then
    */
   public void seal() {
-    log.seal();
+    space.log().seal();
   }
 
   /** Takes {@link #seal} back: the guest runs on here after all. Nothing is lost by the two. */
   public void unseal() {
-    log.unseal();
-  }
-
-  boolean isSealedOrClosed() {
-    return closed || log.isSealed();
+    space.log().unseal();
   }
 
   /**
@@ -374,29 +295,13 @@ public final class GuestMemory implements AutoCloseable {
    *
    * @throws dev.smudge.sync.VcpuTimeoutException if a vCPU does not reach a safepoint in time: then
    *     our RAM stays mapped, and closing can be tried again
-   * @throws dev.smudge.sync.RcuTimeoutException if a read-side section, or a reclaimer, keeps it
+   * @throws dev.smudge.sync.rcu.RcuTimeoutException if a read-side section, or a reclaimer, keeps it
    *     waiting for too long: closing can be tried again
    * @throws IllegalStateException if I/O into our RAM is under way: closing can be tried again; or
    *     if it is called in a read-side section or by a listener: nothing is changed
    */
   @Override
   public void close() {
-    if (log.rcu().isInSection()) {
-      throw new IllegalStateException(
-          "close() in a read-side section, or by a listener, would wait for itself: "
-              + "let another thread do it, or do it afterwards");
-    }
-    // ORDER C1 volatile: closed before the vCPUs are asked to drop what they hold. Pairs with the
-    // read in find, which a vCPU makes after it has come online (S5). If weaker: a vCPU finds a
-    // slot whose RAM is unmapped a moment later.
-    closed = true;
-    log.close();
-    log.rcu().barrier(); // the listeners write no more
-    listeners.beginChange(); // a commit that was under way has ended
-    try {
-      rams.forEach(SparseRam::close); // one by one: closing can be tried again
-    } finally {
-      listeners.endChange();
-    }
+    space.close();
   }
 }

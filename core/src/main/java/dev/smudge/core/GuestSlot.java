@@ -1,117 +1,86 @@
 package dev.smudge.core;
 
-import dev.smudge.sync.DirtyLog;
+import dev.smudge.core.internal.map.MappedSlot;
 import dev.smudge.sync.LogSlot;
 import java.lang.foreign.MemorySegment;
 import java.util.Objects;
-import org.jspecify.annotations.Nullable;
 
 /**
  * A memory slot: a range of guest addresses, its RAM, and its dirty state. Made by {@link
- * GuestMemory#addSlot} or a {@link SlotTransaction}. Immutable: a change makes another in its
- * place. Usable from any thread.
+ * GuestMemory#addSlot} or a {@link SlotTransaction}. Immutable: a change makes another in its place.
+ * Usable from any thread.
  */
 public final class GuestSlot {
-  /** Stands for no slot: nothing is inside. */
-  static final GuestSlot NONE =
-      new GuestSlot(
-          SlotPlan.ofSegment(0, 0, MemorySegment.ofArray(new byte[256]), 256),
-          MemorySegment.NULL,
-          DirtyLog.createStopped().addSlot(0, 1, 1),
-          null);
+  final MappedSlot mapped;
 
-  final SlotPlan plan;
-  final SparseRam.@Nullable Pin pin; // null: RAM of the embedder's
-  final MemorySegment ram;
-  final long guestAddress;
-  final long size;
-  final LogSlot log;
-
-  /**
-   * Address of RAM that nobody unmaps while a vCPU has a cursor there, 0 if it is the embedder's.
-   */
-  final long rawAddress;
-
-  /** The widest access that can be atomic, 0 if none. */
-  final int atomicWidth;
-
-  GuestSlot(SlotPlan plan, MemorySegment ram, LogSlot log, SparseRam.@Nullable Pin pin) {
-    this.plan = plan;
-    this.pin = pin;
-    this.guestAddress = plan.guestAddress();
-    this.ram = ram;
-    this.size = ram.byteSize();
-    this.log = log;
-    this.rawAddress = pin != null ? ram.address() : 0;
-    long alignment = ram.maxByteAlignment();
-    this.atomicWidth = alignment >= 8 ? 8 : alignment >= 4 ? 4 : 0;
+  GuestSlot(MappedSlot mapped) {
+    this.mapped = mapped;
   }
 
-  static GuestSlot of(LogSlot slot) {
-    return (GuestSlot) Objects.requireNonNull(slot.attachment());
+  static GuestSlot of(MappedSlot slot) {
+    return (GuestSlot) slot.handle();
   }
 
-  /** {@return the slot's number} */
+  LogSlot log() {
+    return mapped.log;
+  }
+
+  /** {@return the slot's number, 0 to 32,763} */
   public int id() {
-    return log.id();
+    return mapped.log.id();
   }
 
   /** {@return the guest address of its first byte} */
   public long guestAddress() {
-    return guestAddress;
+    return mapped.base;
   }
 
   /** {@return its size in bytes, a multiple of the page size} */
   public long size() {
-    return size;
+    return mapped.size;
   }
 
   /** {@return the size of a page in bytes, a power of two from 256 to 2^30} */
   public long pageSize() {
-    return log.pageSize();
+    return mapped.log.pageSize();
   }
 
   /** {@return the number of pages} */
   public long pageCount() {
-    return log.pageCount();
+    return mapped.log.pageCount();
   }
 
   /**
    * Returns the slot's RAM, for code that stores with raw pointers or hands it to another library.
-   * What is written through it is tracked only if it is marked afterwards ({@link Vcpu#mark},
-   * {@link DeviceMemory#mark}). Pages that are to be sent come from {@link GuestBatch#forEachRun}:
-   * only there is the barrier over.
+   * What is written through it is tracked only if it is marked afterwards ({@link Vcpu#mark}, {@link
+   * DeviceMemory#mark}), or if the log's tracker finds writes without marks. To read dirty pages use
+   * {@link #pages} of the runs of a batch: only there is the barrier over.
    *
    * @return the RAM, offset 0 is {@link #guestAddress}; valid until the slot is removed or changed,
    *     or the memory is closed
    */
   public MemorySegment ram() {
-    return ram;
+    return mapped.ram;
   }
 
-  /** No vCPU, section or batch uses it any more. */
-  void released() {
-    if (pin != null) {
-      pin.release();
-    }
-  }
-
-  /** Whether {@code length} bytes from an address on are all inside. */
-  boolean contains(long address, long length) {
-    long offset = address - guestAddress;
-    return offset >= 0 && offset < size && length >= 0 && length <= size - offset;
+  /**
+   * Returns the content of pages, such as those of a run that a batch hands out. It is RAM itself,
+   * which the guest may go on writing.
+   *
+   * @param firstPage first page
+   * @param pageCount pages, 0 or more
+   * @return the pages, read-only; valid as long as the batch is open, or the {@link
+   *     dev.smudge.sync.RemovedSlot}
+   * @throws IndexOutOfBoundsException if they are not all inside the slot
+   */
+  public MemorySegment pages(long firstPage, long pageCount) {
+    Objects.checkFromIndexSize(firstPage, pageCount, mapped.log.pageCount());
+    int shift = mapped.pageShift;
+    return mapped.ram.asSlice(firstPage << shift, pageCount << shift).asReadOnly();
   }
 
   @Override
   public String toString() {
-    return "GuestSlot["
-        + id()
-        + ", 0x"
-        + Long.toHexString(guestAddress)
-        + " + 0x"
-        + Long.toHexString(size)
-        + ", pages of "
-        + pageSize()
-        + "]";
+    return mapped.toString();
   }
 }

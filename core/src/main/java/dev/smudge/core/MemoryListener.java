@@ -1,26 +1,27 @@
 package dev.smudge.core;
 
-import dev.smudge.bitmap.PageWordConsumer;
-import dev.smudge.sync.DirtySource;
+import dev.smudge.sync.tracker.Tracker;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Follows the memory map of a {@link GuestMemory}, and joins in its dirty logging: a device model
- * that accesses guest RAM by itself, a backend of another kind. By default every method does
- * nothing.
+ * Follows the memory map of a {@link GuestMemory}: a device model that accesses guest RAM by itself,
+ * a backend of another kind. By default every method does nothing.
  *
- * <p>A change of the map is told between {@link #begin} and {@link #commit}, after the swap: every
- * slot that goes, the highest address first, then those that stay or come, the lowest first. For
- * one slot, listeners of low priority are called first, and last where it goes. Who stops writing
- * to a slot in {@link #regionDel} loses no write: the log of the slot is still read until the grace
- * period is over, so {@link #logSync} and {@link #logStop} of a slot may come after it. While there
- * are clients, {@link #logStart} of a slot comes before its {@link #regionAdd}.
+ * <p><b>Changes of the map</b> are told between {@link #begin} and {@link #commit}, after the new map
+ * is in place: every slot that goes, the highest address first, then those that stay or come, the
+ * lowest first. For one slot, listeners of low priority are called first, and last where it goes.
  *
- * <p>Threads: begin to commit in the thread that makes the change, one change at a time; the log
- * methods in whatever thread collects, perhaps at the same time, under the rules of {@link
- * DirtySource}. All of them are called in a read-side section, but for those that a listener gets
- * as it leaves. What a method throws goes to the error handler of the dirty log, but for {@link
- * #logGlobalStart}; the other listeners are called. A method must not change the map, nor register
- * a listener of this memory: that fails at once. It may unregister listeners, itself too.
+ * <p><b>A dirty log of its own</b> joins in through {@link #tracker}. A listener that stops writing
+ * to a slot in {@link #regionDel} loses no write: its log of the slot is still read until the grace
+ * period is over, so calls of that {@link dev.smudge.sync.tracker.SlotTracker} may come after it.
+ * While there are clients, the start of a slot's log comes before its {@link #regionAdd}. What a
+ * tracker finds in {@link dev.smudge.sync.tracker.TrackedSlot#attachment} is the {@link GuestSlot}.
+ *
+ * <p><b>Threads.</b> These methods are called by the thread that makes the change, one change at a
+ * time, in a read-side section of the log's RCU; those of the tracker by whatever thread collects,
+ * perhaps at the same time. What a method throws goes to the error handler of the dirty log, and the
+ * other listeners are called. A method must not change the map, nor register a listener of this
+ * memory: that fails at once. It may close registrations, its own too.
  */
 public interface MemoryListener {
   /** A change of the map, or the replay of it, begins. */
@@ -51,45 +52,14 @@ public interface MemoryListener {
   default void commit() {}
 
   /**
-   * See {@link DirtySource#logStart}.
+   * Returns what finds the writes that this listener makes to guest memory by itself. Asked once, as
+   * the listener is registered.
    *
-   * @param slot slot
+   * @return its tracker; null if it writes nothing, or marks what it writes
    */
-  default void logStart(GuestSlot slot) {}
-
-  /**
-   * See {@link DirtySource#logStop}.
-   *
-   * @param slot slot
-   */
-  default void logStop(GuestSlot slot) {}
-
-  /**
-   * See {@link DirtySource#logSync}.
-   *
-   * @param slot slot
-   * @param sink gets the words, for this call alone
-   */
-  default void logSync(GuestSlot slot, PageWordConsumer sink) {}
-
-  /**
-   * See {@link DirtySource#logClear}.
-   *
-   * @param slot slot
-   * @param firstPage first page of the range, a multiple of 64
-   * @param pageCount pages of the range: a multiple of 64, or up to the end of the slot
-   * @param bitmap bit n of it: clear page {@code firstPage + n}
-   */
-  default void logClear(GuestSlot slot, long firstPage, long pageCount, long[] bitmap) {}
-
-  /** Logging is about to start; may fail. See {@link DirtySource#startLog}. */
-  default void logGlobalStart() {}
-
-  /** Logging has stopped. See {@link DirtySource#stopLog}. */
-  default void logGlobalStop() {}
-
-  /** See {@link DirtySource#afterSync}. */
-  default void afterSync() {}
+  default @Nullable Tracker tracker() {
+    return null;
+  }
 
   /** The last call, once: nothing else is under way or comes. */
   default void close() {}

@@ -1,5 +1,13 @@
 package dev.smudge.core;
 
+import dev.smudge.core.internal.map.AddressSpace;
+import dev.smudge.core.internal.map.MappedSlot;
+import dev.smudge.core.internal.map.SlotCommit;
+import dev.smudge.core.internal.map.SlotMap;
+import dev.smudge.core.internal.map.SlotOverlay;
+import dev.smudge.core.internal.map.SlotPlan;
+import dev.smudge.core.internal.ram.RamRange;
+import dev.smudge.sync.RemovedSlot;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 
@@ -10,7 +18,7 @@ import java.util.List;
  *
  * <p><b>No dirty bit is lost.</b> A page whose memory is in a slot before and after is carried
  * over: it stays dirty, or clean, for each client. A page that is new to the guest is dirty for
- * all. The dirty bits of the others go to the remover, with the RAM ({@link RemovedGuestSlot}).
+ * all. The dirty bits of the others go to the remover, with the RAM ({@link RemovedSlot}).
  * Pages of another size than before are not carried.
  *
  * <p><b>Steps</b> name slots by number: those that are there, and those that earlier steps have
@@ -22,7 +30,7 @@ import java.util.List;
  * commit of the inner one changes nothing yet, and its close without commit takes back its own
  * steps alone. Transactions of a thread are closed in reverse order.
  *
- * <p>For the thread that began it. Source: design 3.6; QEMU {@code memory_region_transaction_begin}
+ * <p>For the thread that began it. Source: docs/design.md 3.6; QEMU {@code memory_region_transaction_begin}
  * and its {@code _commit}.
  */
 @SuppressWarnings("ReferenceEquality") // transactions and threads are compared by identity
@@ -31,22 +39,24 @@ public final class SlotTransaction implements AutoCloseable {
     void run(SlotMap base);
   }
 
-  private final GuestMemory memory;
+  private final AddressSpace space;
   private final SlotOverlay overlay;
   private final SlotTransaction outer;
   private final Thread owner = Thread.currentThread();
   private final int savepoint;
   private boolean done;
-  private SlotCommit.Result result = SlotCommit.Result.NONE;
+  private List<RemovedSlot<GuestSlot>> removed = List.of();
+  private List<MappedSlot> added = List.of();
 
   @SuppressWarnings("this-escape") // to the thread's own overlay
-  SlotTransaction(GuestMemory memory, SlotOverlay overlay) {
-    this.memory = memory;
-    this.overlay = overlay;
-    SlotTransaction open = overlay.innermost;
+  SlotTransaction(AddressSpace space) {
+    space.checkOpen();
+    this.space = space;
+    this.overlay = space.beginTransaction();
+    SlotTransaction open = (SlotTransaction) overlay.innermost();
     this.outer = open == null ? this : open;
     this.savepoint = overlay.savepoint();
-    overlay.innermost = this;
+    overlay.innermost(this);
   }
 
   private void checkUsable() {
@@ -57,18 +67,18 @@ public final class SlotTransaction implements AutoCloseable {
     if (done) {
       throw new IllegalStateException("this transaction was committed or closed already");
     }
-    if (overlay.innermost != this) {
+    if (overlay.innermost() != this) {
       throw new IllegalStateException("a transaction inside this one is open: close it first");
     }
   }
 
   private SlotTransaction step(Step step) {
     checkUsable();
-    memory.checkOpen();
+    space.checkOpen();
     int before = overlay.savepoint();
     boolean ran = false;
     try {
-      step.run(memory.map());
+      step.run(space.map());
       ran = true;
     } finally {
       if (!ran) {
@@ -106,7 +116,7 @@ public final class SlotTransaction implements AutoCloseable {
    */
   public SlotTransaction add(int slotId, long guestAddress, long size, long pageSize) {
     return step(base ->
-        overlay.put(SlotPlan.ofOwn(slotId, guestAddress, size, pageSize, memory.newRam()), base));
+        overlay.put(SlotPlan.ofOwn(slotId, guestAddress, size, pageSize, space.newRam()), base));
   }
 
   /**
@@ -300,45 +310,55 @@ public final class SlotTransaction implements AutoCloseable {
    * @throws IllegalStateException if a slot that it changes was changed meanwhile, the memory is
    *     closed, the transaction is over, or this is called while a commit of the same thread tells
    *     others of its change; nothing is changed
-   * @throws dev.smudge.sync.RcuException if it takes something away and is called inside a
+   * @throws dev.smudge.sync.rcu.RcuException if it takes something away and is called inside a
    *     read-side section or an arm callback; nothing is changed
-   * @throws dev.smudge.sync.RcuTimeoutException if a vCPU does not reach a safepoint in time, or a
+   * @throws dev.smudge.sync.rcu.RcuTimeoutException if a vCPU does not reach a safepoint in time, or a
    *     read-side section does not end: the change is made; {@link #removed} has the result
    * @throws java.io.UncheckedIOException if the system gives no memory; nothing is changed
    */
-  public List<RemovedGuestSlot> commit() {
+  public List<RemovedSlot<GuestSlot>> commit() {
     checkUsable();
     if (outer == this) {
-      SlotCommit commit = new SlotCommit(memory, overlay);
+      SlotCommit commit = new SlotCommit(space, overlay, GuestSlot::new);
       try {
         commit.run();
       } finally {
         if (commit.isMade()) {
-          result = commit.result();
+          removed = guestSlots(commit.removed());
+          added = commit.added();
           end();
         }
       }
     } else {
       end();
     }
-    return result.removed();
+    return removed;
+  }
+
+  @SuppressWarnings("unchecked") // what GuestSlot::new has made
+  private static List<RemovedSlot<GuestSlot>> guestSlots(List<RemovedSlot<Object>> handles) {
+    return (List<RemovedSlot<GuestSlot>>) (List<?>) handles;
   }
 
   /** {@return what the commit has returned, also where it has thrown after the change was made} */
-  public List<RemovedGuestSlot> removed() {
-    return result.removed();
+  public List<RemovedSlot<GuestSlot>> removed() {
+    return removed;
   }
 
   /** A slot that the commit has made. */
   GuestSlot made(int slotId) {
-    return result.added().stream().filter(slot -> slot.id() == slotId).findFirst().orElseThrow();
+    return added.stream()
+        .filter(slot -> slot.log.id() == slotId)
+        .map(GuestSlot::of)
+        .findFirst()
+        .orElseThrow();
   }
 
   private void end() {
     done = true;
-    overlay.innermost = outer == this ? null : outer;
+    overlay.innermost(outer == this ? null : outer);
     if (outer == this) {
-      memory.endTransaction();
+      space.endTransaction();
     }
   }
 

@@ -1,6 +1,8 @@
 package dev.smudge.core;
 
-import dev.smudge.sync.LogSlot;
+import dev.smudge.core.internal.map.AddressSpace;
+import dev.smudge.core.internal.map.MappedSlot;
+import dev.smudge.core.internal.map.SlotMap;
 import dev.smudge.sync.LogVcpu;
 import dev.smudge.sync.SealedException;
 import dev.smudge.sync.VcpuException;
@@ -20,137 +22,88 @@ import org.jspecify.annotations.Nullable;
  * or safepoint brings the vCPU online.
  *
  * <p><b>The store as the safepoint.</b> A guest whose only hook is its memory interface (an
- * interpreter without a callback a block) calls {@code safepoint()} at the entry of each of its
+ * interpreter without a callback per block) calls {@code safepoint()} at the entry of each of its
  * stores, where every earlier store is complete, and of its loads, so that a loop without stores
  * does not hold a barrier up; around host calls and waits it is offline.
  *
- * <p>Addresses are guest addresses, aligned or not. An access outside every slot, or across a
- * slot's end, is a {@link GuestAccessException}; nothing is read or written then. After {@link
- * GuestMemory#seal} a write is refused with {@link SealedException} before it touches RAM.
- * Accessors allocate nothing and take no lock. Values are little-endian; the methods whose name
- * ends in {@code Be} are big-endian. Source: design 3.2.
+ * <p>Addresses are guest addresses, aligned or not. An access outside every slot, or across a slot's
+ * end, is a {@link GuestAccessException}; nothing is read or written then. After {@link
+ * GuestMemory#seal} a write is refused with {@link SealedException} before it touches RAM. Accessors
+ * allocate nothing and take no lock. Values are in the byte order of the memory. Source:
+ * docs/design.md 3.2.
  */
+@SuppressWarnings("ReferenceEquality") // slots are compared by identity
 public final class Vcpu implements AutoCloseable {
-  private static final ValueLayout.OfShort SHORT =
-      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfShort SHORT_BE =
-      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.BIG_ENDIAN);
-  private static final ValueLayout.OfInt INT =
-      ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfInt INT_BE =
-      ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.BIG_ENDIAN);
-  private static final ValueLayout.OfLong LONG =
-      ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfLong LONG_BE =
-      ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.BIG_ENDIAN);
-  private static final ValueLayout.OfFloat FLOAT =
-      ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfFloat FLOAT_BE =
-      ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.BIG_ENDIAN);
-  private static final ValueLayout.OfDouble DOUBLE =
-      ValueLayout.JAVA_DOUBLE_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfDouble DOUBLE_BE =
-      ValueLayout.JAVA_DOUBLE_UNALIGNED.withOrder(ByteOrder.BIG_ENDIAN);
-
-  /** Whether the embedder has granted native access, so that asking for it prints no warning. */
-  private static final boolean RAW = Vcpu.class.getModule().isNativeAccessEnabled();
-
-  /** All memory, for slots over RAM of our own: nothing unmaps it while a cursor points there. */
-  private static final MemorySegment ALL = RAW ? everything() : MemorySegment.NULL;
-
   /**
    * The page cursor follows one store of 128, by its address: a guest that writes at random would
    * fill the store buffer with cursors, one that writes in sequence gets it at once.
    */
   private static final long CURSOR_SAMPLE = 0x3f8;
 
-  private final GuestMemory memory;
+  private final AddressSpace space;
+  private final boolean bigEndian;
   private final LogVcpu log;
   private final Runnable armCallback;
 
   // The write cursor: the slot of the last write, and its page. Dropped at a safepoint when pages
-  // were
-  // armed, and when the vCPU goes offline. Span: how many offsets an access of 8 bytes may have, 0
-  // if
-  // there is no slot, or no page.
-  private SlotMap map = SlotMap.EMPTY; // in which the slot was found
-  private GuestSlot slot = GuestSlot.NONE;
-  private long base;
-  private long span;
+  // were armed, and when the vCPU goes offline.
+  private MappedSlot slot = MappedSlot.NONE;
   private long pageStart; // a page of the slot that was seen marked: writes to it need no mark
-  private long pageSpan;
+  private long pageSpan; // how many offsets an access of 8 bytes may have there; 0: no page
   private long pageEnd;
-  private int pageShift;
-  private LogSlot logSlot = GuestSlot.NONE.log;
-  private MemorySegment ram = MemorySegment.NULL;
-  private long rawRam; // address of the RAM, 0 if it is reached through the segment
 
-  // The read cursor.
-  private SlotMap readMap = SlotMap.EMPTY;
-  private GuestSlot readSlot = GuestSlot.NONE;
-  private long readBase;
-  private long readSpan;
-  private MemorySegment readRam = MemorySegment.NULL;
-  private long rawReadRam;
+  private MappedSlot readSlot = MappedSlot.NONE; // the read cursor
 
   @SuppressWarnings("this-escape") // the callback runs on the vCPU's thread, later
-  Vcpu(GuestMemory memory, Runnable armCallback) {
-    this.memory = memory;
+  Vcpu(AddressSpace space, ByteOrder order, Runnable armCallback) {
+    this.space = space;
+    this.bigEndian = order == ByteOrder.BIG_ENDIAN;
     this.armCallback = armCallback;
-    this.log = memory.log().addVcpu(this::pagesArmed);
-  }
-
-  @SuppressWarnings("restricted") // granted: see RAW
-  private static MemorySegment everything() {
-    return MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
+    this.log = space.log().addVcpu(this::pagesArmed);
   }
 
   private void pagesArmed() {
     dropPage();
-    SlotMap now = memory.map(); // C2
-    boolean changed =
-        (slot != GuestSlot.NONE && map != now) || (readSlot != GuestSlot.NONE && readMap != now);
-    if (changed || memory.isSealedOrClosed()) {
+    SlotMap now = space.map(); // C2
+    if (isGone(slot, now) || isGone(readSlot, now) || space.isSealedOrClosed()) {
       dropCursors(); // the next access takes the slow path, and finds the slot of now or is refused
     }
     armCallback.run();
   }
 
+  private static boolean isGone(MappedSlot cursor, SlotMap now) {
+    return cursor != MappedSlot.NONE && !now.isCurrent(cursor);
+  }
+
   private void dropCursors() {
-    slot = GuestSlot.NONE;
-    span = 0;
+    slot = MappedSlot.NONE;
     dropPage();
-    readSlot = GuestSlot.NONE;
-    readSpan = 0;
+    readSlot = MappedSlot.NONE;
   }
 
-  /** Whether an access of at most 8 bytes at this offset of the slot needs no mark. */
-  private boolean isInMarkedPage(long offset) {
-    return Long.compareUnsigned(offset - pageStart, pageSpan) < 0;
-  }
-
-  /**
-   * The offset in the cursor's slot of a write of at most 8 bytes; moves the cursor if it has to.
-   */
-  private long locate(long address, int length) {
-    long offset = address - base;
-    return Long.compareUnsigned(offset, span) < 0 ? offset : moveCursor(address, length);
-  }
-
-  /** As {@link #locate}, for any length. */
-  private long locateRange(long address, long length) {
-    long offset = address - base;
-    // An access of no bytes has to begin inside, too; in NONE nothing does.
-    return offset >= 0 && length >= 0 && offset <= slot.size - Math.max(length, 1)
-        ? offset
+  /** The slot for a write of at most 8 bytes; moves the cursor if it has to. */
+  private MappedSlot writable(long address, int length) {
+    MappedSlot cursor = slot;
+    return Long.compareUnsigned(address - cursor.base, cursor.span) < 0
+        ? cursor
         : moveCursor(address, length);
   }
 
-  private long moveCursor(long address, long length) {
-    log.online(); // from here on a barrier waits for this vCPU, and close() too
-    SlotMap now = memory.openMap();
-    GuestSlot found = now.find(address, length);
-    if (memory.log().isSealed()) {
+  /** As {@link #writable}, for any length. */
+  private MappedSlot writableRange(long address, long length) {
+    MappedSlot cursor = slot;
+    return holds(cursor, address, length) ? cursor : moveCursor(address, length);
+  }
+
+  /** An access of no bytes has to begin inside, too; in NONE nothing does. */
+  private static boolean holds(MappedSlot cursor, long address, long length) {
+    long offset = address - cursor.base;
+    return offset >= 0 && length >= 0 && offset <= cursor.size - Math.max(length, 1);
+  }
+
+  private MappedSlot moveCursor(long address, long length) {
+    MappedSlot found = find(address, length);
+    if (space.log().isSealed()) {
       throw new SealedException(
           "a write of "
               + length
@@ -160,170 +113,85 @@ public final class Vcpu implements AutoCloseable {
               + log.index()
               + " came after seal()");
     }
-    map = now;
-    slot = found;
-    base = found.guestAddress;
-    span = found.size - 7;
     dropPage();
-    pageShift = found.log.pageShift();
-    logSlot = found.log;
-    ram = found.ram;
-    rawRam = RAW ? found.rawAddress : 0;
-    return address - base;
+    slot = found;
+    return found;
+  }
+
+  private MappedSlot find(long address, long length) {
+    log.online(); // from here on a barrier waits for this vCPU, and close() too
+    SlotMap map = space.openMap();
+    MappedSlot found = map.find(address, length);
+    if (found == null) {
+      throw GuestAccessException.notFound(map, address, length);
+    }
+    return found;
+  }
+
+  private MappedSlot readable(long address, int length) {
+    MappedSlot cursor = readSlot;
+    return Long.compareUnsigned(address - cursor.base, cursor.span) < 0
+        ? cursor
+        : moveReadCursor(address, length);
+  }
+
+  private MappedSlot readableRange(long address, long length) {
+    MappedSlot cursor = readSlot;
+    return holds(cursor, address, length) ? cursor : moveReadCursor(address, length);
+  }
+
+  private MappedSlot moveReadCursor(long address, long length) {
+    MappedSlot found = find(address, length);
+    readSlot = found;
+    return found;
   }
 
   // The methods of the store path are small, so that they are inlined also where they are not hot.
 
+  /** Whether an access of at most 8 bytes at this offset of the slot may need a mark. */
+  private boolean isOutsideMarkedPage(long offset) {
+    return Long.compareUnsigned(offset - pageStart, pageSpan) >= 0;
+  }
+
   /** Marks what was written outside the cursor's page. */
-  private void marked(long offset, int length) {
-    if (isUnmarked(offset, length)) {
-      log.mark(logSlot, offset, length);
+  private void marked(MappedSlot to, long offset, int length) {
+    if (isUnmarked(to, offset, length)) {
+      log.mark(to.log, offset, length);
     } else if ((offset & CURSOR_SAMPLE) == 0) {
-      moveToPage(offset);
+      moveToPage(to, offset);
     }
   }
 
   /** Marks what a bulk write has written. */
-  private void markedRange(long offset, long length) {
+  private void markedRange(MappedSlot to, long offset, long length) {
     if (offset < pageStart || offset + length > pageEnd) {
-      markRange(offset, length);
+      markRange(to, offset, length);
     }
   }
 
-  private void markRange(long offset, long length) {
-    log.mark(logSlot, offset, length);
+  private void markRange(MappedSlot to, long offset, long length) {
+    log.mark(to.log, offset, length);
     if (length > 0 && (offset & CURSOR_SAMPLE) == 0) {
-      moveToPage(offset);
+      moveToPage(to, offset);
     }
   }
 
-  private boolean isUnmarked(long offset, int length) {
-    long page = offset >>> pageShift;
-    return (offset + length - 1) >>> pageShift != page || !logSlot.isMarked(page);
+  private static boolean isUnmarked(MappedSlot to, long offset, int length) {
+    long page = offset >>> to.pageShift;
+    return (offset + length - 1) >>> to.pageShift != page || !to.log.isMarked(page);
   }
 
-  private void moveToPage(long offset) {
-    pageStart = offset & (-1L << pageShift);
-    pageSpan = (1L << pageShift) - 7;
-    pageEnd = pageStart + (1L << pageShift);
+  private void moveToPage(MappedSlot to, long offset) {
+    if (to == slot) {
+      pageStart = offset & (-1L << to.pageShift);
+      pageSpan = (1L << to.pageShift) - 7;
+      pageEnd = pageStart + (1L << to.pageShift);
+    }
   }
 
   private void dropPage() {
     pageSpan = 0;
     pageEnd = 0;
-  }
-
-  private void setByte(long offset, byte value) {
-    if (RAW && rawRam != 0) {
-      ALL.set(ValueLayout.JAVA_BYTE, rawRam + offset, value);
-    } else {
-      ram.set(ValueLayout.JAVA_BYTE, offset, value);
-    }
-  }
-
-  private void setShort(long offset, short value) {
-    if (RAW && rawRam != 0) {
-      ALL.set(SHORT, rawRam + offset, value);
-    } else {
-      ram.set(SHORT, offset, value);
-    }
-  }
-
-  private void setShortBe(long offset, short value) {
-    if (RAW && rawRam != 0) {
-      ALL.set(SHORT_BE, rawRam + offset, value);
-    } else {
-      ram.set(SHORT_BE, offset, value);
-    }
-  }
-
-  private void setInt(long offset, int value) {
-    if (RAW && rawRam != 0) {
-      ALL.set(INT, rawRam + offset, value);
-    } else {
-      ram.set(INT, offset, value);
-    }
-  }
-
-  private void setIntBe(long offset, int value) {
-    if (RAW && rawRam != 0) {
-      ALL.set(INT_BE, rawRam + offset, value);
-    } else {
-      ram.set(INT_BE, offset, value);
-    }
-  }
-
-  private void setLong(long offset, long value) {
-    if (RAW && rawRam != 0) {
-      ALL.set(LONG, rawRam + offset, value);
-    } else {
-      ram.set(LONG, offset, value);
-    }
-  }
-
-  private void setLongBe(long offset, long value) {
-    if (RAW && rawRam != 0) {
-      ALL.set(LONG_BE, rawRam + offset, value);
-    } else {
-      ram.set(LONG_BE, offset, value);
-    }
-  }
-
-  private void setFloat(long offset, float value) {
-    if (RAW && rawRam != 0) {
-      ALL.set(FLOAT, rawRam + offset, value);
-    } else {
-      ram.set(FLOAT, offset, value);
-    }
-  }
-
-  private void setFloatBe(long offset, float value) {
-    if (RAW && rawRam != 0) {
-      ALL.set(FLOAT_BE, rawRam + offset, value);
-    } else {
-      ram.set(FLOAT_BE, offset, value);
-    }
-  }
-
-  private void setDouble(long offset, double value) {
-    if (RAW && rawRam != 0) {
-      ALL.set(DOUBLE, rawRam + offset, value);
-    } else {
-      ram.set(DOUBLE, offset, value);
-    }
-  }
-
-  private void setDoubleBe(long offset, double value) {
-    if (RAW && rawRam != 0) {
-      ALL.set(DOUBLE_BE, rawRam + offset, value);
-    } else {
-      ram.set(DOUBLE_BE, offset, value);
-    }
-  }
-
-  private long locateRead(long address, int length) {
-    long offset = address - readBase;
-    return Long.compareUnsigned(offset, readSpan) < 0 ? offset : moveReadCursor(address, length);
-  }
-
-  private long locateReadRange(long address, long length) {
-    long offset = address - readBase;
-    return offset >= 0 && length >= 0 && offset <= readSlot.size - Math.max(length, 1)
-        ? offset
-        : moveReadCursor(address, length);
-  }
-
-  private long moveReadCursor(long address, long length) {
-    log.online();
-    SlotMap now = memory.openMap();
-    GuestSlot found = now.find(address, length);
-    readMap = now;
-    readSlot = found;
-    readBase = found.guestAddress;
-    readSpan = found.size - 7;
-    readRam = found.ram;
-    rawReadRam = RAW ? found.rawAddress : 0;
-    return address - readBase;
   }
 
   /**
@@ -335,15 +203,16 @@ public final class Vcpu implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void putByte(long address, byte value) {
-    long offset = locate(address, 1);
-    setByte(offset, value);
-    if (!isInMarkedPage(offset)) {
-      marked(offset, 1);
+    MappedSlot to = writable(address, 1);
+    long offset = address - to.base;
+    to.setByte(offset, value);
+    if (isOutsideMarkedPage(offset)) {
+      marked(to, offset, 1);
     }
   }
 
   /**
-   * Writes two bytes, little-endian.
+   * Writes two bytes.
    *
    * @param address guest address
    * @param value the value
@@ -351,31 +220,16 @@ public final class Vcpu implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void putShort(long address, short value) {
-    long offset = locate(address, 2);
-    setShort(offset, value);
-    if (!isInMarkedPage(offset)) {
-      marked(offset, 2);
+    MappedSlot to = writable(address, 2);
+    long offset = address - to.base;
+    to.setShort(offset, bigEndian ? Short.reverseBytes(value) : value);
+    if (isOutsideMarkedPage(offset)) {
+      marked(to, offset, 2);
     }
   }
 
   /**
-   * Writes two bytes, big-endian.
-   *
-   * @param address guest address
-   * @param value the value
-   * @throws GuestAccessException see the class comment; nothing is written
-   * @throws SealedException after {@link GuestMemory#seal}; nothing is written
-   */
-  public void putShortBe(long address, short value) {
-    long offset = locate(address, 2);
-    setShortBe(offset, value);
-    if (!isInMarkedPage(offset)) {
-      marked(offset, 2);
-    }
-  }
-
-  /**
-   * Writes four bytes, little-endian.
+   * Writes four bytes.
    *
    * @param address guest address
    * @param value the value
@@ -383,31 +237,16 @@ public final class Vcpu implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void putInt(long address, int value) {
-    long offset = locate(address, 4);
-    setInt(offset, value);
-    if (!isInMarkedPage(offset)) {
-      marked(offset, 4);
+    MappedSlot to = writable(address, 4);
+    long offset = address - to.base;
+    to.setInt(offset, bigEndian ? Integer.reverseBytes(value) : value);
+    if (isOutsideMarkedPage(offset)) {
+      marked(to, offset, 4);
     }
   }
 
   /**
-   * Writes four bytes, big-endian.
-   *
-   * @param address guest address
-   * @param value the value
-   * @throws GuestAccessException see the class comment; nothing is written
-   * @throws SealedException after {@link GuestMemory#seal}; nothing is written
-   */
-  public void putIntBe(long address, int value) {
-    long offset = locate(address, 4);
-    setIntBe(offset, value);
-    if (!isInMarkedPage(offset)) {
-      marked(offset, 4);
-    }
-  }
-
-  /**
-   * Writes eight bytes, little-endian.
+   * Writes eight bytes.
    *
    * @param address guest address
    * @param value the value
@@ -415,90 +254,11 @@ public final class Vcpu implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void putLong(long address, long value) {
-    long offset = locate(address, 8);
-    setLong(offset, value);
-    if (!isInMarkedPage(offset)) {
-      marked(offset, 8);
-    }
-  }
-
-  /**
-   * Writes eight bytes, big-endian.
-   *
-   * @param address guest address
-   * @param value the value
-   * @throws GuestAccessException see the class comment; nothing is written
-   * @throws SealedException after {@link GuestMemory#seal}; nothing is written
-   */
-  public void putLongBe(long address, long value) {
-    long offset = locate(address, 8);
-    setLongBe(offset, value);
-    if (!isInMarkedPage(offset)) {
-      marked(offset, 8);
-    }
-  }
-
-  /**
-   * Writes four bytes, little-endian.
-   *
-   * @param address guest address
-   * @param value the value
-   * @throws GuestAccessException see the class comment; nothing is written
-   * @throws SealedException after {@link GuestMemory#seal}; nothing is written
-   */
-  public void putFloat(long address, float value) {
-    long offset = locate(address, 4);
-    setFloat(offset, value);
-    if (!isInMarkedPage(offset)) {
-      marked(offset, 4);
-    }
-  }
-
-  /**
-   * Writes four bytes, big-endian.
-   *
-   * @param address guest address
-   * @param value the value
-   * @throws GuestAccessException see the class comment; nothing is written
-   * @throws SealedException after {@link GuestMemory#seal}; nothing is written
-   */
-  public void putFloatBe(long address, float value) {
-    long offset = locate(address, 4);
-    setFloatBe(offset, value);
-    if (!isInMarkedPage(offset)) {
-      marked(offset, 4);
-    }
-  }
-
-  /**
-   * Writes eight bytes, little-endian.
-   *
-   * @param address guest address
-   * @param value the value
-   * @throws GuestAccessException see the class comment; nothing is written
-   * @throws SealedException after {@link GuestMemory#seal}; nothing is written
-   */
-  public void putDouble(long address, double value) {
-    long offset = locate(address, 8);
-    setDouble(offset, value);
-    if (!isInMarkedPage(offset)) {
-      marked(offset, 8);
-    }
-  }
-
-  /**
-   * Writes eight bytes, big-endian.
-   *
-   * @param address guest address
-   * @param value the value
-   * @throws GuestAccessException see the class comment; nothing is written
-   * @throws SealedException after {@link GuestMemory#seal}; nothing is written
-   */
-  public void putDoubleBe(long address, double value) {
-    long offset = locate(address, 8);
-    setDoubleBe(offset, value);
-    if (!isInMarkedPage(offset)) {
-      marked(offset, 8);
+    MappedSlot to = writable(address, 8);
+    long offset = address - to.base;
+    to.setLong(offset, bigEndian ? Long.reverseBytes(value) : value);
+    if (isOutsideMarkedPage(offset)) {
+      marked(to, offset, 8);
     }
   }
 
@@ -510,146 +270,47 @@ public final class Vcpu implements AutoCloseable {
    * @throws GuestAccessException see the class comment
    */
   public byte getByte(long address) {
-    long offset = locateRead(address, 1);
-    return RAW && rawReadRam != 0
-        ? ALL.get(ValueLayout.JAVA_BYTE, rawReadRam + offset)
-        : readRam.get(ValueLayout.JAVA_BYTE, offset);
+    MappedSlot from = readable(address, 1);
+    return from.getByte(address - from.base);
   }
 
   /**
-   * Reads two bytes, little-endian. Not tracked.
+   * Reads two bytes. Not tracked.
    *
    * @param address guest address
    * @return the value
    * @throws GuestAccessException see the class comment
    */
   public short getShort(long address) {
-    long offset = locateRead(address, 2);
-    return RAW && rawReadRam != 0
-        ? ALL.get(SHORT, rawReadRam + offset)
-        : readRam.get(SHORT, offset);
+    MappedSlot from = readable(address, 2);
+    short value = from.getShort(address - from.base);
+    return bigEndian ? Short.reverseBytes(value) : value;
   }
 
   /**
-   * Reads two bytes, big-endian. Not tracked.
-   *
-   * @param address guest address
-   * @return the value
-   * @throws GuestAccessException see the class comment
-   */
-  public short getShortBe(long address) {
-    long offset = locateRead(address, 2);
-    return RAW && rawReadRam != 0
-        ? ALL.get(SHORT_BE, rawReadRam + offset)
-        : readRam.get(SHORT_BE, offset);
-  }
-
-  /**
-   * Reads four bytes, little-endian. Not tracked.
+   * Reads four bytes. Not tracked.
    *
    * @param address guest address
    * @return the value
    * @throws GuestAccessException see the class comment
    */
   public int getInt(long address) {
-    long offset = locateRead(address, 4);
-    return RAW && rawReadRam != 0 ? ALL.get(INT, rawReadRam + offset) : readRam.get(INT, offset);
+    MappedSlot from = readable(address, 4);
+    int value = from.getInt(address - from.base);
+    return bigEndian ? Integer.reverseBytes(value) : value;
   }
 
   /**
-   * Reads four bytes, big-endian. Not tracked.
-   *
-   * @param address guest address
-   * @return the value
-   * @throws GuestAccessException see the class comment
-   */
-  public int getIntBe(long address) {
-    long offset = locateRead(address, 4);
-    return RAW && rawReadRam != 0
-        ? ALL.get(INT_BE, rawReadRam + offset)
-        : readRam.get(INT_BE, offset);
-  }
-
-  /**
-   * Reads eight bytes, little-endian. Not tracked.
+   * Reads eight bytes. Not tracked.
    *
    * @param address guest address
    * @return the value
    * @throws GuestAccessException see the class comment
    */
   public long getLong(long address) {
-    long offset = locateRead(address, 8);
-    return RAW && rawReadRam != 0 ? ALL.get(LONG, rawReadRam + offset) : readRam.get(LONG, offset);
-  }
-
-  /**
-   * Reads eight bytes, big-endian. Not tracked.
-   *
-   * @param address guest address
-   * @return the value
-   * @throws GuestAccessException see the class comment
-   */
-  public long getLongBe(long address) {
-    long offset = locateRead(address, 8);
-    return RAW && rawReadRam != 0
-        ? ALL.get(LONG_BE, rawReadRam + offset)
-        : readRam.get(LONG_BE, offset);
-  }
-
-  /**
-   * Reads four bytes, little-endian. Not tracked.
-   *
-   * @param address guest address
-   * @return the value
-   * @throws GuestAccessException see the class comment
-   */
-  public float getFloat(long address) {
-    long offset = locateRead(address, 4);
-    return RAW && rawReadRam != 0
-        ? ALL.get(FLOAT, rawReadRam + offset)
-        : readRam.get(FLOAT, offset);
-  }
-
-  /**
-   * Reads four bytes, big-endian. Not tracked.
-   *
-   * @param address guest address
-   * @return the value
-   * @throws GuestAccessException see the class comment
-   */
-  public float getFloatBe(long address) {
-    long offset = locateRead(address, 4);
-    return RAW && rawReadRam != 0
-        ? ALL.get(FLOAT_BE, rawReadRam + offset)
-        : readRam.get(FLOAT_BE, offset);
-  }
-
-  /**
-   * Reads eight bytes, little-endian. Not tracked.
-   *
-   * @param address guest address
-   * @return the value
-   * @throws GuestAccessException see the class comment
-   */
-  public double getDouble(long address) {
-    long offset = locateRead(address, 8);
-    return RAW && rawReadRam != 0
-        ? ALL.get(DOUBLE, rawReadRam + offset)
-        : readRam.get(DOUBLE, offset);
-  }
-
-  /**
-   * Reads eight bytes, big-endian. Not tracked.
-   *
-   * @param address guest address
-   * @return the value
-   * @throws GuestAccessException see the class comment
-   */
-  public double getDoubleBe(long address) {
-    long offset = locateRead(address, 8);
-    return RAW && rawReadRam != 0
-        ? ALL.get(DOUBLE_BE, rawReadRam + offset)
-        : readRam.get(DOUBLE_BE, offset);
+    MappedSlot from = readable(address, 8);
+    long value = from.getLong(address - from.base);
+    return bigEndian ? Long.reverseBytes(value) : value;
   }
 
   /**
@@ -662,13 +323,14 @@ public final class Vcpu implements AutoCloseable {
    */
   public void write(long address, MemorySegment source) {
     long length = source.byteSize();
-    long offset = locateRange(address, length);
+    MappedSlot to = writableRange(address, length);
+    long offset = address - to.base;
     try {
-      MemorySegment.copy(source, 0, ram, offset, length);
-      markedRange(offset, length);
+      MemorySegment.copy(source, 0, to.ram, offset, length);
+      markedRange(to, offset, length);
     } catch (Throwable e) {
-      markedRange(
-          offset, length); // what landed before a fault, which may come as late as in the mark
+      // What landed before a fault, which may come as late as in the mark.
+      markedRange(to, offset, length);
       throw e;
     }
   }
@@ -686,13 +348,14 @@ public final class Vcpu implements AutoCloseable {
    */
   public void write(long address, byte[] source, int from, int length) {
     Objects.checkFromIndexSize(from, length, source.length);
-    long offset = locateRange(address, length);
+    MappedSlot to = writableRange(address, length);
+    long offset = address - to.base;
     try {
-      MemorySegment.copy(source, from, ram, ValueLayout.JAVA_BYTE, offset, length);
-      markedRange(offset, length);
+      MemorySegment.copy(source, from, to.ram, ValueLayout.JAVA_BYTE, offset, length);
+      markedRange(to, offset, length);
     } catch (Throwable e) {
-      markedRange(
-          offset, length); // what landed before a fault, which may come as late as in the mark
+      // What landed before a fault, which may come as late as in the mark.
+      markedRange(to, offset, length);
       throw e;
     }
   }
@@ -706,8 +369,8 @@ public final class Vcpu implements AutoCloseable {
    */
   public void read(long address, MemorySegment target) {
     long length = target.byteSize();
-    long offset = locateReadRange(address, length);
-    MemorySegment.copy(readRam, offset, target, 0, length);
+    MappedSlot from = readableRange(address, length);
+    MemorySegment.copy(from.ram, address - from.base, target, 0, length);
   }
 
   /**
@@ -722,8 +385,9 @@ public final class Vcpu implements AutoCloseable {
    */
   public void read(long address, byte[] target, int to, int length) {
     Objects.checkFromIndexSize(to, length, target.length);
-    long offset = locateReadRange(address, length);
-    MemorySegment.copy(readRam, ValueLayout.JAVA_BYTE, offset, target, to, length);
+    MappedSlot from = readableRange(address, length);
+    MemorySegment.copy(
+        from.ram, ValueLayout.JAVA_BYTE, address - from.base, target, to, length);
   }
 
   /**
@@ -736,13 +400,14 @@ public final class Vcpu implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void fill(long address, long length, byte value) {
-    long offset = locateRange(address, length);
+    MappedSlot to = writableRange(address, length);
+    long offset = address - to.base;
     try {
-      ram.asSlice(offset, length).fill(value);
-      markedRange(offset, length);
+      to.ram.asSlice(offset, length).fill(value);
+      markedRange(to, offset, length);
     } catch (Throwable e) {
-      markedRange(
-          offset, length); // what landed before a fault, which may come as late as in the mark
+      // What landed before a fault, which may come as late as in the mark.
+      markedRange(to, offset, length);
       throw e;
     }
   }
@@ -757,14 +422,15 @@ public final class Vcpu implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void copy(long from, long to, long length) {
-    long source = locateReadRange(from, length);
-    long offset = locateRange(to, length);
+    MappedSlot source = readableRange(from, length);
+    MappedSlot target = writableRange(to, length);
+    long offset = to - target.base;
     try {
-      MemorySegment.copy(readRam, source, ram, offset, length);
-      markedRange(offset, length);
+      MemorySegment.copy(source.ram, from - source.base, target.ram, offset, length);
+      markedRange(target, offset, length);
     } catch (Throwable e) {
-      markedRange(
-          offset, length); // what landed before a fault, which may come as late as in the mark
+      // What landed before a fault, which may come as late as in the mark.
+      markedRange(target, offset, length);
       throw e;
     }
   }
@@ -781,34 +447,42 @@ public final class Vcpu implements AutoCloseable {
     try {
       log.online(); // first: it may wait for a pause, in which the slots change
     } catch (VcpuException e) {
-      memory.device().mark(address, length); // the store was made all the same
+      markForeign(address, length); // the store was made all the same
       throw e;
     }
-    GuestSlot written = memory.find(address, length);
-    log.mark(written.log, address - written.guestAddress, length);
+    MappedSlot written = find(address, length);
+    log.mark(written.log, address - written.base, length);
+  }
+
+  private void markForeign(long address, long length) {
+    space.log().rcu().enter();
+    try {
+      SlotMap map = space.openMap();
+      MappedSlot written = map.find(address, length);
+      if (written == null) {
+        throw GuestAccessException.notFound(map, address, length);
+      }
+      space.log().mark(written.log, address - written.base, length);
+    } finally {
+      space.log().rcu().exit();
+    }
   }
 
   /**
-   * Returns the atomics of this vCPU, for guests of several vCPUs.
+   * Returns the atomics of this vCPU, for guests of several vCPUs, in the byte order of the memory.
    *
-   * @param order the guest's byte order
    * @return the atomics; keep them
    */
-  public VcpuAtomics atomics(ByteOrder order) {
-    return new VcpuAtomics(this, order);
+  public VcpuAtomics atomics() {
+    return new VcpuAtomics(this, bigEndian);
   }
 
   /** The slot for an atomic access; {@code write} if it may write. */
-  GuestSlot atomicSlot(long address, int width, boolean write) {
-    if (write) {
-      locate(address, width);
-      return slot;
-    }
-    locateRead(address, width);
-    return readSlot;
+  MappedSlot atomicSlot(long address, int width, boolean write) {
+    return write ? writable(address, width) : readable(address, width);
   }
 
-  void markWritten(GuestSlot written, long offset, long length) {
+  void markWritten(MappedSlot written, long offset, long length) {
     log.mark(written.log, offset, length);
   }
 

@@ -1,10 +1,10 @@
 package dev.smudge.core;
 
+import dev.smudge.core.internal.map.MappedSlot;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
-import java.util.Objects;
 
 /**
  * Atomics of a {@link Vcpu}: sequentially consistent reads, writes and read-modify-writes of 1, 2,
@@ -27,9 +27,9 @@ public final class VcpuAtomics {
   private final Vcpu vcpu;
   private final boolean bigEndian;
 
-  VcpuAtomics(Vcpu vcpu, ByteOrder order) {
+  VcpuAtomics(Vcpu vcpu, boolean bigEndian) {
     this.vcpu = vcpu;
-    this.bigEndian = Objects.requireNonNull(order, "order") == ByteOrder.BIG_ENDIAN;
+    this.bigEndian = bigEndian;
   }
 
   /**
@@ -40,8 +40,8 @@ public final class VcpuAtomics {
    * @return the value
    */
   public long getVolatile(long address, int width) {
-    GuestSlot slot = slot(address, width, false);
-    return guest(width, load(slot.ram, address - slot.guestAddress, width));
+    MappedSlot slot = slot(address, width, false);
+    return guest(width, load(slot.ram, address - slot.base, width));
   }
 
   /**
@@ -65,8 +65,8 @@ public final class VcpuAtomics {
    * @return what was there: {@code expected}, zero-extended, if and only if the value was written
    */
   public long compareAndExchange(long address, int width, long expected, long value) {
-    GuestSlot slot = slot(address, width, true);
-    long offset = address - slot.guestAddress;
+    MappedSlot slot = slot(address, width, true);
+    long offset = address - slot.base;
     long wanted = guest(width, expected);
     long witness = exchange(slot.ram, offset, width, wanted, guest(width, value));
     if (witness == wanted) {
@@ -84,8 +84,8 @@ public final class VcpuAtomics {
    * @return what was there before
    */
   public long getAndSet(long address, int width, long value) {
-    GuestSlot slot = slot(address, width, true);
-    long offset = address - slot.guestAddress;
+    MappedSlot slot = slot(address, width, true);
+    long offset = address - slot.base;
     long operand = guest(width, value);
     long old;
     if (width == 4) {
@@ -112,8 +112,8 @@ public final class VcpuAtomics {
    * @return what was there before
    */
   public long getAndAdd(long address, int width, long delta) {
-    GuestSlot slot = slot(address, width, true);
-    long offset = address - slot.guestAddress;
+    MappedSlot slot = slot(address, width, true);
+    long offset = address - slot.base;
     long old;
     if (width == 4 && !bigEndian) {
       old = (int) INT.getAndAdd(slot.ram, offset, (int) delta) & 0xffff_ffffL;
@@ -140,8 +140,8 @@ public final class VcpuAtomics {
    * @return what was there before
    */
   public long getAndAnd(long address, int width, long mask) {
-    GuestSlot slot = slot(address, width, true);
-    long offset = address - slot.guestAddress;
+    MappedSlot slot = slot(address, width, true);
+    long offset = address - slot.base;
     long bits = guest(width, mask);
     int shift = shift(offset, width);
     long old =
@@ -166,8 +166,8 @@ public final class VcpuAtomics {
    * @return what was there before
    */
   public long getAndOr(long address, int width, long mask) {
-    GuestSlot slot = slot(address, width, true);
-    long offset = address - slot.guestAddress;
+    MappedSlot slot = slot(address, width, true);
+    long offset = address - slot.base;
     long bits = guest(width, mask);
     int shift = shift(offset, width);
     long old =
@@ -187,8 +187,8 @@ public final class VcpuAtomics {
    * @return what was there before
    */
   public long getAndXor(long address, int width, long mask) {
-    GuestSlot slot = slot(address, width, true);
-    long offset = address - slot.guestAddress;
+    MappedSlot slot = slot(address, width, true);
+    long offset = address - slot.base;
     long bits = guest(width, mask);
     int shift = shift(offset, width);
     long old =
@@ -199,7 +199,7 @@ public final class VcpuAtomics {
     return guest(width, old & lowBytes(width));
   }
 
-  private GuestSlot slot(long address, int width, boolean write) {
+  private MappedSlot slot(long address, int width, boolean write) {
     if (width != 1 && width != 2 && width != 4 && width != 8) {
       throw new IllegalArgumentException("width " + width + " is not 1, 2, 4 or 8");
     }
@@ -207,7 +207,7 @@ public final class VcpuAtomics {
       throw new GuestAccessException(
           address, width, "misaligned: an atomic access needs a multiple of its width");
     }
-    GuestSlot slot = vcpu.atomicSlot(address, width, write);
+    MappedSlot slot = vcpu.atomicSlot(address, width, write);
     if (slot.atomicWidth < width) {
       throw new UnsupportedOperationException(
           slot

@@ -1,4 +1,16 @@
-/** Guest RAM, slots, address space and tracked accessors. */
+/**
+ * Guest RAM, slots, address space and tracked accessors, for new emulators.
+ *
+ * <pre>
+ *   GuestMemory ── addSlot  ──▶ GuestSlot         RAM at guest addresses
+ *               ── addVcpu  ──▶ Vcpu              guest code reads and writes through it
+ *               ── device   ──▶ DeviceMemory      whoever is no vCPU writes through it
+ *               ── client   ──▶ DirtyClient&lt;GuestSlot&gt;, with the content of dirty pages
+ *               ── beginTransaction ──▶ SlotTransaction   the map changes under running vCPUs
+ * </pre>
+ *
+ * <p>Start with {@link dev.smudge.core.GuestMemory}. What it does is in the packages below it.
+ */
 @NullMarked
 package dev.smudge.core;
 

@@ -1,4 +1,4 @@
-package dev.smudge.core;
+package dev.smudge.core.internal.map;
 
 import java.util.ArrayList;
 import java.util.Collection;
@@ -7,23 +7,23 @@ import java.util.IdentityHashMap;
 import java.util.List;
 
 /** Finds the slots that are over some memory. */
-final class SharedMemory {
+final class MemoryOverlaps {
   /** Receives a slot, and a range of memory offsets that it has in common with what was asked. */
   interface OverlapConsumer {
-    void accept(GuestSlot slot, long start, long end);
+    void accept(MappedSlot slot, long start, long end);
   }
 
   /** Slots of one memory, by where they begin. */
   private static final class Row {
-    final List<GuestSlot> slots = new ArrayList<>();
+    final List<MappedSlot> slots = new ArrayList<>();
     long[] ends = new long[0]; // the greatest end so far
 
     void sort() {
-      slots.sort(Comparator.comparingLong(slot -> slot.plan.memoryOffset()));
+      slots.sort(Comparator.comparingLong(slot -> slot.plan().memoryOffset()));
       ends = new long[slots.size()];
       long end = Long.MIN_VALUE;
       for (int i = 0; i < ends.length; i++) {
-        end = Math.max(end, slots.get(i).plan.memoryEnd());
+        end = Math.max(end, slots.get(i).plan().memoryEnd());
         ends[i] = end;
       }
     }
@@ -34,7 +34,7 @@ final class SharedMemory {
       int high = slots.size();
       while (low < high) {
         int middle = (low + high) >>> 1;
-        if (slots.get(middle).plan.memoryOffset() < offset) {
+        if (slots.get(middle).plan().memoryOffset() < offset) {
           low = middle + 1;
         } else {
           high = middle;
@@ -46,9 +46,9 @@ final class SharedMemory {
 
   private final IdentityHashMap<Object, Row> rows = new IdentityHashMap<>();
 
-  SharedMemory(Collection<GuestSlot> slots) {
-    for (GuestSlot slot : slots) {
-      rows.computeIfAbsent(slot.plan.memory(), memory -> new Row()).slots.add(slot);
+  MemoryOverlaps(Collection<MappedSlot> slots) {
+    for (MappedSlot slot : slots) {
+      rows.computeIfAbsent(slot.plan().memory(), memory -> new Row()).slots.add(slot);
     }
     rows.values().forEach(Row::sort);
   }
@@ -61,9 +61,9 @@ final class SharedMemory {
     long start = with.memoryOffset();
     long end = with.memoryEnd();
     for (int i = row.before(end) - 1; i >= 0 && row.ends[i] > start; i--) {
-      GuestSlot slot = row.slots.get(i);
-      long from = Math.max(start, slot.plan.memoryOffset());
-      long to = Math.min(end, slot.plan.memoryEnd());
+      MappedSlot slot = row.slots.get(i);
+      long from = Math.max(start, slot.plan().memoryOffset());
+      long to = Math.min(end, slot.plan().memoryEnd());
       if (from < to) {
         consumer.accept(slot, from, to);
       }

@@ -1,4 +1,4 @@
-package dev.smudge.core;
+package dev.smudge.core.internal.ram;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -24,7 +24,7 @@ import org.jspecify.annotations.Nullable;
  * uses a part of it has a {@link Pin}; a mapping without pins is unmapped, and without any pin at
  * all the file goes too. Thread-safe.
  */
-final class SparseRam {
+public final class SparseRam {
   private static final String POISON = "dev.smudge.poison";
   private static final byte POISON_BYTE = (byte) 0xdb;
   private static final long MOST_POISONED = 1L << 26;
@@ -43,8 +43,8 @@ final class SparseRam {
   private long length; // of the file
   private boolean closed;
 
-  /** RAM that is there with its first pin. */
-  SparseRam(Set<SparseRam> all) {
+  /** Makes RAM that is there with its first pin. */
+  public SparseRam(Set<SparseRam> all) {
     this.all = all;
   }
 
@@ -60,10 +60,10 @@ final class SparseRam {
   }
 
   /** Keeps a part of the RAM mapped. */
-  final class Pin {
+  public final class Pin {
     private final long offset;
     private final Mapping mapping;
-    final MemorySegment segment;
+    private final MemorySegment segment;
 
     private Pin(long offset, long size, Mapping mapping) {
       this.offset = offset;
@@ -71,16 +71,18 @@ final class SparseRam {
       this.segment = mapping.segment.asSlice(offset, size);
     }
 
-    SparseRam ram() {
-      return SparseRam.this;
+    /** {@return the part} */
+    public MemorySegment segment() {
+      return segment;
     }
 
     /** Another pin of a part of this one's, while this one is there. */
-    Pin pin(long from, long size) {
+    public Pin pin(long from, long size) {
       return SparseRam.this.pin(offset + from, size);
     }
 
-    void release() {
+    /** Gives it up; without any pin its mapping goes. A second call does nothing. */
+    public void release() {
       SparseRam.this.release(this);
     }
   }
@@ -91,7 +93,7 @@ final class SparseRam {
    * @throws UncheckedIOException if the system gives no memory
    * @throws IllegalStateException if the memory is closed
    */
-  synchronized Pin pin(long offset, long size) {
+  public synchronized Pin pin(long offset, long size) {
     if (closed) {
       throw new IllegalStateException("the guest memory is closed");
     }
@@ -175,19 +177,20 @@ final class SparseRam {
   }
 
   /** Zeroes a part that was used before, and by nobody now. */
-  static void clear(Pin pin, RamRange fresh, long usedEnd) {
+  public static void clear(Pin pin, RamRange fresh, long usedEnd) {
     long end = Math.min(usedEnd, fresh.end());
     if (fresh.from() < end) {
       pin.segment.asSlice(fresh.from() - pin.offset, end - fresh.from()).fill((byte) 0);
     }
   }
 
-  synchronized long length() {
+  /** {@return how long it is: what is beyond is zero when it comes} */
+  public synchronized long length() {
     return length;
   }
 
   /** Whether a part is used by nobody. */
-  synchronized boolean isFree(long from, long end) {
+  public synchronized boolean isFree(long from, long end) {
     for (Pin pin : pins) {
       if (pin.offset < end && from < pin.offset + pin.segment.byteSize()) {
         return false;
@@ -243,7 +246,7 @@ final class SparseRam {
    *
    * @throws IllegalStateException if I/O into it is under way: it can be tried again
    */
-  synchronized void close() {
+  public synchronized void close() {
     closed = true;
     while (!mappings.isEmpty()) { // one by one: closing can be tried again
       unmap(mappings.getLast());

@@ -1,4 +1,7 @@
-package dev.smudge.core;
+package dev.smudge.core.internal.map;
+
+import dev.smudge.core.internal.ram.RamRange;
+import dev.smudge.core.internal.ram.SparseRam;
 
 import java.util.ArrayList;
 import java.util.Collection;
@@ -15,26 +18,37 @@ import org.jspecify.annotations.Nullable;
  * thread.
  */
 @SuppressWarnings("ReferenceEquality") // plans and slots are compared by identity
-final class SlotOverlay {
-  private final Map<Integer, GuestSlot> hidden = new LinkedHashMap<>();
+public final class SlotOverlay {
+  private final Map<Integer, MappedSlot> hidden = new LinkedHashMap<>();
   private final Map<Integer, SlotPlan> plans = new HashMap<>();
   private final TreeMap<Long, SlotPlan> byAddress = new TreeMap<>(Long::compareUnsigned);
   private final List<Runnable> undo = new ArrayList<>();
 
-  /** The innermost open transaction. */
-  @Nullable SlotTransaction innermost;
+  private @Nullable Object innermost; // the open transaction
 
-  int savepoint() {
+  /** {@return the innermost open transaction; null if there is none} */
+  public @Nullable Object innermost() {
+    return innermost;
+  }
+
+  /** Says which is the innermost open transaction. */
+  public void innermost(@Nullable Object transaction) {
+    innermost = transaction;
+  }
+
+  /** {@return where {@link #rollBack} can go back to} */
+  public int savepoint() {
     return undo.size();
   }
 
-  void rollBack(int savepoint) {
+  /** Takes steps back. */
+  public void rollBack(int savepoint) {
     while (undo.size() > savepoint) {
       undo.removeLast().run();
     }
   }
 
-  Collection<GuestSlot> hidden() {
+  Collection<MappedSlot> hidden() {
     return hidden.values();
   }
 
@@ -47,7 +61,7 @@ final class SlotOverlay {
   }
 
   /** What a slot is to be, or is. */
-  SlotPlan get(int id, SlotMap base) {
+  public SlotPlan get(int id, SlotMap base) {
     SlotPlan plan = plans.get(id);
     if (plan != null) {
       return plan;
@@ -55,10 +69,11 @@ final class SlotOverlay {
     if (hidden.containsKey(id)) {
       throw new IllegalArgumentException("slot " + id + " is removed by this transaction");
     }
-    return base.get(id).plan;
+    return base.get(id).plan();
   }
 
-  void remove(int id, SlotMap base) {
+  /** Hides a slot, or drops its plan. */
+  public void remove(int id, SlotMap base) {
     SlotPlan plan = get(id, base);
     if (plans.get(id) == plan) {
       drop(plan);
@@ -69,7 +84,8 @@ final class SlotOverlay {
     }
   }
 
-  void put(SlotPlan plan, SlotMap base) {
+  /** Adds a plan. */
+  public void put(SlotPlan plan, SlotMap base) {
     SlotPlan other = plans.get(plan.id());
     if (other != null) {
       throw new IllegalArgumentException("slot " + plan.id() + " is in use: " + other);
@@ -99,7 +115,7 @@ final class SlotOverlay {
           "slot " + plan.id() + " is in use: " + base.get(plan.id()) + "; " + base.describe());
     }
     for (int i = base.firstEndingFrom(plan.guestAddress());
-        i < base.slots().length && base.slots()[i].plan.overlaps(plan);
+        i < base.slots().length && base.slots()[i].plan().overlaps(plan);
         i++) {
       if (!isHidden(base.slots()[i])) {
         throw overlap(plan, base.slots()[i]);
@@ -112,12 +128,12 @@ final class SlotOverlay {
         SlotPlan.range(plan.guestAddress(), plan.size()) + " overlaps " + other);
   }
 
-  private boolean isHidden(GuestSlot slot) {
-    return hidden.get(slot.id()) == slot;
+  private boolean isHidden(MappedSlot slot) {
+    return hidden.get(slot.log.id()) == slot;
   }
 
   /** Refuses growth into RAM that something else is over; see {@link SparseRam}. */
-  void checkFresh(SlotPlan plan) {
+  public void checkFresh(SlotPlan plan) {
     SparseRam ram = plan.own();
     boolean free = true;
     for (RamRange fresh : plan.fresh()) {
@@ -141,7 +157,7 @@ final class SlotOverlay {
    * @throws IllegalStateException if a slot that it is about is not there any more
    */
   void check(SlotMap now) {
-    for (GuestSlot slot : hidden.values()) {
+    for (MappedSlot slot : hidden.values()) {
       if (!now.isCurrent(slot)) {
         throw new IllegalStateException(
             slot

@@ -1,5 +1,7 @@
-package dev.smudge.core;
+package dev.smudge.core.internal.map;
 
+import dev.smudge.core.internal.ram.RamRange;
+import dev.smudge.core.internal.ram.SparseRam;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.Objects;
@@ -13,7 +15,7 @@ import org.jspecify.annotations.Nullable;
  * @param offset where the slot begins in the RAM
  * @param fresh what of the RAM the slot has taken anew: nobody's until then, to be zero
  */
-record SlotPlan(
+public record SlotPlan(
     int id,
     long guestAddress,
     long size,
@@ -27,7 +29,8 @@ record SlotPlan(
   private static final long MIN_PAGE_SIZE = 256;
   private static final long MAX_PAGE_SIZE = 1L << 30;
 
-  SlotPlan {
+  /** Checks the numbers. */
+  public SlotPlan {
     if (id < 0 || id >= MAX_SLOTS) {
       throw new IllegalArgumentException("slot " + id + " is outside 0 to " + (MAX_SLOTS - 1));
     }
@@ -64,16 +67,16 @@ record SlotPlan(
     }
   }
 
-  static String range(long guestAddress, long size) {
+  public static String range(long guestAddress, long size) {
     return "0x" + Long.toHexString(guestAddress) + " + 0x" + Long.toHexString(size);
   }
 
-  static SlotPlan ofOwn(int id, long guestAddress, long size, long pageSize, SparseRam ram) {
+  public static SlotPlan ofOwn(int id, long guestAddress, long size, long pageSize, SparseRam ram) {
     List<RamRange> all = List.of(new RamRange(0, size));
     return new SlotPlan(id, guestAddress, size, pageSize, ram, MemorySegment.NULL, 0, all);
   }
 
-  static SlotPlan ofSegment(int id, long guestAddress, MemorySegment ram, long pageSize) {
+  public static SlotPlan ofSegment(int id, long guestAddress, MemorySegment ram, long pageSize) {
     if (ram.isReadOnly()) {
       throw new IllegalArgumentException("the RAM of a slot has to be writable: " + ram);
     }
@@ -84,29 +87,29 @@ record SlotPlan(
     return new SlotPlan(id, guestAddress, size, pageSize, null, ram, 0, List.of());
   }
 
-  SlotPlan movedTo(long address) {
+  public SlotPlan movedTo(long address) {
     return new SlotPlan(id, address, size, pageSize, own, segment, offset, fresh);
   }
 
   /** Another range of the same RAM. */
-  SlotPlan part(int newId, long address, long newSize, long newOffset, List<RamRange> taken) {
+  public SlotPlan part(int newId, long address, long newSize, long newOffset, List<RamRange> taken) {
     List<RamRange> inside = RamRange.inside(taken, newOffset, newOffset + newSize);
     return new SlotPlan(newId, address, newSize, pageSize, own, segment, newOffset, inside);
   }
 
-  SlotPlan withRam(MemorySegment ram) {
+  public SlotPlan withRam(MemorySegment ram) {
     return ofSegment(id, guestAddress, ram, pageSize);
   }
 
-  long ramEnd() {
+  public long ramEnd() {
     return offset + size;
   }
 
-  long lastAddress() {
+  public long lastAddress() {
     return guestAddress + (size - 1);
   }
 
-  boolean isOver(SlotPlan other) {
+  public boolean isOver(SlotPlan other) {
     return own == other.own
         && segment.equals(other.segment) // only the address
         && segment.byteSize() == other.segment.byteSize()

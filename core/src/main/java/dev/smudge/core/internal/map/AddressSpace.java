@@ -1,0 +1,214 @@
+package dev.smudge.core.internal.map;
+
+import dev.smudge.core.internal.ram.SparseRam;
+import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.embed.EmbeddedLog;
+import dev.smudge.sync.embed.LostPages;
+import dev.smudge.sync.embed.MapChange;
+import dev.smudge.sync.embed.MapLock;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The guest's memory map of now, and what is needed to change it: the lock of changes, the open
+ * transaction of each thread, the RAM of our own, and what removers still hold. From any thread.
+ */
+public final class AddressSpace {
+  /** A removed slot whose remover has not closed its handle: late writes are told there. */
+  record Lost(MappedSlot slot, LostPages pages, List<long[]> runs) {
+    /** A write to a range of the slot landed late: marks those of its pages that are lost. */
+    void mark(long offset, long length) {
+      long first = offset >>> slot.pageShift;
+      long end = ((offset + length - 1) >>> slot.pageShift) + 1;
+      for (long[] run : runs) {
+        long from = Math.max(first, run[0]);
+        long to = Math.min(end, run[0] + run[1]);
+        if (from < to) {
+          pages.add(from, to - from);
+        }
+      }
+    }
+  }
+
+  private final DirtyLog log;
+  private final EmbeddedLog embedded;
+  private final MapLock lock;
+  private final MapListeners listeners;
+  private final Set<SparseRam> rams = ConcurrentHashMap.newKeySet();
+  private final Set<Lost> lost = ConcurrentHashMap.newKeySet();
+
+  @SuppressWarnings("ThreadLocalUsage") // one per address space
+  private final ThreadLocal<@Nullable SlotOverlay> transactions = new ThreadLocal<>();
+
+  private volatile SlotMap map = SlotMap.EMPTY;
+  private volatile boolean closed;
+
+  /** Makes one without slots. */
+  public AddressSpace(DirtyLog log) {
+    this.log = log;
+    this.embedded = EmbeddedLog.of(log);
+    this.lock = embedded.newLock("a change of the memory map or of its listeners");
+    this.listeners = new MapListeners(log.rcu());
+  }
+
+  /** {@return the dirty log} */
+  public DirtyLog log() {
+    return log;
+  }
+
+  /** {@return the dirty log, as its embedder sees it} */
+  public EmbeddedLog embedded() {
+    return embedded;
+  }
+
+  /** {@return who is told of changes} */
+  public MapListeners listeners() {
+    return listeners;
+  }
+
+  /** {@return the map of now} */
+  public SlotMap map() {
+    return map;
+  }
+
+  /** {@return the map of now, for an access} */
+  public SlotMap openMap() {
+    checkOpen();
+    return map;
+  }
+
+  /** Refuses when it is closed. */
+  public void checkOpen() {
+    if (closed) {
+      throw new IllegalStateException("the guest memory is closed");
+    }
+  }
+
+  /** {@return whether accesses are refused} */
+  public boolean isSealedOrClosed() {
+    return closed || log.isSealed();
+  }
+
+  /** {@return RAM of our own, that is there with its first pin} */
+  public SparseRam newRam() {
+    return new SparseRam(rams);
+  }
+
+  // Changes.
+
+  /** {@return the open transaction of this thread; null if there is none} */
+  public @Nullable SlotOverlay transaction() {
+    return transactions.get();
+  }
+
+  /** {@return the open transaction of this thread, begun if there is none} */
+  public SlotOverlay beginTransaction() {
+    SlotOverlay overlay = transactions.get();
+    if (overlay == null) {
+      overlay = new SlotOverlay();
+      transactions.set(overlay);
+    }
+    return overlay;
+  }
+
+  /** The outermost transaction of this thread is over. */
+  public void endTransaction() {
+    transactions.remove();
+  }
+
+  /** Does something while the map does not change. A vCPU waits offline. */
+  public void locked(Runnable what) {
+    lock.lock();
+    try {
+      what.run();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  MapChange beginChange(boolean removes) {
+    return embedded.beginChange(lock, removes);
+  }
+
+  /** In the middle of a commit. */
+  void publish(SlotMap after, List<Lost> removed) {
+    lost.addAll(removed); // first: whoever finds a slot in no map finds it there
+    // ORDER C2 volatile: the map before vCPUs are told of it (S3). Pairs with the reads of the map,
+    // by Vcpu.pagesArmed among others. If weaker: a vCPU acknowledges the change, and keeps a cursor
+    // in a slot whose RAM is unmapped a moment later.
+    map = after;
+  }
+
+  void forget(Lost handle) {
+    lost.remove(handle);
+  }
+
+  // Writes that land when the slot may have changed.
+
+  /** Marks bytes that were written to a slot's memory, wherever that is in the guest by now. */
+  public void markLanded(MappedSlot slot, long offset, long length) {
+    log.rcu().enter();
+    try {
+      if (map.isCurrent(slot)) {
+        log.mark(slot.log, offset, length);
+      } else {
+        long from = slot.plan().memoryOffset() + offset;
+        markMemory(slot.plan(), from, from + length);
+        markRemoved(slot.plan(), from, from + length);
+      }
+    } finally {
+      log.rcu().exit();
+    }
+  }
+
+  /** Marks the slots that are over a range of memory now. */
+  @SuppressWarnings("ReferenceEquality") // of one memory
+  void markMemory(SlotPlan plan, long from, long end) {
+    Object memory = plan.memory();
+    log.rcu().enter();
+    try {
+      for (MappedSlot slot : map.slots()) {
+        long start = Math.max(from, slot.plan().memoryOffset());
+        long stop = Math.min(end, slot.plan().memoryEnd());
+        if (start < stop && slot.plan().memory() == memory) {
+          log.mark(slot.log, start - slot.plan().memoryOffset(), stop - start);
+        }
+      }
+    } finally {
+      log.rcu().exit();
+    }
+  }
+
+  /** Tells removers of a late write to a range of memory. */
+  @SuppressWarnings("ReferenceEquality") // of one memory
+  private void markRemoved(SlotPlan plan, long from, long end) {
+    Object memory = plan.memory();
+    for (Lost removed : lost) {
+      SlotPlan old = removed.slot().plan();
+      long start = Math.max(from, old.memoryOffset());
+      long stop = Math.min(end, old.memoryEnd());
+      if (start < stop && old.memory() == memory) {
+        removed.mark(start - old.memoryOffset(), stop - start);
+      }
+    }
+  }
+
+  /** Closes the log, has listeners leave, and unmaps RAM of our own. Can be tried again. */
+  public void close() {
+    if (log.rcu().isInSection()) {
+      throw new IllegalStateException(
+          "close() in a read-side section, or by a listener, would wait for itself: "
+              + "let another thread do it, or do it afterwards");
+    }
+    // ORDER C1 volatile: closed before the vCPUs are asked to drop what they hold. Pairs with the
+    // read in checkOpen, which a vCPU makes after it has come online (S5). If weaker: a vCPU finds a
+    // slot whose RAM is unmapped a moment later.
+    closed = true;
+    log.close();
+    log.rcu().barrier(); // the listeners write no more
+    locked(() -> new ArrayList<>(rams).forEach(SparseRam::close)); // a commit has ended by now
+  }
+}

@@ -1,0 +1,132 @@
+package dev.smudge.core.internal.map;
+
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.Comparator;
+import org.jspecify.annotations.Nullable;
+
+/** The slots by guest address. Immutable: a change makes a new one. */
+public final class SlotMap {
+  /** Without slots. */
+  public static final SlotMap EMPTY = new SlotMap(new MappedSlot[0], new MappedSlot[0]);
+
+  private static final Comparator<MappedSlot> BY_ADDRESS =
+      (a, b) -> Long.compareUnsigned(a.base, b.base);
+
+  private final MappedSlot[] byAddress; // ascending, by unsigned address
+  private final MappedSlot[] byId; // null where there is none
+
+  private SlotMap(MappedSlot[] byAddress, MappedSlot[] byId) {
+    this.byAddress = byAddress;
+    this.byId = byId;
+  }
+
+  /** {@return the slots, by ascending address; not to be changed} */
+  public MappedSlot[] slots() {
+    return byAddress;
+  }
+
+  /** Without some slots, and with others. One copy, whatever their number. */
+  SlotMap with(Collection<MappedSlot> removed, Collection<MappedSlot> added) {
+    int ids = added.stream().mapToInt(slot -> slot.log.id() + 1).max().orElse(0);
+    MappedSlot[] table = Arrays.copyOf(byId, Math.max(byId.length, ids));
+    removed.forEach(slot -> table[slot.log.id()] = null);
+    MappedSlot[] rest = removed.isEmpty() ? byAddress : keep(table, byAddress.length);
+    added.forEach(slot -> table[slot.log.id()] = slot);
+    MappedSlot[] more = added.toArray(MappedSlot[]::new);
+    Arrays.sort(more, BY_ADDRESS);
+    MappedSlot[] all = new MappedSlot[rest.length + more.length];
+    int from = 0;
+    for (int i = 0; i < more.length; i++) {
+      int place = Arrays.binarySearch(rest, from, rest.length, more[i], BY_ADDRESS);
+      int to = place < 0 ? -place - 1 : place;
+      System.arraycopy(rest, from, all, from + i, to - from);
+      all[to + i] = more[i];
+      from = to;
+    }
+    System.arraycopy(rest, from, all, from + more.length, rest.length - from);
+    return new SlotMap(all, table);
+  }
+
+  /** Those of the slots that are in a table still. */
+  private MappedSlot[] keep(MappedSlot[] table, int length) {
+    MappedSlot[] kept = new MappedSlot[length];
+    int count = 0;
+    for (MappedSlot slot : byAddress) {
+      if (table[slot.log.id()] == slot) {
+        kept[count++] = slot;
+      }
+    }
+    return Arrays.copyOf(kept, count);
+  }
+
+  /** Where the first slot is that ends at an address or above; the number of slots if none does. */
+  int firstEndingFrom(long address) {
+    int low = 0;
+    int high = byAddress.length;
+    while (low < high) {
+      int middle = (low + high) >>> 1;
+      if (Long.compareUnsigned(byAddress[middle].plan().lastAddress(), address) < 0) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low;
+  }
+
+  /** {@return whether a slot is in this map} */
+  public boolean isCurrent(MappedSlot slot) {
+    return has(slot.log.id()) && byId[slot.log.id()] == slot;
+  }
+
+  /** {@return whether there is a slot of a number} */
+  public boolean has(int slotId) {
+    return slotId >= 0 && slotId < byId.length && byId[slotId] != null;
+  }
+
+  /** {@return the slot of a number} */
+  public MappedSlot get(int slotId) {
+    if (!has(slotId)) {
+      throw new IllegalArgumentException("there is no slot " + slotId + "; slots: " + describe());
+    }
+    return byId[slotId];
+  }
+
+  /** {@return the slot that holds all of an access; null if none does} */
+  public @Nullable MappedSlot find(long address, long length) {
+    MappedSlot slot = slotAt(address);
+    return slot != null && slot.contains(address, length) ? slot : null;
+  }
+
+  private @Nullable MappedSlot slotAt(long address) {
+    int low = 0;
+    int high = byAddress.length - 1;
+    while (low <= high) {
+      int middle = (low + high) >>> 1;
+      MappedSlot slot = byAddress[middle];
+      if (Long.compareUnsigned(address, slot.base) < 0) {
+        high = middle - 1;
+      } else if (Long.compareUnsigned(address - slot.base, slot.size) >= 0) {
+        low = middle + 1;
+      } else {
+        return slot;
+      }
+    }
+    return null;
+  }
+
+  /** {@return why {@link #find} finds nothing, for a message} */
+  public String whyNot(long address) {
+    MappedSlot slot = slotAt(address);
+    return slot == null
+        ? "outside every slot: " + describe()
+        : "reaches past the end of " + slot;
+  }
+
+  /** {@return the slots, for messages} */
+  public String describe() {
+    return Arrays.stream(byAddress).limit(8).map(String::valueOf).toList()
+        + (byAddress.length > 8 ? " and " + (byAddress.length - 8) + " more" : "");
+  }
+}
