@@ -52,7 +52,7 @@ public class CollectBenchmark {
   private DirtyLog log;
   private LogSlot slot;
   private LogVcpu vcpu;
-  private DirtyClient client;
+  private DirtyClient<LogSlot> client;
   private long[] pages = {};
 
   /** Makes the log and the client. */
@@ -97,7 +97,7 @@ public class CollectBenchmark {
    */
   @Benchmark
   public long take() {
-    try (DirtyBatch batch = client.take()) {
+    try (DirtyBatch<LogSlot> batch = client.take()) {
       long count = batch.pageCount();
       batch.commit();
       return count;

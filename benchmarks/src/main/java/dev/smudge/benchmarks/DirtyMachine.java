@@ -1,9 +1,10 @@
 package dev.smudge.benchmarks;
 
+import dev.smudge.sync.LogSlot;
 import dev.smudge.core.GuestMemory;
 import dev.smudge.core.Vcpu;
 import dev.smudge.kvm.Kvm;
-import dev.smudge.kvm.KvmBackend;
+import dev.smudge.kvm.KvmTracker;
 import dev.smudge.kvm.KvmRunner;
 import dev.smudge.kvm.KvmVcpu;
 import dev.smudge.kvm.KvmVm;
@@ -28,7 +29,7 @@ abstract class DirtyMachine implements AutoCloseable {
 
   final GuestMemory memory;
   private final long[] addresses;
-  private final DirtyClient client;
+  private final DirtyClient<LogSlot> client;
   private long value;
 
   private DirtyMachine(GuestMemory memory, int dirty) {
@@ -45,7 +46,7 @@ abstract class DirtyMachine implements AutoCloseable {
   static Kernel kernel(int dirty) {
     Kvm kvm = Kvm.open();
     KvmVm vm = kvm.createVm();
-    return new Kernel(kvm, vm, KvmBackend.over(vm), dirty);
+    return new Kernel(kvm, vm, KvmTracker.over(vm), dirty);
   }
 
   /** Distinct pages, ascending. */
@@ -86,7 +87,7 @@ abstract class DirtyMachine implements AutoCloseable {
   }
 
   private long take() {
-    try (DirtyBatch batch = client.take()) {
+    try (DirtyBatch<LogSlot> batch = client.take()) {
       long count = batch.pageCount();
       batch.commit();
       return count;
@@ -133,7 +134,7 @@ abstract class DirtyMachine implements AutoCloseable {
     private final PageWriter program;
     private final KvmRunner runner;
 
-    private Kernel(Kvm kvm, KvmVm vm, KvmBackend backend, int dirty) {
+    private Kernel(Kvm kvm, KvmVm vm, KvmTracker backend, int dirty) {
       super(GuestMemory.over(backend.log()), dirty);
       this.kvm = kvm;
       this.vm = vm;

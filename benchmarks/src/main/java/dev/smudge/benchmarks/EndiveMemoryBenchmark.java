@@ -1,7 +1,7 @@
 package dev.smudge.benchmarks;
 
-import dev.smudge.core.GuestBatch;
-import dev.smudge.core.GuestClient;
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.DirtyBatch;
 import dev.smudge.core.GuestMemory;
 import dev.smudge.core.GuestSlot;
 import dev.smudge.core.Vcpu;
@@ -147,8 +147,8 @@ public class EndiveMemoryBenchmark {
     sieve = plain.export("sieve");
     rmw = instance("shared", slot, vcpu).export("rmw");
     if (memory.equals("dirty")) {
-      GuestClient started = guest.client("benchmark", InitialView.ALL_DIRTY);
-      try (GuestBatch batch = started.take()) {
+      DirtyClient<GuestSlot> started = guest.client("benchmark", InitialView.ALL_DIRTY);
+      try (DirtyBatch<GuestSlot> batch = started.take()) {
         batch.commit(); // all pages are armed; the warm-up dirties them
       }
     }

@@ -1,7 +1,7 @@
 package dev.smudge.benchmarks;
 
-import dev.smudge.sync.AccessInhibitor;
-import dev.smudge.sync.GuestAccess;
+import dev.smudge.sync.inhibitor.AccessInhibitor;
+import dev.smudge.sync.inhibitor.InhibitableAccess;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
@@ -44,7 +44,7 @@ public class InhibitorBenchmark {
   /** What each thread has. */
   @State(Scope.Thread)
   public static class Own {
-    GuestAccess access;
+    InhibitableAccess access;
 
     /**
      * Adds the thread's access.
@@ -70,7 +70,7 @@ public class InhibitorBenchmark {
     @Setup
     public void open() {
       stop = false;
-      GuestAccess access = inhibitor.addAccess(() -> immediateExit.set(true));
+      InhibitableAccess access = inhibitor.addAccess(() -> immediateExit.set(true));
       thread =
           new Thread(() -> {
             while (!stop) {

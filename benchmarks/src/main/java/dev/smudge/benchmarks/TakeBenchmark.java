@@ -45,7 +45,7 @@ public class TakeBenchmark {
   private DirtyLog log;
   private LogSlot slot;
   private LogVcpu vcpu;
-  private DirtyClient client;
+  private DirtyClient<LogSlot> client;
   private long[] pages = {};
 
   /** Makes the log and the client. */
@@ -92,7 +92,7 @@ public class TakeBenchmark {
    */
   @Benchmark
   public long take() {
-    try (DirtyBatch batch = client.take()) {
+    try (DirtyBatch<LogSlot> batch = client.take()) {
       long count = batch.pageCount();
       batch.commit();
       return count;
@@ -106,7 +106,7 @@ public class TakeBenchmark {
    */
   @Benchmark
   public void takeAndWalk(Blackhole blackhole) {
-    try (DirtyBatch batch = client.take()) {
+    try (DirtyBatch<LogSlot> batch = client.take()) {
       batch.forEachRun((slotId, first, count) -> blackhole.consume(first + count));
       batch.commit();
     }

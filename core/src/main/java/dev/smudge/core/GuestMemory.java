@@ -64,6 +64,10 @@ public final class GuestMemory implements AutoCloseable {
         Objects.requireNonNull(log, "log"), Objects.requireNonNull(order, "order"));
   }
 
+  AddressSpace space() {
+    return space;
+  }
+
   /** {@return the dirty log below} */
   public DirtyLog log() {
     return space.log();

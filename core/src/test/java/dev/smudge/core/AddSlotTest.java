@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.InitialView;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -29,7 +31,7 @@ class AddSlotTest {
 
   private final GuestMemory memory = GuestMemory.create();
   private final GuestSlot there = memory.addSlot(5, BASE, 16 * 4096);
-  private final GuestClient client = memory.client("test", InitialView.NONE_DIRTY);
+  private final DirtyClient<GuestSlot> client = memory.client("test", InitialView.NONE_DIRTY);
 
   @AfterEach
   void close() {
@@ -197,7 +199,7 @@ class AddSlotTest {
   void addSlot_besideTakes_pagesAreHandedOut() {
     for (int round = 0; round < 20; round++) {
       try (GuestMemory busy = GuestMemory.create();
-          GuestClient taker = busy.client("taker", InitialView.NONE_DIRTY)) {
+          DirtyClient<GuestSlot> taker = busy.client("taker", InitialView.NONE_DIRTY)) {
         long[] seen = {0};
         FutureTask<Void> taking =
             Threads.start(
@@ -225,7 +227,7 @@ class AddSlotTest {
       memory.device().putByte(BASE, (byte) 1);
       assertThrows(IllegalArgumentException.class, () -> client.takeRange(foreign, 0, 1));
       assertThrows(IllegalArgumentException.class, () -> client.discard(foreign, 0, 4));
-      try (GuestBatch batch = client.take()) {
+      try (DirtyBatch<GuestSlot> batch = client.take()) {
         assertThrows(IllegalArgumentException.class, () -> batch.acknowledge(foreign, 0, 4));
         assertEquals(1, batch.pageCount());
       }
@@ -244,7 +246,7 @@ class AddSlotTest {
           IndexOutOfBoundsException.class, () -> client.takeRange(there, range[0], range[1]));
       assertThrows(
           IndexOutOfBoundsException.class, () -> client.discard(there, range[0], range[1]));
-      try (GuestBatch batch = client.take()) {
+      try (DirtyBatch<GuestSlot> batch = client.take()) {
         assertThrows(
             IndexOutOfBoundsException.class, () -> batch.acknowledge(there, range[0], range[1]));
         assertEquals(16, batch.pageCount());
@@ -301,7 +303,6 @@ class AddSlotTest {
     assertThrows(NullPointerException.class, () -> memory.addVcpu(nothing()));
     assertThrows(NullPointerException.class, () -> memory.addSlot(6, 0, nothing(), 4096));
     Vcpu vcpu = memory.addVcpu();
-    assertThrows(NullPointerException.class, () -> vcpu.atomics(nothing()));
     assertThrows(NullPointerException.class, () -> vcpu.write(BASE, nothing()));
     assertThrows(NullPointerException.class, () -> vcpu.write(BASE, nothing(), 0, 0));
     assertUnchanged();

@@ -79,8 +79,15 @@ final class ApiMethods {
   }
 
   private static void raw(TestGuest guest, long address, int length) {
-    GuestSlot slot = guest.memory.find(address, length);
+    GuestSlot slot = slotAt(guest, address, length);
     slot.ram().asSlice(address - slot.guestAddress(), length).fill(WRITTEN);
+  }
+
+  private static GuestSlot slotAt(TestGuest guest, long address, int length) {
+    return guest.memory.slots().stream()
+        .filter(slot -> slot.mapped.contains(address, length))
+        .findFirst()
+        .orElseThrow(() -> new GuestAccessException(address, length, "in no slot"));
   }
 
   private static MemorySegment source() {
@@ -102,26 +109,12 @@ final class ApiMethods {
   private static void accessors() {
     writes("Vcpu.putByte[long, byte]", 1, (g, a) -> g.vcpu.putByte(a, WRITTEN));
     writes("Vcpu.putShort[long, short]", 2, (g, a) -> g.vcpu.putShort(a, (short) ONES));
-    writes("Vcpu.putShortBe[long, short]", 2, (g, a) -> g.vcpu.putShortBe(a, (short) ONES));
     writes("Vcpu.putInt[long, int]", 4, (g, a) -> g.vcpu.putInt(a, (int) ONES));
-    writes("Vcpu.putIntBe[long, int]", 4, (g, a) -> g.vcpu.putIntBe(a, (int) ONES));
     writes("Vcpu.putLong[long, long]", 8, (g, a) -> g.vcpu.putLong(a, ONES));
-    writes("Vcpu.putLongBe[long, long]", 8, (g, a) -> g.vcpu.putLongBe(a, ONES));
-    writes("Vcpu.putFloat[long, float]", 4, (g, a) -> g.vcpu.putFloat(a, 1.2345f));
-    writes("Vcpu.putFloatBe[long, float]", 4, (g, a) -> g.vcpu.putFloatBe(a, 1.2345f));
-    writes("Vcpu.putDouble[long, double]", 8, (g, a) -> g.vcpu.putDouble(a, 1.2345));
-    writes("Vcpu.putDoubleBe[long, double]", 8, (g, a) -> g.vcpu.putDoubleBe(a, 1.2345));
     reads("Vcpu.getByte[long]", 1, (g, a) -> g.vcpu.getByte(a));
     reads("Vcpu.getShort[long]", 2, (g, a) -> g.vcpu.getShort(a));
-    reads("Vcpu.getShortBe[long]", 2, (g, a) -> g.vcpu.getShortBe(a));
     reads("Vcpu.getInt[long]", 4, (g, a) -> g.vcpu.getInt(a));
-    reads("Vcpu.getIntBe[long]", 4, (g, a) -> g.vcpu.getIntBe(a));
     reads("Vcpu.getLong[long]", 8, (g, a) -> g.vcpu.getLong(a));
-    reads("Vcpu.getLongBe[long]", 8, (g, a) -> g.vcpu.getLongBe(a));
-    reads("Vcpu.getFloat[long]", 4, (g, a) -> g.vcpu.getFloat(a));
-    reads("Vcpu.getFloatBe[long]", 4, (g, a) -> g.vcpu.getFloatBe(a));
-    reads("Vcpu.getDouble[long]", 8, (g, a) -> g.vcpu.getDouble(a));
-    reads("Vcpu.getDoubleBe[long]", 8, (g, a) -> g.vcpu.getDoubleBe(a));
   }
 
   private static void bulk() {
@@ -289,7 +282,7 @@ final class ApiMethods {
   }
 
   private static void others() {
-    none("Vcpu.atomics[ByteOrder]", (g, a) -> g.vcpu.atomics(java.nio.ByteOrder.BIG_ENDIAN));
+    none("Vcpu.atomics[]", (g, a) -> g.vcpu.atomics());
     none("Vcpu.safepoint[]", (g, a) -> g.vcpu.safepoint());
     none("Vcpu.limitDirtyRate[long]", (g, a) -> g.vcpu.limitDirtyRate(Long.MAX_VALUE));
     none("Vcpu.dirtyPages[]", (g, a) -> g.vcpu.dirtyPages());

@@ -2,10 +2,13 @@ package dev.smudge.core;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import dev.smudge.sync.DirtyClient;
 import dev.smudge.core.ApiMethods.Call;
 import dev.smudge.core.ApiMethods.Effect;
 import dev.smudge.sync.InitialView;
 import java.util.Map;
+import java.util.Objects;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -53,7 +56,7 @@ class Bug16Test {
             call.action().run(guest, place);
           }
           guest.refill();
-          GuestClient client = start(guest, starter);
+          DirtyClient<GuestSlot> client = start(guest, starter);
           call.action().run(guest, place);
           assertEquals(Dirty.pages(guest.low, place, call.length()), Dirty.take(client), what);
           guest.refill();
@@ -64,9 +67,9 @@ class Bug16Test {
     }
   }
 
-  private static GuestClient start(TestGuest guest, Starter starter) {
-    GuestClient[] client = {guest.client};
-    Runnable start = () -> client[0] = guest.memory.client("late", InitialView.NONE_DIRTY);
+  private static DirtyClient<GuestSlot> start(TestGuest guest, Starter starter) {
+    AtomicReference<DirtyClient<GuestSlot>> client = new AtomicReference<>(guest.client);
+    Runnable start = () -> client.set(guest.memory.client("late", InitialView.NONE_DIRTY));
     switch (starter) {
       case VCPU_ITSELF -> start.run();
       case ANOTHER -> TestGuest.whileAtSafepoints(guest.vcpu, start);
@@ -75,14 +78,14 @@ class Bug16Test {
         start.run();
       }
     }
-    return client[0];
+    return Objects.requireNonNull(client.get());
   }
 
   @Test
   void bug16_readsOnly_areNotReported() {
     try (TestGuest guest = new TestGuest(kind)) {
       guest.vcpu.getLong(TestGuest.LOW);
-      GuestClient client = start(guest, Starter.VCPU_ITSELF);
+      DirtyClient<GuestSlot> client = start(guest, Starter.VCPU_ITSELF);
       guest.vcpu.getLong(TestGuest.LOW);
       assertEquals(Map.of(), Dirty.take(client));
     }

@@ -2,6 +2,7 @@ package dev.smudge.core;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.InitialView;
 import java.util.BitSet;
 import java.util.Map;
@@ -32,7 +33,7 @@ class Bug20Test {
       Vcpu vcpu = memory.addVcpu();
       DeviceMemory device = memory.device();
       vcpu.fill(0, 200 * 4096, (byte) 1); // before anyone looks
-      GuestClient client = memory.client("snapshots", InitialView.ALL_DIRTY);
+      DirtyClient<GuestSlot> client = memory.client("snapshots", InitialView.ALL_DIRTY);
       for (int k = 0; k <= 277; k = k < 5 ? k + 1 : k + 34) {
         Map<Integer, BitSet> full = full(memory, client);
         assertEquals(200, full.getOrDefault(0, new BitSet()).cardinality());
@@ -58,8 +59,8 @@ class Bug20Test {
   }
 
   /** A full snapshot again: what is clean is in it too, and afterwards everything is clean. */
-  private static Map<Integer, BitSet> full(GuestMemory memory, GuestClient client) {
-    GuestClient all = memory.client("full", InitialView.ALL_DIRTY);
+  private static Map<Integer, BitSet> full(GuestMemory memory, DirtyClient<GuestSlot> client) {
+    DirtyClient<GuestSlot> all = memory.client("full", InitialView.ALL_DIRTY);
     Map<Integer, BitSet> full = Dirty.take(all);
     all.close();
     Dirty.take(client);

@@ -2,6 +2,10 @@ package dev.smudge.core;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import dev.smudge.sync.tracker.Registration;
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.DirtyBatch;
+import dev.smudge.sync.RemovedSlot;
 import dev.smudge.core.ApiMethods.Call;
 import dev.smudge.core.ApiMethods.Effect;
 import java.lang.reflect.Modifier;
@@ -43,28 +47,16 @@ class Bug21Test {
           "SlotTransaction.commit[]",
           "SlotTransaction.removed[]",
           "SlotTransaction.close[]",
-          "RemovedGuestSlot.slot[]",
-          "RemovedGuestSlot.ram[]", // read-only
-          "RemovedGuestSlot.dirtyPages[]",
-          "RemovedGuestSlot.forEachRun[GuestRunConsumer]",
-          "RemovedGuestSlot.close[]",
-          "RemovedGuestSlot.toString[]",
           "MemoryListener.begin[]",
           "MemoryListener.regionAdd[GuestSlot]",
           "MemoryListener.regionDel[GuestSlot]",
           "MemoryListener.regionUnchanged[GuestSlot]",
           "MemoryListener.commit[]",
-          "MemoryListener.logStart[GuestSlot]",
-          "MemoryListener.logStop[GuestSlot]",
-          "MemoryListener.logSync[GuestSlot, PageWordConsumer]",
-          "MemoryListener.logClear[GuestSlot, long, long, long[]]",
-          "MemoryListener.logGlobalStart[]",
-          "MemoryListener.logGlobalStop[]",
-          "MemoryListener.afterSync[]",
           "MemoryListener.close[]",
-          "ListenerRegistration.close[]",
-          "ListenerRegistration.toString[]",
           "GuestMemory.addListener[int, MemoryListener]",
+          "MemoryListener.tracker[]",
+          "GuestMemory.over[DirtyLog, ByteOrder]",
+          "GuestSlot.pages[long, long]",
           "GuestMemory.slot[int]",
           "GuestMemory.slots[]",
           "GuestMemory.addVcpu[]",
@@ -82,21 +74,6 @@ class Bug21Test {
           "GuestSlot.pageCount[]",
           "GuestSlot.ram[]", // raw: the caller marks
           "GuestSlot.toString[]",
-          "GuestBatch.pageCount[]",
-          "GuestBatch.barrierNanos[]",
-          "GuestBatch.forEachRun[GuestRunConsumer]",
-          "GuestBatch.acknowledge[GuestSlot, long, long]",
-          "GuestBatch.commit[]",
-          "GuestBatch.close[]",
-          "GuestClient.name[]",
-          "GuestClient.take[]",
-          "GuestClient.takeSynced[]",
-          "GuestClient.takeAtMost[long]",
-          "GuestClient.takeRange[GuestSlot, long, long]",
-          "GuestClient.discard[GuestSlot, long, long]",
-          "GuestClient.dirtyPages[]",
-          "GuestClient.close[]",
-          "GuestRunConsumer.accept[GuestSlot, long, long, MemorySegment]",
           "GuestAccessException.address[]",
           "GuestAccessException.length[]");
 
@@ -104,14 +81,9 @@ class Bug21Test {
     AsyncWrite.class,
     DeviceMemory.class,
     GuestAccessException.class,
-    GuestBatch.class,
-    GuestClient.class,
     GuestMemory.class,
-    GuestRunConsumer.class,
     GuestSlot.class,
-    ListenerRegistration.class,
     MemoryListener.class,
-    RemovedGuestSlot.class,
     SlotTransaction.class,
     Vcpu.class,
     VcpuAtomics.class

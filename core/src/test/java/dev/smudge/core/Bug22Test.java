@@ -2,6 +2,7 @@ package dev.smudge.core;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.InitialView;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
@@ -28,7 +29,7 @@ class Bug22Test {
   @Test
   void bug22_collectionBetweenStartAndCompletion_pageIsSeenAgain() {
     try (TestGuest guest = new TestGuest(kind)) {
-      GuestClient other = guest.memory.client("other", InitialView.NONE_DIRTY);
+      DirtyClient<GuestSlot> other = guest.memory.client("other", InitialView.NONE_DIRTY);
       Copies copies = new Copies(guest.memory);
       guest
           .memory

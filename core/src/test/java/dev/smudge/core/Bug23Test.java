@@ -3,6 +3,8 @@ package dev.smudge.core;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.InitialView;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -48,18 +50,18 @@ class Bug23Test {
   }
 
   /** As the library hands it out, cut into pages. */
-  private static List<Run> exported(GuestClient client) throws IOException {
+  private static List<Run> exported(DirtyClient<GuestSlot> client) throws IOException {
     List<Run> pages = new ArrayList<>();
     long[] last = {-1, -1};
-    try (GuestBatch batch = client.take()) {
-      batch.forEachRun((slot, first, count, content) -> {
+    try (DirtyBatch<GuestSlot> batch = client.take()) {
+      batch.forEachRun((slot, first, count) -> {
         assertTrue(slot.id() != last[0] || first > last[1], "runs ascend, and do not touch");
         last[0] = slot.id();
         last[1] = first + count;
-        assertEquals(count * slot.pageSize(), content.byteSize());
+        assertEquals(count * slot.pageSize(), slot.pages(first, count).byteSize());
         for (long page = 0; page < count; page++) {
           long size = slot.pageSize();
-          pages.add(new Run(slot.id(), first + page, 1, bytes(content.asSlice(page * size, size))));
+          pages.add(new Run(slot.id(), first + page, 1, bytes(slot.pages(first, count).asSlice(page * size, size))));
         }
       });
       batch.commit();
@@ -73,7 +75,7 @@ class Bug23Test {
     for (int guest = 0; guest < 40; guest++) {
       try (Arena arena = Arena.ofShared();
           GuestMemory memory = GuestMemory.create()) {
-        GuestClient client = memory.client("export", InitialView.NONE_DIRTY);
+        DirtyClient<GuestSlot> client = memory.client("export", InitialView.NONE_DIRTY);
         addSlots(memory, arena, random);
         Dirty.take(client);
         Vcpu vcpu = memory.addVcpu();

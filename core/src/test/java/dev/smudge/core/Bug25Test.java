@@ -2,6 +2,8 @@ package dev.smudge.core;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.InitialView;
 import java.io.IOException;
 import java.util.Random;
@@ -29,7 +31,7 @@ class Bug25Test {
 
   /** Rounds while the guest writes, then the last with the guest stopped. */
   private static void migrate(
-      GuestMemory from, GuestClient client, GuestMemory to, Restore restore, Random random)
+      GuestMemory from, DirtyClient<GuestSlot> client, GuestMemory to, Restore restore, Random random)
       throws IOException {
     try (Vcpu source = from.addVcpu();
         Vcpu destination = to.addVcpu()) {
@@ -38,21 +40,21 @@ class Bug25Test {
           source.offline();
           from.seal();
         }
-        try (GuestBatch batch = client.take()) {
-          batch.forEachRun((slot, first, count, content) -> {
+        try (DirtyBatch<GuestSlot> batch = client.take()) {
+          batch.forEachRun((slot, first, count) -> {
             long address = slot.guestAddress() + first * slot.pageSize();
             switch (restore) {
-              case DEVICE -> to.device().write(address, content);
-              case VCPU -> destination.write(address, content);
+              case DEVICE -> to.device().write(address, slot.pages(first, count));
+              case VCPU -> destination.write(address, slot.pages(first, count));
               case ASYNC -> {
-                try (AsyncWrite write = to.device().beginWrite(address, content.byteSize())) {
-                  write.target().copyFrom(content);
+                try (AsyncWrite write = to.device().beginWrite(address, slot.pages(first, count).byteSize())) {
+                  write.target().copyFrom(slot.pages(first, count));
                 }
               }
               case RAW_AND_MARK -> {
                 GuestSlot at = to.slot(slot.id());
-                at.ram().asSlice(first * at.pageSize(), content.byteSize()).copyFrom(content);
-                to.device().mark(address, content.byteSize());
+                at.ram().asSlice(first * at.pageSize(), slot.pages(first, count).byteSize()).copyFrom(slot.pages(first, count));
+                to.device().mark(address, slot.pages(first, count).byteSize());
               }
             }
             destination.offline(); // one thread, one vCPU
@@ -82,7 +84,7 @@ class Bug25Test {
         GuestMemory second = guest();
         GuestMemory third = guest()) {
       // Started before the restore: what is restored has to be news to it.
-      GuestClient again = second.client("second migration", InitialView.NONE_DIRTY);
+      DirtyClient<GuestSlot> again = second.client("second migration", InitialView.NONE_DIRTY);
       first.device().fill(0, 90 * 4096, (byte) 7);
       first.device().putLong(12345, 6);
       migrate(first, first.client("migration", InitialView.ALL_DIRTY), second, restore, random);
@@ -104,7 +106,7 @@ class Bug25Test {
       if (writtenSince) {
         second.device().putInt(77, 77);
       }
-      GuestClient again = second.client("second migration", InitialView.ALL_DIRTY);
+      DirtyClient<GuestSlot> again = second.client("second migration", InitialView.ALL_DIRTY);
       migrate(second, again, third, Restore.DEVICE, random);
       assertSame(second, third, "after the second");
     }

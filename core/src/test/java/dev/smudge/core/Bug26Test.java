@@ -4,9 +4,13 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.tracker.SlotTracker;
+import dev.smudge.sync.tracker.TrackedSlot;
+import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.sync.tracker.ForwardingTracker;
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.RemovedSlot;
 import dev.smudge.bitmap.PageWordConsumer;
-import dev.smudge.sync.DirtyLogBackend;
-import dev.smudge.sync.ForwardingBackend;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
 import java.lang.foreign.MemorySegment;
@@ -89,7 +93,7 @@ class Bug26Test {
   void weakened_viewKeptPastItsGracePeriod_seesThePoison() {
     try (GuestMemory memory = GuestMemory.create()) {
       GuestSlot slot = memory.addSlot(0, 0, 4 * PAGE, PAGE);
-      RemovedGuestSlot removed = memory.removeSlot(0);
+      RemovedSlot<GuestSlot> removed = memory.removeSlot(0);
       assertEquals(0, slot.ram().get(ValueLayout.JAVA_BYTE, 0), "the remover has it still");
       removed.close();
       assertEquals(POISON, slot.ram().get(ValueLayout.JAVA_BYTE, 0));
@@ -103,7 +107,7 @@ class Bug26Test {
         GuestMemory.over(
             LogKind.BITMAP
                 .builder()
-                .interceptBackend(backend -> new Counting(backend, fetches))
+                .interceptTracker(backend -> new Counting(backend, fetches))
                 .build());
     try (memory) {
       MemorySegment ram = MemorySegment.ofArray(new byte[PAGE]);
@@ -118,9 +122,9 @@ class Bug26Test {
         for (int id = 0; id < 1000; id++) {
           change.remove(id);
         }
-        change.commit().forEach(RemovedGuestSlot::close);
+        change.commit().forEach(RemovedSlot::close);
       }
-      GuestClient client = memory.client("test", InitialView.ALL_DIRTY);
+      DirtyClient<GuestSlot> client = memory.client("test", InitialView.ALL_DIRTY);
       fetches.set(0);
       client.take().close();
       assertEquals(1, fetches.get());
@@ -128,18 +132,18 @@ class Bug26Test {
     }
   }
 
-  private static final class Counting extends ForwardingBackend {
+  private static final class Counting extends ForwardingTracker {
     private final AtomicInteger fetches;
 
-    Counting(DirtyLogBackend backend, AtomicInteger fetches) {
+    Counting(Tracker backend, AtomicInteger fetches) {
       super(backend);
       this.fetches = fetches;
     }
 
     @Override
-    public void getDirtyLog(LogSlot slot, PageWordConsumer sink) {
+    protected void collect(TrackedSlot slot, SlotTracker to, PageWordConsumer sink) {
       fetches.incrementAndGet();
-      super.getDirtyLog(slot, sink);
+      super.collect(slot, to, sink);
     }
   }
 }

@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.DirtyBatch;
 import dev.smudge.core.ApiMethods.Call;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
@@ -236,7 +238,7 @@ class CloseTest {
       } else {
         memory.addSlot(0, 0, 16_384, 256);
       }
-      GuestClient client = memory.client("test", InitialView.NONE_DIRTY);
+      DirtyClient<GuestSlot> client = memory.client("test", InitialView.NONE_DIRTY);
       AtomicInteger running = new AtomicInteger();
       List<FutureTask<Void>> threads = new ArrayList<>();
       for (int i = 0; i < 4; i++) {
@@ -253,9 +255,9 @@ class CloseTest {
   }
 
   private static void fire(
-      GuestMemory memory, GuestClient client, int index, Random random, AtomicInteger running) {
+      GuestMemory memory, DirtyClient<GuestSlot> client, int index, Random random, AtomicInteger running) {
     Vcpu vcpu = memory.addVcpu();
-    VcpuAtomics atomics = vcpu.atomics(ByteOrder.BIG_ENDIAN);
+    VcpuAtomics atomics = vcpu.atomics();
     byte[] bytes = new byte[700];
     try {
       for (int i = 0; ; i++) {
@@ -360,7 +362,7 @@ class CloseTest {
   void client_afterItsClose_refused() {
     try (GuestMemory memory = GuestMemory.create()) {
       GuestSlot slot = memory.addSlot(0, 0, 4096);
-      GuestClient client = memory.client("gone", InitialView.ALL_DIRTY);
+      DirtyClient<GuestSlot> client = memory.client("gone", InitialView.ALL_DIRTY);
       client.close();
       client.close();
       assertEquals("gone", client.name());
@@ -373,14 +375,14 @@ class CloseTest {
   void batch_afterItsClose_refused() {
     try (GuestMemory memory = GuestMemory.create()) {
       GuestSlot slot = memory.addSlot(0, 0, 4096);
-      GuestClient client = memory.client("test", InitialView.ALL_DIRTY);
-      GuestBatch batch = client.take();
+      DirtyClient<GuestSlot> client = memory.client("test", InitialView.ALL_DIRTY);
+      DirtyBatch<GuestSlot> batch = client.take();
       assertThrows(IllegalStateException.class, client::take, "its last batch is open");
       batch.close();
       batch.close();
       assertThrows(
           IllegalStateException.class,
-          () -> batch.forEachRun((where, first, count, content) -> {}));
+          () -> batch.forEachRun((where, first, count) -> {}));
       assertThrows(IllegalStateException.class, batch::commit);
       assertThrows(IllegalStateException.class, () -> batch.acknowledge(slot, 0, 1));
       assertEquals(Dirty.pages(slot, 0, 1), Dirty.take(client), "dirty again");

@@ -2,6 +2,7 @@ package dev.smudge.core;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.InitialView;
 import java.lang.foreign.Arena;
 import java.nio.ByteOrder;
@@ -36,7 +37,7 @@ class ConcurrentAtomicsTest {
     try (Arena arena = Arena.ofShared();
         GuestMemory memory = GuestMemory.create()) {
       GuestSlot slot = kind.addTo(memory, arena, 0, 0, 4096, 256);
-      GuestClient client = memory.client("test", InitialView.NONE_DIRTY);
+      DirtyClient<GuestSlot> client = memory.client("test", InitialView.NONE_DIRTY);
       List<Vcpu> vcpus = new ArrayList<>();
       for (int i = 0; i < VCPUS; i++) {
         vcpus.add(memory.addVcpu());
@@ -49,8 +50,8 @@ class ConcurrentAtomicsTest {
             }
           });
       try (Vcpu reader = memory.addVcpu()) {
-        VcpuAtomics little = reader.atomics(ByteOrder.LITTLE_ENDIAN);
-        VcpuAtomics big = reader.atomics(ByteOrder.BIG_ENDIAN);
+        VcpuAtomics little = reader.atomics();
+        VcpuAtomics big = new VcpuAtomics(reader, true);
         long low = -1L >>> (64 - 8 * width);
         long sum = 0;
         for (int i = 0; i < VCPUS; i++) {
@@ -75,8 +76,8 @@ class ConcurrentAtomicsTest {
   }
 
   private static void work(Vcpu vcpu, int index, int width) {
-    VcpuAtomics little = vcpu.atomics(ByteOrder.LITTLE_ENDIAN);
-    VcpuAtomics big = vcpu.atomics(ByteOrder.BIG_ENDIAN);
+    VcpuAtomics little = vcpu.atomics();
+    VcpuAtomics big = new VcpuAtomics(vcpu, true);
     for (int i = 0; i < ROUNDS; i++) {
       little.getAndAdd(256, width, index + 1);
       big.getAndAdd(512, width, index + 1);

@@ -2,8 +2,8 @@ package dev.smudge.core;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import java.io.IOException;
-import java.io.UncheckedIOException;
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.DirtyBatch;
 import java.lang.foreign.MemorySegment;
 import java.util.Map;
 import java.util.TreeMap;
@@ -26,17 +26,13 @@ final class Copies {
   }
 
   /** Copies all of a batch; acknowledges nothing. */
-  void copy(GuestBatch batch) {
-    try {
-      batch.forEachRun((slot, first, count, content) -> copy(slot, first, content));
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
+  void copy(DirtyBatch<GuestSlot> batch) {
+    batch.forEachRun((slot, first, count) -> copy(slot, first, slot.pages(first, count)));
   }
 
   /** Takes, copies and acknowledges everything; returns how many pages. */
-  long take(GuestClient client) {
-    try (GuestBatch batch = client.take()) {
+  long take(DirtyClient<GuestSlot> client) {
+    try (DirtyBatch<GuestSlot> batch = client.take()) {
       long pages = batch.pageCount();
       copy(batch);
       batch.commit();

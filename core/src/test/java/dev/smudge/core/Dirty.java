@@ -2,8 +2,8 @@ package dev.smudge.core;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import java.io.IOException;
-import java.io.UncheckedIOException;
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.DirtyBatch;
 import java.util.BitSet;
 import java.util.Map;
 import java.util.TreeMap;
@@ -13,12 +13,12 @@ final class Dirty {
   private Dirty() {}
 
   /** Takes and acknowledges everything: pages by slot, slots without any left out. */
-  static Map<Integer, BitSet> take(GuestClient client) {
+  static Map<Integer, BitSet> take(DirtyClient<GuestSlot> client) {
     Map<Integer, BitSet> taken = new TreeMap<>();
-    try (GuestBatch batch = client.take()) {
+    try (DirtyBatch<GuestSlot> batch = client.take()) {
       long[] sum = {0};
-      batch.forEachRun((slot, first, count, content) -> {
-        assertEquals(count * slot.pageSize(), content.byteSize());
+      batch.forEachRun((slot, first, count) -> {
+        assertEquals(count * slot.pageSize(), slot.pages(first, count).byteSize());
         BitSet pages = taken.computeIfAbsent(slot.id(), id -> new BitSet());
         assertEquals(0, pages.get((int) first, (int) (first + count)).cardinality());
         pages.set((int) first, (int) (first + count));
@@ -26,8 +26,6 @@ final class Dirty {
       });
       assertEquals(batch.pageCount(), sum[0]);
       batch.commit();
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
     }
     return taken;
   }

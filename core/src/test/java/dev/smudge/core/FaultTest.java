@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.InitialView;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -83,7 +84,7 @@ class FaultTest {
       memory.addSlot(0, 0, ram, PAGE);
       MemorySegment ones = MemorySegment.ofArray(new byte[PAGES * PAGE]).fill((byte) 1);
       memory.addSlot(1, 1L << 32, ones, PAGE);
-      GuestClient client = memory.client("test", InitialView.NONE_DIRTY);
+      DirtyClient<GuestSlot> client = memory.client("test", InitialView.NONE_DIRTY);
       Vcpu vcpu = memory.addVcpu();
       vcpu.online();
       file.truncate(PAGES / 2 * PAGE);

@@ -4,8 +4,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.sync.tracker.SlotTracker;
+import dev.smudge.sync.tracker.TrackedSlot;
 import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.Objects;
 import java.util.List;
 import java.util.Set;
 
@@ -73,14 +77,24 @@ final class FoldingListener implements MemoryListener {
     inside = false;
   }
 
-  @Override
-  public void logStart(GuestSlot slot) {
-    assertTrue(logged.add(slot), () -> "logged already: " + slot);
+  private static GuestSlot guest(TrackedSlot slot) {
+    return (GuestSlot) Objects.requireNonNull(slot.attachment());
   }
 
   @Override
-  public void logStop(GuestSlot slot) {
-    assertTrue(logged.remove(slot), () -> "not logged: " + slot);
+  public Tracker tracker() {
+    return slot ->
+        new SlotTracker() {
+          @Override
+          public void start() {
+            assertTrue(logged.add(guest(slot)), () -> "logged already: " + slot);
+          }
+
+          @Override
+          public void stop() {
+            assertTrue(logged.remove(guest(slot)), () -> "not logged: " + slot);
+          }
+        };
   }
 
   @Override

@@ -5,15 +5,17 @@ import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.sync.tracker.Registration;
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.DirtyBatch;
+import dev.smudge.sync.RemovedSlot;
 import dev.smudge.core.TransactionActor.Step;
 import dev.smudge.core.TransactionModel.Async;
 import dev.smudge.core.TransactionModel.Lost;
 import dev.smudge.core.TransactionModel.Pages;
 import dev.smudge.core.TransactionModel.Slot;
-import dev.smudge.sync.DirtyLogBackend;
 import dev.smudge.sync.InitialView;
-import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -39,21 +41,21 @@ final class GuestActor implements AutoCloseable {
   private static final long BASE = 0x4000_0000L;
   private static final int MOST_CLIENTS = 3;
 
-  private record Client(GuestClient real, TransactionModel.Client model) {}
+  private record Client(DirtyClient<GuestSlot> real, TransactionModel.Client model) {}
 
-  private record Batch(GuestBatch real, TransactionModel.Batch model) {}
+  private record Batch(DirtyBatch<GuestSlot> real, TransactionModel.Batch model) {}
 
-  private record Handle(RemovedGuestSlot real, Lost model) {}
+  private record Handle(RemovedSlot<GuestSlot> real, Lost model) {}
 
   private record Write(AsyncWrite real, Async model) {}
 
   final GuestMemory memory;
   final TransactionModel model = new TransactionModel();
-  final FaultyBackend[] backend = new FaultyBackend[1];
+  final FaultyTracker[] backend = new FaultyTracker[1];
   private final List<Throwable> errors = new CopyOnWriteArrayList<>();
   private final Vcpu[] vcpus = new Vcpu[2];
   private final List<FoldingListener> listeners = new ArrayList<>();
-  private final List<ListenerRegistration> registrations = new ArrayList<>();
+  private final List<Registration> registrations = new ArrayList<>();
   private final List<Client> clients = new ArrayList<>();
   private final List<Batch> batches = new ArrayList<>();
   private final List<Handle> handles = new ArrayList<>();
@@ -64,13 +66,13 @@ final class GuestActor implements AutoCloseable {
   private int vcpu;
   private byte value;
 
-  GuestActor(LogKind kind, UnaryOperator<DirtyLogBackend> interceptor) {
+  GuestActor(LogKind kind, UnaryOperator<Tracker> interceptor) {
     memory =
         GuestMemory.over(
             kind.builder()
                 .errorHandler(errors::add)
-                .interceptBackend(
-                    software -> backend[0] = new FaultyBackend(interceptor.apply(software)))
+                .interceptTracker(
+                    software -> backend[0] = new FaultyTracker(interceptor.apply(software)))
                 .build());
     Arrays.setAll(vcpus, i -> memory.addVcpu());
     listen(5);
@@ -164,10 +166,10 @@ final class GuestActor implements AutoCloseable {
   }
 
   /** A commit has made its change, in the model too. */
-  void committed(List<Lost> lost, List<RemovedGuestSlot> removed) {
+  void committed(List<Lost> lost, List<RemovedSlot<GuestSlot>> removed) {
     Map<Integer, Lost> byId = new HashMap<>();
     lost.forEach(each -> byId.put(each.slot.id, each));
-    for (RemovedGuestSlot handle : removed) {
+    for (RemovedSlot<GuestSlot> handle : removed) {
       Lost each = byId.remove(handle.slot().id());
       assertNotNull(each, () -> "lost: " + handle);
       assertSame(real.get(each.slot), handle.slot());
@@ -227,7 +229,7 @@ final class GuestActor implements AutoCloseable {
 
   private Batch take(Client client) {
     Map<Slot, BitSet> actual = new HashMap<>();
-    GuestBatch batch = client.real.take();
+    DirtyBatch<GuestSlot> batch = client.real.take();
     forEachPage(batch, (slot, page) -> actual.computeIfAbsent(slot, s -> new BitSet()).set(page));
     for (Slot slot : model.slots.values()) {
       assertAgrees(
@@ -241,18 +243,14 @@ final class GuestActor implements AutoCloseable {
     void accept(Slot slot, int page);
   }
 
-  private void forEachPage(GuestBatch batch, PageConsumer consumer) {
-    try {
-      batch.forEachRun((guestSlot, first, count, content) -> {
-        Slot slot = Objects.requireNonNull(models.get(guestSlot));
-        assertContent(slot, first * slot.pageSize, content);
-        for (long page = first; page < first + count; page++) {
-          consumer.accept(slot, (int) page);
-        }
-      });
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
+  private void forEachPage(DirtyBatch<GuestSlot> batch, PageConsumer consumer) {
+    batch.forEachRun((guestSlot, first, count) -> {
+      Slot slot = Objects.requireNonNull(models.get(guestSlot));
+      assertContent(slot, first * slot.pageSize, guestSlot.pages(first, count));
+      for (long page = first; page < first + count; page++) {
+        consumer.accept(slot, (int) page);
+      }
+    });
   }
 
   private void acknowledge(Batch batch, int pages) {
@@ -391,14 +389,10 @@ final class GuestActor implements AutoCloseable {
 
   private void check(Handle handle) {
     BitSet pages = new BitSet();
-    try {
-      handle.real.forEachRun((slot, first, count, content) -> {
-        pages.set((int) first, (int) (first + count));
-        assertContent(handle.model.slot, first * slot.pageSize(), content);
-      });
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
+    handle.real.forEachRun((slot, first, count) -> {
+      pages.set((int) first, (int) (first + count));
+      assertContent(handle.model.slot, first * slot.pageSize(), slot.pages(first, count));
+    });
     assertAgrees(handle.model.dirty, pages, "lost of " + handle.model.slot);
   }
 

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.InitialView;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -45,7 +46,7 @@ class LargeSlotTest {
       GuestSlot slot = memory.addSlot(0, TIB, TIB);
       assertEquals(TIB, slot.size());
       assertEquals(TIB / 4096, slot.pageCount());
-      GuestClient client = memory.client("test", InitialView.NONE_DIRTY);
+      DirtyClient<GuestSlot> client = memory.client("test", InitialView.NONE_DIRTY);
       Vcpu vcpu = memory.addVcpu();
       for (int i = 0; i < 100; i++) {
         assertEquals(0, vcpu.getLong(TIB + random.nextLong(TIB - 7)));
@@ -73,7 +74,7 @@ class LargeSlotTest {
       long base = 8 * (1L << 30);
       GuestSlot slot = memory.addSlot(0, base, 67 * (1L << 30), (1L << 30));
       Vcpu vcpu = memory.addVcpu();
-      GuestClient client = memory.client("test", InitialView.NONE_DIRTY);
+      DirtyClient<GuestSlot> client = memory.client("test", InitialView.NONE_DIRTY);
       for (long page : new long[] {1, 63, 64, 66}) {
         for (Access access : Access.ALL) {
           for (long address = base + page * (1L << 30) - 9;

@@ -3,9 +3,11 @@ package dev.smudge.core;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.sync.tracker.ForwardingTracker;
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyLog;
-import dev.smudge.sync.DirtyLogBackend;
-import dev.smudge.sync.ForwardingBackend;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.VcpuException;
 import java.lang.foreign.MemorySegment;
@@ -68,7 +70,7 @@ class LostWritesTest {
     void vcpu(int index) {
       Random random = new Random(seed + index);
       try (Vcpu vcpu = memory.addVcpu()) {
-        VcpuAtomics atomics = vcpu.atomics(ByteOrder.LITTLE_ENDIAN);
+        VcpuAtomics atomics = vcpu.atomics();
         while (!stop) {
           long place = address(random, MOST);
           for (int left = random.nextInt(60); left > 0; left--) {
@@ -132,7 +134,7 @@ class LostWritesTest {
 
   /** Takes in a loop, the lock held; at times it fails half-way, or takes only a part. */
   private static final class Consumer {
-    final GuestClient client;
+    final DirtyClient<GuestSlot> client;
     final Copies copies;
     long batches;
 
@@ -146,7 +148,7 @@ class LostWritesTest {
         synchronized (this) {
           switch (random.nextInt(6)) {
             case 0 -> {
-              try (GuestBatch batch = client.take()) {
+              try (DirtyBatch<GuestSlot> batch = client.take()) {
                 copies.copy(batch); // not acknowledged: it all comes again
               }
             }
@@ -164,16 +166,14 @@ class LostWritesTest {
       }
     }
 
-    private void someOf(GuestBatch taken, Random random) {
+    private void someOf(DirtyBatch<GuestSlot> taken, Random random) {
       try (taken) {
-        taken.forEachRun((slot, first, count, content) -> {
+        taken.forEachRun((slot, first, count) -> {
           if (random.nextInt(5) != 0) {
-            copies.copy(slot, first, content);
+            copies.copy(slot, first, slot.pages(first, count));
             taken.acknowledge(slot, first, count);
           }
         });
-      } catch (java.io.IOException e) {
-        throw new AssertionError(e);
       }
     }
   }
@@ -222,8 +222,8 @@ class LostWritesTest {
   }
 
   /** Everything but the barrier. */
-  private static final class WithoutAfterSync extends ForwardingBackend {
-    WithoutAfterSync(DirtyLogBackend real) {
+  private static final class WithoutAfterSync extends ForwardingTracker {
+    WithoutAfterSync(Tracker real) {
       super(real);
     }
 
@@ -235,7 +235,7 @@ class LostWritesTest {
 
   /** A round: a vCPU writes all pages in sequence, once, while a client takes. */
   private static boolean isRoundWithoutLoss(
-      GuestMemory memory, GuestClient client, Copies copies, long value) {
+      GuestMemory memory, DirtyClient<GuestSlot> client, Copies copies, long value) {
     FutureTask<Void> writer =
         Threads.start(
             "vcpu",
@@ -261,7 +261,7 @@ class LostWritesTest {
   private static int roundsWithoutLoss(DirtyLog log, int most) {
     try (GuestMemory memory = GuestMemory.over(log)) {
       memory.addSlot(0, 0, SEQUENTIAL);
-      GuestClient client = memory.client("test", InitialView.ALL_DIRTY);
+      DirtyClient<GuestSlot> client = memory.client("test", InitialView.ALL_DIRTY);
       Copies copies = new Copies(memory);
       for (int round = 0; round < most; round++) {
         if (!isRoundWithoutLoss(memory, client, copies, round + 1)) {
@@ -282,7 +282,7 @@ class LostWritesTest {
   void weakened_withoutAfterSync_lossIsSeen() {
     int most = 20_000;
     int rounds =
-        roundsWithoutLoss(kind.builder().interceptBackend(WithoutAfterSync::new).build(), most);
+        roundsWithoutLoss(kind.builder().interceptTracker(WithoutAfterSync::new).build(), most);
     System.out.println("without afterSync a write was lost in round " + rounds);
     assertTrue(rounds < most, "no loss in " + rounds + " rounds");
   }
@@ -293,11 +293,11 @@ class LostWritesTest {
     for (boolean weakened : new boolean[] {false, true}) {
       DirtyLog.Builder builder = kind.builder();
       if (weakened) {
-        builder.interceptBackend(WithoutAfterSync::new);
+        builder.interceptTracker(WithoutAfterSync::new);
       }
       try (GuestMemory memory = GuestMemory.over(builder.build())) {
         GuestSlot slot = memory.addSlot(0, 0, SEQUENTIAL);
-        GuestClient client = memory.client("test", InitialView.NONE_DIRTY);
+        DirtyClient<GuestSlot> client = memory.client("test", InitialView.NONE_DIRTY);
         Copies copies = new Copies(memory);
         Vcpu vcpu = memory.addVcpu();
         vcpu.putLong(0, 1);
@@ -318,7 +318,7 @@ class LostWritesTest {
   void writes_vcpuHandedFromThreadToThread_noneIsLost() {
     try (GuestMemory memory = kind.memory()) {
       GuestSlot slot = memory.addSlot(0, 0, SEQUENTIAL);
-      GuestClient client = memory.client("test", InitialView.NONE_DIRTY);
+      DirtyClient<GuestSlot> client = memory.client("test", InitialView.NONE_DIRTY);
       Vcpu vcpu = memory.addVcpu();
       byte[] bytes = new byte[(int) SEQUENTIAL]; // takes a while to write
       Arrays.fill(bytes, (byte) 1);

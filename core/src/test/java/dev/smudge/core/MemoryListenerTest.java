@@ -6,7 +6,16 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.sync.tracker.SlotTracker;
+import dev.smudge.sync.tracker.TrackedSlot;
+import dev.smudge.sync.tracker.Registration;
+import dev.smudge.sync.DirtyClient;
 import dev.smudge.bitmap.PageWordConsumer;
+import dev.smudge.core.internal.map.AddressSpace;
+import dev.smudge.core.internal.map.MappedSlot;
+import dev.smudge.sync.embed.EmbeddedLog;
+import dev.smudge.sync.embed.MapChange;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
@@ -80,28 +89,57 @@ class MemoryListenerTest {
     }
 
     @Override
-    public void logGlobalStart() {
-      call("start");
-    }
+    public Tracker tracker() {
+      return new Tracker() {
+        @Override
+        public void startLog() {
+          call("start");
+        }
 
-    @Override
-    public void logGlobalStop() {
-      call("stop");
-    }
+        @Override
+        public void stopLog() {
+          call("stop");
+        }
 
-    @Override
-    public void logStart(GuestSlot slot) {
-      call("logStart " + slot.id());
-    }
+        @Override
+        public SlotTracker newSlot(TrackedSlot slot) {
+          return new SlotTracker() {
+            @Override
+            public void start() {
+              call("logStart " + slot.id());
+            }
 
-    @Override
-    public void logStop(GuestSlot slot) {
-      call("logStop " + slot.id());
+            @Override
+            public void stop() {
+              call("logStop " + slot.id());
+            }
+          };
+        }
+      };
     }
 
     @Override
     public void close() {
       call("close");
+    }
+  }
+
+  /** Walks through listeners without a change of the map. */
+  private final class Listeners {
+    private final AddressSpace space = new AddressSpace(log);
+
+    Registration add(int priority, MemoryListener listener, List<GuestSlot> slots) {
+      ListenerLink link = new ListenerLink(space, priority, listener);
+      space.listeners().add(link, mapped(slots));
+      return link;
+    }
+
+    void changed(GuestSlot[] before, GuestSlot[] after) {
+      space.listeners().changed(mapped(Arrays.asList(before)), mapped(Arrays.asList(after)));
+    }
+
+    private MappedSlot[] mapped(List<GuestSlot> slots) {
+      return slots.stream().map(slot -> slot.mapped).toArray(MappedSlot[]::new);
     }
   }
 
@@ -165,7 +203,7 @@ class MemoryListenerTest {
     GuestSlot one = add(1);
     GuestSlot two = add(2);
     GuestSlot three = add(3);
-    MemoryListeners listeners = new MemoryListeners(log);
+    Listeners listeners = new Listeners();
     GuestSlot[] before = {one, two, three};
     listeners.add(0, new Recorder("a"), Arrays.asList(before));
     listeners.add(1, new Recorder("b"), Arrays.asList(before));
@@ -212,7 +250,7 @@ class MemoryListenerTest {
   @Test
   void addListener_startFails_notRegistered() {
     add(1);
-    GuestClient client = memory.client("c", InitialView.ALL_DIRTY);
+    DirtyClient<GuestSlot> client = memory.client("c", InitialView.ALL_DIRTY);
     Recorder listener = new Recorder("a");
     listener.failsAt = "start";
     assertThrows(IllegalArgumentException.class, () -> memory.addListener(0, listener));
@@ -241,10 +279,10 @@ class MemoryListenerTest {
   void listenerThrows_reportedAndOthersAreCalled(String where) {
     Recorder bad = new Recorder("bad");
     bad.failsAt = where;
-    ListenerRegistration registration = memory.addListener(0, bad);
+    Registration registration = memory.addListener(0, bad);
     memory.addListener(1, new Recorder("good"));
     add(1);
-    GuestClient client = memory.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
     add(2);
     client.close();
     registration.close();
@@ -264,7 +302,7 @@ class MemoryListenerTest {
     add(1);
     add(2);
     memory.client("c", InitialView.ALL_DIRTY);
-    ListenerRegistration registration = memory.addListener(0, new Recorder("a"));
+    Registration registration = memory.addListener(0, new Recorder("a"));
     calls.clear();
     registration.close();
     registration.close();
@@ -290,7 +328,7 @@ class MemoryListenerTest {
   void close_insideItsOwnCallback_onlyWhatItWasToldIsTakenBack() {
     Recorder listener = new Recorder("a");
     Recorder other = new Recorder("b");
-    ListenerRegistration registration = memory.addListener(0, listener);
+    Registration registration = memory.addListener(0, listener);
     memory.addListener(1, other);
     listener.onRegionAdd.set(registration::close);
     calls.clear();
@@ -303,7 +341,7 @@ class MemoryListenerTest {
 
   @Test
   void close_insideAReadSideSection_endsAtOnce() {
-    ListenerRegistration registration = memory.addListener(0, new Recorder("a"));
+    Registration registration = memory.addListener(0, new Recorder("a"));
     calls.clear();
     log.rcu().enter();
     registration.close();
@@ -319,7 +357,7 @@ class MemoryListenerTest {
   @Test
   void close_anotherThreadInItsCallback_doesNotWait() throws Exception {
     Recorder listener = new Recorder("a");
-    ListenerRegistration registration = memory.addListener(0, listener);
+    Registration registration = memory.addListener(0, listener);
     CountDownLatch inside = new CountDownLatch(1);
     CountDownLatch goOn = new CountDownLatch(1);
     listener.onRegionAdd.set(() -> {
@@ -373,7 +411,7 @@ class MemoryListenerTest {
     Vcpu vcpu = memory.addVcpu();
     CountDownLatch inside = new CountDownLatch(1);
     AtomicBoolean waits = new AtomicBoolean();
-    GuestClient client = memory.client("c", InitialView.NONE_DIRTY);
+    DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
     var guest =
         Threads.start(
             "guest",
@@ -472,13 +510,23 @@ class MemoryListenerTest {
     }
 
     @Override
-    public void logSync(GuestSlot slot, PageWordConsumer sink) {
-      call();
-    }
+    public Tracker tracker() {
+      return new Tracker() {
+        @Override
+        public SlotTracker newSlot(TrackedSlot slot) {
+          return new SlotTracker() {
+            @Override
+            public void collect(PageWordConsumer sink) {
+              call();
+            }
+          };
+        }
 
-    @Override
-    public void afterSync() {
-      call();
+        @Override
+        public void afterSync() {
+          call();
+        }
+      };
     }
 
     @Override
@@ -493,8 +541,8 @@ class MemoryListenerTest {
   @Test
   void close_besideTenThousandWalks_closeOnceAndNeverDuringACall() {
     GuestSlot[] map = {add(1), add(2)};
-    MemoryListeners listeners = new MemoryListeners(log);
-    GuestClient client = memory.client("c", InitialView.NONE_DIRTY);
+    Listeners listeners = new Listeners();
+    DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
     AtomicInteger wrong = new AtomicInteger();
     AtomicInteger registered = new AtomicInteger();
     List<Fragile> all = new CopyOnWriteArrayList<>();
@@ -515,13 +563,7 @@ class MemoryListenerTest {
     while (!stop.get()) {
       Fragile listener = new Fragile(wrong);
       all.add(listener);
-      listeners.beginChange();
-      ListenerRegistration registration;
-      try {
-        registration = listeners.add(0, listener, Arrays.asList(map));
-      } finally {
-        listeners.endChange();
-      }
+      Registration registration = listeners.add(0, listener, Arrays.asList(map));
       reclaim();
       registration.close();
       registration.close();
@@ -539,13 +581,16 @@ class MemoryListenerTest {
   @Test
   void slotIsRemoved_afterUnregister_logSlotIsReleasedAfterTheListenerLeft() {
     GuestSlot slot = add(1);
-    LogSlot logSlot = slot.log;
-    ListenerRegistration registration = memory.addListener(0, new Recorder("a"));
+    LogSlot logSlot = slot.log();
+    Registration registration = memory.addListener(0, new Recorder("a"));
     calls.clear();
     registration.close();
-    SlotChange change = log.change();
+    EmbeddedLog embedded = EmbeddedLog.of(log);
+    MapChange change = embedded.beginChange(embedded.newLock("a change"), true);
     change.remove(logSlot, () -> calls.add("released"));
-    change.commit();
+    change.swap(() -> {});
+    change.end();
+    change.retire();
     assertEquals(List.of(), calls());
     log.rcu().barrier();
     assertEquals(List.of("a begin", "a del 1", "a commit", "released", "a close"), calls());

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.InitialView;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -32,7 +33,7 @@ abstract class RamContract {
   private final Arena arena = Arena.ofShared();
   private final GuestMemory memory = GuestMemory.create();
   private final Vcpu vcpu = memory.addVcpu();
-  private final GuestClient client = memory.client("test", InitialView.NONE_DIRTY);
+  private final DirtyClient<GuestSlot> client = memory.client("test", InitialView.NONE_DIRTY);
 
   private final Map<Integer, SlotModel> models = new TreeMap<>();
   private final Map<Integer, BitSet> dirty = new TreeMap<>();
@@ -82,7 +83,7 @@ abstract class RamContract {
               long bits = access.bits(random.nextLong());
               String what = access + " at " + (address - start) + " of " + model.slot;
               access.put().put(vcpu, address, bits);
-              model.store(address, access.width(), access.bigEndian(), bits);
+              model.store(address, access.width(), false, bits);
               written(model, address, access.width());
               assertDirty(what);
               assertEquals(bits, access.get().get(vcpu, address), what);
@@ -111,7 +112,7 @@ abstract class RamContract {
         }
         long bits = access.bits(0x1122_3344_5566_7788L + offset);
         access.put().put(vcpu, page + offset, bits);
-        model.store(page + offset, access.width(), access.bigEndian(), bits);
+        model.store(page + offset, access.width(), false, bits);
         written(model, page + offset, access.width());
         assertDirty(access + " at " + offset);
         vcpu.putByte(page, (byte) 9); // no short cut now: the page is armed
@@ -208,14 +209,14 @@ abstract class RamContract {
       Access access = Access.ALL.get(random.nextInt(Access.ALL.size()));
       long address = model.address(random, access.width());
       if (kindOfStep == 0) {
-        long want = model.load(address, access.width(), access.bigEndian());
+        long want = model.load(address, access.width(), false);
         if (want == access.bits(want)) {
           assertEquals(want, access.get().get(vcpu, address), () -> "step " + step + ": " + access);
         }
       } else {
         long bits = access.bits(random.nextLong());
         access.put().put(vcpu, address, bits);
-        model.store(address, access.width(), access.bigEndian(), bits);
+        model.store(address, access.width(), false, bits);
         written(model, address, access.width());
       }
       return;
@@ -345,8 +346,8 @@ abstract class RamContract {
   void atomics_randomScript_likeModelOrRefused(int pageSize) {
     open(pageSize);
     Random random = TestRandom.of("atomics, " + kind);
-    VcpuAtomics little = vcpu.atomics(ByteOrder.LITTLE_ENDIAN);
-    VcpuAtomics big = vcpu.atomics(ByteOrder.BIG_ENDIAN);
+    VcpuAtomics little = vcpu.atomics();
+    VcpuAtomics big = new VcpuAtomics(vcpu, true);
     for (int step = 0; step < 3000; step++) {
       boolean bigEndian = random.nextBoolean();
       VcpuAtomics atomics = bigEndian ? big : little;

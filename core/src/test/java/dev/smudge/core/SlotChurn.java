@@ -1,8 +1,10 @@
 package dev.smudge.core;
 
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.DirtyBatch;
+import dev.smudge.sync.RemovedSlot;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.VcpuPause;
-import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -30,9 +32,9 @@ final class SlotChurn implements AutoCloseable {
   private final Random random;
   private final Arena arena = Arena.ofShared();
   private final MemorySegment all = arena.allocate(REGIONS * REGION, 8);
-  private final List<GuestClient> clients = new ArrayList<>();
+  private final List<DirtyClient<GuestSlot>> clients = new ArrayList<>();
   private final List<byte[]> copies = new ArrayList<>();
-  private final List<RemovedGuestSlot> handles = new ArrayList<>();
+  private final List<RemovedSlot<GuestSlot>> handles = new ArrayList<>();
   private final Region[] regions = new Region[REGIONS];
   private final List<FutureTask<Void>> writers = new ArrayList<>();
   private final ReentrantReadWriteLock devices = new ReentrantReadWriteLock();
@@ -137,7 +139,7 @@ final class SlotChurn implements AutoCloseable {
   /** One random change of one region, in a transaction, a batch perhaps open across it. */
   void change() {
     changes++;
-    GuestBatch open = random.nextInt(3) == 0 ? clients.getFirst().take() : null;
+    DirtyBatch<GuestSlot> open = random.nextInt(3) == 0 ? clients.getFirst().take() : null;
     int r = random.nextInt(REGIONS);
     Region region = regions[r];
     if (region.pieces == 0) {
@@ -190,18 +192,14 @@ final class SlotChurn implements AutoCloseable {
     }
   }
 
-  private void collect(RemovedGuestSlot removed) {
+  private void collect(RemovedSlot<GuestSlot> removed) {
     handles.add(removed);
     copyLost(removed);
   }
 
-  private void copyLost(RemovedGuestSlot removed) {
-    try {
-      removed.forEachRun(
-          (slot, first, count, content) -> copies.forEach(copy -> copyTo(copy, content)));
-    } catch (IOException e) {
-      throw new AssertionError(e);
-    }
+  private void copyLost(RemovedSlot<GuestSlot> removed) {
+    removed.forEachRun(
+        (slot, first, count) -> copies.forEach(copy -> copyTo(copy, slot.pages(first, count))));
   }
 
   private void copyTo(byte[] copy, MemorySegment content) {
@@ -210,18 +208,14 @@ final class SlotChurn implements AutoCloseable {
   }
 
   private void take(int client) {
-    try (GuestBatch batch = clients.get(client).take()) {
+    try (DirtyBatch<GuestSlot> batch = clients.get(client).take()) {
       copy(client, batch);
     }
   }
 
-  private void copy(int client, GuestBatch batch) {
-    try {
-      batch.forEachRun((slot, first, count, content) -> copyTo(copies.get(client), content));
-      batch.commit();
-    } catch (IOException e) {
-      throw new AssertionError(e);
-    }
+  private void copy(int client, DirtyBatch<GuestSlot> batch) {
+    batch.forEachRun((slot, first, count) -> copyTo(copies.get(client), slot.pages(first, count)));
+    batch.commit();
   }
 
   /**
@@ -245,7 +239,7 @@ final class SlotChurn implements AutoCloseable {
     devices.writeLock().lock();
     VcpuPause pause = memory.pause();
     try {
-      for (RemovedGuestSlot removed : handles) {
+      for (RemovedSlot<GuestSlot> removed : handles) {
         copyLost(removed); // again: a batch has given back, or a device's write has landed late
         removed.close();
       }

@@ -3,9 +3,11 @@ package dev.smudge.core;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.tracker.SlotTracker;
+import dev.smudge.sync.tracker.TrackedSlot;
+import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.bitmap.PageWordConsumer;
-import dev.smudge.sync.DirtyLogBackend;
-import dev.smudge.sync.ForwardingBackend;
 import dev.smudge.sync.LogSlot;
 import java.util.Random;
 import java.util.Set;
@@ -37,23 +39,23 @@ class SlotChurnTest {
   }
 
   /** The old slots are looked at no more once they are unlinked. */
-  private static final class NoMerge extends ForwardingBackend {
-    private final Set<LogSlot> gone = ConcurrentHashMap.newKeySet();
+  private static final class NoMerge extends ForwardingTracker {
+    private final Set<TrackedSlot> gone = ConcurrentHashMap.newKeySet();
 
-    NoMerge(DirtyLogBackend backend) {
+    NoMerge(Tracker backend) {
       super(backend);
     }
 
     @Override
-    public void removeSlot(LogSlot slot) {
+    protected void remove(TrackedSlot slot, SlotTracker to) {
       gone.add(slot);
-      super.removeSlot(slot);
+      super.remove(slot, to);
     }
 
     @Override
-    public void getDirtyLog(LogSlot slot, PageWordConsumer sink) {
+    protected void collect(TrackedSlot slot, SlotTracker to, PageWordConsumer sink) {
       if (!gone.contains(slot)) {
-        super.getDirtyLog(slot, sink);
+        super.collect(slot, to, sink);
       }
     }
   }
@@ -62,7 +64,7 @@ class SlotChurnTest {
   void weakened_noMergeAfterTheHandshake_lossIsSeen() {
     Random random = TestRandom.of("slot churn without the merge");
     GuestMemory memory =
-        GuestMemory.over(LogKind.BITMAP.builder().interceptBackend(NoMerge::new).build());
+        GuestMemory.over(LogKind.BITMAP.builder().interceptTracker(NoMerge::new).build());
     try (SlotChurn churn = new SlotChurn(memory, random, VCPUS)) {
       long missing = churn.run(20_000, 1);
       System.out.println("without the merge: " + missing + " after " + churn.changes + " changes");

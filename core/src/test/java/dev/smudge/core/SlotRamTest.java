@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import dev.smudge.sync.RemovedSlot;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -31,7 +32,7 @@ class SlotRamTest {
     MemorySegment ram = heap(10);
     try (GuestMemory memory = GuestMemory.create()) {
       memory.addSlot(5, BASE, ram, PAGE);
-      memory.beginTransaction().resize(5, 6 * PAGE).commit().forEach(RemovedGuestSlot::close);
+      memory.beginTransaction().resize(5, 6 * PAGE).commit().forEach(RemovedSlot<GuestSlot>::close);
       GuestSlot before = memory.slot(5);
       assertEquals(List.of(), memory.beginTransaction().replaceRam(5, first(6, ram)).commit());
       assertNotSame(before, memory.slot(5));
@@ -78,7 +79,7 @@ class SlotRamTest {
       memory.addSlot(5, BASE, 10 * PAGE, PAGE);
       memory.device().fill(BASE, 10 * PAGE, (byte) 1);
       memory.beginTransaction().split(5, 6 * PAGE, 6).commit();
-      memory.beginTransaction().resize(5, 4 * PAGE).commit().forEach(RemovedGuestSlot::close);
+      memory.beginTransaction().resize(5, 4 * PAGE).commit().forEach(RemovedSlot<GuestSlot>::close);
       memory.beginTransaction().resize(6, 5 * PAGE).resize(5, 6 * PAGE).merge(5, 6).commit();
       byte[] bytes = new byte[11 * PAGE];
       memory.device().read(BASE, MemorySegment.ofArray(bytes));
@@ -91,16 +92,16 @@ class SlotRamTest {
 
   @Test
   void commit_failsWhenRamIsThere_canBeTriedAgain() {
-    FaultyBackend[] backend = new FaultyBackend[1];
+    FaultyTracker[] backend = new FaultyTracker[1];
     try (GuestMemory memory =
             GuestMemory.over(
                 LogKind.BITMAP
                     .builder()
-                    .interceptBackend(software -> backend[0] = new FaultyBackend(software))
+                    .interceptTracker(software -> backend[0] = new FaultyTracker(software))
                     .build());
         SlotTransaction change = memory.beginTransaction().add(5, BASE, PAGE, PAGE)) {
       backend[0].untilFault = 1;
-      assertThrows(FaultyBackend.Fault.class, change::commit);
+      assertThrows(FaultyTracker.Fault.class, change::commit);
       assertEquals(List.of(), memory.slots());
       change.commit();
       memory.device().putByte(BASE, (byte) 1);

@@ -3,17 +3,21 @@ package dev.smudge.core;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.tracker.SlotTracker;
+import dev.smudge.sync.tracker.TrackedSlot;
+import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.bitmap.PageWordConsumer;
 import dev.smudge.core.TransactionActor.Step;
-import dev.smudge.sync.DirtyLogBackend;
-import dev.smudge.sync.ForwardingBackend;
 import dev.smudge.sync.LogSlot;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.function.UnaryOperator;
@@ -103,7 +107,7 @@ class SlotTransactionModelTest {
 
   /** What differs, null if nothing. */
   private static @Nullable String run(
-      List<Step> script, LogKind kind, UnaryOperator<DirtyLogBackend> interceptor, int[] counts) {
+      List<Step> script, LogKind kind, UnaryOperator<Tracker> interceptor, int[] counts) {
     String at = "at the end";
     try (TransactionActor actor = new TransactionActor(kind, interceptor)) {
       for (int i = 0; i < script.size(); i++) {
@@ -122,7 +126,7 @@ class SlotTransactionModelTest {
 
   /** Leaves out whatever is not needed to fail. */
   private static List<Step> shrink(
-      List<Step> script, LogKind kind, UnaryOperator<DirtyLogBackend> interceptor) {
+      List<Step> script, LogKind kind, UnaryOperator<Tracker> interceptor) {
     List<Step> least = script;
     int trials = 0;
     int before = Integer.MAX_VALUE;
@@ -146,7 +150,7 @@ class SlotTransactionModelTest {
   /** That the test can fail: what was marked since the last sync is not fetched any more. */
   @Test
   void weakened_noLastFetchOfARemovedSlot_isFoundAndShrunk() {
-    UnaryOperator<DirtyLogBackend> forgets = NoLastFetch::new;
+    UnaryOperator<Tracker> forgets = NoLastFetch::new;
     long seed = 0;
     while (run(script(seed), LogKind.BITMAP, forgets, new int[2]) == null) {
       seed++;
@@ -162,23 +166,24 @@ class SlotTransactionModelTest {
     assertTrue(shrunk.size() <= 12, shrunk::toString);
   }
 
-  private static final class NoLastFetch extends ForwardingBackend {
-    private final Set<LogSlot> going = new HashSet<>();
+  /** A slot that is replaced is not looked into from the first fetch of the change on. */
+  private static final class NoLastFetch extends ForwardingTracker {
+    private final Map<Integer, TrackedSlot> newest = new HashMap<>(); // by number
 
-    NoLastFetch(DirtyLogBackend backend) {
-      super(backend);
+    NoLastFetch(Tracker tracker) {
+      super(tracker);
     }
 
     @Override
-    public void changeSlots(List<LogSlot> removed, List<LogSlot> added, Runnable change) {
-      going.addAll(removed);
-      super.changeSlots(removed, added, change);
+    public SlotTracker newSlot(TrackedSlot slot) {
+      newest.put(slot.id(), slot); // prepared before the change fetches the one it replaces
+      return super.newSlot(slot);
     }
 
     @Override
-    public void getDirtyLog(LogSlot slot, PageWordConsumer sink) {
-      if (!going.contains(slot)) {
-        super.getDirtyLog(slot, sink);
+    protected void collect(TrackedSlot slot, SlotTracker to, PageWordConsumer sink) {
+      if (slot.equals(newest.get(slot.id()))) {
+        super.collect(slot, to, sink);
       }
     }
   }

@@ -6,11 +6,16 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.smudge.sync.DirtyLogBackend;
-import dev.smudge.sync.ForwardingBackend;
+import dev.smudge.sync.tracker.SlotTracker;
+import dev.smudge.sync.tracker.TrackedSlot;
+import dev.smudge.sync.rcu.RcuException;
+import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.sync.tracker.ForwardingTracker;
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.DirtyBatch;
+import dev.smudge.sync.RemovedSlot;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
-import dev.smudge.sync.RcuException;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -38,8 +43,8 @@ class SlotTransactionTest {
   private static final class Guest implements AutoCloseable {
     final GuestMemory memory;
     final Vcpu vcpu;
-    final GuestClient one;
-    final GuestClient two;
+    final DirtyClient<GuestSlot> one;
+    final DirtyClient<GuestSlot> two;
 
     Guest(LogKind kind) {
       memory = kind.memory();
@@ -83,14 +88,14 @@ class SlotTransactionTest {
     return bits;
   }
 
-  private static BitSet dirtyOf(GuestClient client, int slotId) {
+  private static BitSet dirtyOf(DirtyClient<GuestSlot> client, int slotId) {
     return Dirty.take(client).getOrDefault(slotId, new BitSet());
   }
 
-  private static BitSet dirty(RemovedGuestSlot removed) throws IOException {
+  private static BitSet dirty(RemovedSlot<GuestSlot> removed) throws IOException {
     BitSet pages = new BitSet();
-    removed.forEachRun((slot, first, count, content) -> {
-      assertEquals(count * slot.pageSize(), content.byteSize());
+    removed.forEachRun((slot, first, count) -> {
+      assertEquals(count * slot.pageSize(), slot.pages(first, count).byteSize());
       pages.set((int) first, (int) (first + count));
     });
     assertEquals(pages.cardinality(), removed.dirtyPages());
@@ -133,10 +138,10 @@ class SlotTransactionTest {
   void shrink_tailGoesToTheRemover_andCanGrowAgainWhenThatIsClosed(LogKind kind)
       throws IOException {
     try (Guest guest = new Guest(kind)) {
-      RemovedGuestSlot tail = guest.begin().resize(5, 64 * PAGE).commit().getFirst();
+      RemovedSlot<GuestSlot> tail = guest.begin().resize(5, 64 * PAGE).commit().getFirst();
       assertEquals(pages(0, 70).get(0), dirty(tail));
-      assertEquals(70, tail.ram().get(ValueLayout.JAVA_BYTE, 70 * PAGE));
-      assertTrue(tail.ram().isReadOnly());
+      assertEquals(70, tail.slot().pages(0, tail.slot().pageCount()).get(ValueLayout.JAVA_BYTE, 70 * PAGE));
+      assertTrue(tail.slot().pages(0, tail.slot().pageCount()).isReadOnly());
       assertEquals(Map.of(), Dirty.take(guest.one));
       assertEquals(pages(5, 3), Dirty.take(guest.two));
       try (SlotTransaction change = guest.begin()) {
@@ -171,12 +176,12 @@ class SlotTransactionTest {
   @EnumSource
   void batch_openAcrossAMove_readableAndGivenBack(LogKind kind) throws IOException {
     try (Guest guest = new Guest(kind)) {
-      try (GuestBatch batch = guest.two.take()) {
+      try (DirtyBatch<GuestSlot> batch = guest.two.take()) {
         GuestSlot old = guest.memory.slot(5);
         guest.begin().move(5, FAR).commit();
-        batch.forEachRun((slot, first, count, content) -> {
+        batch.forEachRun((slot, first, count) -> {
           assertSame(old, slot);
-          assertEquals(first, content.get(ValueLayout.JAVA_BYTE, 0));
+          assertEquals(first, slot.pages(first, count).get(ValueLayout.JAVA_BYTE, 0));
         });
         batch.acknowledge(old, 3, 1);
       }
@@ -188,17 +193,17 @@ class SlotTransactionTest {
   @EnumSource
   void remove_lastBitsAndRamToTheRemover_alsoFromAnOpenBatch(LogKind kind) throws IOException {
     try (Guest guest = new Guest(kind)) {
-      GuestBatch batch = guest.two.take();
+      DirtyBatch<GuestSlot> batch = guest.two.take();
       guest.put(80);
       GuestSlot slot = guest.memory.slot(5);
-      RemovedGuestSlot removed = guest.memory.removeSlot(5);
+      RemovedSlot<GuestSlot> removed = guest.memory.removeSlot(5);
       assertEquals(List.of(), guest.memory.slots());
       assertThrows(GuestAccessException.class, () -> guest.put(1));
       assertThrows(GuestAccessException.class, () -> guest.memory.device().putByte(BASE, (byte) 1));
       assertEquals(pages(0, 70, 0, 80).get(0), dirty(removed));
       batch.close();
       assertEquals(pages(0, 3, 0, 70, 0, 80).get(0), dirty(removed));
-      assertEquals(80, removed.ram().get(ValueLayout.JAVA_BYTE, 80 * PAGE));
+      assertEquals(80, removed.slot().ram().get(ValueLayout.JAVA_BYTE, 80 * PAGE));
       assertTrue(slot.ram().scope().isAlive());
       removed.close();
       assertFalse(slot.ram().scope().isAlive(), "unmapped");
@@ -210,7 +215,7 @@ class SlotTransactionTest {
   void replaceRam_otherMemoryIsAllDirty_theSameIsCarried() throws IOException {
     MemorySegment ram = MemorySegment.ofArray(new long[200 * PAGE / 8]);
     try (Guest guest = new Guest(LogKind.BITMAP)) {
-      RemovedGuestSlot old =
+      RemovedSlot<GuestSlot> old =
           guest.begin().replaceRam(5, ram.asSlice(0, 100 * PAGE)).commit().get(0);
       assertEquals(pages(0, 3, 0, 70).get(0), dirty(old));
       old.close();
@@ -230,7 +235,7 @@ class SlotTransactionTest {
       Dirty.take(guest.one);
       Dirty.take(guest.two);
       guest.vcpu.putByte(FAR, (byte) 1);
-      RemovedGuestSlot old = guest.begin().remove(6).add(6, FAR, ram, 2 * PAGE).commit().get(0);
+      RemovedSlot<GuestSlot> old = guest.begin().remove(6).add(6, FAR, ram, 2 * PAGE).commit().get(0);
       assertEquals(pages(0, 0).get(0), dirty(old));
       assertEquals(32, dirtyOf(guest.one, 6).cardinality());
     }
@@ -386,7 +391,7 @@ class SlotTransactionTest {
       first.target().fill((byte) 1);
       first.close();
       assertEquals(pages(5, 10), Dirty.take(guest.one));
-      RemovedGuestSlot removed = guest.memory.removeSlot(5);
+      RemovedSlot<GuestSlot> removed = guest.memory.removeSlot(5);
       second.target().fill((byte) 2); // pinned
       second.close();
       first.close();
@@ -403,7 +408,7 @@ class SlotTransactionTest {
         GuestMemory.over(
             LogKind.BITMAP
                 .builder()
-                .interceptBackend(backend -> new CommitsInside(backend, made, thrown))
+                .interceptTracker(backend -> new CommitsInside(backend, made, thrown))
                 .build());
     memory.addSlot(0, 0, 4096);
     made.set(memory);
@@ -418,12 +423,12 @@ class SlotTransactionTest {
     memory.close();
   }
 
-  private static final class CommitsInside extends ForwardingBackend {
+  private static final class CommitsInside extends ForwardingTracker {
     private final AtomicReference<GuestMemory> memory;
     private final AtomicReference<Throwable> thrown;
 
     CommitsInside(
-        DirtyLogBackend backend,
+        Tracker backend,
         AtomicReference<GuestMemory> memory,
         AtomicReference<Throwable> thrown) {
       super(backend);
@@ -432,11 +437,12 @@ class SlotTransactionTest {
     }
 
     @Override
-    public void addSlot(LogSlot slot) {
-      super.addSlot(slot);
+    protected void add(TrackedSlot slot, SlotTracker to) {
+      super.add(slot, to);
       GuestMemory inside = memory.get();
       if (inside != null) {
-        try (SlotTransaction change = new SlotTransaction(inside, new SlotOverlay())) {
+        inside.space().endTransaction(); // the open one is not to be joined
+        try (SlotTransaction change = inside.beginTransaction()) {
           change.remove(0);
           thrown.set(assertThrows(IllegalStateException.class, change::commit));
         }

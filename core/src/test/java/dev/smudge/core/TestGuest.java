@@ -3,6 +3,7 @@ package dev.smudge.core;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.InitialView;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
@@ -36,7 +37,7 @@ final class TestGuest implements AutoCloseable {
   final Vcpu vcpu;
   final VcpuAtomics atomics;
   final VcpuAtomics atomicsBe;
-  final GuestClient client;
+  final DirtyClient<GuestSlot> client;
 
   TestGuest() {
     this(LogKind.BITMAP);
@@ -48,8 +49,8 @@ final class TestGuest implements AutoCloseable {
     next = memory.addSlot(9, NEXT, NEXT_SIZE, PAGE);
     top = memory.addSlot(1, TOP, 8 * PAGE, PAGE);
     vcpu = memory.addVcpu();
-    atomics = vcpu.atomics(ByteOrder.LITTLE_ENDIAN);
-    atomicsBe = vcpu.atomics(ByteOrder.BIG_ENDIAN);
+    atomics = vcpu.atomics();
+    atomicsBe = new VcpuAtomics(vcpu, true);
     client = memory.client("test", InitialView.NONE_DIRTY);
     refill();
   }

@@ -2,10 +2,10 @@ package dev.smudge.core;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import dev.smudge.sync.tracker.Tracker;
 import dev.smudge.core.TransactionModel.Lost;
 import dev.smudge.core.TransactionModel.Ram;
 import dev.smudge.core.TransactionModel.Slot;
-import dev.smudge.sync.DirtyLogBackend;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
@@ -46,7 +46,7 @@ final class TransactionActor implements AutoCloseable {
   int legal; // steps and commits that were
   int illegal;
 
-  TransactionActor(LogKind kind, UnaryOperator<DirtyLogBackend> interceptor) {
+  TransactionActor(LogKind kind, UnaryOperator<Tracker> interceptor) {
     guest = new GuestActor(kind, interceptor);
     memory = guest.memory;
     model = guest.model;
@@ -273,7 +273,7 @@ final class TransactionActor implements AutoCloseable {
     guest.backend[0].untilFault = untilFault;
     Class<?> thrown = GuestActor.thrown(change::commit);
     guest.backend[0].untilFault = -1;
-    if (thrown == FaultyBackend.Fault.class) {
+    if (thrown == FaultyTracker.Fault.class) {
       model.slots.values().forEach(model::mayBeDirty);
       if (before.equals(memory.slots())) {
         return; // nothing is changed, and the transaction is open

@@ -35,7 +35,7 @@ abstract class AtomicMemory implements Memory {
     this.memory = memory;
     this.vcpu = vcpu;
     this.base = memory.slot.guestAddress();
-    this.atomics = vcpu.atomics(ByteOrder.LITTLE_ENDIAN);
+    this.atomics = vcpu.atomics();
     this.size = memory.size();
   }
 

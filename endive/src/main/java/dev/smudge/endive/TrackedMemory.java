@@ -230,12 +230,12 @@ public final class TrackedMemory extends AtomicMemory {
 
   @Override
   public void writeF32(int addr, float data) {
-    vcpu.putFloat(storeAddress(addr, 4), data);
+    vcpu.putInt(storeAddress(addr, 4), Float.floatToRawIntBits(data));
   }
 
   @Override
   public void writeF64(int addr, double data) {
-    vcpu.putDouble(storeAddress(addr, 8), data);
+    vcpu.putLong(storeAddress(addr, 8), Double.doubleToRawLongBits(data));
   }
 
   @Override
@@ -270,7 +270,7 @@ public final class TrackedMemory extends AtomicMemory {
 
   @Override
   public float readFloat(int addr) {
-    return vcpu.getFloat(loadAddress(addr, 4));
+    return Float.intBitsToFloat(vcpu.getInt(loadAddress(addr, 4)));
   }
 
   @Override
@@ -280,7 +280,7 @@ public final class TrackedMemory extends AtomicMemory {
 
   @Override
   public double readDouble(int addr) {
-    return vcpu.getDouble(loadAddress(addr, 8));
+    return Double.longBitsToDouble(vcpu.getLong(loadAddress(addr, 8)));
   }
 
   @Override

@@ -2,13 +2,12 @@ package dev.smudge.endive;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import dev.smudge.core.GuestBatch;
-import dev.smudge.core.GuestClient;
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.DirtyBatch;
 import dev.smudge.core.GuestMemory;
 import dev.smudge.core.GuestSlot;
 import dev.smudge.core.Vcpu;
 import dev.smudge.sync.InitialView;
-import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
@@ -27,7 +26,7 @@ final class Guest implements AutoCloseable {
   final GuestMemory memory = GuestMemory.create();
   final GuestSlot slot;
   final Vcpu vcpu;
-  final GuestClient client;
+  final DirtyClient<GuestSlot> client;
   private final byte[] copy;
 
   /** A slot for so many WebAssembly pages. */
@@ -50,22 +49,20 @@ final class Guest implements AutoCloseable {
   /** Takes, copies, and returns the 4 KiB pages that were dirty. */
   Set<Long> copyDirtyPages() {
     Set<Long> pages = new TreeSet<>();
-    try (GuestBatch batch = client.take()) {
-      batch.forEachRun((in, firstPage, count, content) -> {
+    try (DirtyBatch<GuestSlot> batch = client.take()) {
+      batch.forEachRun((in, firstPage, count) -> {
         MemorySegment.copy(
-            content,
+            in.pages(firstPage, count),
             ValueLayout.JAVA_BYTE,
             0,
             copy,
             (int) (firstPage * in.pageSize()),
-            (int) content.byteSize());
+            (int) in.pages(firstPage, count).byteSize());
         for (long page = firstPage; page < firstPage + count; page++) {
           pages.add(page);
         }
       });
       batch.commit();
-    } catch (IOException e) {
-      throw new AssertionError(e);
     }
     return pages;
   }

@@ -2,7 +2,7 @@ package dev.smudge.examples;
 
 import dev.smudge.core.GuestMemory;
 import dev.smudge.kvm.Kvm;
-import dev.smudge.kvm.KvmBackend;
+import dev.smudge.kvm.KvmTracker;
 import dev.smudge.kvm.KvmRunner;
 import dev.smudge.kvm.KvmVm;
 import dev.smudge.sync.DirtyLog;
@@ -13,10 +13,10 @@ import java.util.List;
 final class KvmMachine extends Machine {
   private final Kvm kvm;
   private final KvmVm vm;
-  private final KvmBackend backend;
+  private final KvmTracker backend;
   private final List<KvmRunner> runners = new ArrayList<>();
 
-  private KvmMachine(Kvm kvm, KvmVm vm, KvmBackend backend, GuestMemory memory) {
+  private KvmMachine(Kvm kvm, KvmVm vm, KvmTracker backend, GuestMemory memory) {
     super(memory);
     this.kvm = kvm;
     this.vm = vm;
@@ -46,7 +46,7 @@ final class KvmMachine extends Machine {
       if (ring != 0) {
         vm.enableDirtyRing(ring);
       }
-      KvmBackend backend = KvmBackend.over(vm);
+      KvmTracker backend = KvmTracker.over(vm);
       return new KvmMachine(kvm, vm, backend, GuestMemory.over(backend.log(log)));
     } catch (RuntimeException | Error e) {
       vm.close();

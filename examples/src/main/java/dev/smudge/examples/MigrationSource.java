@@ -1,10 +1,11 @@
 package dev.smudge.examples;
 
-import dev.smudge.core.GuestBatch;
-import dev.smudge.core.GuestClient;
+import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.DirtyBatch;
+import dev.smudge.core.GuestSlot;
 import dev.smudge.core.GuestMemory;
 import dev.smudge.sync.DirtyLog;
-import dev.smudge.sync.DirtyLogBackend;
 import dev.smudge.sync.InitialView;
 import java.io.IOException;
 import java.util.Queue;
@@ -34,7 +35,7 @@ final class MigrationSource implements AutoCloseable {
   private final Queue<Throwable> lateWrites = new ConcurrentLinkedQueue<>();
   private final Machine machine;
   private final GuestMemory memory; // the machine's
-  private final GuestClient client;
+  private final DirtyClient<GuestSlot> client;
   private final Transcript transcript;
   private final Guest guest;
   private final @Nullable AgentRunner reaper; // of the rings, if there are any
@@ -54,7 +55,7 @@ final class MigrationSource implements AutoCloseable {
       Program program,
       Convergence convergence,
       int ring,
-      UnaryOperator<DirtyLogBackend> backend,
+      UnaryOperator<Tracker> backend,
       GuestOutput output,
       MigrationListener listener) {
     this.program = program;
@@ -62,7 +63,7 @@ final class MigrationSource implements AutoCloseable {
     this.listener = listener;
     this.transcript = new Transcript(output);
     DirtyLog.Builder log =
-        DirtyLog.builder().interceptBackend(backend).errorHandler(lateWrites::add);
+        DirtyLog.builder().interceptTracker(backend).errorHandler(lateWrites::add);
     this.machine = program.machine(log, ring);
     this.memory = machine.memory();
     this.reaper = ring == 0 ? null : startReaper(memory); // before the boot, which writes already
@@ -119,7 +120,7 @@ final class MigrationSource implements AutoCloseable {
   }
 
   /** {@return the client that collects its dirty pages} */
-  GuestClient client() {
+  DirtyClient<GuestSlot> client() {
     return client;
   }
 
@@ -160,7 +161,7 @@ final class MigrationSource implements AutoCloseable {
       checkGuest();
       long began = System.nanoTime();
       Round round;
-      try (GuestBatch batch = client.take()) {
+      try (DirtyBatch<GuestSlot> batch = client.take()) {
         round = stream.send(batch, result.rounds.size() + 1, began, lastTake, false);
         batch.commit();
       }
@@ -186,7 +187,7 @@ final class MigrationSource implements AutoCloseable {
       checkGuest();
       memory.seal();
       long began = System.nanoTime();
-      try (GuestBatch last = client.take()) {
+      try (DirtyBatch<GuestSlot> last = client.take()) {
         result.rounds.add(stream.send(last, result.rounds.size() + 1, began, lastTake, true));
         result.lastRoundNanos = System.nanoTime() - asked - result.stopNanos;
         stream.finish(guest.state(), transcript.counts());

@@ -56,7 +56,7 @@ final class NativeVcpu implements GuestVcpu {
     this.tlb = new long[program.tlb()];
     this.sequence = new WriteSequence(program, index);
     this.vcpu = memory.addVcpu(this::dropTlb);
-    this.atomics = vcpu.atomics(ByteOrder.LITTLE_ENDIAN);
+    this.atomics = vcpu.atomics();
     dropTlb();
   }
 

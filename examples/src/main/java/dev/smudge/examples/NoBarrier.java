@@ -1,11 +1,11 @@
 package dev.smudge.examples;
+import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.sync.tracker.ForwardingTracker;
 
-import dev.smudge.sync.DirtyLogBackend;
-import dev.smudge.sync.ForwardingBackend;
 
 /** A backend that leaves the after-sync barrier out, and so loses writes. */
-final class NoBarrier extends ForwardingBackend {
-  NoBarrier(DirtyLogBackend backend) {
+final class NoBarrier extends ForwardingTracker {
+  NoBarrier(Tracker backend) {
     super(backend);
   }
 

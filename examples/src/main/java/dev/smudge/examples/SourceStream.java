@@ -1,7 +1,7 @@
 package dev.smudge.examples;
 
+import dev.smudge.sync.DirtyBatch;
 import dev.smudge.bitmap.PageSet;
-import dev.smudge.core.GuestBatch;
 import dev.smudge.core.GuestMemory;
 import dev.smudge.core.GuestSlot;
 import dev.smudge.examples.StreamException.Fault;
@@ -64,7 +64,7 @@ final class SourceStream {
    *
    * @param since when the batch before was taken
    */
-  Round send(GuestBatch batch, int number, long began, long since, boolean last)
+  Round send(DirtyBatch<GuestSlot> batch, int number, long began, long since, boolean last)
       throws IOException {
     checkPeer();
     long pages = batch.pageCount();
@@ -72,9 +72,9 @@ final class SourceStream {
     listener.roundBegins(number, pages);
     out.begin().putInt(number);
     out.end(FrameType.ROUND);
-    batch.forEachRun((slot, firstPage, count, content) -> {
+    batch.forEachRun((slot, firstPage, count) -> {
       sentPages(slot).addRange(firstPage, count);
-      sendRun(slot, firstPage, content);
+      sendRun(slot, firstPage, slot.pages(firstPage, count));
     });
     out.flush();
     long now = System.nanoTime();

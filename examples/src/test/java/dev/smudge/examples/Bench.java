@@ -4,8 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.tracker.Tracker;
 import dev.smudge.examples.MigrationResult.End;
-import dev.smudge.sync.DirtyLogBackend;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
@@ -37,7 +37,7 @@ final class Bench implements AutoCloseable {
   }
 
   /** And with something in front of the backend of the source's log. */
-  Bench(Program program, int ring, UnaryOperator<DirtyLogBackend> backend) throws IOException {
+  Bench(Program program, int ring, UnaryOperator<Tracker> backend) throws IOException {
     this(
         program,
         source(program, ring, backend),
@@ -78,7 +78,7 @@ final class Bench implements AutoCloseable {
   }
 
   private static MigrationSource source(
-      Program program, int ring, UnaryOperator<DirtyLogBackend> backend) {
+      Program program, int ring, UnaryOperator<Tracker> backend) {
     return new MigrationSource(
         program, Convergence.DEFAULT, ring, backend, (channel, text) -> {}, MigrationListener.NONE);
   }

@@ -5,13 +5,13 @@ import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.bitmap.PageWordConsumer;
 import dev.smudge.examples.MigrationResult.End;
 import dev.smudge.kvm.Kvm;
 import dev.smudge.kvm.KvmException;
 import dev.smudge.sync.DirtyLog;
-import dev.smudge.sync.DirtyLogBackend;
-import dev.smudge.sync.ForwardingBackend;
 import dev.smudge.sync.LogSlot;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
@@ -109,9 +109,9 @@ class KvmMigrationTest {
   @Test
   void migrate_pageIsKeptFromTheLog_lossIsFoundAndGuestStays() throws Exception {
     int missing = 1; // a word of 64 pages
-    UnaryOperator<DirtyLogBackend> forgetful =
+    UnaryOperator<Tracker> forgetful =
         backend ->
-            new ForwardingBackend(backend) {
+            new ForwardingTracker(backend) {
               @Override
               public void getDirtyLog(LogSlot slot, PageWordConsumer sink) {
                 super.getDirtyLog(

@@ -4,8 +4,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.smudge.core.GuestBatch;
-import dev.smudge.core.GuestClient;
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.DirtyBatch;
+import dev.smudge.core.GuestSlot;
 import dev.smudge.core.GuestMemory;
 import dev.smudge.sync.InitialView;
 import java.io.ByteArrayOutputStream;
@@ -41,8 +42,8 @@ final class QuickJsMigrationTest {
       for (GuestMemory memory : List.of(first, second, third)) {
         PROGRAM.addSlots(memory);
       }
-      try (GuestClient fromFirst = first.client("first", InitialView.NONE_DIRTY);
-          GuestClient fromSecond = second.client("second", InitialView.NONE_DIRTY)) {
+      try (DirtyClient<GuestSlot> fromFirst = first.client("first", InitialView.NONE_DIRTY);
+          DirtyClient<GuestSlot> fromSecond = second.client("second", InitialView.NONE_DIRTY)) {
         byte[] state;
         try (Guest guest = run(PROGRAM.boot(new Machine(first), counting(lines, 2)), lines, 2)) {
           state = guest.state();
@@ -85,10 +86,10 @@ final class QuickJsMigrationTest {
     return guest;
   }
 
-  private static void move(GuestClient client, GuestMemory to) throws Exception {
-    try (GuestBatch batch = client.take()) {
-      batch.forEachRun((slot, first, count, content) ->
-          to.device().write(slot.guestAddress() + first * slot.pageSize(), content));
+  private static void move(DirtyClient<GuestSlot> client, GuestMemory to) throws Exception {
+    try (DirtyBatch<GuestSlot> batch = client.take()) {
+      batch.forEachRun((slot, first, count) ->
+          to.device().write(slot.guestAddress() + first * slot.pageSize(), slot.pages(first, count)));
       batch.commit();
     }
   }

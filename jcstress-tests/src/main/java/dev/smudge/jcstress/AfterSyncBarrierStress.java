@@ -4,7 +4,7 @@ import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE;
 import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE_INTERESTING;
 import static org.openjdk.jcstress.annotations.Expect.FORBIDDEN;
 
-import dev.smudge.sync.DirtyLogBackend;
+import dev.smudge.sync.tracker.Tracker;
 import org.openjdk.jcstress.annotations.Actor;
 import org.openjdk.jcstress.annotations.Arbiter;
 import org.openjdk.jcstress.annotations.JCStressTest;
@@ -208,7 +208,7 @@ public class AfterSyncBarrierStress {
   }
 
   private static final class NoBarrier extends MeetAtClear {
-    NoBarrier(DirtyLogBackend backend, Pace pace) {
+    NoBarrier(Tracker backend, Pace pace) {
       super(backend, pace);
     }
 

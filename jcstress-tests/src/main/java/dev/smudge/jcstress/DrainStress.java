@@ -4,7 +4,7 @@ import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE;
 import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE_INTERESTING;
 import static org.openjdk.jcstress.annotations.Expect.FORBIDDEN;
 
-import dev.smudge.bitmap.DirtyBitmap;
+import dev.smudge.bitmap.HostBitmap;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import org.openjdk.jcstress.annotations.Actor;
@@ -168,7 +168,7 @@ public class DrainStress {
   @State
   public static class Actual {
     private final Pace pace = new Pace();
-    private final DirtyBitmap bitmap = new DirtyBitmap(64);
+    private final HostBitmap bitmap = new HostBitmap(64);
     private int ram;
 
     /** Makes a state. */

@@ -1,9 +1,9 @@
 package dev.smudge.jcstress;
 
+import dev.smudge.sync.tracker.Tracker;
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
-import dev.smudge.sync.DirtyLogBackend;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.LogVcpu;
@@ -19,18 +19,18 @@ final class Guest {
   final DirtyLog log;
   final LogSlot slot;
   final LogVcpu vcpu;
-  final DirtyClient client;
+  final DirtyClient<LogSlot> client;
 
   Guest() {
     this(UnaryOperator.identity());
   }
 
-  Guest(UnaryOperator<DirtyLogBackend> interceptor) {
+  Guest(UnaryOperator<Tracker> interceptor) {
     this(interceptor, () -> {});
   }
 
-  Guest(UnaryOperator<DirtyLogBackend> interceptor, Runnable armCallback) {
-    this(DirtyLog.builder().interceptBackend(interceptor), armCallback);
+  Guest(UnaryOperator<Tracker> interceptor, Runnable armCallback) {
+    this(DirtyLog.builder().interceptTracker(interceptor), armCallback);
   }
 
   private Guest(DirtyLog.Builder builder, Runnable armCallback) {
@@ -42,10 +42,10 @@ final class Guest {
 
   /** A guest whose vCPU has a ring; all pages are armed. What has no room goes to the bitmap. */
   static Guest withRing(
-      int entries, UnaryOperator<DirtyLogBackend> interceptor, Runnable armCallback) {
+      int entries, UnaryOperator<Tracker> interceptor, Runnable armCallback) {
     Guest guest =
         new Guest(
-            DirtyLog.builder().ring(entries, 0, RingFullPolicy.SPILL).interceptBackend(interceptor),
+            DirtyLog.builder().ring(entries, 0, RingFullPolicy.SPILL).interceptTracker(interceptor),
             armCallback);
     guest.take(guest.client);
     return guest;
@@ -98,12 +98,12 @@ final class Guest {
   }
 
   /** Takes and reads all that is dirty. */
-  Taken take(DirtyClient from) {
+  Taken take(DirtyClient<LogSlot> from) {
     return take(from.take());
   }
 
   /** Reads what was taken. */
-  Taken take(DirtyBatch batch) {
+  Taken take(DirtyBatch<LogSlot> batch) {
     Taken taken = new Taken();
     try (batch) {
       batch.forEachRun((slotId, first, count) -> {

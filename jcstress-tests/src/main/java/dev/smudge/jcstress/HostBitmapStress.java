@@ -4,7 +4,7 @@ import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE;
 import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE_INTERESTING;
 import static org.openjdk.jcstress.annotations.Expect.FORBIDDEN;
 
-import dev.smudge.bitmap.DirtyBitmap;
+import dev.smudge.bitmap.HostBitmap;
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
@@ -37,7 +37,7 @@ public class HostBitmapStress {
   @State
   public static class Model {
     private final Pace pace = new Pace();
-    private final AtomicReference<@Nullable DirtyBitmap> host = new AtomicReference<>();
+    private final AtomicReference<@Nullable HostBitmap> host = new AtomicReference<>();
 
     /** A device. */
     @Actor
@@ -60,18 +60,20 @@ public class HostBitmapStress {
      */
     @Arbiter
     public void next(II_Result result) {
-      DirtyBitmap bitmap = host.get();
+      HostBitmap bitmap = host.get();
       if (bitmap != null) {
-        result.r1 = bitmap.isSet(0) ? 1 : 0;
-        result.r2 = bitmap.isSet(1) ? 1 : 0;
+        long[] marked = new long[1];
+        bitmap.drain((wordIndex, bits) -> marked[0] |= bits);
+        result.r1 = (int) (marked[0] & 1);
+        result.r2 = (int) (marked[0] >>> 1 & 1);
       }
     }
 
     private void mark(int page) {
-      DirtyBitmap bitmap = host.get();
+      HostBitmap bitmap = host.get();
       if (bitmap == null) {
-        bitmap = new DirtyBitmap(2);
-        DirtyBitmap other = host.compareAndExchange(null, bitmap); // H1
+        bitmap = new HostBitmap(2);
+        HostBitmap other = host.compareAndExchange(null, bitmap); // H1
         bitmap = other == null ? bitmap : other;
       }
       bitmap.markAlways(page, 1);
@@ -89,7 +91,7 @@ public class HostBitmapStress {
   @State
   public static class Weakened {
     private final Pace pace = new Pace();
-    private final AtomicReference<@Nullable DirtyBitmap> host = new AtomicReference<>();
+    private final AtomicReference<@Nullable HostBitmap> host = new AtomicReference<>();
 
     /** A device. */
     @Actor
@@ -112,17 +114,19 @@ public class HostBitmapStress {
      */
     @Arbiter
     public void next(II_Result result) {
-      DirtyBitmap bitmap = host.get();
+      HostBitmap bitmap = host.get();
       if (bitmap != null) {
-        result.r1 = bitmap.isSet(0) ? 1 : 0;
-        result.r2 = bitmap.isSet(1) ? 1 : 0;
+        long[] marked = new long[1];
+        bitmap.drain((wordIndex, bits) -> marked[0] |= bits);
+        result.r1 = (int) (marked[0] & 1);
+        result.r2 = (int) (marked[0] >>> 1 & 1);
       }
     }
 
     private void mark(int page) {
-      DirtyBitmap bitmap = host.get();
+      HostBitmap bitmap = host.get();
       if (bitmap == null) {
-        bitmap = new DirtyBitmap(2);
+        bitmap = new HostBitmap(2);
         host.set(bitmap);
       }
       bitmap.markAlways(page, 1);
@@ -138,7 +142,7 @@ public class HostBitmapStress {
     private final Pace pace = new Pace();
     private final DirtyLog log = DirtyLog.create();
     private final LogSlot slot = log.addSlot(0, 2, 1);
-    private final DirtyClient client = log.client("first", InitialView.NONE_DIRTY);
+    private final DirtyClient<LogSlot> client = log.client("first", InitialView.NONE_DIRTY);
 
     /** A device. */
     @Actor
@@ -161,7 +165,7 @@ public class HostBitmapStress {
      */
     @Arbiter
     public void next(II_Result result) {
-      try (DirtyBatch batch = client.take()) {
+      try (DirtyBatch<LogSlot> batch = client.take()) {
         batch.forEachRun((slotId, first, count) -> {
           result.r1 |= first == 0 ? 1 : 0;
           result.r2 |= first + count == 2 ? 1 : 0;

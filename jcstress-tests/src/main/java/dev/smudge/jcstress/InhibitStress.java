@@ -4,8 +4,8 @@ import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE;
 import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE_INTERESTING;
 import static org.openjdk.jcstress.annotations.Expect.FORBIDDEN;
 
-import dev.smudge.sync.AccessInhibitor;
-import dev.smudge.sync.GuestAccess;
+import dev.smudge.sync.inhibitor.AccessInhibitor;
+import dev.smudge.sync.inhibitor.InhibitableAccess;
 import java.time.Duration;
 import org.openjdk.jcstress.annotations.Actor;
 import org.openjdk.jcstress.annotations.JCStressTest;
@@ -159,7 +159,7 @@ public class InhibitStress {
     private final Table table = new Table();
     private final AccessInhibitor inhibitor =
         AccessInhibitor.create(Duration.ofSeconds(60), e -> {});
-    private final GuestAccess access = inhibitor.addAccess(() -> {});
+    private final InhibitableAccess access = inhibitor.addAccess(() -> {});
 
     /**
      * The vCPU.

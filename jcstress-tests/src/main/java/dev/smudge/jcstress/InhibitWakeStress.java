@@ -4,8 +4,8 @@ import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE;
 import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE_INTERESTING;
 import static org.openjdk.jcstress.annotations.Expect.FORBIDDEN;
 
-import dev.smudge.sync.AccessInhibitor;
-import dev.smudge.sync.GuestAccess;
+import dev.smudge.sync.inhibitor.AccessInhibitor;
+import dev.smudge.sync.inhibitor.InhibitableAccess;
 import java.time.Duration;
 import org.openjdk.jcstress.annotations.Actor;
 import org.openjdk.jcstress.annotations.JCStressTest;
@@ -114,7 +114,7 @@ public class InhibitWakeStress {
     private final Pace pace = new Pace();
     private final AccessInhibitor inhibitor =
         AccessInhibitor.create(Duration.ofSeconds(60), e -> {});
-    private final GuestAccess access = inhibitor.addAccess(() -> {});
+    private final InhibitableAccess access = inhibitor.addAccess(() -> {});
 
     /** The vCPU. */
     @Actor

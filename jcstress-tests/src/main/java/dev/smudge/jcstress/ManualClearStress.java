@@ -4,8 +4,12 @@ import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE;
 import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE_INTERESTING;
 import static org.openjdk.jcstress.annotations.Expect.FORBIDDEN;
 
+import dev.smudge.sync.tracker.ForwardingTracker;
+import dev.smudge.sync.tracker.SlotTracker;
+import dev.smudge.sync.tracker.TrackedSlot;
+import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.DirtyClient;
-import dev.smudge.sync.DirtyLogBackend;
 import dev.smudge.sync.InitialView;
 import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
@@ -148,7 +152,7 @@ public class ManualClearStress {
     }
   }
 
-  /** The shipped classes; the second client clears in the backend what its view has. */
+  /** The shipped classes; the second client clears in the tracker what its view has. */
   @JCStressTest
   @Outcome(id = "0, 0", expect = ACCEPTABLE, desc = "read the last writes")
   @Outcome(id = "1, 0", expect = ACCEPTABLE, desc = "read older ones; those pages are dirty again")
@@ -190,19 +194,24 @@ public class ManualClearStress {
     private final Pace pace;
     private final boolean cache;
     private final Guest guest;
-    private final DirtyClient second;
+    private final DirtyClient<LogSlot> second;
     private Guest.Taken byFirst = new Guest.Taken();
     private Guest.Taken bySecond = new Guest.Taken();
-    private @Nullable DirtyLogBackend backend;
+    private @Nullable SlotTracker part;
 
     TwoClients(Pace pace, boolean cache) {
       this.pace = pace;
       this.cache = cache;
       guest =
-          new Guest(builtIn -> {
-            backend = builtIn;
-            return builtIn;
-          });
+          new Guest(builtIn ->
+              new ForwardingTracker(builtIn) {
+                @Override
+                public SlotTracker newSlot(TrackedSlot slot) {
+                  SlotTracker made = super.newSlot(slot);
+                  part = made;
+                  return made;
+                }
+              });
       second = guest.log.client("second", InitialView.ALL_DIRTY);
     }
 
@@ -219,8 +228,8 @@ public class ManualClearStress {
     void collect() {
       pace.meet();
       byFirst = guest.take(guest.client.takeSynced());
-      if (!cache && backend != null) {
-        backend.clearDirtyLog(guest.slot, 0, Ram.PAGES, new long[] {ModelGuest.ALL});
+      if (!cache && part != null) {
+        part.clear(0, Ram.PAGES, new long[] {ModelGuest.ALL});
       }
       bySecond = guest.take(second.takeSynced());
     }

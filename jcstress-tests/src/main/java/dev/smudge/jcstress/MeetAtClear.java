@@ -1,21 +1,24 @@
 package dev.smudge.jcstress;
 
-import dev.smudge.sync.DirtyLogBackend;
-import dev.smudge.sync.ForwardingBackend;
+import dev.smudge.sync.tracker.SlotTracker;
+import dev.smudge.sync.tracker.TrackedSlot;
+import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.sync.LogSlot;
 
 /** The collector meets the guest just before it clears, for the first time. */
-class MeetAtClear extends ForwardingBackend {
+class MeetAtClear extends ForwardingTracker {
   private final Pace pace;
 
-  MeetAtClear(DirtyLogBackend backend, Pace pace) {
+  MeetAtClear(Tracker backend, Pace pace) {
     super(backend);
     this.pace = pace;
   }
 
   @Override
-  public void clearDirtyLog(LogSlot slot, long firstPage, long pageCount, long[] bitmap) {
+  protected void clear(
+      TrackedSlot slot, SlotTracker to, long firstPage, long pageCount, long[] bitmap) {
     pace.meet();
-    super.clearDirtyLog(slot, firstPage, pageCount, bitmap);
+    super.clear(slot, to, firstPage, pageCount, bitmap);
   }
 }

@@ -4,7 +4,7 @@ import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE;
 import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE_INTERESTING;
 import static org.openjdk.jcstress.annotations.Expect.FORBIDDEN;
 
-import dev.smudge.bitmap.DirtyBitmap;
+import dev.smudge.bitmap.HostBitmap;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
@@ -17,7 +17,7 @@ import org.openjdk.jcstress.infra.results.II_Result;
 
 /**
  * A thread that is no vCPU, and in no read-side section, marks a slot while it is removed. r1:
- * whether its mark was refused; r2: whether the remover was told. Design 3.6; catalogue 18.
+ * whether its mark was refused; r2: whether the remover was told. Design 3.6; docs/bugs.md row 18.
  *
  * <p>ORDER T2.
  */
@@ -35,7 +35,7 @@ public class RetireStress {
   @State
   public static class Model {
     private final Pace pace = new Pace();
-    private final DirtyBitmap host = new DirtyBitmap(64);
+    private final HostBitmap host = new HostBitmap(64);
     private volatile boolean retired;
     private int refused;
     private int told;
@@ -77,7 +77,7 @@ public class RetireStress {
   @State
   public static class WeakenedModel {
     private final Pace pace = new Pace();
-    private final DirtyBitmap host = new DirtyBitmap(64);
+    private final HostBitmap host = new HostBitmap(64);
     private volatile boolean retired;
     private int refused;
     private int told;

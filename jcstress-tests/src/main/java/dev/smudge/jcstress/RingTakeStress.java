@@ -4,9 +4,9 @@ import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE;
 import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE_INTERESTING;
 import static org.openjdk.jcstress.annotations.Expect.FORBIDDEN;
 
+import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.ring.RingPageConsumer;
-import dev.smudge.sync.DirtyLogBackend;
-import dev.smudge.sync.ForwardingBackend;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.agrona.concurrent.Agent;
@@ -224,10 +224,10 @@ public class RingTakeStress {
     }
 
     /** The collector meets the guest just before it harvests, for the first time. */
-    private final class Interceptor extends ForwardingBackend {
+    private final class Interceptor extends ForwardingTracker {
       private final boolean barrier;
 
-      Interceptor(DirtyLogBackend backend, boolean barrier) {
+      Interceptor(Tracker backend, boolean barrier) {
         super(backend);
         this.barrier = barrier;
       }

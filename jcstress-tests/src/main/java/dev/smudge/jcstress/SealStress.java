@@ -153,7 +153,7 @@ public class SealStress {
     private final DirtyLog log =
         DirtyLog.builder().errorHandler(e -> reported.incrementAndGet()).build();
     private final LogSlot slot = log.addSlot(0, 1, 1);
-    private final DirtyClient client = log.client("last", InitialView.NONE_DIRTY);
+    private final DirtyClient<LogSlot> client = log.client("last", InitialView.NONE_DIRTY);
 
     /** A device. */
     @Actor
@@ -171,7 +171,7 @@ public class SealStress {
     public void collector(II_Result result) {
       pace.meet();
       log.seal();
-      try (DirtyBatch batch = client.take()) {
+      try (DirtyBatch<LogSlot> batch = client.take()) {
         result.r1 = batch.pageCount() == 0 ? 0 : 1;
         batch.commit();
       }

@@ -4,16 +4,20 @@ import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE;
 import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE_INTERESTING;
 import static org.openjdk.jcstress.annotations.Expect.FORBIDDEN;
 
-import dev.smudge.bitmap.DirtyBitmap;
+import dev.smudge.sync.tracker.SlotTracker;
+import dev.smudge.sync.tracker.TrackedSlot;
+import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.sync.tracker.ForwardingTracker;
+import dev.smudge.bitmap.LiveBitmap;
 import dev.smudge.bitmap.PageWordConsumer;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
-import dev.smudge.sync.DirtyLogBackend;
-import dev.smudge.sync.ForwardingBackend;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.LogVcpu;
-import dev.smudge.sync.SlotChange;
+import dev.smudge.sync.embed.EmbeddedLog;
+import dev.smudge.sync.embed.MapChange;
+import dev.smudge.sync.embed.MapLock;
 import java.util.function.UnaryOperator;
 import org.openjdk.jcstress.annotations.Actor;
 import org.openjdk.jcstress.annotations.Arbiter;
@@ -25,7 +29,7 @@ import org.openjdk.jcstress.infra.results.I_Result;
 /**
  * A vCPU writes while its slot is replaced by another of the same memory. It looks the slot up when
  * it has dropped the old one, in its arm callback. r1: how many of its pages are dirty nowhere.
- * Design 3.6; catalogue 17 and 18.
+ * Design 3.6; docs/bugs.md row 17 and 18.
  *
  * <p>ORDER T1.
  */
@@ -107,15 +111,15 @@ public class SlotSwapStress {
 
   private static final class ModelSwap {
     private final Pace pace = new Pace();
-    private final DirtyBitmap old = new DirtyBitmap(Ram.PAGES);
-    private final DirtyBitmap next = new DirtyBitmap(Ram.PAGES);
-    private volatile DirtyBitmap current = old;
+    private final LiveBitmap old = new LiveBitmap(Ram.PAGES);
+    private final LiveBitmap next = new LiveBitmap(Ram.PAGES);
+    private volatile LiveBitmap current = old;
     private volatile boolean written;
 
     void vcpu() {
       pace.meet(SPREAD);
       for (int page = 0; page < Ram.PAGES; page++) {
-        current.mark(page);
+        current.markRange(page, 1);
       }
       written = true;
     }
@@ -133,8 +137,8 @@ public class SlotSwapStress {
 
     void merge() {
       for (int page = 0; page < Ram.PAGES; page++) {
-        if (old.isSet(page)) {
-          next.mark(page);
+        if (old.isMarked(page)) {
+          next.markRange(page, 1);
         }
       }
     }
@@ -142,7 +146,7 @@ public class SlotSwapStress {
     int missing() {
       int found = 0;
       for (int page = 0; page < Ram.PAGES; page++) {
-        found += next.isSet(page) ? 1 : 0;
+        found += next.isMarked(page) ? 1 : 0;
       }
       return Ram.PAGES - found;
     }
@@ -154,7 +158,7 @@ public class SlotSwapStress {
   @Outcome(expect = FORBIDDEN, desc = "a lost write")
   @State
   public static class Actual {
-    private final Swap swap = new Swap(DirtyLog.builder(), ForwardingBackend::new);
+    private final Swap swap = new Swap(DirtyLog.builder(), ForwardingTracker::new);
 
     /** The vCPU. */
     @Actor
@@ -185,7 +189,7 @@ public class SlotSwapStress {
   @Outcome(expect = FORBIDDEN, desc = "a lost write")
   @State
   public static class ActualRing {
-    private final Swap swap = new Swap(DirtyLog.builder().ring(16), ForwardingBackend::new);
+    private final Swap swap = new Swap(DirtyLog.builder().ring(16), ForwardingTracker::new);
 
     /** The vCPU. */
     @Actor
@@ -245,23 +249,23 @@ public class SlotSwapStress {
     }
   }
 
-  private static final class NoMerge extends ForwardingBackend {
+  private static final class NoMerge extends ForwardingTracker {
     private boolean removed;
 
-    NoMerge(DirtyLogBackend backend) {
+    NoMerge(Tracker backend) {
       super(backend);
     }
 
     @Override
-    public void removeSlot(LogSlot slot) {
-      super.removeSlot(slot);
+    protected void remove(TrackedSlot slot, SlotTracker to) {
+      super.remove(slot, to);
       removed = true;
     }
 
     @Override
-    public void getDirtyLog(LogSlot slot, PageWordConsumer sink) {
+    protected void collect(TrackedSlot slot, SlotTracker to, PageWordConsumer sink) {
       if (slot.id() != 0 || !removed) {
-        super.getDirtyLog(slot, sink);
+        super.collect(slot, to, sink);
       }
     }
   }
@@ -270,24 +274,23 @@ public class SlotSwapStress {
     private final Pace pace = new Pace();
     private final DirtyLog log;
     private final LogVcpu vcpu;
-    private final DirtyClient client;
+    private final DirtyClient<LogSlot> client;
     private final LogSlot old;
-    private final LogSlot next;
-    private final SlotChange change;
+    private final EmbeddedLog embedded;
+    private final MapLock lock;
     private LogSlot held; // the vCPU's own
     private volatile LogSlot current;
     private int found;
 
-    Swap(DirtyLog.Builder builder, UnaryOperator<DirtyLogBackend> interceptor) {
-      log = builder.interceptBackend(interceptor).build();
+    Swap(DirtyLog.Builder builder, UnaryOperator<Tracker> interceptor) {
+      log = builder.interceptTracker(interceptor).build();
       old = log.addSlot(0, Ram.PAGES, 1);
       held = old;
       current = old;
       vcpu = log.addVcpu(() -> held = current);
       client = log.client("first", InitialView.NONE_DIRTY);
-      change = log.change().remove(old);
-      next = change.add(1, Ram.PAGES, 1);
-      change.carry(old, 0, next, 0, Ram.PAGES);
+      embedded = EmbeddedLog.of(log);
+      lock = embedded.newLock("a change");
     }
 
     void vcpu() {
@@ -302,7 +305,13 @@ public class SlotSwapStress {
 
     void change() {
       pace.meet(SPREAD);
-      change.commit(() -> current = next, () -> {});
+      MapChange change = embedded.beginChange(lock, true);
+      LogSlot next = change.add(1, Ram.PAGES, 1);
+      change.remove(old, () -> {});
+      change.carry(old, 0, next, 0, Ram.PAGES);
+      change.swap(() -> current = next);
+      change.end();
+      change.retire();
     }
 
     int missing() {

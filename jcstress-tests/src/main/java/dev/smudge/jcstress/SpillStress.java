@@ -4,7 +4,7 @@ import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE;
 import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE_INTERESTING;
 import static org.openjdk.jcstress.annotations.Expect.FORBIDDEN;
 
-import dev.smudge.bitmap.DirtyBitmap;
+import dev.smudge.bitmap.ReportedBitmap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.UnaryOperator;
 import org.openjdk.jcstress.annotations.Actor;
@@ -215,14 +215,13 @@ public class SpillStress {
   @State
   public static class ActualBitmap {
     private final Pace pace = new Pace();
-    private final DirtyBitmap bitmap = new DirtyBitmap(64);
+    private final ReportedBitmap bitmap = new ReportedBitmap(64);
     private int ram;
 
     /** Makes a state: a flag behind which there is nothing. */
     public ActualBitmap() {
       bitmap.report(0);
-      bitmap.fetch(true, (wordIndex, bits) -> {});
-      bitmap.fetch(true, (wordIndex, bits) -> {}); // nor a suspect
+      bitmap.fetchReported((wordIndex, bits) -> {});
     }
 
     /** The vCPU, whose ring is full. */
@@ -269,7 +268,7 @@ public class SpillStress {
   @State
   public static class ActualTwoReporters {
     private final Pace pace = new Pace();
-    private final DirtyBitmap bitmap = new DirtyBitmap(1024);
+    private final ReportedBitmap bitmap = new ReportedBitmap(1024);
 
     /** A vCPU. */
     @Actor

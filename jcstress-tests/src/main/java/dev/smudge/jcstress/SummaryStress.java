@@ -4,7 +4,7 @@ import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE;
 import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE_INTERESTING;
 import static org.openjdk.jcstress.annotations.Expect.FORBIDDEN;
 
-import dev.smudge.bitmap.DirtyBitmap;
+import dev.smudge.bitmap.LiveBitmap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import org.openjdk.jcstress.annotations.Actor;
@@ -130,18 +130,18 @@ public class SummaryStress {
   @State
   public static class Actual {
     private final Pace pace = new Pace();
-    private final DirtyBitmap bitmap = new DirtyBitmap(64);
+    private final LiveBitmap bitmap = new LiveBitmap(64);
 
     /** Makes a state. */
     public Actual() {
-      bitmap.mark(1);
+      bitmap.markRange(1, 1);
     }
 
     /** A marker, half-way meanwhile. */
     @Actor
     public void halfWay() {
       pace.meet(SPREAD);
-      bitmap.mark(0);
+      bitmap.markRange(0, 1);
     }
 
     /**
@@ -153,7 +153,7 @@ public class SummaryStress {
     public void completed(II_Result result) {
       pace.meet(SPREAD);
       fetch();
-      result.r1 = bitmap.mark(0) ? 0 : 1;
+      result.r1 = bitmap.markRange(0, 1) != 0 ? 0 : 1;
       result.r2 = fetch() ? 1 : 0;
     }
 
@@ -171,13 +171,13 @@ public class SummaryStress {
   @State
   public static class ActualClear {
     private final Pace pace = new Pace();
-    private final DirtyBitmap bitmap = new DirtyBitmap(64);
+    private final LiveBitmap bitmap = new LiveBitmap(64);
 
     /** A marker, half-way meanwhile. */
     @Actor
     public void halfWay() {
       pace.meet(SPREAD);
-      bitmap.mark(0);
+      bitmap.markRange(0, 1);
     }
 
     /**
@@ -188,7 +188,7 @@ public class SummaryStress {
     @Actor
     public void completed(II_Result result) {
       pace.meet(SPREAD);
-      result.r1 = bitmap.mark(0) ? 0 : 1;
+      result.r1 = bitmap.markRange(0, 1) != 0 ? 0 : 1;
       result.r2 = fetch() ? 1 : 0;
     }
 

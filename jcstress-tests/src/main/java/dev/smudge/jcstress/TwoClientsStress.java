@@ -4,8 +4,9 @@ import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE;
 import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE_INTERESTING;
 import static org.openjdk.jcstress.annotations.Expect.FORBIDDEN;
 
+import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.DirtyClient;
-import dev.smudge.sync.DirtyLogBackend;
 import dev.smudge.sync.InitialView;
 import org.openjdk.jcstress.annotations.Actor;
 import org.openjdk.jcstress.annotations.Arbiter;
@@ -194,7 +195,7 @@ public class TwoClientsStress {
     private final Pace pace;
     private final Guest.Tlb tlb = new Guest.Tlb();
     private final Guest guest;
-    private final DirtyClient second;
+    private final DirtyClient<LogSlot> second;
     private Guest.Taken byFirst = new Guest.Taken();
     private Guest.Taken bySecond = new Guest.Taken();
 
@@ -208,7 +209,7 @@ public class TwoClientsStress {
       private final boolean barrierForSecond;
       private boolean isSecond;
 
-      Second(DirtyLogBackend backend, boolean barrierForSecond) {
+      Second(Tracker backend, boolean barrierForSecond) {
         super(backend, pace);
         this.barrierForSecond = barrierForSecond;
       }

@@ -185,7 +185,7 @@ public class UnderWayStress {
     private final LogSlot slot = log.addSlot(0, PAGES, 1);
     private final LogVcpu first = log.addVcpu();
     private final LogVcpu second = log.addVcpu();
-    private final DirtyClient client = log.client("client", InitialView.NONE_DIRTY);
+    private final DirtyClient<LogSlot> client = log.client("client", InitialView.NONE_DIRTY);
 
     /** The vCPU that is half-way. */
     @Actor
@@ -210,7 +210,7 @@ public class UnderWayStress {
       }
       second.mark(slot, LAST, 1);
       second.offline();
-      try (DirtyBatch batch = client.takeRange(0, LAST, 1)) {
+      try (DirtyBatch<LogSlot> batch = client.takeRange(slot, LAST, 1)) {
         result.r1 = second.dirtyPages() == 0 ? 1 : 0;
         result.r2 = (int) batch.pageCount();
       }

@@ -4,14 +4,16 @@ import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE;
 import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE_INTERESTING;
 import static org.openjdk.jcstress.annotations.Expect.FORBIDDEN;
 
+import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.sync.tracker.SlotTracker;
+import dev.smudge.sync.tracker.TrackedSlot;
+import dev.smudge.sync.rcu.Rcu;
+import dev.smudge.sync.tracker.Registration;
 import dev.smudge.bitmap.PageWordConsumer;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
-import dev.smudge.sync.DirtySource;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
-import dev.smudge.sync.Rcu;
-import dev.smudge.sync.SourceRegistration;
 import org.openjdk.jcstress.annotations.Actor;
 import org.openjdk.jcstress.annotations.JCStressTest;
 import org.openjdk.jcstress.annotations.Outcome;
@@ -30,7 +32,7 @@ public class UnregisterStress {
   private static final int SPREAD = 50;
 
   /** What is called, and must not be when it is closed. */
-  private static class Fragile implements DirtySource {
+  private static class Fragile implements Tracker {
     final Pace pace;
     volatile int closes;
     int sawClose;
@@ -50,10 +52,15 @@ public class UnregisterStress {
     }
 
     @Override
-    public void logSync(LogSlot slot, PageWordConsumer sink) {
-      if (closes != 0 || !Thread.currentThread().equals(closer)) { // the last one is the closer's
-        call();
-      }
+    public SlotTracker newSlot(TrackedSlot slot) {
+      return new SlotTracker() {
+        @Override
+        public void collect(PageWordConsumer sink) {
+          if (closes != 0 || !Thread.currentThread().equals(closer)) { // the last is the closer's
+            call();
+          }
+        }
+      };
     }
 
     @Override
@@ -163,13 +170,13 @@ public class UnregisterStress {
     private final Pace pace = new Pace();
     private final DirtyLog log = DirtyLog.create();
     private final Fragile listener = new Fragile(pace);
-    private final SourceRegistration registration;
-    private final DirtyClient client;
+    private final Registration registration;
+    private final DirtyClient<LogSlot> client;
 
     /** Makes one. */
     public Actual() {
       log.addSlot(0, 1, 1);
-      registration = log.addSource(0, listener);
+      registration = log.addTracker(0, listener);
       client = log.client("client", InitialView.ALL_DIRTY);
     }
 

@@ -4,7 +4,7 @@ import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE;
 import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE_INTERESTING;
 import static org.openjdk.jcstress.annotations.Expect.FORBIDDEN;
 
-import dev.smudge.bitmap.DirtyBitmap;
+import dev.smudge.bitmap.LiveBitmap;
 import java.util.concurrent.atomic.AtomicLong;
 import org.openjdk.jcstress.annotations.Actor;
 import org.openjdk.jcstress.annotations.Arbiter;
@@ -106,20 +106,20 @@ public class WordStress {
   @State
   public static class ActualWord {
     private final Pace pace = new Pace();
-    private final DirtyBitmap bitmap = new DirtyBitmap(64);
+    private final LiveBitmap bitmap = new LiveBitmap(64);
 
     /** A marker. */
     @Actor
     public void first() {
       pace.meet(SPREAD);
-      bitmap.mark(0);
+      bitmap.markRange(0, 1);
     }
 
     /** Another marker. */
     @Actor
     public void second() {
       pace.meet(SPREAD);
-      bitmap.mark(1);
+      bitmap.markRange(1, 1);
     }
 
     /**
@@ -145,20 +145,20 @@ public class WordStress {
   @State
   public static class ActualSummary {
     private final Pace pace = new Pace();
-    private final DirtyBitmap bitmap = new DirtyBitmap(1024);
+    private final LiveBitmap bitmap = new LiveBitmap(1024);
 
     /** A marker. */
     @Actor
     public void first() {
       pace.meet(SPREAD);
-      bitmap.mark(0);
+      bitmap.markRange(0, 1);
     }
 
     /** Another marker. */
     @Actor
     public void second() {
       pace.meet(SPREAD);
-      bitmap.mark(512);
+      bitmap.markRange(512, 1);
     }
 
     /**
@@ -184,18 +184,18 @@ public class WordStress {
   @State
   public static class ActualFetch {
     private final Pace pace = new Pace();
-    private final DirtyBitmap bitmap = new DirtyBitmap(1024);
+    private final LiveBitmap bitmap = new LiveBitmap(1024);
 
     /** Makes a state. */
     public ActualFetch() {
-      bitmap.mark(512);
+      bitmap.markRange(512, 1);
     }
 
     /** A marker. */
     @Actor
     public void first() {
       pace.meet(SPREAD);
-      bitmap.mark(0);
+      bitmap.markRange(0, 1);
     }
 
     /**
@@ -232,18 +232,18 @@ public class WordStress {
   @State
   public static class ActualClear {
     private final Pace pace = new Pace();
-    private final DirtyBitmap bitmap = new DirtyBitmap(64);
+    private final LiveBitmap bitmap = new LiveBitmap(64);
 
     /** Makes a state. */
     public ActualClear() {
-      bitmap.mark(1);
+      bitmap.markRange(1, 1);
     }
 
     /** A marker. */
     @Actor
     public void first() {
       pace.meet(SPREAD);
-      bitmap.mark(0);
+      bitmap.markRange(0, 1);
     }
 
     /** Clears the other page. */
@@ -260,8 +260,8 @@ public class WordStress {
      */
     @Arbiter
     public void next(II_Result result) {
-      result.r1 = bitmap.isSet(0) ? 1 : 0;
-      result.r2 = bitmap.isSet(1) ? 1 : 0;
+      result.r1 = bitmap.isMarked(0) ? 1 : 0;
+      result.r2 = bitmap.isMarked(1) ? 1 : 0;
     }
   }
 }

@@ -5,69 +5,109 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import dev.smudge.bitmap.PageSet;
 import dev.smudge.bitmap.PageWordConsumer;
 import dev.smudge.core.GuestSlot;
-import dev.smudge.sync.LogSlot;
+import dev.smudge.sync.tracker.SlotTracker;
+import dev.smudge.sync.tracker.TrackedSlot;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /** A slot as the kernel has it, and what was fetched of its log. Under the collector lock. */
-final class KernelSlot {
+final class KernelSlot implements SlotTracker {
+  /** What has changed in the kernel. */
+  enum Change {
+    ADDED,
+    DELETED,
+    REMOVED,
+    STOPPED
+  }
+
+  /** Is told of changes. */
+  interface Listener {
+    void changed(KernelSlot slot, Change change);
+  }
+
   private static final int CHUNK = 512; // words
 
   private final KvmVm vm;
-  private final LogSlot slot;
+  private final TrackedSlot slot;
   private final GuestSlot guest;
+  private final boolean hasBitmap;
+  private final Listener listener;
   private final int words;
 
   private final long[] chunk = new long[CHUNK];
   private @Nullable MemorySegment bitmap; // of the last fetch
+  private @Nullable MemorySegment clearBuffer;
   private @Nullable PageSet kept; // came out of a ring when nobody was there to be told
+  private boolean there;
   private boolean logs;
 
-  KernelSlot(KvmVm vm, LogSlot slot) {
+  /** Refuses what the kernel cannot have as a slot, before anything is stopped. */
+  KernelSlot(KvmVm vm, TrackedSlot slot, boolean hasBitmap, Listener listener) {
+    if (!(slot.attachment() instanceof GuestSlot ram)) {
+      throw new IllegalArgumentException(
+          "slot " + slot.id() + " has no RAM: the kernel needs slots of a GuestMemory");
+    }
+    if (ram.pageSize() != vm.pageSize()) {
+      throw new IllegalArgumentException(
+          "pages of " + ram.pageSize() + " bytes: the kernel tracks pages of " + vm.pageSize());
+    }
+    if (!ram.ram().isNative() || ram.ram().address() % vm.pageSize() != 0) {
+      throw new IllegalArgumentException(
+          "the kernel needs RAM outside the Java heap, which begins at a whole page: " + ram.ram());
+    }
     this.vm = vm;
     this.slot = slot;
-    this.guest = (GuestSlot) Objects.requireNonNull(slot.attachment());
+    this.guest = ram;
+    this.hasBitmap = hasBitmap;
+    this.listener = listener;
     this.words = (int) ((slot.pageCount() + 63) >>> 6);
-    vm.setSlot(slot.id(), 0, guest.guestAddress(), guest.ram());
   }
 
-  /** Refuses what the kernel cannot have as a slot, before anything is stopped. */
-  static void check(KvmVm vm, LogSlot slot) {
-    if (!(slot.attachment() instanceof GuestSlot guest)) {
-      throw new IllegalArgumentException(
-          slot + " has no RAM: the kernel needs slots of a GuestMemory, or one attached");
-    }
-    if (guest.pageSize() != vm.pageSize()) {
-      throw new IllegalArgumentException(
-          "pages of " + guest.pageSize() + " bytes: the kernel tracks pages of " + vm.pageSize());
-    }
-    MemorySegment ram = guest.ram();
-    if (!ram.isNative() || ram.address() % vm.pageSize() != 0) {
-      throw new IllegalArgumentException(
-          "the kernel needs RAM outside the Java heap, which begins at a whole page: " + ram);
-    }
+  int id() {
+    return slot.id();
   }
 
   boolean logs() {
     return logs;
   }
 
-  void startLog() {
+  @Override
+  public void add() {
+    vm.setSlot(slot.id(), 0, guest.guestAddress(), guest.ram());
+    there = true;
+    listener.changed(this, Change.ADDED);
+  }
+
+  @Override
+  public void start() {
     vm.setSlot(slot.id(), KvmVm.LOG_DIRTY_PAGES, guest.guestAddress(), guest.ram());
     logs = true;
   }
 
-  void stopLog() {
+  @Override
+  public void stop() {
+    if (vm.isGone()) {
+      return;
+    }
     vm.setSlot(slot.id(), 0, guest.guestAddress(), guest.ram());
     logs = false;
     kept = null;
+    listener.changed(this, Change.STOPPED);
   }
 
-  void delete() {
-    vm.deleteSlot(slot.id());
-    logs = false;
+  @Override
+  public void remove() {
+    if (!there) {
+      return;
+    }
+    if (!vm.isGone()) {
+      vm.deleteSlot(slot.id());
+      logs = false;
+      listener.changed(this, Change.DELETED);
+    }
+    there = false;
+    listener.changed(this, Change.REMOVED);
   }
 
   /** Keeps a page for the next fetch. */
@@ -81,21 +121,23 @@ final class KernelSlot {
     kept.add((int) (page >>> 6), 1L << page);
   }
 
-  boolean hasKept() {
-    return kept != null && !kept.isEmpty();
-  }
-
-  void handOutKept(PageWordConsumer sink) {
-    if (kept != null) {
+  @Override
+  public void collect(PageWordConsumer sink) {
+    if (logs && hasBitmap) {
+      handOutBitmap(sink);
+    } else if (kept != null) {
       kept.forEachWord(sink);
+      if (!there) {
+        kept = null; // its last bits: told once
+      }
     }
   }
 
   /** The kernel's bitmap, and what was kept. */
-  void handOutBitmap(PageWordConsumer sink) {
+  private void handOutBitmap(PageWordConsumer sink) {
     MemorySegment fetched = bitmap;
     if (fetched == null) {
-      fetched = Arena.ofAuto().allocate((long) words * Long.BYTES, Long.BYTES);
+      fetched = newBuffer(words);
       bitmap = fetched;
     }
     vm.getDirtyLog(slot.id(), fetched);
@@ -116,10 +158,26 @@ final class KernelSlot {
     }
   }
 
-  void forgetKept(long firstPage, long[] bits, int length) {
-    if (kept != null) {
+  private static MemorySegment newBuffer(long words) {
+    return Arena.ofAuto().allocate(words * Long.BYTES, Long.BYTES);
+  }
+
+  @Override
+  public void clear(long firstPage, long pageCount, long[] pages) {
+    slot.checkClearRange(firstPage, pageCount, pages);
+    int length = (int) ((pageCount + 63) >>> 6);
+    if (logs && hasBitmap) {
+      MemorySegment buffer = clearBuffer;
+      if (buffer == null || buffer.byteSize() < (long) length * Long.BYTES) {
+        buffer = newBuffer(Math.max(64, length));
+        clearBuffer = buffer;
+      }
+      MemorySegment.copy(pages, 0, buffer, JAVA_LONG, 0, length);
+      vm.clearDirtyLog(slot.id(), firstPage, pageCount, buffer);
+    }
+    if (kept != null) { // armed already, by the reset
       for (int word = 0; word < length; word++) {
-        kept.remove((int) (firstPage >>> 6) + word, bits[word]);
+        kept.remove((int) (firstPage >>> 6) + word, pages[word]);
       }
     }
   }

@@ -1,13 +1,13 @@
 package dev.smudge.kvm;
 
-import dev.smudge.sync.AccessInhibitor;
 import dev.smudge.sync.DirtyLog;
-import dev.smudge.sync.GuestAccess;
 import dev.smudge.sync.SealedException;
+import dev.smudge.sync.inhibitor.AccessInhibitor;
+import dev.smudge.sync.inhibitor.InhibitableAccess;
 
 /**
  * Runs a vCPU of the kernel's beside changes of slots, pauses and full rings. Made by {@link
- * KvmBackend#addVcpu}.
+ * KvmTracker#addVcpu}.
  *
  * <p>Each {@code KVM_RUN} is an access of an {@link AccessInhibitor}: a change that removes slots,
  * and {@link DirtyLog#pause}, kick the vCPU out of the guest, and it waits before the next one. A
@@ -19,7 +19,7 @@ import dev.smudge.sync.SealedException;
 public final class KvmRunner implements AutoCloseable {
   private final KvmVcpu vcpu;
   private final DirtyLog log;
-  private final GuestAccess access;
+  private final InhibitableAccess access;
   private final Object lock = new Object();
   private boolean kicked; // by the embedder; under lock, as fullExits
   private long fullExits;

@@ -404,7 +404,7 @@ public final class KvmVm implements AutoCloseable {
   /** Who collects what the rings hold; once. */
   synchronized void collectBy(KernelRings collector) {
     if (rings != null) {
-      throw new IllegalStateException(this + " has a backend already");
+      throw new IllegalStateException(this + " has a tracker already");
     }
     rings = collector;
   }

@@ -4,12 +4,14 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.smudge.core.GuestBatch;
-import dev.smudge.core.GuestClient;
+import dev.smudge.sync.tracker.SlotTracker;
+import dev.smudge.sync.tracker.TrackedSlot;
+import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.sync.tracker.ForwardingTracker;
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.DirtyBatch;
+import dev.smudge.sync.RemovedSlot;
 import dev.smudge.core.GuestSlot;
-import dev.smudge.core.RemovedGuestSlot;
-import dev.smudge.sync.DirtyLogBackend;
-import dev.smudge.sync.ForwardingBackend;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.VcpuPause;
@@ -26,7 +28,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
-/** What every backend does: the catalogue's cases and the kernel's facts, through the API. */
+/** What every backend does: the docs/bugs.md row's cases and the kernel's facts, through the API. */
 @Timeout(60)
 @SuppressWarnings("NullAway.Init")
 abstract class BackendContract {
@@ -35,7 +37,7 @@ abstract class BackendContract {
 
   private final TestMachine.Kind kind;
   TestMachine machine;
-  private DirtyLogBackend backend;
+  private PartsTracker backend;
 
   BackendContract(TestMachine.Kind kind) {
     this.kind = kind;
@@ -43,7 +45,7 @@ abstract class BackendContract {
 
   @BeforeEach
   void begin() {
-    machine = kind.machine(real -> backend = new ForwardingBackend(real));
+    machine = kind.machine(real -> backend = new PartsTracker(real));
   }
 
   @AfterEach
@@ -55,7 +57,7 @@ abstract class BackendContract {
     return machine.memory.addSlot(id, address, machine.ram(pages), PAGE);
   }
 
-  private GuestClient client(String name) {
+  private DirtyClient<GuestSlot> client(String name) {
     return machine.memory.client(name, InitialView.NONE_DIRTY);
   }
 
@@ -80,12 +82,12 @@ abstract class BackendContract {
   @Test
   void take_guestHasWritten_findsThosePagesOnceWithTheirContent() throws Exception {
     GuestSlot slot = slot(1, BASE, 200);
-    GuestClient client = client("c");
+    DirtyClient<GuestSlot> client = client("c");
     machine.write(7, at(3), at(64), at(199));
-    try (GuestBatch batch = client.take()) {
+    try (DirtyBatch<GuestSlot> batch = client.take()) {
       assertEquals(3, batch.pageCount());
-      batch.forEachRun((in, first, count, content) ->
-          assertEquals(7, content.get(ValueLayout.JAVA_LONG, 0), in + ", page " + first));
+      batch.forEachRun((in, first, count) ->
+          assertEquals(7, in.pages(first, count).get(ValueLayout.JAVA_LONG, 0), in + ", page " + first));
       batch.commit();
     }
     assertEquals(Set.of(), TestMachine.take(client));
@@ -100,7 +102,7 @@ abstract class BackendContract {
     long address = BASE;
     for (long size : new long[] {1, 63, 64, 65, 4099}) {
       slot(id, address, size);
-      GuestClient client = machine.memory.client("c", InitialView.ALL_DIRTY);
+      DirtyClient<GuestSlot> client = machine.memory.client("c", InitialView.ALL_DIRTY);
       assertEquals(range(id, 0, size), TestMachine.take(client));
       machine.write(1, address + (size - 1) * PAGE, address);
       assertEquals(pages(id, size - 1, 0), TestMachine.take(client));
@@ -116,8 +118,8 @@ abstract class BackendContract {
   void bug01_clearOfEveryRange_isTakenOrRefusedAsTheKernelDoes() {
     slot(1, BASE, 130);
     slot(2, BASE + 0x100_0000, 64);
-    LogSlot[] slots = {machine.memory.log().slot(1), machine.memory.log().slot(2)};
-    GuestClient client = client("c");
+    GuestSlot[] slots = {machine.memory.slot(1), machine.memory.slot(2)};
+    DirtyClient<GuestSlot> client = client("c");
     machine.write(1, at(0, 130));
     long[] edges = {
       Long.MIN_VALUE,
@@ -140,7 +142,7 @@ abstract class BackendContract {
       Long.MAX_VALUE,
       Long.MAX_VALUE - 63
     };
-    for (LogSlot slot : slots) {
+    for (GuestSlot slot : slots) {
       long size = slot.pageCount();
       for (long first : edges) {
         for (long count : edges) {
@@ -152,11 +154,11 @@ abstract class BackendContract {
                   && first % 64 == 0
                   && (count % 64 == 0 || count == size - first);
           if (legal) {
-            backend.clearDirtyLog(slot, first, count, new long[3]); // no bit is set
+            backend.part(slot).clear(first, count, new long[3]); // no bit is set
           } else {
             assertThrows(
                 IllegalArgumentException.class,
-                () -> backend.clearDirtyLog(slot, first, count, new long[3]),
+                () -> backend.part(slot).clear(first, count, new long[3]),
                 () -> first + " + " + count);
           }
         }
@@ -168,15 +170,15 @@ abstract class BackendContract {
   @Test
   void bug03_pageClearedByOneAndWrittenAgain_isDirtyForTheOther() {
     slot(1, BASE, 64);
-    GuestClient a = client("a");
-    GuestClient b = client("b");
+    DirtyClient<GuestSlot> a = client("a");
+    DirtyClient<GuestSlot> b = client("b");
     machine.write(1, at(5));
     machine.memory.log().sync();
-    try (GuestBatch batch = a.takeSynced()) {
+    try (DirtyBatch<GuestSlot> batch = a.takeSynced()) {
       batch.commit();
     }
     machine.write(2, at(5));
-    try (GuestBatch batch = b.takeSynced()) {
+    try (DirtyBatch<GuestSlot> batch = b.takeSynced()) {
       assertEquals(1, batch.pageCount());
       batch.commit();
     }
@@ -187,9 +189,9 @@ abstract class BackendContract {
   @Test
   void bug04_rangeTaken_othersOfItsWordSurvive() {
     GuestSlot slot = slot(1, BASE, 64);
-    GuestClient client = client("c");
+    DirtyClient<GuestSlot> client = client("c");
     machine.write(1, at(0, 64));
-    try (GuestBatch batch = client.takeRange(slot, 5, 5)) {
+    try (DirtyBatch<GuestSlot> batch = client.takeRange(slot, 5, 5)) {
       assertEquals(5, batch.pageCount());
       batch.commit();
     }
@@ -204,13 +206,13 @@ abstract class BackendContract {
   void bug16_guestHasWrittenBefore_laterWritesAreFound() {
     slot(1, BASE, 100);
     machine.write(1, at(0, 100));
-    GuestClient client = client("c");
+    DirtyClient<GuestSlot> client = client("c");
     assertEquals(Set.of(), TestMachine.take(client));
     machine.write(2, at(0, 100));
     assertEquals(range(1, 0, 100), TestMachine.take(client));
     client.close();
     machine.write(3, at(0, 100));
-    GuestClient again = client("again");
+    DirtyClient<GuestSlot> again = client("again");
     machine.write(4, at(7));
     assertEquals(pages(1, 7), TestMachine.take(again));
   }
@@ -218,8 +220,8 @@ abstract class BackendContract {
   @Test
   void bug15_deviceWrites_areMergedWithTheGuests() {
     GuestSlot slot = slot(1, BASE, 100);
-    GuestClient a = client("a");
-    GuestClient b = client("b");
+    DirtyClient<GuestSlot> a = client("a");
+    DirtyClient<GuestSlot> b = client("b");
     machine.write(1, at(1));
     machine.memory.device().fill(at(2) - 4, PAGE, (byte) 1); // pages 1 and 2
     slot.ram().set(ValueLayout.JAVA_BYTE, 9 * PAGE, (byte) 1);
@@ -237,7 +239,7 @@ abstract class BackendContract {
   @Test
   void bug19_batchNotCommitted_isDirtyAgain() {
     slot(1, BASE, 100);
-    GuestClient client = client("c");
+    DirtyClient<GuestSlot> client = client("c");
     machine.write(1, at(0, 10));
     client.take().close();
     assertEquals(range(1, 0, 10), TestMachine.take(client));
@@ -246,8 +248,8 @@ abstract class BackendContract {
   @Test
   void bug28_discarded_isDirtyOnlyAfterTheNextWrite() {
     GuestSlot slot = slot(1, BASE, 100);
-    GuestClient client = client("c");
-    GuestClient other = client("other");
+    DirtyClient<GuestSlot> client = client("c");
+    DirtyClient<GuestSlot> other = client("other");
     machine.write(1, at(0, 10));
     client.discard(slot, 0, 5);
     assertEquals(range(1, 5, 10), TestMachine.take(client));
@@ -259,7 +261,7 @@ abstract class BackendContract {
   @Test
   void bug32_moreThanTheRingHolds_isAllFound() {
     slot(1, BASE, 900);
-    GuestClient client = client("c");
+    DirtyClient<GuestSlot> client = client("c");
     machine.write(1, at(0, 900));
     assertEquals(range(1, 0, 900), TestMachine.take(client));
     machine.write(2, at(100, 800));
@@ -270,7 +272,7 @@ abstract class BackendContract {
   @Test
   void bug32_lastClientHasGoneWhileRingsAreFull_guestGoesOn() {
     slot(1, BASE, 900);
-    GuestClient client = client("c");
+    DirtyClient<GuestSlot> client = client("c");
     machine.write(1, at(0, 190));
     client.close();
     machine.write(2, at(0, 900));
@@ -284,7 +286,7 @@ abstract class BackendContract {
   @Test
   void addSlot_clientThere_isDirtyOnceAndThenTracked() {
     slot(1, BASE, 10);
-    GuestClient client = client("c");
+    DirtyClient<GuestSlot> client = client("c");
     slot(2, at(10), 70);
     assertEquals(range(2, 0, 70), TestMachine.take(client));
     machine.write(1, at(9), at(10), at(79));
@@ -295,10 +297,10 @@ abstract class BackendContract {
   void bug18_removeSlot_handsOutWhatWasDirty() {
     slot(1, BASE, 100);
     slot(2, at(100), 10);
-    GuestClient client = client("c");
+    DirtyClient<GuestSlot> client = client("c");
     machine.write(1, at(3), at(99), at(100));
     machine.memory.device().putLong(at(50), 1);
-    try (RemovedGuestSlot removed = machine.memory.removeSlot(1)) {
+    try (RemovedSlot<GuestSlot> removed = machine.memory.removeSlot(1)) {
       assertEquals(3, removed.dirtyPages());
     }
     assertEquals(Set.of("2:0"), TestMachine.take(client));
@@ -308,7 +310,7 @@ abstract class BackendContract {
   @Test
   void bug12_numberUsedAgain_writesToTheNewSlotAreFound() {
     slot(1, BASE, 200);
-    GuestClient client = client("c");
+    DirtyClient<GuestSlot> client = client("c");
     machine.write(1, at(0), at(70), at(71));
     machine.memory.removeSlot(1).close();
     slot(1, BASE, 71);
@@ -322,7 +324,7 @@ abstract class BackendContract {
   @Test
   void bug17_move_keepsWhatIsDirtyAndTracksTheRest() {
     slot(1, BASE, 100);
-    GuestClient client = client("c");
+    DirtyClient<GuestSlot> client = client("c");
     machine.write(1, at(3));
     machine.memory.beginTransaction().move(1, at(1000)).commit();
     machine.write(2, at(1004));
@@ -334,7 +336,7 @@ abstract class BackendContract {
   @Test
   void bug17_splitAndMerge_keepWhatIsDirty() {
     slot(1, BASE, 128);
-    GuestClient client = client("c");
+    DirtyClient<GuestSlot> client = client("c");
     machine.write(1, at(3), at(100));
     machine.memory.beginTransaction().split(1, 70L * PAGE, 2).commit();
     assertEquals(Set.of("1:3", "2:30"), TestMachine.take(client));
@@ -350,7 +352,7 @@ abstract class BackendContract {
     machine.close();
     machine = kind.machine(RefusesSlot9::new);
     slot(1, BASE, 100);
-    GuestClient client = client("c");
+    DirtyClient<GuestSlot> client = client("c");
     machine.write(1, at(3), at(90));
     assertThrows(
         RuntimeException.class,
@@ -368,17 +370,17 @@ abstract class BackendContract {
     assertEquals(pages(1, 3, 99), TestMachine.take(client));
   }
 
-  private static final class RefusesSlot9 extends ForwardingBackend {
-    RefusesSlot9(DirtyLogBackend backend) {
+  private static final class RefusesSlot9 extends ForwardingTracker {
+    RefusesSlot9(Tracker backend) {
       super(backend);
     }
 
     @Override
-    public void addSlot(LogSlot slot) {
+    protected void add(TrackedSlot slot, SlotTracker to) {
       if (slot.id() == 9) {
         throw new IllegalStateException("refused");
       }
-      super.addSlot(slot);
+      super.add(slot, to);
     }
   }
 
@@ -408,7 +410,7 @@ abstract class BackendContract {
   @Test
   void addSlot_wrong_isRefusedAndNothingIsChanged() {
     slot(1, BASE, 10);
-    GuestClient client = client("c");
+    DirtyClient<GuestSlot> client = client("c");
     MemorySegment ram = machine.ram(10);
     for (Runnable wrong :
         List.<Runnable>of(
@@ -428,7 +430,7 @@ abstract class BackendContract {
   @Test
   void bug24_sealed_lastTakeHasAll() {
     slot(1, BASE, 100);
-    GuestClient client = client("c");
+    DirtyClient<GuestSlot> client = client("c");
     machine.write(1, at(3));
     machine.memory.seal();
     assertEquals(pages(1, 3), TestMachine.take(client));

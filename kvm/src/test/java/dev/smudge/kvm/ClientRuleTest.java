@@ -3,6 +3,7 @@ package dev.smudge.kvm;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.LogSlot;
 import dev.smudge.core.GuestSlot;
 import dev.smudge.kvmguest.PageWriter;
 import dev.smudge.sync.DirtyBatch;
@@ -60,7 +61,7 @@ class ClientRuleTest {
   private static final class Fixture implements AutoCloseable {
     final TestMachine.Kernel machine;
     final GuestSlot slot;
-    final DirtyClient client;
+    final DirtyClient<LogSlot> client;
     final List<TestMachine.Cpu> vcpus = new ArrayList<>();
 
     Fixture(Mode mode) {
@@ -89,7 +90,7 @@ class ClientRuleTest {
 
     BitSet collect() {
       BitSet found = new BitSet();
-      try (DirtyBatch batch = client.take()) {
+      try (DirtyBatch<LogSlot> batch = client.take()) {
         batch.forEachRun((in, page, count) -> found.set((int) page, (int) (page + count)));
         batch.commit();
       }

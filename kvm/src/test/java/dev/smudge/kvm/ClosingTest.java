@@ -4,7 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.smudge.core.GuestClient;
+import dev.smudge.sync.DirtyClient;
 import dev.smudge.core.GuestSlot;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
@@ -40,7 +40,7 @@ class ClosingTest {
   private static final class Fixture implements AutoCloseable {
     final TestMachine.Kernel machine;
     final MemorySegment ram;
-    final GuestClient client;
+    final DirtyClient<GuestSlot> client;
     final List<TestMachine.Cpu> vcpus;
     final List<CompletableFuture<Integer>> ends = new ArrayList<>();
     private final long[] seen;

@@ -1,11 +1,12 @@
 package dev.smudge.kvm;
 
-import dev.smudge.core.GuestBatch;
-import dev.smudge.core.GuestClient;
+import dev.smudge.sync.LogSlot;
+import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.sync.tracker.ForwardingTracker;
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.DirtyBatch;
+import dev.smudge.sync.RemovedSlot;
 import dev.smudge.core.GuestSlot;
-import dev.smudge.core.RemovedGuestSlot;
-import dev.smudge.sync.DirtyLogBackend;
-import dev.smudge.sync.ForwardingBackend;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.VcpuPause;
 import java.lang.foreign.MemorySegment;
@@ -28,15 +29,15 @@ final class LockStepActor implements AutoCloseable {
 
   final TestMachine machine;
   private final boolean ring;
-  private final List<GuestClient> clients = new ArrayList<>();
-  private @Nullable DirtyLogBackend backend;
+  private final List<DirtyClient<GuestSlot>> clients = new ArrayList<>();
+  private @Nullable PartsTracker backend;
   private long value;
 
-  LockStepActor(TestMachine.Kind kind, UnaryOperator<DirtyLogBackend> interceptor) {
+  LockStepActor(TestMachine.Kind kind, UnaryOperator<Tracker> interceptor) {
     ring = kind.hasRing();
     machine =
         kind.machine(real -> {
-          DirtyLogBackend made = new ForwardingBackend(interceptor.apply(real));
+          PartsTracker made = new PartsTracker(interceptor.apply(real));
           backend = made;
           return made;
         });
@@ -76,7 +77,7 @@ final class LockStepActor implements AutoCloseable {
     };
   }
 
-  private GuestClient client(int n) {
+  private DirtyClient<GuestSlot> client(int n) {
     return clients.get(n % clients.size());
   }
 
@@ -113,7 +114,7 @@ final class LockStepActor implements AutoCloseable {
 
   private Object sync() {
     machine.memory.log().sync();
-    return clients.stream().map(GuestClient::dirtyPages).toList();
+    return clients.stream().map(DirtyClient::dirtyPages).toList();
   }
 
   /** What was written since the last sync stays for the next. */
@@ -122,7 +123,7 @@ final class LockStepActor implements AutoCloseable {
       return "";
     }
     Object pages = ring ? sync() : ""; // a full ring has synced, who knows when
-    try (GuestBatch batch = client(step.a).takeSynced()) {
+    try (DirtyBatch<GuestSlot> batch = client(step.a).takeSynced()) {
       batch.commit();
       return pages + " " + batch.pageCount();
     }
@@ -132,7 +133,7 @@ final class LockStepActor implements AutoCloseable {
     if (clients.isEmpty()) {
       return "";
     }
-    try (GuestBatch batch = client(step.a).take()) {
+    try (DirtyBatch<GuestSlot> batch = client(step.a).take()) {
       return batch.pageCount();
     }
   }
@@ -142,7 +143,7 @@ final class LockStepActor implements AutoCloseable {
     if (slot == null || clients.isEmpty()) {
       return "";
     }
-    try (GuestBatch batch = client(step.a).takeRange(slot, step.b % 80, step.c % 80 - 1)) {
+    try (DirtyBatch<GuestSlot> batch = client(step.a).takeRange(slot, step.b % 80, step.c % 80 - 1)) {
       batch.commit();
       return batch.pageCount();
     }
@@ -152,7 +153,7 @@ final class LockStepActor implements AutoCloseable {
     if (clients.isEmpty()) {
       return "";
     }
-    try (GuestBatch batch = client(step.a).takeAtMost(step.b % 60)) {
+    try (DirtyBatch<GuestSlot> batch = client(step.a).takeAtMost(step.b % 60)) {
       long pages = batch.pageCount();
       batch.commit();
       return pages;
@@ -179,7 +180,7 @@ final class LockStepActor implements AutoCloseable {
   /** One of them, or all: the log goes off. */
   private Object closeClients(Step step) {
     if (step.a % 3 == 0) {
-      clients.forEach(GuestClient::close);
+      clients.forEach(DirtyClient::close);
       clients.clear();
     } else if (!clients.isEmpty()) {
       clients.remove(step.a % clients.size()).close();
@@ -204,7 +205,8 @@ final class LockStepActor implements AutoCloseable {
         };
     long[] bits = ring ? new long[8] : new Random(step.c).longs(8).toArray();
     Objects.requireNonNull(backend)
-        .clearDirtyLog(machine.memory.log().slot(slot.id()), first, count, bits);
+        .part(slot)
+        .clear(first, count, bits);
     return sync();
   }
 
@@ -240,9 +242,9 @@ final class LockStepActor implements AutoCloseable {
     }
   }
 
-  private static Object removed(List<RemovedGuestSlot> removed) {
+  private static Object removed(List<RemovedSlot<GuestSlot>> removed) {
     long pages = 0;
-    for (RemovedGuestSlot slot : removed) {
+    for (RemovedSlot<GuestSlot> slot : removed) {
       pages += slot.dirtyPages();
       slot.close();
     }

@@ -3,10 +3,12 @@ package dev.smudge.kvm;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.tracker.SlotTracker;
+import dev.smudge.sync.tracker.TrackedSlot;
+import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.kvm.LockStepActor.Step;
 import dev.smudge.kvm.TestMachine.Kind;
-import dev.smudge.sync.DirtyLogBackend;
-import dev.smudge.sync.ForwardingBackend;
 import dev.smudge.sync.LogSlot;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -76,7 +78,7 @@ class LockStepTest {
 
   /** What differs, null if nothing. */
   private static @Nullable String run(
-      List<Step> script, boolean ring, UnaryOperator<DirtyLogBackend> interceptor) {
+      List<Step> script, boolean ring, UnaryOperator<Tracker> interceptor) {
     try (LockStepActor software =
             new LockStepActor(ring ? Kind.SOFTWARE_RING : Kind.SOFTWARE, real -> real);
         LockStepActor kvm = new LockStepActor(ring ? Kind.KVM_RING : Kind.KVM, interceptor)) {
@@ -93,7 +95,7 @@ class LockStepTest {
 
   /** Leaves out whatever is not needed to fail. */
   private static List<Step> shrink(
-      List<Step> script, boolean ring, UnaryOperator<DirtyLogBackend> interceptor) {
+      List<Step> script, boolean ring, UnaryOperator<Tracker> interceptor) {
     List<Step> least = script;
     int trials = 0;
     for (int chunk = script.size() / 2; chunk > 0; chunk /= 2) {
@@ -113,7 +115,7 @@ class LockStepTest {
   /** That the test can fail: KVM clears everything in the range, not what was fetched. */
   @Test
   void clearOfMoreThanWasFetched_isFoundAndShrunk() {
-    UnaryOperator<DirtyLogBackend> clearsAll = ClearsAll::new;
+    UnaryOperator<Tracker> clearsAll = ClearsAll::new;
     long seed = 0;
     List<Step> script = script(seed);
     while (run(script, false, clearsAll) == null) {
@@ -131,16 +133,17 @@ class LockStepTest {
     assertTrue(shrunk.size() <= 12, shrunk::toString);
   }
 
-  private static final class ClearsAll extends ForwardingBackend {
-    ClearsAll(DirtyLogBackend backend) {
+  private static final class ClearsAll extends ForwardingTracker {
+    ClearsAll(Tracker backend) {
       super(backend);
     }
 
     @Override
-    public void clearDirtyLog(LogSlot slot, long firstPage, long pageCount, long[] bitmap) {
+    protected void clear(
+        TrackedSlot slot, SlotTracker to, long firstPage, long pageCount, long[] bitmap) {
       long[] all = new long[bitmap.length];
       Arrays.fill(all, -1L);
-      super.clearDirtyLog(slot, firstPage, pageCount, all);
+      super.clear(slot, to, firstPage, pageCount, all);
     }
   }
 }

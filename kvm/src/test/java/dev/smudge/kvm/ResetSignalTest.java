@@ -2,6 +2,7 @@ package dev.smudge.kvm;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import dev.smudge.sync.LogSlot;
 import dev.smudge.ring.HarvestedPages;
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
@@ -93,7 +94,7 @@ class ResetSignalTest {
             .toArray();
     try (TestMachine.Kernel machine = new TestMachine.Kernel(ENTRIES, true, DirtyLog.builder())) {
       machine.memory.addSlot(1, BackendContract.BASE, machine.ram(PAGES), TestMachine.PAGE);
-      DirtyClient client = machine.memory.log().client("c", InitialView.NONE_DIRTY);
+      DirtyClient<LogSlot> client = machine.memory.log().client("c", InitialView.NONE_DIRTY);
       for (int round = 1; round <= ROUNDS; round++) {
         machine.write(round, addresses);
         try (Signals signals = new Signals(PAUSE_NANOS)) {
@@ -104,9 +105,9 @@ class ResetSignalTest {
     }
   }
 
-  private static BitSet take(DirtyClient client) {
+  private static BitSet take(DirtyClient<LogSlot> client) {
     BitSet found = new BitSet();
-    try (DirtyBatch batch = client.take()) {
+    try (DirtyBatch<LogSlot> batch = client.take()) {
       batch.forEachRun((in, page, count) -> found.set((int) page, (int) (page + count)));
       batch.commit();
     }

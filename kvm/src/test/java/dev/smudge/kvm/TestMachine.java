@@ -2,13 +2,14 @@ package dev.smudge.kvm;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import dev.smudge.core.GuestBatch;
-import dev.smudge.core.GuestClient;
+import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.DirtyBatch;
+import dev.smudge.core.GuestSlot;
 import dev.smudge.core.GuestMemory;
 import dev.smudge.core.Vcpu;
 import dev.smudge.kvmguest.PageWriter;
 import dev.smudge.sync.DirtyLog;
-import dev.smudge.sync.DirtyLogBackend;
 import dev.smudge.sync.RingFullPolicy;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -46,8 +47,8 @@ abstract class TestMachine implements AutoCloseable {
       return machine(b -> b);
     }
 
-    TestMachine machine(UnaryOperator<DirtyLogBackend> interceptor) {
-      DirtyLog.Builder options = DirtyLog.builder().interceptBackend(interceptor);
+    TestMachine machine(UnaryOperator<Tracker> interceptor) {
+      DirtyLog.Builder options = DirtyLog.builder().interceptTracker(interceptor);
       return isKvm()
           ? new Kernel(hasRing() ? 256 : 0, true, options)
           : new Software(hasRing(), options);
@@ -69,17 +70,15 @@ abstract class TestMachine implements AutoCloseable {
     return arena.allocate(pages * PAGE, PAGE);
   }
 
-  static Set<String> take(GuestClient client) {
+  static Set<String> take(DirtyClient<GuestSlot> client) {
     Set<String> found = new TreeSet<>();
-    try (GuestBatch batch = client.take()) {
-      batch.forEachRun((slot, first, count, content) -> {
+    try (DirtyBatch<GuestSlot> batch = client.take()) {
+      batch.forEachRun((slot, first, count) -> {
         for (long page = first; page < first + count; page++) {
           found.add(slot.id() + ":" + page);
         }
       });
       batch.commit();
-    } catch (IOException e) {
-      throw new AssertionError(e);
     }
     return found;
   }
@@ -115,7 +114,7 @@ abstract class TestMachine implements AutoCloseable {
 
     final Kvm kvm;
     final KvmVm vm;
-    final KvmBackend backend;
+    final KvmTracker backend;
     final PageWriter program;
     final KvmVcpu vcpu;
     final KvmRunner runner;
@@ -139,10 +138,10 @@ abstract class TestMachine implements AutoCloseable {
     }
 
     private Kernel(Kvm kvm, KvmVm vm, boolean initiallySet, DirtyLog.Builder options) {
-      this(kvm, vm, KvmBackend.over(vm, initiallySet), options);
+      this(kvm, vm, KvmTracker.over(vm, initiallySet), options);
     }
 
-    private Kernel(Kvm kvm, KvmVm vm, KvmBackend backend, DirtyLog.Builder options) {
+    private Kernel(Kvm kvm, KvmVm vm, KvmTracker backend, DirtyLog.Builder options) {
       super(GuestMemory.over(backend.log(options)));
       this.kvm = kvm;
       this.vm = vm;

@@ -8,6 +8,7 @@ import dev.smudge.sync.internal.collect.Collector;
 import dev.smudge.sync.internal.collect.Slot;
 import dev.smudge.sync.internal.facade.ApiAccess;
 import dev.smudge.sync.internal.facade.SlotMapping;
+import java.time.Duration;
 import java.util.Objects;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
@@ -88,6 +89,11 @@ public final class EmbeddedLog {
    */
   public static @Nullable Object attachment(LogSlot slot) {
     return ApiAccess.get().slot(slot).attachment();
+  }
+
+  /** {@return how long the log's waits take at most} */
+  public Duration timeout() {
+    return Duration.ofNanos(collector.vcpus().timeoutNanos());
   }
 
   /**

@@ -57,7 +57,7 @@ public final class MapListeners {
   }
 
   /** Tells of a change, after the swap, before the next change begins. */
-  void changed(MappedSlot[] before, MappedSlot[] after) {
+  public void changed(MappedSlot[] before, MappedSlot[] after) {
     rcu.enter();
     try {
       MapListener[] all = Objects.requireNonNull(listeners.get()); // M3

@@ -5,13 +5,14 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.smudge.core.GuestClient;
+import dev.smudge.sync.tracker.TrackerVcpus;
+import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.sync.tracker.ForwardingTracker;
+import dev.smudge.sync.DirtyClient;
 import dev.smudge.core.GuestMemory;
 import dev.smudge.core.GuestSlot;
 import dev.smudge.sync.DirtyCounters;
 import dev.smudge.sync.DirtyLog;
-import dev.smudge.sync.DirtyLogBackend;
-import dev.smudge.sync.ForwardingBackend;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.SealedException;
@@ -35,7 +36,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** What only the kernel's backend has. */
 @RequiresKvm
 @Timeout(60)
-class KvmBackendTest {
+class KvmTrackerTest {
   private static final long BASE = BackendContract.BASE;
   private static final int PAGE = TestMachine.PAGE;
   private static final int PAGES = 512;
@@ -44,15 +45,15 @@ class KvmBackendTest {
     return machine(ring, real -> real);
   }
 
-  private static TestMachine.Kernel machine(int ring, UnaryOperator<DirtyLogBackend> between) {
-    return new TestMachine.Kernel(ring, true, DirtyLog.builder().interceptBackend(between));
+  private static TestMachine.Kernel machine(int ring, UnaryOperator<Tracker> between) {
+    return new TestMachine.Kernel(ring, true, DirtyLog.builder().interceptTracker(between));
   }
 
   private static GuestSlot slot(TestMachine machine) {
     return machine.memory.addSlot(1, BASE, machine.ram(PAGES), PAGE);
   }
 
-  private static GuestClient client(TestMachine machine) {
+  private static DirtyClient<GuestSlot> client(TestMachine machine) {
     return machine.memory.client("c", InitialView.NONE_DIRTY);
   }
 
@@ -82,7 +83,7 @@ class KvmBackendTest {
     try (TestMachine.Kernel machine = machine(ring)) {
       GuestSlot whole = slot(machine);
       MemorySegment ram = whole.ram();
-      GuestClient client = client(machine);
+      DirtyClient<GuestSlot> client = client(machine);
       CompletableFuture<Integer> end = startEndless(machine);
       BitSet must = new BitSet();
       long[] seen = new long[PAGES];
@@ -137,19 +138,14 @@ class KvmBackendTest {
     }
   }
 
-  private static final class StopsNobody extends ForwardingBackend {
-    StopsNobody(DirtyLogBackend backend) {
+  private static final class StopsNobody extends ForwardingTracker {
+    StopsNobody(Tracker backend) {
       super(backend);
     }
 
     @Override
-    public void changeSlots(List<LogSlot> removed, List<LogSlot> added, Runnable change) {
-      change.run();
-    }
-
-    @Override
-    public Runnable pauseVcpus() {
-      return () -> {};
+    public TrackerVcpus vcpus() {
+      return () -> () -> {};
     }
   }
 
@@ -159,7 +155,7 @@ class KvmBackendTest {
   void pause_guestRuns_standsStillUntilItsEnd(int ring) throws Exception {
     try (TestMachine.Kernel machine = machine(ring)) {
       slot(machine);
-      GuestClient client = client(machine);
+      DirtyClient<GuestSlot> client = client(machine);
       CompletableFuture<Integer> end = startEndless(machine);
       for (int i = 0; i < 20; i++) {
         awaitRounds(machine, 1);
@@ -184,7 +180,7 @@ class KvmBackendTest {
   void seal_guestRuns_runIsRefusedUntilItIsTakenBack() {
     try (TestMachine.Kernel machine = machine(256)) {
       slot(machine);
-      GuestClient client = client(machine);
+      DirtyClient<GuestSlot> client = client(machine);
       CompletableFuture<Integer> end = startEndless(machine);
       awaitRounds(machine, 3);
       machine.memory.seal();
@@ -215,7 +211,7 @@ class KvmBackendTest {
       machine.write(1, BASE);
       ExecutionException e = assertThrows(ExecutionException.class, () -> machine.start().get());
       assertTrue(e.getCause() instanceof VcpuException, e::toString);
-      GuestClient client = client(machine);
+      DirtyClient<GuestSlot> client = client(machine);
       machine.runner.close();
       try (KvmRunner other = machine.backend.addVcpu(machine.vcpu)) {
         machine.program.list(BASE + PAGE);
@@ -229,7 +225,7 @@ class KvmBackendTest {
   void run_byTheNextThreadAfterTheFirstHasEnded_goesOn() throws Exception {
     try (TestMachine.Kernel machine = machine(0)) {
       slot(machine);
-      GuestClient client = client(machine);
+      DirtyClient<GuestSlot> client = client(machine);
       for (int page = 0; page < 3; page++) {
         machine.program.list(BASE + (long) page * PAGE);
         CompletableFuture<Integer> exit = new CompletableFuture<>();
@@ -246,7 +242,7 @@ class KvmBackendTest {
   void counters_guestWrites_countWhatWasFound(int ring) {
     try (TestMachine.Kernel machine = machine(ring)) {
       slot(machine);
-      GuestClient client = client(machine);
+      DirtyClient<GuestSlot> client = client(machine);
       DirtyCounters before = machine.memory.log().counters();
       machine.write(1, BASE, BASE + PAGE, BASE + 70 * PAGE);
       TestMachine.take(client);
@@ -265,7 +261,7 @@ class KvmBackendTest {
   void close_vcpuWithEntriesInItsRing_theyAreFound() {
     try (TestMachine.Kernel machine = machine(256)) {
       slot(machine);
-      GuestClient client = client(machine);
+      DirtyClient<GuestSlot> client = client(machine);
       machine.write(1, BASE, BASE + 100 * PAGE);
       machine.vcpu.close();
       assertEquals(Set.of("1:0", "1:100"), TestMachine.take(client));
@@ -277,7 +273,7 @@ class KvmBackendTest {
   void reaper_aQuarterFull_emptiesTheRing() throws Exception {
     try (TestMachine.Kernel machine = machine(256)) {
       slot(machine);
-      GuestClient client = client(machine);
+      DirtyClient<GuestSlot> client = client(machine);
       machine.write(1, LongStream.range(0, 60).map(page -> BASE + page * PAGE).toArray());
       assertEquals(0, machine.memory.log().reaper().doWork());
       machine.write(1, LongStream.range(60, 70).map(page -> BASE + page * PAGE).toArray());
@@ -292,7 +288,7 @@ class KvmBackendTest {
   void addSlot_whatTheKernelCannotHave_isRefusedAndNothingIsChanged() {
     try (TestMachine.Kernel machine = machine(0)) {
       slot(machine);
-      GuestClient client = client(machine);
+      DirtyClient<GuestSlot> client = client(machine);
       GuestMemory memory = machine.memory;
       long free = BASE + 0x1000_0000L;
       MemorySegment heap = MemorySegment.ofArray(new long[PAGE / 8]);
@@ -315,7 +311,7 @@ class KvmBackendTest {
   void change_kernelRefusesTheSecondStep_isUndone(int ring) {
     try (TestMachine.Kernel machine = machine(ring)) {
       slot(machine);
-      GuestClient client = client(machine);
+      DirtyClient<GuestSlot> client = client(machine);
       try (var change = machine.memory.beginTransaction()) {
         change.remove(1).add(2, BASE, machine.ram(4), PAGE);
         change.add(3, 1L << 62, machine.ram(1), PAGE); // more address bits than the processor has
@@ -334,7 +330,7 @@ class KvmBackendTest {
       assertThrows(IllegalStateException.class, machine.memory::addVcpu);
       assertThrows(IllegalArgumentException.class, () -> machine.backend.addVcpu(other.vcpu));
       assertThrows(IllegalStateException.class, machine.backend::log);
-      assertThrows(IllegalStateException.class, () -> KvmBackend.over(machine.vm));
+      assertThrows(IllegalStateException.class, () -> KvmTracker.over(machine.vm));
     }
   }
 
@@ -386,11 +382,11 @@ class KvmBackendTest {
       try (TestMachine.Kernel owner = machine(ring);
           KvmVm adopted = owner.kvm.adoptVm(owner.vm.fd(), ring);
           KvmVcpu vcpu = adopted.adoptVcpu(owner.vcpu.fd())) {
-        KvmBackend backend = KvmBackend.over(adopted);
+        KvmTracker backend = KvmTracker.over(adopted);
         try (GuestMemory memory = GuestMemory.over(backend.log());
             KvmRunner runner = backend.addVcpu(vcpu)) {
           memory.addSlot(1, BASE, owner.ram(PAGES), PAGE);
-          GuestClient client = memory.client("c", InitialView.NONE_DIRTY);
+          DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
           owner.program.list(BASE + 7 * PAGE);
           assertEquals(RunLayout.EXIT_IO, runner.run());
           assertEquals(Set.of("1:7"), TestMachine.take(client));
