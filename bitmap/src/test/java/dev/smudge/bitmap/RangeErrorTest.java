@@ -12,7 +12,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Catalogue 1, 2, 4: ranges at and past every edge. */
+/** Ranges at and past every edge: docs/bugs.md rows 1, 2 and 4. */
 class RangeErrorTest {
   /** Values around 0, the page count, 2^31, 2^32, 2^63; as unsigned also 2^64. */
   private static Set<Long> edges(long pages) {

@@ -26,7 +26,7 @@ import org.jspecify.annotations.Nullable;
  * <p>The guest is not held to its pace here: the sooner it ends, the sooner its output is known.
  *
  * <p>Pages are written as a device writes them: marked, so that the guest can be migrated again
- * (catalogue 25).
+ * (docs/bugs.md row 25).
  */
 final class MigrationTarget implements AutoCloseable {
   private static final Duration HEARTBEAT = Duration.ofMillis(200);

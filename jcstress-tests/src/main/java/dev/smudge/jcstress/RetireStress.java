@@ -17,7 +17,7 @@ import org.openjdk.jcstress.infra.results.II_Result;
 
 /**
  * A thread that is no vCPU, and in no read-side section, marks a slot while it is removed. r1:
- * whether its mark was refused; r2: whether the remover was told. Design 3.6; catalogue 18.
+ * whether its mark was refused; r2: whether the remover was told. Design 3.6; docs/bugs.md row 18.
  *
  * <p>ORDER T2.
  */

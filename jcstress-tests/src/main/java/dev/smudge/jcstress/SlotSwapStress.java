@@ -25,7 +25,7 @@ import org.openjdk.jcstress.infra.results.I_Result;
 /**
  * A vCPU writes while its slot is replaced by another of the same memory. It looks the slot up when
  * it has dropped the old one, in its arm callback. r1: how many of its pages are dirty nowhere.
- * Design 3.6; catalogue 17 and 18.
+ * Design 3.6; docs/bugs.md rows 17 and 18.
  *
  * <p>ORDER T1.
  */

@@ -26,7 +26,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
-/** What every backend does: the catalogue's cases and the kernel's facts, through the API. */
+/** What every backend does: rows of docs/bugs.md and facts of the kernel, through the API. */
 @Timeout(60)
 @SuppressWarnings("NullAway.Init")
 abstract class BackendContract {

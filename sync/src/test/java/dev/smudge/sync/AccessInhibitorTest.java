@@ -26,7 +26,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.function.Executable;
 
-/** Every wait of the inhibitor ends, or fails with a diagnosis. Catalogue 7 and 27 in its terms. */
+/**
+ * Every wait of the inhibitor ends, or fails with a diagnosis: docs/bugs.md rows 7 and 27, in its
+ * terms.
+ */
 @Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 class AccessInhibitorTest {
   private final ConcurrentLinkedQueue<Throwable> errors = new ConcurrentLinkedQueue<>();

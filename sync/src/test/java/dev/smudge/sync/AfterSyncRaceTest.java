@@ -15,7 +15,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Catalogue 5 and 6: a store that was not reported, and the read that came before it. */
+/** A store that was not reported, and the read that came before it: docs/bugs.md rows 5 and 6. */
 @Timeout(value = 180, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 @ParameterizedClass
 @EnumSource(Mode.class)

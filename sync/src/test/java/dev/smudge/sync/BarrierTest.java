@@ -24,7 +24,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Catalogue 7: every barrier and pause finishes or fails with a diagnosis. */
+/** Every barrier and every pause finishes or fails with a diagnosis: docs/bugs.md row 7. */
 @Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 @ParameterizedClass
 @EnumSource(Mode.class)

@@ -13,7 +13,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Catalogue 1 and 2: clear ranges of the software backend, by KVM's rule. */
+/** Clear ranges of the software backend, by KVM's rule: docs/bugs.md rows 1 and 2. */
 class ClearRangeTest {
   private final TestBackend backend = new TestBackend();
   private final DirtyLog log = backend.log(Mode.BITMAP);

@@ -6,7 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 
-/** Catalogue 12: entries that name what is not there: deleted, shrunk, foreign or forged. */
+/** Entries that name what is not there, deleted, shrunk, foreign or forged: docs/bugs.md row 12. */
 class RingForgedTest {
   private static final int PAGE = 4096;
 

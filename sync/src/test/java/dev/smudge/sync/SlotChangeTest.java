@@ -197,7 +197,7 @@ class SlotChangeTest {
     assertEquals(Set.of("0:10"), take(client));
   }
 
-  /** Catalogue 17: what a vCPU, which has not seen the change yet, marks in the old slot. */
+  /** What a vCPU that has not seen the change yet marks in the old slot: docs/bugs.md row 17. */
   @Test
   void bug17_marksOfTheOldSlotDuringTheChange_areFoundInTheNew() {
     LogSlot slot = log.addSlot(0, 100, PAGE);
