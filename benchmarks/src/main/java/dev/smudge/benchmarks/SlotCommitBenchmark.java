@@ -47,8 +47,6 @@ public class SlotCommitBenchmark {
 
   private final long[] ram = new long[1 << 17];
   private DirtyLog log;
-  private LogVcpu vcpu;
-  private LogSlot held;
   private volatile LogSlot current;
 
   private final ReadWriteLock readWrite = new ReentrantReadWriteLock();
@@ -61,8 +59,6 @@ public class SlotCommitBenchmark {
   public void open() {
     log = DirtyLog.create();
     current = log.addSlot(0, pages, 4096);
-    held = current;
-    vcpu = log.addVcpu(() -> held = current);
     log.client("c", InitialView.NONE_DIRTY);
     locked = new DirtyBitmap(pages);
     swapped = new DirtyBitmap(pages);
@@ -74,14 +70,43 @@ public class SlotCommitBenchmark {
     log.close();
   }
 
-  /** A block of the vCPU's. */
+  /** The vCPU. Its own thread closes it, since closing the log waits for it. */
+  @State(Scope.Thread)
+  public static class Runner {
+    private LogVcpu vcpu;
+    private LogSlot held;
+
+    /**
+     * Adds the vCPU.
+     *
+     * @param of with the log
+     */
+    @Setup
+    public void open(SlotCommitBenchmark of) {
+      held = of.current;
+      vcpu = of.log.addVcpu(() -> held = of.current);
+    }
+
+    /** Closes it. */
+    @TearDown
+    public void close() {
+      vcpu.close();
+    }
+  }
+
+  /**
+   * A block of the vCPU's.
+   *
+   * @param runner the vCPU
+   */
   @Benchmark
   @Group("smudge")
-  public void smudgeBlock() {
+  public void smudgeBlock(Runner runner) {
+    LogVcpu vcpu = runner.vcpu;
     vcpu.safepoint();
     for (int i = 0; i < STORES; i++) {
       ram[i << 9] = i;
-      vcpu.mark(held, (long) i << 12, 8);
+      vcpu.mark(runner.held, (long) i << 12, 8);
     }
     vcpu.safepoint();
   }

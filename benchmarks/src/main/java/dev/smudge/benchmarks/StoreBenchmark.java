@@ -63,6 +63,7 @@ public class StoreBenchmark {
     ram.fill((byte) 1);
     vcpu = memory.addVcpu();
     vcpu.fill(BASE, size, (byte) 2);
+    vcpu.offline(); // a thread runs one vCPU at a time: the one that is used first
     logSlot = memory.log().slot(0);
     logVcpu = memory.log().addVcpu();
     device = memory.device();
@@ -73,6 +74,7 @@ public class StoreBenchmark {
   @TearDown
   public void close() {
     vcpu.close();
+    logVcpu.close();
     memory.close();
   }
 

@@ -11,7 +11,7 @@ import java.util.stream.Stream;
 
 /**
  * Every public method through which guest memory is reached, each with what it does to it. {@code
- * Bug21Test} checks that none is missing.
+ * EveryWriteMarksTest} checks that none is missing.
  */
 final class ApiMethods {
   enum Effect {

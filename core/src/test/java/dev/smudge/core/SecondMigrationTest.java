@@ -12,9 +12,12 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Pages restored at a destination that a second migration missed (propolis #232). */
+/**
+ * Pages restored at a destination that a second migration missed (propolis #232): docs/bugs.md row
+ * 25.
+ */
 @Timeout(120)
-class Bug25Test {
+class SecondMigrationTest {
   enum Restore {
     DEVICE,
     ASYNC,

@@ -13,14 +13,14 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** A full snapshot that did not reset the log (Firecracker 75e05ab11). */
+/** A full snapshot that did not reset the log (Firecracker 75e05ab11): docs/bugs.md row 20. */
 @ParameterizedClass
 @EnumSource(LogKind.class)
 @Timeout(120)
-class Bug20Test {
+class FullSnapshotTest {
   private final LogKind kind;
 
-  Bug20Test(LogKind kind) {
+  FullSnapshotTest(LogKind kind) {
     this.kind = kind;
   }
 

@@ -18,9 +18,12 @@ import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
-/** A slot that ends clean shifted the rest of a snapshot file (Firecracker 524c6d8fb). */
+/**
+ * A slot that ends clean shifted the rest of a snapshot file (Firecracker 524c6d8fb): docs/bugs.md
+ * row 23.
+ */
 @Timeout(120)
-class Bug23Test {
+class SnapshotFileTest {
   private static final List<RamKind> KINDS = List.of(RamKind.values());
 
   /** One run of a snapshot: what is written to the file, at its place in it. */

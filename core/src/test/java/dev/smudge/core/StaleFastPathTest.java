@@ -17,14 +17,16 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Stale state of a fast path when logging is switched on (Linux b64d740ea7dd). */
+/**
+ * Stale state of a fast path when logging is switched on (Linux b64d740ea7dd): docs/bugs.md row 16.
+ */
 @ParameterizedClass
 @EnumSource(LogKind.class)
 @Timeout(120)
-class Bug16Test {
+class StaleFastPathTest {
   private final LogKind kind;
 
-  Bug16Test(LogKind kind) {
+  StaleFastPathTest(LogKind kind) {
     this.kind = kind;
   }
 

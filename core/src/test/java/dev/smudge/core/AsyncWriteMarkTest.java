@@ -12,14 +12,14 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** A write that was marked before it landed. */
+/** A write that was marked before it landed: docs/bugs.md row 22. */
 @ParameterizedClass
 @EnumSource(LogKind.class)
 @Timeout(120)
-class Bug22Test {
+class AsyncWriteMarkTest {
   private final LogKind kind;
 
-  Bug22Test(LogKind kind) {
+  AsyncWriteMarkTest(LogKind kind) {
     this.kind = kind;
   }
 

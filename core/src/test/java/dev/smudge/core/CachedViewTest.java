@@ -22,9 +22,12 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
-/** Cached views of slots that are removed, their memory poisoned as it is reclaimed. */
+/**
+ * Cached views of slots that are removed, their memory poisoned as it is reclaimed: docs/bugs.md
+ * rows 26 and 29.
+ */
 @Timeout(120)
-class Bug26Test {
+class CachedViewTest {
   private static final int PAGE = 256;
   private static final byte POISON = (byte) 0xdb;
 

@@ -26,14 +26,14 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Late writers after the final collection (Cloud Hypervisor c194f63cf). */
+/** Late writers after the final collection (Cloud Hypervisor c194f63cf): docs/bugs.md row 24. */
 @ParameterizedClass
 @EnumSource(LogKind.class)
 @Timeout(120)
-class Bug24Test {
+class WriteAfterSealTest {
   private final LogKind kind;
 
-  Bug24Test(LogKind kind) {
+  WriteAfterSealTest(LogKind kind) {
     this.kind = kind;
   }
 

@@ -1,0 +1,183 @@
+package dev.smudge.examples;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+
+import java.io.File;
+import java.io.IOException;
+import java.io.StringWriter;
+import java.lang.module.ModuleDescriptor;
+import java.lang.module.ModuleFinder;
+import java.lang.module.ModuleReader;
+import java.lang.module.ModuleReference;
+import java.lang.reflect.Modifier;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Objects;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+import javax.tools.JavaCompiler;
+import javax.tools.ToolProvider;
+import javax.xml.parsers.DocumentBuilderFactory;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.w3c.dom.Document;
+import org.w3c.dom.Element;
+import org.w3c.dom.Node;
+
+/**
+ * A project that has one published artifact as its only dependency compiles, with all warnings as
+ * errors: on the module path with a {@code requires} of that module alone, and on the class path.
+ * The compiler sees what Maven hands on to such a project, and nothing else of this build's.
+ */
+class ConsumerTest {
+  private static final Path ROOT = Path.of("..").toAbsolutePath().normalize();
+  private static final List<Path> CLASS_PATH =
+      List.of(System.getProperty("java.class.path").split(File.pathSeparator)).stream()
+          .map(Path::of)
+          .toList();
+
+  @TempDir private Path directory;
+
+  @ParameterizedTest
+  @CsvSource({"bitmap, 17", "ring, 17", "sync, 17", "core, 25", "kvm, 25"})
+  void compile_onModulePath_noWarning(String module, String release) throws Exception {
+    Path descriptor = directory.resolve("module-info.java");
+    Files.writeString(descriptor, "module consumer { requires dev.smudge." + module + "; }\n");
+    assertEquals(
+        "", compile(release, "-p", handedOn(module), List.of(descriptor, consumer(module))));
+  }
+
+  @ParameterizedTest
+  @CsvSource({"bitmap, 17", "ring, 17", "sync, 17", "core, 25", "kvm, 25"})
+  void compile_onClassPath_noWarning(String module, String release) throws Exception {
+    assertEquals("", compile(release, "-cp", handedOn(module), List.of(consumer(module))));
+  }
+
+  /** Compiles, and returns what the compiler has to say. */
+  private String compile(String release, String pathOption, Set<Path> path, List<Path> sources)
+      throws IOException {
+    JavaCompiler compiler =
+        Objects.requireNonNull(ToolProvider.getSystemJavaCompiler(), "no compiler: not a JDK");
+    String joined =
+        path.stream().map(Path::toString).collect(Collectors.joining(File.pathSeparator));
+    List<String> options = new ArrayList<>(List.of("-Xlint:all", "-Werror", "--release", release));
+    options.addAll(List.of("-d", directory.resolve("classes").toString(), pathOption, joined));
+    StringWriter said = new StringWriter();
+    try (var files = compiler.getStandardFileManager(null, null, null)) {
+      compiler
+          .getTask(said, files, null, options, null, files.getJavaFileObjectsFromPaths(sources))
+          .call();
+    }
+    return said.toString();
+  }
+
+  /** The source of a class that names each public type which the module exports to everybody. */
+  private Path consumer(String module) throws IOException {
+    Set<String> types = new TreeSet<>();
+    ModuleReference reference =
+        ModuleFinder.of(ofThisBuild(module)).find("dev.smudge." + module).orElseThrow();
+    try (ModuleReader reader = reference.open();
+        var files = reader.list()) {
+      for (String file : files.filter(name -> name.endsWith(".class")).toList()) {
+        String name = file.replace(".class", "").replace('/', '.');
+        if (isExported(
+                reference.descriptor(), name.substring(0, Math.max(0, name.lastIndexOf('.'))))
+            && isPublicTopLevel(name)) {
+          types.add(name + ".class");
+        }
+      }
+    }
+    assertFalse(types.isEmpty(), "no public type in " + reference);
+    Path source = Files.createDirectories(directory.resolve("consumer")).resolve("Consumer.java");
+    return Files.writeString(
+        source,
+        """
+        package consumer;
+
+        final class Consumer {
+          static final Class<?>[] TYPES = {
+            %s
+          };
+        }
+        """
+            .formatted(String.join(",\n    ", types)));
+  }
+
+  private static boolean isExported(ModuleDescriptor module, String packageName) {
+    return module.exports().stream()
+        .anyMatch(exported -> !exported.isQualified() && exported.source().equals(packageName));
+  }
+
+  private static boolean isPublicTopLevel(String name) {
+    try {
+      Class<?> type = Class.forName(name, false, ConsumerTest.class.getClassLoader());
+      return type.getEnclosingClass() == null && Modifier.isPublic(type.getModifiers());
+    } catch (ClassNotFoundException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  /**
+   * The artifact of a module, and what comes with it at compile scope. Of libraries from elsewhere
+   * only they themselves are taken, without what they depend on: ours depend on nothing.
+   */
+  private static Set<Path> handedOn(String module) throws Exception {
+    Set<Path> path = new LinkedHashSet<>();
+    path.add(ofThisBuild(module));
+    for (Path pom : List.of(ROOT.resolve(module).resolve("pom.xml"), ROOT.resolve("pom.xml"))) {
+      Document document =
+          DocumentBuilderFactory.newDefaultInstance().newDocumentBuilder().parse(pom.toFile());
+      for (Element dependencies : children(document.getDocumentElement(), "dependencies")) {
+        for (Element dependency : children(dependencies, "dependency")) {
+          if (text(dependency, "scope", "compile").equals("compile")) {
+            String artifact = text(dependency, "artifactId", "");
+            if (artifact.startsWith("smudge-")) {
+              path.addAll(handedOn(artifact.substring("smudge-".length())));
+            } else {
+              path.add(onClassPath(artifact + "-\\d.*\\.jar"));
+            }
+          }
+        }
+      }
+    }
+    return path;
+  }
+
+  private static List<Element> children(Element parent, String name) {
+    List<Element> children = new ArrayList<>();
+    for (Node node = parent.getFirstChild(); node != null; node = node.getNextSibling()) {
+      if (node instanceof Element element && element.getTagName().equals(name)) {
+        children.add(element);
+      }
+    }
+    return children;
+  }
+
+  private static String text(Element parent, String name, String otherwise) {
+    List<Element> children = children(parent, name);
+    return children.isEmpty() ? otherwise : children.getFirst().getTextContent().strip();
+  }
+
+  /** The jar of a module of this build, or the directory of its classes where none is packaged. */
+  private static Path ofThisBuild(String module) {
+    Path target = ROOT.resolve(module).resolve("target");
+    return single(CLASS_PATH.stream().filter(entry -> entry.startsWith(target)).toList(), module);
+  }
+
+  private static Path onClassPath(String pattern) {
+    return single(
+        CLASS_PATH.stream().filter(e -> e.getFileName().toString().matches(pattern)).toList(),
+        pattern);
+  }
+
+  private static Path single(List<Path> entries, String what) {
+    assertEquals(1, entries.size(), () -> "entries of the class path for " + what + ": " + entries);
+    return entries.getFirst();
+  }
+}
