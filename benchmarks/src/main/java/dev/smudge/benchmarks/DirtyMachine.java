@@ -1,11 +1,10 @@
 package dev.smudge.benchmarks;
 
-import dev.smudge.sync.LogSlot;
 import dev.smudge.core.GuestMemory;
 import dev.smudge.core.Vcpu;
 import dev.smudge.kvm.Kvm;
-import dev.smudge.kvm.KvmTracker;
 import dev.smudge.kvm.KvmRunner;
+import dev.smudge.kvm.KvmTracker;
 import dev.smudge.kvm.KvmVcpu;
 import dev.smudge.kvm.KvmVm;
 import dev.smudge.kvm.RunLayout;
@@ -14,6 +13,7 @@ import dev.smudge.kvmguest.PageWriter;
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.InitialView;
+import dev.smudge.sync.LogSlot;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;

@@ -1,11 +1,11 @@
 package dev.smudge.benchmarks;
 
-import dev.smudge.sync.DirtyClient;
-import dev.smudge.sync.DirtyBatch;
 import dev.smudge.core.GuestMemory;
 import dev.smudge.core.GuestSlot;
 import dev.smudge.core.Vcpu;
 import dev.smudge.endive.TrackedMemory;
+import dev.smudge.sync.DirtyBatch;
+import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.InitialView;
 import java.io.IOException;
 import java.util.concurrent.TimeUnit;

@@ -1,6 +1,6 @@
 package dev.smudge.benchmarks;
 
-import dev.smudge.bitmap.DirtyBitmap;
+import dev.smudge.bitmap.LiveBitmap;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -34,7 +34,7 @@ public class MarkBenchmark {
   private static final int PAGES = 1 << 18;
   private static final int TOUCHED = 4096;
 
-  private final DirtyBitmap heap = new DirtyBitmap(PAGES);
+  private final LiveBitmap heap = new LiveBitmap(PAGES);
   private Arena arena;
   private MemorySegment segment;
   private long found;
@@ -66,7 +66,7 @@ public class MarkBenchmark {
   @OperationsPerInvocation(TOUCHED)
   public void firstTouchHeap() {
     for (long page = 0; page < TOUCHED; page++) {
-      heap.mark(page);
+      heap.markRange(page, 1);
     }
     heap.clear(0, TOUCHED);
   }
@@ -88,7 +88,7 @@ public class MarkBenchmark {
   @OperationsPerInvocation(TOUCHED)
   public void markedHeap() {
     for (long page = PAGES / 2; page < PAGES / 2 + TOUCHED; page++) {
-      heap.mark(page);
+      heap.markRange(page, 1);
     }
   }
 

@@ -1,8 +1,8 @@
 package dev.smudge.benchmarks;
 
-import dev.smudge.sync.rcu.Rcu;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.LogVcpu;
+import dev.smudge.sync.rcu.Rcu;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.concurrent.locks.ReentrantReadWriteLock;

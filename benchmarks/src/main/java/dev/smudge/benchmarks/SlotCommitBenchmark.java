@@ -1,12 +1,13 @@
 package dev.smudge.benchmarks;
 
-import dev.smudge.bitmap.DirtyBitmap;
-import dev.smudge.bitmap.PageSet;
+import dev.smudge.bitmap.LiveBitmap;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.LogVcpu;
-import dev.smudge.sync.SlotChange;
+import dev.smudge.sync.embed.EmbeddedLog;
+import dev.smudge.sync.embed.MapChange;
+import dev.smudge.sync.embed.MapLock;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
@@ -47,21 +48,23 @@ public class SlotCommitBenchmark {
 
   private final long[] ram = new long[1 << 17];
   private DirtyLog log;
+  private MapLock lock;
   private volatile LogSlot current;
 
   private final ReadWriteLock readWrite = new ReentrantReadWriteLock();
   private final ReadWriteLock stamped = new StampedLock().asReadWriteLock();
-  private DirtyBitmap locked;
-  private volatile DirtyBitmap swapped;
+  private LiveBitmap locked;
+  private volatile LiveBitmap swapped;
 
   /** Makes the log. */
   @Setup
   public void open() {
     log = DirtyLog.create();
+    lock = EmbeddedLog.of(log).newLock("a change");
     current = log.addSlot(0, pages, 4096);
     log.client("c", InitialView.NONE_DIRTY);
-    locked = new DirtyBitmap(pages);
-    swapped = new DirtyBitmap(pages);
+    locked = new LiveBitmap(pages);
+    swapped = new LiveBitmap(pages);
   }
 
   /** Closes it. */
@@ -116,9 +119,13 @@ public class SlotCommitBenchmark {
   @Group("smudge")
   public void smudgeChange() {
     LogSlot from = current;
-    SlotChange change = log.change().remove(from);
+    MapChange change = EmbeddedLog.of(log).beginChange(lock, true);
     LogSlot to = change.add(0, pages, 4096);
-    change.carry(from, 0, to, 0, pages).commit(() -> current = to, () -> {});
+    change.remove(from, () -> {});
+    change.carry(from, 0, to, 0, pages);
+    change.swap(() -> current = to);
+    change.end();
+    change.retire();
   }
 
   private void block(ReadWriteLock lock) {
@@ -126,7 +133,7 @@ public class SlotCommitBenchmark {
     try {
       for (int i = 0; i < STORES; i++) {
         ram[i << 9] = i;
-        locked.mark(i);
+        locked.markRange(i, 1);
       }
     } finally {
       lock.readLock().unlock();
@@ -142,11 +149,13 @@ public class SlotCommitBenchmark {
     }
   }
 
-  private DirtyBitmap copy(DirtyBitmap from) {
-    PageSet marked = new PageSet(pages);
-    from.snapshot(marked);
-    DirtyBitmap to = new DirtyBitmap(pages);
-    marked.forEachRun(to::markRange);
+  private LiveBitmap copy(LiveBitmap from) {
+    LiveBitmap to = new LiveBitmap(pages);
+    for (int page = 0; page < pages; page++) {
+      if (from.isMarked(page)) {
+        to.markRange(page, 1);
+      }
+    }
     return to;
   }
 
@@ -184,7 +193,7 @@ public class SlotCommitBenchmark {
   public void copyOnWriteLossyBlock() {
     for (int i = 0; i < STORES; i++) {
       ram[i << 9] = i;
-      swapped.mark(i);
+      swapped.markRange(i, 1);
     }
   }
 

@@ -3,12 +3,12 @@ package dev.smudge.benchmarks;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.smudge.sync.rcu.Rcu;
-import dev.smudge.sync.inhibitor.AccessInhibitor;
-import dev.smudge.sync.inhibitor.InhibitableAccess;
 import com.sun.management.ThreadMXBean;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.LogVcpu;
+import dev.smudge.sync.inhibitor.AccessInhibitor;
+import dev.smudge.sync.inhibitor.InhibitableAccess;
+import dev.smudge.sync.rcu.Rcu;
 import java.lang.management.ManagementFactory;
 import java.util.Arrays;
 import org.junit.jupiter.api.Test;

@@ -9,11 +9,11 @@ import java.util.Objects;
 
 /**
  * A live bitmap: one bit per page. While a page's bit is set, writes to it are not reported again;
- * clearing the bit arms the page, and the next write is reported. How marks are found by a collector
- * is what its two kinds differ in.
+ * clearing the bit arms the page, and the next write is reported. How marks are found by a
+ * collector is what its two kinds differ in.
  *
- * <p>Pages are numbered from 0. All methods may be called from any thread at any time unless they say
- * otherwise. Nothing blocks; nothing allocates after construction. Source: docs/design.md 3.2.
+ * <p>Pages are numbered from 0. All methods may be called from any thread at any time unless they
+ * say otherwise. Nothing blocks; nothing allocates after construction. Source: docs/design.md 3.2.
  */
 public abstract sealed class ArmableBitmap permits LiveBitmap, ReportedBitmap {
   /** The most pages of a bitmap or a page set: about 137 billion. */

@@ -8,12 +8,13 @@ import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 
 /**
- * A bitmap for threads without quiescent states: devices, DMA, loaders. Every marker does the atomic
- * OR itself, so it depends on no other marker, and a collector takes the bits out as it reads them.
+ * A bitmap for threads without quiescent states: devices, DMA, loaders. Every marker does the
+ * atomic OR itself, so it depends on no other marker, and a collector takes the bits out as it
+ * reads them.
  *
- * <p>Pages are numbered from 0. {@link #markAlways} may be called from any thread at any time, {@link
- * #drain} by one thread at a time. Nothing blocks; nothing allocates after construction. Source:
- * docs/design.md 3.2.
+ * <p>Pages are numbered from 0. {@link #markAlways} may be called from any thread at any time,
+ * {@link #drain} by one thread at a time. Nothing blocks; nothing allocates after construction.
+ * Source: docs/design.md 3.2.
  */
 public final class HostBitmap {
   private static final VarHandle WORDS = MethodHandles.arrayElementVarHandle(long[].class);
@@ -67,8 +68,8 @@ public final class HostBitmap {
 
   /**
    * Takes every set bit out of the bitmap and hands it out. Every {@link #markAlways} that returned
-   * before is found. One thread at a time. Costs the words of the summary (one per 32,768 pages) and
-   * the blocks in which something was marked.
+   * before is found. One thread at a time. Costs the words of the summary (one per 32,768 pages)
+   * and the blocks in which something was marked.
    *
    * @param sink gets the words, ascending; what it throws comes through, and the word for which it
    *     threw, and those after it, are handed out by the next call
@@ -101,10 +102,13 @@ public final class HostBitmap {
     int to = Math.min(from + WORDS_PER_BLOCK, words.length);
     for (int w = from; w < to; w++) {
       // ORDER B10 volatile, the look before the exchange too: after B9. Pairs with B7; the device's
-      // bytes are visible to whoever reads pages after this. If weaker: the look passes the exchange
-      // of the summary, sees the word before a mark whose marker sees the summary bit still set, and
+      // bytes are visible to whoever reads pages after this. If weaker: the look passes the
+      // exchange
+      // of the summary, sees the word before a mark whose marker sees the summary bit still set,
+      // and
       // that mark stays behind a clear summary.
-      long bits = (long) WORDS.getVolatile(words, w) == 0 ? 0 : (long) WORDS.getAndSet(words, w, 0L);
+      long bits =
+          (long) WORDS.getVolatile(words, w) == 0 ? 0 : (long) WORDS.getAndSet(words, w, 0L);
       if (bits == 0) {
         continue;
       }

@@ -10,9 +10,9 @@ import static dev.smudge.bitmap.BitmapLayout.WORD_SHIFT;
  * of 512 pages, lets a collector find what is new without looking at every word.
  *
  * <p><b>Why {@code fetch} finds every completed mark.</b> A marker that changes 0 to 1 makes sure
- * that the summary bit is set, <em>then</em> ORs the word. So a bit that is seen set had its summary
- * bit set before. The collector exchanges the summary word with 0 and then reads the words. One
- * interleaving escapes it:
+ * that the summary bit is set, <em>then</em> ORs the word. So a bit that is seen set had its
+ * summary bit set before. The collector exchanges the summary word with 0 and then reads the words.
+ * One interleaving escapes it:
  *
  * <pre>
  *   marker                        collector
@@ -21,13 +21,13 @@ import static dev.smudge.bitmap.BitmapLayout.WORD_SHIFT;
  *   ORs the word
  * </pre>
  *
- * <p>Now the word has a bit and the summary has none, and other markers that find the bit set rely on
- * it. That first marker was in the middle of its mark while the collector fetched. So the collector
- * keeps the blocks of a fetch as <em>suspects</em>, and reads them again in every later fetch, up to
- * and including the first one that begins after all markers of that time have passed a quiescent
- * state ({@code quiesced}): by then that OR has been done. Whatever other markers are doing half-way,
- * a marker that relied on the set bit relied on an OR that is either behind a set summary bit or in a
- * suspect block. Source: docs/design.md 3.2.
+ * <p>Now the word has a bit and the summary has none, and other markers that find the bit set rely
+ * on it. That first marker was in the middle of its mark while the collector fetched. So the
+ * collector keeps the blocks of a fetch as <em>suspects</em>, and reads them again in every later
+ * fetch, up to and including the first one that begins after all markers of that time have passed a
+ * quiescent state ({@code quiesced}): by then that OR has been done. Whatever other markers are
+ * doing half-way, a marker that relied on the set bit relied on an OR that is either behind a set
+ * summary bit or in a suspect block. Source: docs/design.md 3.2.
  */
 public final class LiveBitmap extends ArmableBitmap {
   private final long[] suspects; // collector only: blocks to read again
@@ -96,8 +96,8 @@ public final class LiveBitmap extends ArmableBitmap {
    * bits, those that an earlier fetch handed out included; clears none of them. Every mark that was
    * complete, and whose marker has passed a quiescent state since, is found.
    *
-   * <p>One thread at a time. Cost: the words of the summary (one per 32,768 pages), and the blocks in
-   * which something was marked.
+   * <p>One thread at a time. Cost: the words of the summary (one per 32,768 pages), and the blocks
+   * in which something was marked.
    *
    * @param quiesced true if every marker that ran during the previous fetch has passed a quiescent
    *     state since the end of it; false costs time, never a page

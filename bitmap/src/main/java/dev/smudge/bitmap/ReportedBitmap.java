@@ -9,9 +9,9 @@ import java.lang.invoke.VarHandle;
 
 /**
  * A live bitmap whose marks are reported elsewhere: whoever changes a bit from 0 to 1 reports the
- * page itself, in a ring. What the marker cannot report there, it reports here with {@link #report},
- * and a collector finds it with {@link #fetchReported}, which costs one load when there is nothing.
- * Source: docs/design.md 3.5.
+ * page itself, in a ring. What the marker cannot report there, it reports here with {@link
+ * #report}, and a collector finds it with {@link #fetchReported}, which costs one load when there
+ * is nothing. Source: docs/design.md 3.5.
  */
 public final class ReportedBitmap extends ArmableBitmap {
   private static final VarHandle REPORTED;
@@ -87,8 +87,8 @@ public final class ReportedBitmap extends ArmableBitmap {
    * time. Costs one load if nothing was reported, and otherwise the words of the summary (one per
    * 32,768 pages) and the blocks that were reported.
    *
-   * @param sink gets the words, ascending; what it throws comes through, and what was not handed out
-   *     yet is handed out by the next call
+   * @param sink gets the words, ascending; what it throws comes through, and what was not handed
+   *     out yet is handed out by the next call
    */
   public void fetchReported(PageWordConsumer sink) {
     // B13, looked at first because an exchange costs more than a load.
@@ -103,7 +103,8 @@ public final class ReportedBitmap extends ArmableBitmap {
   }
 
   private void handOut(int summaryIndex, PageWordConsumer sink) {
-    // B5, as in LiveBitmap.fetch; there are no suspects, for a word is marked before its summary bit
+    // B5, as in LiveBitmap.fetch; there are no suspects, for a word is marked before its summary
+    // bit
     // is set.
     long blocks = (long) WORDS.getAndSet(summary, summaryIndex, 0L);
     long left = blocks;

@@ -18,7 +18,9 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Mark, and report elsewhere: {@link ReportedBitmap#markWord} and {@link ReportedBitmap#report}. */
+/**
+ * Mark, and report elsewhere: {@link ReportedBitmap#markWord} and {@link ReportedBitmap#report}.
+ */
 @Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 class ReportedBitmapTest {
   private static final int STEPS = 2_000;

@@ -8,12 +8,13 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * A write that lands later (DMA, asynchronous I/O): it is marked when it has landed, not when it is
- * started, so that no collection in between spends the mark (docs/bugs.md row 22). Any thread may end
- * it.
+ * started, so that no collection in between spends the mark (docs/bugs.md row 22). Any thread may
+ * end it.
  *
  * <p>It lives across changes of the slots, and keeps RAM of our own mapped. What it marks is the
- * memory that it wrote: in the slots that are over it by then, wherever they are, else in the {@link
- * dev.smudge.sync.RemovedSlot} of whoever removed it, if that is open still; else nobody hears of it.
+ * memory that it wrote: in the slots that are over it by then, wherever they are, else in the
+ * {@link dev.smudge.sync.RemovedSlot} of whoever removed it, if that is open still; else nobody
+ * hears of it.
  */
 public final class AsyncWrite implements AutoCloseable {
   private final AddressSpace space;
@@ -39,8 +40,8 @@ public final class AsyncWrite implements AutoCloseable {
   }
 
   /**
-   * Says that the write has landed, or has failed after some of it may have: marks all of its pages.
-   * Each call marks again.
+   * Says that the write has landed, or has failed after some of it may have: marks all of its
+   * pages. Each call marks again.
    */
   @Override
   public void close() {

@@ -3,8 +3,8 @@ package dev.smudge.core;
 import dev.smudge.core.internal.map.AddressSpace;
 import dev.smudge.core.internal.map.MappedSlot;
 import dev.smudge.core.internal.map.SlotMap;
-import dev.smudge.sync.rcu.Rcu;
 import dev.smudge.sync.SealedException;
+import dev.smudge.sync.rcu.Rcu;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
 

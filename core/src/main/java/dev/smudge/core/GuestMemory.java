@@ -216,11 +216,11 @@ public final class GuestMemory implements AutoCloseable {
    * that is under way is offline meanwhile.
    *
    * <p>When its registration is closed and its last call has ended, a task of {@link
-   * dev.smudge.sync.rcu.Rcu#callRcu} replays the removal of every slot that the listener was told of
-   * (begin, regionDel with the highest address first, commit), takes what its log has still to tell,
-   * stops that, and calls {@link MemoryListener#close}, once. The RAM of a slot that is removed
-   * meanwhile is kept until then. Without a running reclaimer that happens in {@code rcu().barrier()},
-   * or when the memory is closed.
+   * dev.smudge.sync.rcu.Rcu#callRcu} replays the removal of every slot that the listener was told
+   * of (begin, regionDel with the highest address first, commit), takes what its log has still to
+   * tell, stops that, and calls {@link MemoryListener#close}, once. The RAM of a slot that is
+   * removed meanwhile is kept until then. Without a running reclaimer that happens in {@code
+   * rcu().barrier()}, or when the memory is closed.
    *
    * @param priority listeners are called in ascending order, and in descending order where a slot
    *     goes or logging stops; those of the same priority in the order in which they came
@@ -235,13 +235,12 @@ public final class GuestMemory implements AutoCloseable {
   public Registration addListener(int priority, MemoryListener listener) {
     Objects.requireNonNull(listener, "listener");
     List<ListenerLink> made = new ArrayList<>();
-    space.locked(
-        () -> {
-          space.checkOpen();
-          ListenerLink link = new ListenerLink(space, priority, listener);
-          space.listeners().add(link, space.map().slots());
-          made.add(link);
-        });
+    space.locked(() -> {
+      space.checkOpen();
+      ListenerLink link = new ListenerLink(space, priority, listener);
+      space.listeners().add(link, space.map().slots());
+      made.add(link);
+    });
     return made.getFirst();
   }
 
@@ -274,8 +273,8 @@ public final class GuestMemory implements AutoCloseable {
   }
 
   /**
-   * Declares the guest stopped for good (docs/bugs.md row 24): later writes through the accessors are
-   * refused with {@link dev.smudge.sync.SealedException} before they touch RAM; those that were
+   * Declares the guest stopped for good (docs/bugs.md row 24): later writes through the accessors
+   * are refused with {@link dev.smudge.sync.SealedException} before they touch RAM; those that were
    * under way, and marks, are reported to the log's error handler. Call it after the guest was
    * stopped and before the last take.
    *
@@ -299,8 +298,8 @@ public final class GuestMemory implements AutoCloseable {
    *
    * @throws dev.smudge.sync.VcpuTimeoutException if a vCPU does not reach a safepoint in time: then
    *     our RAM stays mapped, and closing can be tried again
-   * @throws dev.smudge.sync.rcu.RcuTimeoutException if a read-side section, or a reclaimer, keeps it
-   *     waiting for too long: closing can be tried again
+   * @throws dev.smudge.sync.rcu.RcuTimeoutException if a read-side section, or a reclaimer, keeps
+   *     it waiting for too long: closing can be tried again
    * @throws IllegalStateException if I/O into our RAM is under way: closing can be tried again; or
    *     if it is called in a read-side section or by a listener: nothing is changed
    */

@@ -7,8 +7,8 @@ import java.util.Objects;
 
 /**
  * A memory slot: a range of guest addresses, its RAM, and its dirty state. Made by {@link
- * GuestMemory#addSlot} or a {@link SlotTransaction}. Immutable: a change makes another in its place.
- * Usable from any thread.
+ * GuestMemory#addSlot} or a {@link SlotTransaction}. Immutable: a change makes another in its
+ * place. Usable from any thread.
  */
 public final class GuestSlot {
   final MappedSlot mapped;
@@ -52,9 +52,9 @@ public final class GuestSlot {
 
   /**
    * Returns the slot's RAM, for code that stores with raw pointers or hands it to another library.
-   * What is written through it is tracked only if it is marked afterwards ({@link Vcpu#mark}, {@link
-   * DeviceMemory#mark}), or if the log's tracker finds writes without marks. To read dirty pages use
-   * {@link #pages} of the runs of a batch: only there is the barrier over.
+   * What is written through it is tracked only if it is marked afterwards ({@link Vcpu#mark},
+   * {@link DeviceMemory#mark}), or if the log's tracker finds writes without marks. To read dirty
+   * pages use {@link #pages} of the runs of a batch: only there is the barrier over.
    *
    * @return the RAM, offset 0 is {@link #guestAddress}; valid until the slot is removed or changed,
    *     or the memory is closed

@@ -24,7 +24,9 @@ final class ListenerLink implements MapListener, Registration {
   private final int priority;
   private final Registration device;
 
-  /** What it was told of. By whoever holds the lock, in a section; after the grace period by detach. */
+  /**
+   * What it was told of. By whoever holds the lock, in a section; after the grace period by detach.
+   */
   private final Set<MappedSlot> told = new HashSet<>();
 
   ListenerLink(AddressSpace space, int priority, MemoryListener listener) {
@@ -71,20 +73,18 @@ final class ListenerLink implements MapListener, Registration {
 
   @Override
   public void add(MappedSlot slot) {
-    call(
-        l -> {
-          told.add(slot); // first: it may throw, or unregister itself
-          l.regionAdd(GuestSlot.of(slot));
-        });
+    call(l -> {
+      told.add(slot); // first: it may throw, or unregister itself
+      l.regionAdd(GuestSlot.of(slot));
+    });
   }
 
   @Override
   public void remove(MappedSlot slot) {
-    call(
-        l -> {
-          told.remove(slot);
-          l.regionDel(GuestSlot.of(slot));
-        });
+    call(l -> {
+      told.remove(slot);
+      l.regionDel(GuestSlot.of(slot));
+    });
   }
 
   @Override

@@ -4,12 +4,13 @@ import dev.smudge.sync.tracker.Tracker;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Follows the memory map of a {@link GuestMemory}: a device model that accesses guest RAM by itself,
- * a backend of another kind. By default every method does nothing.
+ * Follows the memory map of a {@link GuestMemory}: a device model that accesses guest RAM by
+ * itself, a backend of another kind. By default every method does nothing.
  *
- * <p><b>Changes of the map</b> are told between {@link #begin} and {@link #commit}, after the new map
- * is in place: every slot that goes, the highest address first, then those that stay or come, the
- * lowest first. For one slot, listeners of low priority are called first, and last where it goes.
+ * <p><b>Changes of the map</b> are told between {@link #begin} and {@link #commit}, after the new
+ * map is in place: every slot that goes, the highest address first, then those that stay or come,
+ * the lowest first. For one slot, listeners of low priority are called first, and last where it
+ * goes.
  *
  * <p><b>A dirty log of its own</b> joins in through {@link #tracker}. A listener that stops writing
  * to a slot in {@link #regionDel} loses no write: its log of the slot is still read until the grace
@@ -19,8 +20,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p><b>Threads.</b> These methods are called by the thread that makes the change, one change at a
  * time, in a read-side section of the log's RCU; those of the tracker by whatever thread collects,
- * perhaps at the same time. What a method throws goes to the error handler of the dirty log, and the
- * other listeners are called. A method must not change the map, nor register a listener of this
+ * perhaps at the same time. What a method throws goes to the error handler of the dirty log, and
+ * the other listeners are called. A method must not change the map, nor register a listener of this
  * memory: that fails at once. It may close registrations, its own too.
  */
 public interface MemoryListener {
@@ -52,8 +53,8 @@ public interface MemoryListener {
   default void commit() {}
 
   /**
-   * Returns what finds the writes that this listener makes to guest memory by itself. Asked once, as
-   * the listener is registered.
+   * Returns what finds the writes that this listener makes to guest memory by itself. Asked once,
+   * as the listener is registered.
    *
    * @return its tracker; null if it writes nothing, or marks what it writes
    */

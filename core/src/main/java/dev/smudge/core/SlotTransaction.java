@@ -18,8 +18,8 @@ import java.util.List;
  *
  * <p><b>No dirty bit is lost.</b> A page whose memory is in a slot before and after is carried
  * over: it stays dirty, or clean, for each client. A page that is new to the guest is dirty for
- * all. The dirty bits of the others go to the remover, with the RAM ({@link RemovedSlot}).
- * Pages of another size than before are not carried.
+ * all. The dirty bits of the others go to the remover, with the RAM ({@link RemovedSlot}). Pages of
+ * another size than before are not carried.
  *
  * <p><b>Steps</b> name slots by number: those that are there, and those that earlier steps have
  * made. Each is checked as it is called, and all again by the commit, against the slots of then;
@@ -30,8 +30,8 @@ import java.util.List;
  * commit of the inner one changes nothing yet, and its close without commit takes back its own
  * steps alone. Transactions of a thread are closed in reverse order.
  *
- * <p>For the thread that began it. Source: docs/design.md 3.6; QEMU {@code memory_region_transaction_begin}
- * and its {@code _commit}.
+ * <p>For the thread that began it. Source: docs/design.md 3.6; QEMU {@code
+ * memory_region_transaction_begin} and its {@code _commit}.
  */
 @SuppressWarnings("ReferenceEquality") // transactions and threads are compared by identity
 public final class SlotTransaction implements AutoCloseable {
@@ -312,8 +312,8 @@ public final class SlotTransaction implements AutoCloseable {
    *     others of its change; nothing is changed
    * @throws dev.smudge.sync.rcu.RcuException if it takes something away and is called inside a
    *     read-side section or an arm callback; nothing is changed
-   * @throws dev.smudge.sync.rcu.RcuTimeoutException if a vCPU does not reach a safepoint in time, or a
-   *     read-side section does not end: the change is made; {@link #removed} has the result
+   * @throws dev.smudge.sync.rcu.RcuTimeoutException if a vCPU does not reach a safepoint in time,
+   *     or a read-side section does not end: the change is made; {@link #removed} has the result
    * @throws java.io.UncheckedIOException if the system gives no memory; nothing is changed
    */
   public List<RemovedSlot<GuestSlot>> commit() {

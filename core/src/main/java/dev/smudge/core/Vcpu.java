@@ -26,10 +26,10 @@ import org.jspecify.annotations.Nullable;
  * stores, where every earlier store is complete, and of its loads, so that a loop without stores
  * does not hold a barrier up; around host calls and waits it is offline.
  *
- * <p>Addresses are guest addresses, aligned or not. An access outside every slot, or across a slot's
- * end, is a {@link GuestAccessException}; nothing is read or written then. After {@link
- * GuestMemory#seal} a write is refused with {@link SealedException} before it touches RAM. Accessors
- * allocate nothing and take no lock. Values are in the byte order of the memory. Source:
+ * <p>Addresses are guest addresses, aligned or not. An access outside every slot, or across a
+ * slot's end, is a {@link GuestAccessException}; nothing is read or written then. After {@link
+ * GuestMemory#seal} a write is refused with {@link SealedException} before it touches RAM.
+ * Accessors allocate nothing and take no lock. Values are in the byte order of the memory. Source:
  * docs/design.md 3.2.
  */
 @SuppressWarnings("ReferenceEquality") // slots are compared by identity
@@ -386,8 +386,7 @@ public final class Vcpu implements AutoCloseable {
   public void read(long address, byte[] target, int to, int length) {
     Objects.checkFromIndexSize(to, length, target.length);
     MappedSlot from = readableRange(address, length);
-    MemorySegment.copy(
-        from.ram, ValueLayout.JAVA_BYTE, address - from.base, target, to, length);
+    MemorySegment.copy(from.ram, ValueLayout.JAVA_BYTE, address - from.base, target, to, length);
   }
 
   /**

@@ -16,20 +16,11 @@ record Access(String name, int width, Put put, Get get) {
   static final List<Access> ALL =
       List.of(
           new Access(
-              "Byte",
-              1,
-              (v, a, b) -> v.putByte(a, (byte) b),
-              (v, a) -> v.getByte(a) & 0xffL),
+              "Byte", 1, (v, a, b) -> v.putByte(a, (byte) b), (v, a) -> v.getByte(a) & 0xffL),
           new Access(
-              "Short",
-              2,
-              (v, a, b) -> v.putShort(a, (short) b),
-              (v, a) -> v.getShort(a) & 0xffffL),
+              "Short", 2, (v, a, b) -> v.putShort(a, (short) b), (v, a) -> v.getShort(a) & 0xffffL),
           new Access(
-              "Int",
-              4,
-              (v, a, b) -> v.putInt(a, (int) b),
-              (v, a) -> v.getInt(a) & 0xffff_ffffL),
+              "Int", 4, (v, a, b) -> v.putInt(a, (int) b), (v, a) -> v.getInt(a) & 0xffff_ffffL),
           new Access("Long", 8, Vcpu::putLong, Vcpu::getLong));
 
   /** Bits that this accessor carries. */

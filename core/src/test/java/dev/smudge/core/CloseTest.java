@@ -6,16 +6,15 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.smudge.sync.DirtyClient;
-import dev.smudge.sync.DirtyBatch;
 import dev.smudge.core.ApiMethods.Call;
+import dev.smudge.sync.DirtyBatch;
+import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.VcpuException;
 import dev.smudge.sync.VcpuTimeoutException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.nio.ByteOrder;
 import java.nio.channels.Pipe;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -255,7 +254,11 @@ class CloseTest {
   }
 
   private static void fire(
-      GuestMemory memory, DirtyClient<GuestSlot> client, int index, Random random, AtomicInteger running) {
+      GuestMemory memory,
+      DirtyClient<GuestSlot> client,
+      int index,
+      Random random,
+      AtomicInteger running) {
     Vcpu vcpu = memory.addVcpu();
     VcpuAtomics atomics = vcpu.atomics();
     byte[] bytes = new byte[700];
@@ -381,8 +384,7 @@ class CloseTest {
       batch.close();
       batch.close();
       assertThrows(
-          IllegalStateException.class,
-          () -> batch.forEachRun((where, first, count) -> {}));
+          IllegalStateException.class, () -> batch.forEachRun((where, first, count) -> {}));
       assertThrows(IllegalStateException.class, batch::commit);
       assertThrows(IllegalStateException.class, () -> batch.acknowledge(slot, 0, 1));
       assertEquals(Dirty.pages(slot, 0, 1), Dirty.take(client), "dirty again");

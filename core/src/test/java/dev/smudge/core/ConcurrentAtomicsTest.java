@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.InitialView;
 import java.lang.foreign.Arena;
-import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;

@@ -2,8 +2,8 @@ package dev.smudge.core;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyBatch;
+import dev.smudge.sync.DirtyClient;
 import java.util.BitSet;
 import java.util.Map;
 import java.util.TreeMap;

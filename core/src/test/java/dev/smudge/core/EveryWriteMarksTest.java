@@ -2,10 +2,6 @@ package dev.smudge.core;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import dev.smudge.sync.tracker.Registration;
-import dev.smudge.sync.DirtyClient;
-import dev.smudge.sync.DirtyBatch;
-import dev.smudge.sync.RemovedSlot;
 import dev.smudge.core.ApiMethods.Call;
 import dev.smudge.core.ApiMethods.Effect;
 import java.lang.reflect.Modifier;

@@ -1,11 +1,11 @@
 package dev.smudge.core;
 
+import dev.smudge.bitmap.PageWordConsumer;
+import dev.smudge.ring.RingPageConsumer;
+import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
 import dev.smudge.sync.tracker.Tracker;
-import dev.smudge.sync.tracker.ForwardingTracker;
-import dev.smudge.bitmap.PageWordConsumer;
-import dev.smudge.ring.RingPageConsumer;
 
 /** A backend one of whose calls fails, once. For one thread. */
 final class FaultyTracker extends ForwardingTracker {

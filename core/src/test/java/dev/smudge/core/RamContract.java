@@ -8,7 +8,6 @@ import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.InitialView;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Map;

@@ -2,8 +2,8 @@ package dev.smudge.core;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyBatch;
+import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.InitialView;
 import java.io.IOException;
 import java.util.Random;
@@ -34,7 +34,11 @@ class SecondMigrationTest {
 
   /** Rounds while the guest writes, then the last with the guest stopped. */
   private static void migrate(
-      GuestMemory from, DirtyClient<GuestSlot> client, GuestMemory to, Restore restore, Random random)
+      GuestMemory from,
+      DirtyClient<GuestSlot> client,
+      GuestMemory to,
+      Restore restore,
+      Random random)
       throws IOException {
     try (Vcpu source = from.addVcpu();
         Vcpu destination = to.addVcpu()) {
@@ -50,13 +54,16 @@ class SecondMigrationTest {
               case DEVICE -> to.device().write(address, slot.pages(first, count));
               case VCPU -> destination.write(address, slot.pages(first, count));
               case ASYNC -> {
-                try (AsyncWrite write = to.device().beginWrite(address, slot.pages(first, count).byteSize())) {
+                try (AsyncWrite write =
+                    to.device().beginWrite(address, slot.pages(first, count).byteSize())) {
                   write.target().copyFrom(slot.pages(first, count));
                 }
               }
               case RAW_AND_MARK -> {
                 GuestSlot at = to.slot(slot.id());
-                at.ram().asSlice(first * at.pageSize(), slot.pages(first, count).byteSize()).copyFrom(slot.pages(first, count));
+                at.ram()
+                    .asSlice(first * at.pageSize(), slot.pages(first, count).byteSize())
+                    .copyFrom(slot.pages(first, count));
                 to.device().mark(address, slot.pages(first, count).byteSize());
               }
             }

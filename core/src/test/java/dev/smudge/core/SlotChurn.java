@@ -1,9 +1,9 @@
 package dev.smudge.core;
 
-import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyBatch;
-import dev.smudge.sync.RemovedSlot;
+import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.InitialView;
+import dev.smudge.sync.RemovedSlot;
 import dev.smudge.sync.VcpuPause;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

@@ -6,16 +6,15 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.DirtyBatch;
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.InitialView;
+import dev.smudge.sync.RemovedSlot;
+import dev.smudge.sync.rcu.RcuException;
+import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
-import dev.smudge.sync.rcu.RcuException;
 import dev.smudge.sync.tracker.Tracker;
-import dev.smudge.sync.tracker.ForwardingTracker;
-import dev.smudge.sync.DirtyClient;
-import dev.smudge.sync.DirtyBatch;
-import dev.smudge.sync.RemovedSlot;
-import dev.smudge.sync.InitialView;
-import dev.smudge.sync.LogSlot;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -140,7 +139,8 @@ class SlotTransactionTest {
     try (Guest guest = new Guest(kind)) {
       RemovedSlot<GuestSlot> tail = guest.begin().resize(5, 64 * PAGE).commit().getFirst();
       assertEquals(pages(0, 70).get(0), dirty(tail));
-      assertEquals(70, tail.slot().pages(0, tail.slot().pageCount()).get(ValueLayout.JAVA_BYTE, 70 * PAGE));
+      assertEquals(
+          70, tail.slot().pages(0, tail.slot().pageCount()).get(ValueLayout.JAVA_BYTE, 70 * PAGE));
       assertTrue(tail.slot().pages(0, tail.slot().pageCount()).isReadOnly());
       assertEquals(Map.of(), Dirty.take(guest.one));
       assertEquals(pages(5, 3), Dirty.take(guest.two));
@@ -235,7 +235,8 @@ class SlotTransactionTest {
       Dirty.take(guest.one);
       Dirty.take(guest.two);
       guest.vcpu.putByte(FAR, (byte) 1);
-      RemovedSlot<GuestSlot> old = guest.begin().remove(6).add(6, FAR, ram, 2 * PAGE).commit().get(0);
+      RemovedSlot<GuestSlot> old =
+          guest.begin().remove(6).add(6, FAR, ram, 2 * PAGE).commit().get(0);
       assertEquals(pages(0, 0).get(0), dirty(old));
       assertEquals(32, dirtyOf(guest.one, 6).cardinality());
     }
@@ -428,9 +429,7 @@ class SlotTransactionTest {
     private final AtomicReference<Throwable> thrown;
 
     CommitsInside(
-        Tracker backend,
-        AtomicReference<GuestMemory> memory,
-        AtomicReference<Throwable> thrown) {
+        Tracker backend, AtomicReference<GuestMemory> memory, AtomicReference<Throwable> thrown) {
       super(backend);
       this.memory = memory;
       this.thrown = thrown;

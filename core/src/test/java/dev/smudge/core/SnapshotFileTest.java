@@ -3,8 +3,8 @@ package dev.smudge.core;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyBatch;
+import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.InitialView;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -64,7 +64,12 @@ class SnapshotFileTest {
         assertEquals(count * slot.pageSize(), slot.pages(first, count).byteSize());
         for (long page = 0; page < count; page++) {
           long size = slot.pageSize();
-          pages.add(new Run(slot.id(), first + page, 1, bytes(slot.pages(first, count).asSlice(page * size, size))));
+          pages.add(
+              new Run(
+                  slot.id(),
+                  first + page,
+                  1,
+                  bytes(slot.pages(first, count).asSlice(page * size, size))));
         }
       });
       batch.commit();

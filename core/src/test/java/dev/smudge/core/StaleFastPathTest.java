@@ -2,9 +2,9 @@ package dev.smudge.core;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import dev.smudge.sync.DirtyClient;
 import dev.smudge.core.ApiMethods.Call;
 import dev.smudge.core.ApiMethods.Effect;
+import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.InitialView;
 import java.util.Map;
 import java.util.Objects;

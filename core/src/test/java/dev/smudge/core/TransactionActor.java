@@ -2,10 +2,10 @@ package dev.smudge.core;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import dev.smudge.sync.tracker.Tracker;
 import dev.smudge.core.TransactionModel.Lost;
 import dev.smudge.core.TransactionModel.Ram;
 import dev.smudge.core.TransactionModel.Slot;
+import dev.smudge.sync.tracker.Tracker;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;

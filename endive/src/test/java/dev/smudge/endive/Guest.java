@@ -2,11 +2,11 @@ package dev.smudge.endive;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import dev.smudge.sync.DirtyClient;
-import dev.smudge.sync.DirtyBatch;
 import dev.smudge.core.GuestMemory;
 import dev.smudge.core.GuestSlot;
 import dev.smudge.core.Vcpu;
+import dev.smudge.sync.DirtyBatch;
+import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.InitialView;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

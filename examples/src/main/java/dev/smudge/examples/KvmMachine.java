@@ -2,8 +2,8 @@ package dev.smudge.examples;
 
 import dev.smudge.core.GuestMemory;
 import dev.smudge.kvm.Kvm;
-import dev.smudge.kvm.KvmTracker;
 import dev.smudge.kvm.KvmRunner;
+import dev.smudge.kvm.KvmTracker;
 import dev.smudge.kvm.KvmVm;
 import dev.smudge.sync.DirtyLog;
 import java.util.ArrayList;

@@ -1,12 +1,12 @@
 package dev.smudge.examples;
 
-import dev.smudge.sync.tracker.Tracker;
-import dev.smudge.sync.DirtyClient;
-import dev.smudge.sync.DirtyBatch;
-import dev.smudge.core.GuestSlot;
 import dev.smudge.core.GuestMemory;
+import dev.smudge.core.GuestSlot;
+import dev.smudge.sync.DirtyBatch;
+import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
+import dev.smudge.sync.tracker.Tracker;
 import java.io.IOException;
 import java.util.Queue;
 import java.util.concurrent.CompletionException;

@@ -1,7 +1,7 @@
 package dev.smudge.examples;
-import dev.smudge.sync.tracker.Tracker;
-import dev.smudge.sync.tracker.ForwardingTracker;
 
+import dev.smudge.sync.tracker.ForwardingTracker;
+import dev.smudge.sync.tracker.Tracker;
 
 /** A backend that leaves the after-sync barrier out, and so loses writes. */
 final class NoBarrier extends ForwardingTracker {

@@ -1,10 +1,10 @@
 package dev.smudge.examples;
 
-import dev.smudge.sync.DirtyBatch;
 import dev.smudge.bitmap.PageSet;
 import dev.smudge.core.GuestMemory;
 import dev.smudge.core.GuestSlot;
 import dev.smudge.examples.StreamException.Fault;
+import dev.smudge.sync.DirtyBatch;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;

@@ -4,8 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.smudge.sync.tracker.Tracker;
 import dev.smudge.examples.MigrationResult.End;
+import dev.smudge.sync.tracker.Tracker;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
@@ -77,8 +77,7 @@ final class Bench implements AutoCloseable {
     return source(program, ring, UnaryOperator.identity());
   }
 
-  private static MigrationSource source(
-      Program program, int ring, UnaryOperator<Tracker> backend) {
+  private static MigrationSource source(Program program, int ring, UnaryOperator<Tracker> backend) {
     return new MigrationSource(
         program, Convergence.DEFAULT, ring, backend, (channel, text) -> {}, MigrationListener.NONE);
   }

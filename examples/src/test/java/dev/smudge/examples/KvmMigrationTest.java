@@ -5,14 +5,15 @@ import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.smudge.sync.tracker.Tracker;
-import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.bitmap.PageWordConsumer;
 import dev.smudge.examples.MigrationResult.End;
 import dev.smudge.kvm.Kvm;
 import dev.smudge.kvm.KvmException;
 import dev.smudge.sync.DirtyLog;
-import dev.smudge.sync.LogSlot;
+import dev.smudge.sync.tracker.ForwardingTracker;
+import dev.smudge.sync.tracker.SlotTracker;
+import dev.smudge.sync.tracker.TrackedSlot;
+import dev.smudge.sync.tracker.Tracker;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
@@ -113,14 +114,12 @@ class KvmMigrationTest {
         backend ->
             new ForwardingTracker(backend) {
               @Override
-              public void getDirtyLog(LogSlot slot, PageWordConsumer sink) {
-                super.getDirtyLog(
-                    slot,
-                    (word, bits) -> {
-                      if (slot.id() != NativeProgram.SLOT || word != missing) {
-                        sink.accept(word, bits);
-                      }
-                    });
+              protected void collect(TrackedSlot slot, SlotTracker to, PageWordConsumer sink) {
+                to.collect((word, bits) -> {
+                  if (slot.id() != NativeProgram.SLOT || word != missing) {
+                    sink.accept(word, bits);
+                  }
+                });
               }
             };
     KvmProgram program = program(1, Pattern.RANDOM, 1000, 100, 100_000);

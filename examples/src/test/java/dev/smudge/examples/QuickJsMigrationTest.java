@@ -4,10 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.smudge.sync.DirtyClient;
-import dev.smudge.sync.DirtyBatch;
-import dev.smudge.core.GuestSlot;
 import dev.smudge.core.GuestMemory;
+import dev.smudge.core.GuestSlot;
+import dev.smudge.sync.DirtyBatch;
+import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.InitialView;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
@@ -89,7 +89,8 @@ final class QuickJsMigrationTest {
   private static void move(DirtyClient<GuestSlot> client, GuestMemory to) throws Exception {
     try (DirtyBatch<GuestSlot> batch = client.take()) {
       batch.forEachRun((slot, first, count) ->
-          to.device().write(slot.guestAddress() + first * slot.pageSize(), slot.pages(first, count)));
+          to.device()
+              .write(slot.guestAddress() + first * slot.pageSize(), slot.pages(first, count)));
       batch.commit();
     }
   }

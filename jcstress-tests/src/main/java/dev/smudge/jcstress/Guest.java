@@ -1,6 +1,5 @@
 package dev.smudge.jcstress;
 
-import dev.smudge.sync.tracker.Tracker;
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
@@ -8,6 +7,7 @@ import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.LogVcpu;
 import dev.smudge.sync.RingFullPolicy;
+import dev.smudge.sync.tracker.Tracker;
 import java.util.function.UnaryOperator;
 
 /**
@@ -41,8 +41,7 @@ final class Guest {
   }
 
   /** A guest whose vCPU has a ring; all pages are armed. What has no room goes to the bitmap. */
-  static Guest withRing(
-      int entries, UnaryOperator<Tracker> interceptor, Runnable armCallback) {
+  static Guest withRing(int entries, UnaryOperator<Tracker> interceptor, Runnable armCallback) {
     Guest guest =
         new Guest(
             DirtyLog.builder().ring(entries, 0, RingFullPolicy.SPILL).interceptTracker(interceptor),

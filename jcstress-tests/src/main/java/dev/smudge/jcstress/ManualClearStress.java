@@ -4,13 +4,12 @@ import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE;
 import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE_INTERESTING;
 import static org.openjdk.jcstress.annotations.Expect.FORBIDDEN;
 
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.InitialView;
+import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
-import dev.smudge.sync.tracker.Tracker;
-import dev.smudge.sync.LogSlot;
-import dev.smudge.sync.DirtyClient;
-import dev.smudge.sync.InitialView;
 import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
 import org.openjdk.jcstress.annotations.Actor;

@@ -1,10 +1,9 @@
 package dev.smudge.jcstress;
 
+import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
 import dev.smudge.sync.tracker.Tracker;
-import dev.smudge.sync.tracker.ForwardingTracker;
-import dev.smudge.sync.LogSlot;
 
 /** The collector meets the guest just before it clears, for the first time. */
 class MeetAtClear extends ForwardingTracker {

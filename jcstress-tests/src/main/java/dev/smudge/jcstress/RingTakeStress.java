@@ -4,9 +4,9 @@ import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE;
 import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE_INTERESTING;
 import static org.openjdk.jcstress.annotations.Expect.FORBIDDEN;
 
-import dev.smudge.sync.tracker.Tracker;
-import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.ring.RingPageConsumer;
+import dev.smudge.sync.tracker.ForwardingTracker;
+import dev.smudge.sync.tracker.Tracker;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.agrona.concurrent.Agent;

@@ -4,10 +4,10 @@ import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE;
 import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE_INTERESTING;
 import static org.openjdk.jcstress.annotations.Expect.FORBIDDEN;
 
-import dev.smudge.sync.tracker.Tracker;
-import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.InitialView;
+import dev.smudge.sync.LogSlot;
+import dev.smudge.sync.tracker.Tracker;
 import org.openjdk.jcstress.annotations.Actor;
 import org.openjdk.jcstress.annotations.Arbiter;
 import org.openjdk.jcstress.annotations.JCStressTest;

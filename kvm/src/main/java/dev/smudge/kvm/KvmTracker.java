@@ -13,8 +13,9 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The tracker that is the Linux kernel: a VM whose guest writes the kernel catches. The same memory,
- * clients and batches as with marks; the vCPUs are the kernel's, and run by a {@link KvmRunner}:
+ * The tracker that is the Linux kernel: a VM whose guest writes the kernel catches. The same
+ * memory, clients and batches as with marks; the vCPUs are the kernel's, and run by a {@link
+ * KvmRunner}:
  *
  * <pre>{@code
  * KvmTracker kvm = KvmTracker.over(vm);
@@ -23,15 +24,15 @@ import org.jspecify.annotations.Nullable;
  * }</pre>
  *
  * <p>A VM with dirty rings ({@link KvmVm#enableDirtyRing}) is collected from its rings, one without
- * from its bitmaps: fetched without a clear, and cleared range by range as clients take pages. What a
- * client is to be told of from the start is not armed before it is cleared, where the kernel has
+ * from its bitmaps: fetched without a clear, and cleared range by range as clients take pages. What
+ * a client is to be told of from the start is not armed before it is cleared, where the kernel has
  * that. With rings all pages are armed when logging begins, and again by each reset; that makes no
  * difference to clients, in whose views all pages are then.
  *
  * <p>The kernel cannot change a slot in one step, and forgets the log of one that goes. So whatever
  * removes slots first stops all vCPUs, which wait before their next {@code KVM_RUN}, and fetches
- * their logs. Writes of the host, which the kernel does not see, go on, and are marked in a bitmap of
- * the log's.
+ * their logs. Writes of the host, which the kernel does not see, go on, and are marked in a bitmap
+ * of the log's.
  *
  * <p>Threads: {@link #log}, {@link #addVcpu} and {@link #toString} from any thread. Everything else
  * is for {@link DirtyLog} alone. Source: docs/design.md 3.6; QEMU accel/kvm/kvm-all.c.
@@ -58,8 +59,8 @@ public final class KvmTracker {
    * Makes the tracker of a VM, and switches manual protect on for it. Dirty rings are switched on
    * before.
    *
-   * @param vm VM, none of whose slots has a log yet; not closed by the tracker, and closed after the
-   *     log
+   * @param vm VM, none of whose slots has a log yet; not closed by the tracker, and closed after
+   *     the log
    * @return the tracker
    * @throws UnsupportedOperationException if the kernel has no manual protect, and the VM no rings
    * @throws IllegalStateException if the VM has a tracker already, or is closed
@@ -88,10 +89,10 @@ public final class KvmTracker {
   }
 
   /**
-   * Makes the dirty log over this tracker. Its slots are those of a {@code GuestMemory}, in pages of
-   * the kernel's size, over RAM outside the Java heap; their numbers are the kernel's. It has to be
-   * closed before the RAM is unmapped, as {@code GuestMemory.close} does. Its timeout and its error
-   * handler hold for the kernel's vCPUs too.
+   * Makes the dirty log over this tracker. Its slots are those of a {@code GuestMemory}, in pages
+   * of the kernel's size, over RAM outside the Java heap; their numbers are the kernel's. It has to
+   * be closed before the RAM is unmapped, as {@code GuestMemory.close} does. Its timeout and its
+   * error handler hold for the kernel's vCPUs too.
    *
    * @param options of the log: its tracker is set here
    * @return the log
@@ -174,9 +175,9 @@ public final class KvmTracker {
 
     /**
      * Does nothing. The kernel flushes the TLBs of all vCPUs before KVM_CLEAR_DIRTY_LOG,
-     * KVM_RESET_DIRTY_RINGS and the begin of a log return: a write that was not reported came before
-     * that, and is in memory. That holds for whoever finds the bits cleared by another, too: both
-     * clear under the collector lock, and read after it.
+     * KVM_RESET_DIRTY_RINGS and the begin of a log return: a write that was not reported came
+     * before that, and is in memory. That holds for whoever finds the bits cleared by another, too:
+     * both clear under the collector lock, and read after it.
      */
     @Override
     public void afterSync() {}
@@ -191,7 +192,8 @@ public final class KvmTracker {
   private void changed(KernelSlot slot, KernelSlot.Change change) {
     switch (change) {
       case ADDED -> slots.put(slot.id(), slot);
-      // Between a removal and the next use of the number all rings are emptied: docs/kvm.md has why.
+      // Between a removal and the next use of the number all rings are emptied: docs/kvm.md has
+      // why.
       case DELETED -> emptyRings(true);
       case REMOVED -> slots.remove(slot.id(), slot);
       // What is in the rings is nobody's; left there, a vCPU whose ring is full would never go on.
@@ -201,13 +203,12 @@ public final class KvmTracker {
 
   private void emptyRings(boolean ofAll) {
     if (hasRings) {
-      rings.reap(
-          (slotId, page) -> {
-            KernelSlot slot = slots.get(slotId);
-            if (slot != null && (ofAll || slot.logs())) {
-              slot.keep(page);
-            }
-          });
+      rings.reap((slotId, page) -> {
+        KernelSlot slot = slots.get(slotId);
+        if (slot != null && (ofAll || slot.logs())) {
+          slot.keep(page);
+        }
+      });
     }
   }
 }

@@ -4,17 +4,16 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.core.GuestSlot;
+import dev.smudge.sync.DirtyBatch;
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.InitialView;
+import dev.smudge.sync.RemovedSlot;
+import dev.smudge.sync.VcpuPause;
+import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
 import dev.smudge.sync.tracker.Tracker;
-import dev.smudge.sync.tracker.ForwardingTracker;
-import dev.smudge.sync.DirtyClient;
-import dev.smudge.sync.DirtyBatch;
-import dev.smudge.sync.RemovedSlot;
-import dev.smudge.core.GuestSlot;
-import dev.smudge.sync.InitialView;
-import dev.smudge.sync.LogSlot;
-import dev.smudge.sync.VcpuPause;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
@@ -28,7 +27,9 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
-/** What every backend does: the docs/bugs.md row's cases and the kernel's facts, through the API. */
+/**
+ * What every backend does: the docs/bugs.md row's cases and the kernel's facts, through the API.
+ */
 @Timeout(60)
 @SuppressWarnings("NullAway.Init")
 abstract class BackendContract {
@@ -87,7 +88,8 @@ abstract class BackendContract {
     try (DirtyBatch<GuestSlot> batch = client.take()) {
       assertEquals(3, batch.pageCount());
       batch.forEachRun((in, first, count) ->
-          assertEquals(7, in.pages(first, count).get(ValueLayout.JAVA_LONG, 0), in + ", page " + first));
+          assertEquals(
+              7, in.pages(first, count).get(ValueLayout.JAVA_LONG, 0), in + ", page " + first));
       batch.commit();
     }
     assertEquals(Set.of(), TestMachine.take(client));

@@ -1,14 +1,12 @@
 package dev.smudge.kvm;
 
-import dev.smudge.sync.LogSlot;
-import dev.smudge.sync.tracker.Tracker;
-import dev.smudge.sync.tracker.ForwardingTracker;
-import dev.smudge.sync.DirtyClient;
-import dev.smudge.sync.DirtyBatch;
-import dev.smudge.sync.RemovedSlot;
 import dev.smudge.core.GuestSlot;
+import dev.smudge.sync.DirtyBatch;
+import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.InitialView;
+import dev.smudge.sync.RemovedSlot;
 import dev.smudge.sync.VcpuPause;
+import dev.smudge.sync.tracker.Tracker;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
@@ -143,7 +141,8 @@ final class LockStepActor implements AutoCloseable {
     if (slot == null || clients.isEmpty()) {
       return "";
     }
-    try (DirtyBatch<GuestSlot> batch = client(step.a).takeRange(slot, step.b % 80, step.c % 80 - 1)) {
+    try (DirtyBatch<GuestSlot> batch =
+        client(step.a).takeRange(slot, step.b % 80, step.c % 80 - 1)) {
       batch.commit();
       return batch.pageCount();
     }
@@ -204,9 +203,7 @@ final class LockStepActor implements AutoCloseable {
           default -> step.c % 2 == 0 ? 0 : 1L << 32;
         };
     long[] bits = ring ? new long[8] : new Random(step.c).longs(8).toArray();
-    Objects.requireNonNull(backend)
-        .part(slot)
-        .clear(first, count, bits);
+    Objects.requireNonNull(backend).part(slot).clear(first, count, bits);
     return sync();
   }
 

@@ -3,13 +3,12 @@ package dev.smudge.kvm;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.kvm.LockStepActor.Step;
+import dev.smudge.kvm.TestMachine.Kind;
+import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
 import dev.smudge.sync.tracker.Tracker;
-import dev.smudge.sync.tracker.ForwardingTracker;
-import dev.smudge.kvm.LockStepActor.Step;
-import dev.smudge.kvm.TestMachine.Kind;
-import dev.smudge.sync.LogSlot;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -2,12 +2,12 @@ package dev.smudge.kvm;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import dev.smudge.sync.LogSlot;
 import dev.smudge.ring.HarvestedPages;
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
+import dev.smudge.sync.LogSlot;
 import java.util.BitSet;
 import java.util.concurrent.locks.LockSupport;
 import java.util.stream.LongStream;

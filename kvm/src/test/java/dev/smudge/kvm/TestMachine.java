@@ -2,16 +2,15 @@ package dev.smudge.kvm;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import dev.smudge.sync.tracker.Tracker;
-import dev.smudge.sync.DirtyClient;
-import dev.smudge.sync.DirtyBatch;
-import dev.smudge.core.GuestSlot;
 import dev.smudge.core.GuestMemory;
+import dev.smudge.core.GuestSlot;
 import dev.smudge.core.Vcpu;
 import dev.smudge.kvmguest.PageWriter;
+import dev.smudge.sync.DirtyBatch;
+import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.RingFullPolicy;
-import java.io.IOException;
+import dev.smudge.sync.tracker.Tracker;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;

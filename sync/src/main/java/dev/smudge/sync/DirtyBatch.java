@@ -54,16 +54,15 @@ public final class DirtyBatch<S> implements AutoCloseable {
     checkOpen();
     RunConsumer<? super S, RuntimeException> runs =
         (RunConsumer<? super S, RuntimeException>) consumer;
-    pages.forEachSlot(
-        (slot, set) -> {
-          S of = mapping.toUser(slot);
-          set.forEachRun((first, count) -> runs.accept(of, first, count));
-        });
+    pages.forEachSlot((slot, set) -> {
+      S of = mapping.toUser(slot);
+      set.forEachRun((first, count) -> runs.accept(of, first, count));
+    });
   }
 
   /**
-   * Acknowledges pages: they are dealt with. Pages of the range that the batch does not hold, all of
-   * them perhaps, are ignored.
+   * Acknowledges pages: they are dealt with. Pages of the range that the batch does not hold, all
+   * of them perhaps, are ignored.
    *
    * @param slot slot, also one that was removed meanwhile
    * @param firstPage first page of the range
@@ -100,8 +99,8 @@ public final class DirtyBatch<S> implements AutoCloseable {
   }
 
   /**
-   * Ends the batch: pages that were not acknowledged are dirty again. A second call does nothing; if
-   * the first was cut short by an error, it gives back what is left.
+   * Ends the batch: pages that were not acknowledged are dirty again. A second call does nothing;
+   * if the first was cut short by an error, it gives back what is left.
    */
   @Override
   public void close() {

@@ -9,8 +9,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * One consumer of dirty pages, with its own view of what is dirty: a migration, a display, a code
- * cache, a snapshot. Made by {@link DirtyLog#client}, which hands out {@link LogSlot}s, or by {@code
- * GuestMemory.client}, which hands out {@code GuestSlot}s, whose {@code pages} are the content.
+ * cache, a snapshot. Made by {@link DirtyLog#client}, which hands out {@link LogSlot}s, or by
+ * {@code GuestMemory.client}, which hands out {@code GuestSlot}s, whose {@code pages} are the
+ * content.
  *
  * <p>Threads: any, one batch at a time.
  *
@@ -37,9 +38,9 @@ public final class DirtyClient<S> implements AutoCloseable {
   }
 
   /**
-   * Takes all dirty pages: fetches what is new, clears the pages for this client and in the tracker,
-   * and waits for the barrier. After return the batch's pages may be read: every write to them that
-   * is not visible then makes its page dirty again.
+   * Takes all dirty pages: fetches what is new, clears the pages for this client and in the
+   * tracker, and waits for the barrier. After return the batch's pages may be read: every write to
+   * them that is not visible then makes its page dirty again.
    *
    * @return the batch; close it. What it holds and was not acknowledged is dirty again on close
    * @throws IllegalStateException if the client or its log is closed, or its last batch is open
@@ -52,8 +53,8 @@ public final class DirtyClient<S> implements AutoCloseable {
   }
 
   /**
-   * Takes what earlier syncs found, without another fetch: for several clients that share one {@link
-   * DirtyLog#sync} per round. Otherwise as {@link #take()}.
+   * Takes what earlier syncs found, without another fetch: for several clients that share one
+   * {@link DirtyLog#sync} per round. Otherwise as {@link #take()}.
    *
    * @return the batch
    */

@@ -39,14 +39,15 @@ import org.jspecify.annotations.Nullable;
  * view. No write is lost: if a client was given a page and read it, every guest write to that page
  * whose bytes it did not read makes the page dirty for that client again.
  *
- * <p><b>How it works.</b> The live bit of a page is set by the vCPU that writes it; while it is set,
- * writes cost one load. A client that takes pages has them cleared, which arms them: the next write
- * sets the bit again. It then waits for the after-sync barrier, after which every store that was not
- * reported is visible. While there is no client, all live bits are set, and tracking costs nothing.
+ * <p><b>How it works.</b> The live bit of a page is set by the vCPU that writes it; while it is
+ * set, writes cost one load. A client that takes pages has them cleared, which arms them: the next
+ * write sets the bit again. It then waits for the after-sync barrier, after which every store that
+ * was not reported is visible. While there is no client, all live bits are set, and tracking costs
+ * nothing.
  *
- * <p>With one dirty ring per vCPU ({@link Builder#ring}), each vCPU reports newly dirty pages in its
- * own ring, and collecting costs what is dirty and nothing else. Clients and batches are the same.
- * Whoever collects harvests the rings, and resets them, which arms their pages.
+ * <p>With one dirty ring per vCPU ({@link Builder#ring}), each vCPU reports newly dirty pages in
+ * its own ring, and collecting costs what is dirty and nothing else. Clients and batches are the
+ * same. Whoever collects harvests the rings, and resets them, which arms their pages.
  *
  * <p>Writes may be found in another way altogether: {@link Builder#tracker}.
  *
@@ -274,8 +275,8 @@ public final class DirtyLog implements AutoCloseable {
    * As {@link #addVcpu(Runnable)}, for a vCPU that holds nothing that lets it skip a mark.
    *
    * @return the vCPU
-   * @throws IllegalStateException if the log is closed, was made by {@link #createStopped}, or has a
-   *     tracker with vCPUs of its own
+   * @throws IllegalStateException if the log is closed, was made by {@link #createStopped}, or has
+   *     a tracker with vCPUs of its own
    */
   public LogVcpu addVcpu() {
     return addVcpu(() -> {});
@@ -289,8 +290,8 @@ public final class DirtyLog implements AutoCloseable {
    *     entries, translated stores). It must not wait, nor ask for a barrier. If it throws, the
    *     exception comes out of the safepoint, and the next safepoint runs it again
    * @return the vCPU
-   * @throws IllegalStateException if the log is closed, was made by {@link #createStopped}, or has a
-   *     tracker with vCPUs of its own ({@link Builder#tracker})
+   * @throws IllegalStateException if the log is closed, was made by {@link #createStopped}, or has
+   *     a tracker with vCPUs of its own ({@link Builder#tracker})
    */
   public LogVcpu addVcpu(Runnable armCallback) {
     Objects.requireNonNull(armCallback, "armCallback");
@@ -306,13 +307,7 @@ public final class DirtyLog implements AutoCloseable {
   private LogVcpu newVcpu(Runnable armCallback) {
     LogVcpu vcpu =
         new LogVcpu(
-            collector,
-            software,
-            vcpus.nextIndex(),
-            armCallback,
-            ringFullPolicy,
-            hostWriter,
-            seal);
+            collector, software, vcpus.nextIndex(), armCallback, ringFullPolicy, hostWriter, seal);
     vcpus.add(vcpu.state());
     return vcpu;
   }
@@ -320,11 +315,11 @@ public final class DirtyLog implements AutoCloseable {
   /**
    * Marks what was just written by a thread without a vCPU: a device model, DMA, a loader. Call it
    * after the write, and after it has landed. From any thread; one atomic OR per 64 pages; no
-   * safepoints are needed. A writer that may meet a change of the slots makes its write and its mark
-   * in one read-side section ({@link Rcu#enter}), in which it has looked the slot up.
+   * safepoints are needed. A writer that may meet a change of the slots makes its write and its
+   * mark in one read-side section ({@link Rcu#enter}), in which it has looked the slot up.
    *
-   * <p>In a log made by {@link #createStopped} this is the only way to mark, and costs one load where
-   * the page is marked already.
+   * <p>In a log made by {@link #createStopped} this is the only way to mark, and costs one load
+   * where the page is marked already.
    *
    * @param slot slot of this log
    * @param byteOffset offset of the first byte (or unit) written
@@ -449,13 +444,13 @@ public final class DirtyLog implements AutoCloseable {
    * Adds the tracker of a device: of something besides vCPUs that writes guest memory and keeps a
    * dirty log of its own. It must not have written what clients are to be told of before this call.
    *
-   * @param priority devices are called in ascending order, and stopped in descending order; those of
-   *     the same priority in the order in which they were added
+   * @param priority devices are called in ascending order, and stopped in descending order; those
+   *     of the same priority in the order in which they were added
    * @param device the device's tracker
    * @return its registration; closing it removes the device
    * @throws IllegalStateException if the log is closed, or this is called by a device inside a call
-   *     under the collector lock; and whatever {@link Tracker#startLog} throws, if there is a client.
-   *     The device is not there then
+   *     under the collector lock; and whatever {@link Tracker#startLog} throws, if there is a
+   *     client. The device is not there then
    */
   public Registration addTracker(int priority, Tracker device) {
     Objects.requireNonNull(device, "device");
@@ -484,10 +479,10 @@ public final class DirtyLog implements AutoCloseable {
   }
 
   /**
-   * Declares the guest stopped for good: pages are armed, every vCPU runs its arm callback before it
-   * writes again, and every later mark is reported to the error handler as a {@link SealedException},
-   * once per page for vCPUs, each time for others. The pages are marked nonetheless. Call it after
-   * the guest was stopped and before the last take.
+   * Declares the guest stopped for good: pages are armed, every vCPU runs its arm callback before
+   * it writes again, and every later mark is reported to the error handler as a {@link
+   * SealedException}, once per page for vCPUs, each time for others. The pages are marked
+   * nonetheless. Call it after the guest was stopped and before the last take.
    *
    * @throws VcpuTimeoutException if a vCPU does not reach a safepoint in time; not sealed then
    */
@@ -541,8 +536,7 @@ public final class DirtyLog implements AutoCloseable {
     }
 
     @Override
-    public Object client(
-        Object dirtyLog, String name, Object initialView, SlotMapping<?> mapping) {
+    public Object client(Object dirtyLog, String name, Object initialView, SlotMapping<?> mapping) {
       return ((DirtyLog) dirtyLog).client(name, (InitialView) initialView, mapping);
     }
 

@@ -18,14 +18,14 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A vCPU is <b>online</b> while its thread runs guest code: then it must call {@link #safepoint}
  * often, since barriers and pauses wait for it. It is <b>offline</b> before its first use, after
- * {@link #offline}, and while it waits in a pause: then nobody waits for it, and its thread must not
- * write guest memory. {@code safepoint} and {@code mark} bring an offline vCPU online; so code that
- * stores with raw pointers calls {@code safepoint} or {@code online} before its first store.
+ * {@link #offline}, and while it waits in a pause: then nobody waits for it, and its thread must
+ * not write guest memory. {@code safepoint} and {@code mark} bring an offline vCPU online; so code
+ * that stores with raw pointers calls {@code safepoint} or {@code online} before its first store.
  *
- * <p>All methods but {@link #runOnVcpu}, {@link #limitDirtyRate}, {@link #close} and the getters are
- * for the thread that brought it online; a vCPU may be used by another thread after {@code offline}.
- * Misuse by two threads at once is found when it comes to the slow path, not at each mark. Source:
- * docs/design.md 3.2 and 3.3.
+ * <p>All methods but {@link #runOnVcpu}, {@link #limitDirtyRate}, {@link #close} and the getters
+ * are for the thread that brought it online; a vCPU may be used by another thread after {@code
+ * offline}. Misuse by two threads at once is found when it comes to the slow path, not at each
+ * mark. Source: docs/design.md 3.2 and 3.3.
  */
 public final class LogVcpu implements AutoCloseable {
   private final Collector collector;
@@ -66,9 +66,9 @@ public final class LogVcpu implements AutoCloseable {
   }
 
   /**
-   * Marks what was just written. Call it after the store. Wait-free; allocates nothing; no fence and
-   * no atomic where the pages are marked already. Over a tracker that finds writes by itself it does
-   * nothing.
+   * Marks what was just written. Call it after the store. Wait-free; allocates nothing; no fence
+   * and no atomic where the pages are marked already. Over a tracker that finds writes by itself it
+   * does nothing.
    *
    * @param slot slot of this vCPU's log
    * @param byteOffset offset of the first byte (or unit) written
@@ -76,8 +76,8 @@ public final class LogVcpu implements AutoCloseable {
    * @throws IllegalArgumentException if the slot is another log's, or was removed; nothing is
    *     marked. Found where the pages are not all marked already
    * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is marked
-   * @throws VcpuException if the vCPU is closed or another thread's; the pages are marked then, as a
-   *     write by a thread without a vCPU
+   * @throws VcpuException if the vCPU is closed or another thread's; the pages are marked then, as
+   *     a write by a thread without a vCPU
    */
   public void mark(LogSlot slot, long byteOffset, long length) {
     if (!state.isRunning() || !slot.isMarked(byteOffset, length)) {
@@ -151,11 +151,11 @@ public final class LogVcpu implements AutoCloseable {
   }
 
   /**
-   * Limits how much this vCPU makes dirty, by having it wait at its safepoints, offline. What counts
-   * is what {@link #dirtyPages} counts, so a limit needs a client that takes, or a ring that is
-   * reaped. Over a second or more the limit is kept; a block of the guest's is never cut short. From
-   * any thread, at any time; a wait that is under way ends sooner when the limit is raised, and at
-   * once when the last client is closed, or the thread is interrupted.
+   * Limits how much this vCPU makes dirty, by having it wait at its safepoints, offline. What
+   * counts is what {@link #dirtyPages} counts, so a limit needs a client that takes, or a ring that
+   * is reaped. Over a second or more the limit is kept; a block of the guest's is never cut short.
+   * From any thread, at any time; a wait that is under way ends sooner when the limit is raised,
+   * and at once when the last client is closed, or the thread is interrupted.
    *
    * @param bytesPerSecond pages times their size (in the embedder's units, where a slot is in
    *     those), more than 0; {@code Long.MAX_VALUE}: no limit
@@ -182,8 +182,8 @@ public final class LogVcpu implements AutoCloseable {
 
   /**
    * Has the vCPU's thread run a task, at its next safepoint, where it holds no half-done store.
-   * Called by that thread itself, it runs the task at once. A vCPU that is offline or paused runs it
-   * when it goes on. From any thread; does not wait.
+   * Called by that thread itself, it runs the task at once. A vCPU that is offline or paused runs
+   * it when it goes on. From any thread; does not wait.
    *
    * @param task what to run
    * @return done when the task has run; with the task's exception if it threw, with {@link

@@ -4,14 +4,15 @@ import dev.smudge.sync.internal.collect.RemovedPages;
 import java.util.concurrent.atomic.AtomicReference;
 
 /**
- * A slot that was removed, and those of its dirty pages that no slot took over: no client is told of
- * them any more, so they are handed to whoever removed the slot (docs/bugs.md row 18).
+ * A slot that was removed, and those of its dirty pages that no slot took over: no client is told
+ * of them any more, so they are handed to whoever removed the slot (docs/bugs.md row 18).
  *
- * <p>Dirty is what was dirty for any of the clients; everything, if there was none. What a client has
- * in an open batch when the slot is removed comes when that batch gives it back. From any thread.
+ * <p>Dirty is what was dirty for any of the clients; everything, if there was none. What a client
+ * has in an open batch when the slot is removed comes when that batch gives it back. From any
+ * thread.
  *
- * @param <S> what the remover calls a slot: {@link LogSlot}, or {@code GuestSlot}, whose RAM is kept,
- *     and can be read, until this is closed
+ * @param <S> what the remover calls a slot: {@link LogSlot}, or {@code GuestSlot}, whose RAM is
+ *     kept, and can be read, until this is closed
  */
 public final class RemovedSlot<S> implements AutoCloseable {
   private final RemovedPages pages;

@@ -7,16 +7,16 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * A change of the slots of a {@link DirtyLog}, in one step: slots that go, slots that come, and which
- * pages of those that go live on in those that come. vCPUs go on meanwhile, and at no moment find
- * neither the old slots nor the new.
+ * A change of the slots of a {@link DirtyLog}, in one step: slots that go, slots that come, and
+ * which pages of those that go live on in those that come. vCPUs go on meanwhile, and at no moment
+ * find neither the old slots nor the new.
  *
  * <p>No dirty bit is lost. A page that is carried over is dirty for each client for which it was
  * dirty before; a new page is dirty for every client; the rest of what goes is handed to the caller
  * ({@link RemovedSlot}). What is marked in the old slots while the change is under way is carried
  * over too: after the swap {@link #commit} waits until every vCPU has passed a safepoint, whose arm
- * callback drops what the vCPU holds of the old slots, and until the read-side sections of that time
- * are over. All that time every sync looks into the old slots as well.
+ * callback drops what the vCPU holds of the old slots, and until the read-side sections of that
+ * time are over. All that time every sync looks into the old slots as well.
  *
  * <p>Splitting, merging, growing and moving a slot are all of this form. For one thread. Source:
  * docs/design.md 3.6; QEMU {@code memory_region_transaction_commit}.
@@ -95,11 +95,11 @@ public final class SlotChange {
    * @throws IllegalStateException if the log is closed, or this was committed already; nothing is
    *     changed
    * @throws dev.smudge.sync.rcu.RcuException if it removes a slot, and is called inside a read-side
-   *     section, an arm callback or a task of {@link dev.smudge.sync.rcu.Rcu#callRcu}: it would wait
-   *     for itself; nothing is changed
-   * @throws dev.smudge.sync.rcu.RcuTimeoutException if a vCPU does not reach a safepoint in time, or
-   *     a read-side section does not end: the change is made, and no bit is lost; {@link #removed}
-   *     has what was removed
+   *     section, an arm callback or a task of {@link dev.smudge.sync.rcu.Rcu#callRcu}: it would
+   *     wait for itself; nothing is changed
+   * @throws dev.smudge.sync.rcu.RcuTimeoutException if a vCPU does not reach a safepoint in time,
+   *     or a read-side section does not end: the change is made, and no bit is lost; {@link
+   *     #removed} has what was removed
    */
   public List<RemovedSlot<LogSlot>> commit() {
     return commit(() -> {}, () -> {});

@@ -7,9 +7,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.math.BigInteger;
 import java.util.Arrays;
 import java.util.Objects;
-import java.util.stream.LongStream;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -80,8 +80,7 @@ class ClearRangeTest {
     long count = pages - tail;
     if (count > 1 && count < 64) {
       assertThrows(
-          IllegalArgumentException.class,
-          () -> backend.part(slot).clear(tail, count - 1, all));
+          IllegalArgumentException.class, () -> backend.part(slot).clear(tail, count - 1, all));
       assertEquals(pages, live(slot));
     }
     backend.part(slot).clear(tail, count, all);

@@ -414,8 +414,10 @@ class ClientProtocolTest {
     LogSlot removed = log.addSlot(9, 65, PAGE);
     log.change().remove(removed).commit();
     for (long[] range : bad) {
-      assertThrows(IndexOutOfBoundsException.class, () -> client.takeRange(log.slot(3), range[0], range[1]));
-      assertThrows(IndexOutOfBoundsException.class, () -> client.discard(log.slot(3), range[0], range[1]));
+      assertThrows(
+          IndexOutOfBoundsException.class, () -> client.takeRange(log.slot(3), range[0], range[1]));
+      assertThrows(
+          IndexOutOfBoundsException.class, () -> client.discard(log.slot(3), range[0], range[1]));
     }
     assertThrows(IllegalArgumentException.class, () -> client.takeRange(foreign, 0, 1));
     assertThrows(IllegalArgumentException.class, () -> client.takeRange(removed, 0, 1));
@@ -576,7 +578,9 @@ class ClientProtocolTest {
         boolean inside = offset >= 0 && length >= 0 && offset <= size && length <= size - offset;
         for (int way = 0; way < 2; way++) {
           Runnable mark =
-              way == 0 ? () -> vcpu.mark(slot, offset, length) : () -> log.mark(log.slot(0), offset, length);
+              way == 0
+                  ? () -> vcpu.mark(slot, offset, length)
+                  : () -> log.mark(log.slot(0), offset, length);
           if (inside) {
             mark.run();
             Set<Long> expected =

@@ -26,7 +26,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Trackers of devices beside the vCPUs: nothing that they tell is lost, and none disturbs the others. */
+/**
+ * Trackers of devices beside the vCPUs: nothing that they tell is lost, and none disturbs the
+ * others.
+ */
 class DeviceTrackerTest {
   private static final int PAGE = 4096;
 
@@ -255,13 +258,7 @@ class DeviceTrackerTest {
     third.failsAt = "";
     DirtyClient<LogSlot> a = log.client("a", InitialView.ALL_DIRTY);
     assertEquals(
-        List.of(
-            "1 startLog",
-            "2 startLog",
-            "3 startLog",
-            "1 start 0",
-            "2 start 0",
-            "3 start 0"),
+        List.of("1 startLog", "2 startLog", "3 startLog", "1 start 0", "2 start 0", "3 start 0"),
         calls());
     a.close();
     assertEquals(

@@ -4,8 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.ring.RingPageConsumer;
+import dev.smudge.sync.tracker.ForwardingTracker;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;

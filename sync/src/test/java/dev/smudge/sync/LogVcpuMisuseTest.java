@@ -4,12 +4,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.util.Objects;
+import dev.smudge.bitmap.PageWordConsumer;
+import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
-import dev.smudge.sync.tracker.ForwardingTracker;
-import dev.smudge.bitmap.PageWordConsumer;
 import java.time.Duration;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
@@ -112,15 +112,13 @@ final class LogVcpuMisuseTest {
             .interceptTracker(backend ->
                 new ForwardingTracker(backend) {
                   @Override
-                  protected void collect(
-                      TrackedSlot slot, SlotTracker to, PageWordConsumer sink) {
-                    to.collect(
-                        (wordIndex, bits) -> {
-                          if (fails[0] && wordIndex > 600) {
-                            throw new IllegalStateException("planted");
-                          }
-                          sink.accept(wordIndex, bits);
-                        });
+                  protected void collect(TrackedSlot slot, SlotTracker to, PageWordConsumer sink) {
+                    to.collect((wordIndex, bits) -> {
+                      if (fails[0] && wordIndex > 600) {
+                        throw new IllegalStateException("planted");
+                      }
+                      sink.accept(wordIndex, bits);
+                    });
                   }
                 })
             .build()) {

@@ -82,7 +82,8 @@ class RingHelpTest {
 
   @Test
   void take_vcpuDiedBetweenBitAndPushAndIsNotClosed_pageIsFound() throws Exception {
-    Thread thread = new Thread(() -> new HalfDoneMark(a.marks(), slot.live, slot.slot.entryId(), 70));
+    Thread thread =
+        new Thread(() -> new HalfDoneMark(a.marks(), slot.live, slot.slot.entryId(), 70));
     thread.start();
     thread.join();
     b.mark(slot, 70 * PAGE, 1);

@@ -5,13 +5,12 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.bitmap.PageWordConsumer;
+import dev.smudge.ring.RingPageConsumer;
+import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
 import dev.smudge.sync.tracker.Tracker;
-import dev.smudge.sync.tracker.ForwardingTracker;
-import dev.smudge.bitmap.PageWordConsumer;
-import dev.smudge.ring.DirtyRing;
-import dev.smudge.ring.RingPageConsumer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;

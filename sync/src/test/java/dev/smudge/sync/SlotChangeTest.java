@@ -6,15 +6,15 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.bitmap.PageWordConsumer;
+import dev.smudge.sync.embed.EmbeddedLog;
 import dev.smudge.sync.internal.collect.Peek;
 import dev.smudge.sync.internal.collect.SlotTable;
-import dev.smudge.sync.tracker.SlotTracker;
-import dev.smudge.sync.tracker.TrackedSlot;
 import dev.smudge.sync.rcu.RcuException;
 import dev.smudge.sync.rcu.RcuTimeoutException;
 import dev.smudge.sync.tracker.ForwardingTracker;
-import dev.smudge.bitmap.PageWordConsumer;
-import dev.smudge.sync.embed.EmbeddedLog;
+import dev.smudge.sync.tracker.SlotTracker;
+import dev.smudge.sync.tracker.TrackedSlot;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -270,8 +270,7 @@ class SlotChangeTest {
                   }
 
                   @Override
-                  protected void collect(
-                      TrackedSlot slot, SlotTracker to, PageWordConsumer sink) {
+                  protected void collect(TrackedSlot slot, SlotTracker to, PageWordConsumer sink) {
                     if (!gone.contains(slot)) {
                       super.collect(slot, to, sink);
                     }

@@ -1,13 +1,16 @@
 package dev.smudge.sync;
 
-import dev.smudge.sync.internal.vcpu.VcpuState;
-
 /** What is behind vCPUs, for tests in other packages. */
 public final class VcpuStates {
   private VcpuStates() {}
 
-  /** The state of a vCPU. */
-  public static VcpuState of(LogVcpu vcpu) {
-    return vcpu.state();
+  /** Whether nobody waits for it. */
+  public static boolean isOffline(LogVcpu vcpu) {
+    return vcpu.state().isOffline();
+  }
+
+  /** Whether its thread has ended while it was online. */
+  public static boolean isDead(LogVcpu vcpu) {
+    return vcpu.state().isDead();
   }
 }

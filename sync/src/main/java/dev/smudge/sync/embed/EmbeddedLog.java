@@ -43,8 +43,8 @@ public final class EmbeddedLog {
   }
 
   /**
-   * Begins a change of the map: stops vCPUs that are the tracker's own, if slots will go, then takes
-   * the lock.
+   * Begins a change of the map: stops vCPUs that are the tracker's own, if slots will go, then
+   * takes the lock.
    *
    * @param lock the lock of the map
    * @param removes whether slots will be removed

@@ -8,8 +8,8 @@ import dev.smudge.sync.internal.facade.ApiAccess;
 
 /**
  * A change of the slots of a log together with a map of the embedder's, for one thread: {@link
- * #swap} makes it, {@link #end} gives the lock back, {@link #retire} waits until nobody can use what
- * was removed. {@code end} and {@code retire} follow in any case, also after an error.
+ * #swap} makes it, {@link #end} gives the lock back, {@link #retire} waits until nobody can use
+ * what was removed. {@code end} and {@code retire} follow in any case, also after an error.
  */
 public final class MapChange {
   private final SlotSwap swap;
@@ -19,7 +19,8 @@ public final class MapChange {
   MapChange(Collector collector, MapLock lock, boolean removes) {
     this.lock = lock;
     this.swap = new SlotSwap(collector);
-    // Before the lock: whoever holds a pause, and so these vCPUs, may be waiting for it. Not again by
+    // Before the lock: whoever holds a pause, and so these vCPUs, may be waiting for it. Not again
+    // by
     // a thread that is in a change already: the lock refuses that one.
     if (removes && !lock.isMine()) {
       resume = SlotSwap.stopVcpus(collector);

@@ -8,9 +8,9 @@ import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The lock of an embedder's map. vCPU threads take it too: while one waits for it, it is offline, so
- * that a holder may wait for vCPUs. A call that would wait for itself fails at once, one that waits
- * too long in the end. Not reentrant.
+ * The lock of an embedder's map. vCPU threads take it too: while one waits for it, it is offline,
+ * so that a holder may wait for vCPUs. A call that would wait for itself fails at once, one that
+ * waits too long in the end. Not reentrant.
  */
 public final class MapLock {
   private final Collector collector;
@@ -29,7 +29,8 @@ public final class MapLock {
    *
    * @throws IllegalStateException if the calling thread holds it already, or is inside a call of a
    *     device under the collector lock
-   * @throws dev.smudge.sync.VcpuTimeoutException if it is not free in time; the cause is the holder's stack
+   * @throws dev.smudge.sync.VcpuTimeoutException if it is not free in time; the cause is the
+   *     holder's stack
    * @throws dev.smudge.sync.VcpuException if it would have to wait in an arm callback
    */
   public void lock() {

@@ -19,8 +19,8 @@ import org.jspecify.annotations.Nullable;
  * another.
  *
  * <p>A vCPU thread puts each {@code KVM_RUN} between {@link InhibitableAccess#enter} and {@link
- * InhibitableAccess#leave}. A changer calls {@link #inhibit}, makes its steps, and closes the {@link
- * Hold}:
+ * InhibitableAccess#leave}. A changer calls {@link #inhibit}, makes its steps, and closes the
+ * {@link Hold}:
  *
  * <pre>{@code
  * access.enter();
@@ -35,8 +35,8 @@ import org.jspecify.annotations.Nullable;
  * then looks at the flag, and wakes the changer if it is up. Everything else is done under a lock,
  * a fair one: whoever waited to enter is in before the next change begins.
  *
- * <p>The inhibitor knows nothing of a dirty log. A holder waits neither for a barrier nor
- * for anything else that a thread which waits in {@code enter} would have to do.
+ * <p>The inhibitor knows nothing of a dirty log. A holder waits neither for a barrier nor for
+ * anything else that a thread which waits in {@code enter} would have to do.
  *
  * <p>Source: QEMU accel/accel-blocker.c; docs/design.md 3.6; docs/bugs.md row 17.
  */
@@ -332,7 +332,8 @@ public final class AccessInhibitor {
     lock.lock();
     try {
       if (access.detach()) {
-        accesses = Arrays.stream(accesses).filter(a -> a != access).toArray(InhibitableAccess[]::new);
+        accesses =
+            Arrays.stream(accesses).filter(a -> a != access).toArray(InhibitableAccess[]::new);
         left.signalAll();
       }
     } finally {

@@ -7,9 +7,9 @@ import java.lang.invoke.VarHandle;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The access of one thread to something that an {@link AccessInhibitor} protects. It is owned by the
- * first thread that enters, until that thread closes it or dies; the next thread to enter then owns
- * it. Other threads get one of their own.
+ * The access of one thread to something that an {@link AccessInhibitor} protects. It is owned by
+ * the first thread that enters, until that thread closes it or dies; the next thread to enter then
+ * owns it. Other threads get one of their own.
  */
 @SuppressWarnings("ReferenceEquality") // threads are compared by identity
 public final class InhibitableAccess implements AutoCloseable {
@@ -45,8 +45,8 @@ public final class InhibitableAccess implements AutoCloseable {
    * called as often. Wait-free while nobody inhibits; allocates nothing then, and writes no word
    * that another thread writes. What a changer did before it closed its hold is seen.
    *
-   * <p>A thread that runs a {@link dev.smudge.sync.LogVcpu} takes that offline before, if barriers may be asked for
-   * meanwhile: they would wait for it.
+   * <p>A thread that runs a {@link dev.smudge.sync.LogVcpu} takes that offline before, if barriers
+   * may be asked for meanwhile: they would wait for it.
    *
    * @throws VcpuException if it is closed; if it is another thread's; if this thread itself holds
    *     accesses back, so that it would wait for itself: what a holder does needs no access; or if

@@ -13,10 +13,10 @@ import org.agrona.concurrent.IdleStrategy;
  * Read-copy-update: an element that readers may still look at is reclaimed after a grace period.
  *
  * <p>A reader calls {@link #enter}, reads, and calls {@link #exit}. An updater unlinks an element,
- * so that no new reader finds it. It then either waits with {@link #synchronize} until every section
- * that had begun by then is over, and reclaims the element itself, or hands a task to {@link
- * #callRcu}, which runs after that moment. Elements must be published with release and read with
- * acquire, or stronger.
+ * so that no new reader finds it. It then either waits with {@link #synchronize} until every
+ * section that had begun by then is over, and reclaims the element itself, or hands a task to
+ * {@link #callRcu}, which runs after that moment. Elements must be published with release and read
+ * with acquire, or stronger.
  *
  * <p><b>How it works.</b> A section publishes the epoch at which it began. A grace period begins a
  * new epoch and waits for the sections of older ones. A thread that is online as a vCPU of the log
@@ -26,8 +26,8 @@ import org.agrona.concurrent.IdleStrategy;
  * <p><b>vCPU threads need no section</b> for an element that they find while they are online and
  * drop before their next safepoint, and before they go offline; then reading costs nothing. They go
  * offline when told to, and in every call that waits: a barrier, a pause, a lock of the log, {@link
- * #synchronize}. What such a thread keeps over one of those may have been reclaimed, and no call here
- * can tell; it enters a section for that.
+ * #synchronize}. What such a thread keeps over one of those may have been reclaimed, and no call
+ * here can tell; it enters a section for that.
  *
  * <p><b>Threads.</b> Any thread may call every method, virtual threads too; no thread is registered
  * by hand. A section belongs to the thread that entered it. No wait for a reader holds a lock.
@@ -79,8 +79,7 @@ public final class Rcu {
   }
 
   /** As {@link #create(RcuVcpus, Duration, ErrorHandler)}, with or without stacks of entries. */
-  static Rcu create(
-      RcuVcpus vcpus, Duration timeout, ErrorHandler errorHandler, boolean stacks) {
+  static Rcu create(RcuVcpus vcpus, Duration timeout, ErrorHandler errorHandler, boolean stacks) {
     return new Rcu(vcpus, timeout.toNanos(), errorHandler, stacks);
   }
 
@@ -130,8 +129,8 @@ public final class Rcu {
    *
    * @throws RcuException if it is called inside a section, a task, or an arm callback, where it
    *     would wait for itself
-   * @throws RcuTimeoutException if a reader does not leave, or a vCPU does not reach a safepoint, in
-   *     time; a later call may succeed
+   * @throws RcuTimeoutException if a reader does not leave, or a vCPU does not reach a safepoint,
+   *     in time; a later call may succeed
    */
   public void synchronize() {
     checkMayWait("synchronize()");
@@ -194,8 +193,8 @@ public final class Rcu {
   }
 
   /**
-   * Refuses to go on where a wait for a grace period would wait for itself: for a caller that has to
-   * know before it begins.
+   * Refuses to go on where a wait for a grace period would wait for itself: for a caller that has
+   * to know before it begins.
    *
    * @param what what is about to wait, for the message
    * @throws RcuException in a section, in a task, and in an arm callback

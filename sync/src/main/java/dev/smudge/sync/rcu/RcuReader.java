@@ -101,8 +101,8 @@ public final class RcuReader {
   }
 
   /**
-   * The thread passes a quiescent state: it keeps nothing that it has found without a section. To be
-   * called before others can see that it has.
+   * The thread passes a quiescent state: it keeps nothing that it has found without a section. To
+   * be called before others can see that it has.
    */
   public void quiescent() {
     if (online && isInside() && words[WORD] == 0) {

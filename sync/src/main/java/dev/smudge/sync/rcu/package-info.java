@@ -9,8 +9,8 @@
  * </pre>
  *
  * <p>Start with {@link dev.smudge.sync.rcu.Rcu}. The vCPUs of a log are readers without a fence:
- * {@link dev.smudge.sync.rcu.RcuVcpus} and {@link dev.smudge.sync.rcu.RcuReader} are how threads with
- * quiescent states of their own take part. Source: docs/design.md 3.7; liburcu.
+ * {@link dev.smudge.sync.rcu.RcuVcpus} and {@link dev.smudge.sync.rcu.RcuReader} are how threads
+ * with quiescent states of their own take part. Source: docs/design.md 3.7; liburcu.
  */
 @NullMarked
 package dev.smudge.sync.rcu;

@@ -6,11 +6,11 @@ public interface Registration extends AutoCloseable {
   boolean isClosed();
 
   /**
-   * Takes it out. Never waits; legal from any thread, also in a read-side section, in one of its own
-   * callbacks, and while another thread is in one. What begins after return does not call it. After
-   * the grace period a task of the log's RCU takes what it has still to tell, stops it, and makes
-   * its last call. A slot that is removed meanwhile is released after that. A second call does
-   * nothing.
+   * Takes it out. Never waits; legal from any thread, also in a read-side section, in one of its
+   * own callbacks, and while another thread is in one. What begins after return does not call it.
+   * After the grace period a task of the log's RCU takes what it has still to tell, stops it, and
+   * makes its last call. A slot that is removed meanwhile is released after that. A second call
+   * does nothing.
    */
   @Override
   void close();

@@ -6,10 +6,10 @@ import dev.smudge.bitmap.PageWordConsumer;
  * A tracker's part of one slot: the bits of its pages. A bit that is set says that the page was
  * written, or is not armed yet; the next write to a page whose bit is clear is found.
  *
- * <p>A life: {@link Tracker#newSlot}, {@link #add}, then {@link #start} and {@link #stop} as clients
- * come and go, {@link #collect} and {@link #clear} in between, {@link #remove} when the guest has
- * the slot no more, still {@link #collect} until the grace period is over, at last {@link #close}.
- * All are called under the collector lock, one at a time.
+ * <p>A life: {@link Tracker#newSlot}, {@link #add}, then {@link #start} and {@link #stop} as
+ * clients come and go, {@link #collect} and {@link #clear} in between, {@link #remove} when the
+ * guest has the slot no more, still {@link #collect} until the grace period is over, at last {@link
+ * #close}. All are called under the collector lock, one at a time.
  */
 public interface SlotTracker {
   /**

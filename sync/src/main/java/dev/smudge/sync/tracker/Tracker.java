@@ -10,7 +10,8 @@ import org.jspecify.annotations.Nullable;
  * process). The tracker keeps its state per slot in the {@link SlotTracker} that it makes.
  *
  * <p><b>The guest's tracker</b> is set with {@code DirtyLog.Builder.tracker}. What it throws comes
- * out of the operation that called it, and every page stays in the view of every client that had it.
+ * out of the operation that called it, and every page stays in the view of every client that had
+ * it.
  *
  * <p><b>A device's tracker</b> is added with {@code DirtyLog.addTracker}, or by a {@code
  * MemoryListener}. A slot is known to it only while there are clients. What it throws goes to the
@@ -18,11 +19,11 @@ import org.jspecify.annotations.Nullable;
  * device that fails costs work, not pages.
  *
  * <p><b>Threads.</b> {@link #newSlot}, {@link #afterSync}, {@link TrackerVcpus#pause}, {@link
- * #detach} and {@link #close} are called without a lock, from any thread, several at once. Everything
- * else is called under the collector lock, one call at a time. A device's methods are also called in
- * a read-side section of the log's RCU, but for the last two. So under the lock a tracker must not
- * wait for a vCPU, for a grace period or for a thread that collects, and calls of the log or of its
- * clients are refused there; a device may close its {@link Registration}.
+ * #detach} and {@link #close} are called without a lock, from any thread, several at once.
+ * Everything else is called under the collector lock, one call at a time. A device's methods are
+ * also called in a read-side section of the log's RCU, but for the last two. So under the lock a
+ * tracker must not wait for a vCPU, for a grace period or for a thread that collects, and calls of
+ * the log or of its clients are refused there; a device may close its {@link Registration}.
  *
  * <p>Source: docs/design.md 3.4; Linux {@code Documentation/virt/kvm/api.rst} 4.8 and 4.117; QEMU
  * {@code MemoryListener}.
@@ -41,7 +42,8 @@ public interface Tracker {
 
   /**
    * The first client is about to start, or a device was added while there are clients. {@link
-   * SlotTracker#start} of every slot follows. If it throws, the client, or the device, is not there.
+   * SlotTracker#start} of every slot follows. If it throws, the client, or the device, is not
+   * there.
    */
   default void startLog() {}
 
@@ -94,7 +96,9 @@ public interface Tracker {
    */
   default void close() {}
 
-  /** {@return the vCPUs that are this tracker's own; null if they are the log's, or there are none} */
+  /**
+   * {@return the vCPUs that are this tracker's own; null if they are the log's, or there are none}
+   */
   default @Nullable TrackerVcpus vcpus() {
     return null;
   }

@@ -2,8 +2,8 @@ package dev.smudge.sync.tracker;
 
 /**
  * vCPUs that belong to a tracker, such as KVM's, which take no part in the handshake of the log. A
- * log over such a tracker has no vCPUs of its own. Changes that remove slots stop them, because such
- * a tracker cannot change its slots in one step.
+ * log over such a tracker has no vCPUs of its own. Changes that remove slots stop them, because
+ * such a tracker cannot change its slots in one step.
  */
 @FunctionalInterface
 public interface TrackerVcpus {

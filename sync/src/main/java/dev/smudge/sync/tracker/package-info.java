@@ -10,8 +10,8 @@
  *       {@link dev.smudge.sync.tracker.SlotTracker}        one per slot and tracker: its bits, and how they are cleared
  * </pre>
  *
- * <p>Built in are trackers by marks: in bitmaps, in rings, and for a guest that is stopped while its
- * pages are taken. Write a tracker of your own by implementing {@link
+ * <p>Built in are trackers by marks: in bitmaps, in rings, and for a guest that is stopped while
+ * its pages are taken. Write a tracker of your own by implementing {@link
  * dev.smudge.sync.tracker.Tracker}; put one in front of another by extending {@link
  * dev.smudge.sync.tracker.ForwardingTracker}.
  */

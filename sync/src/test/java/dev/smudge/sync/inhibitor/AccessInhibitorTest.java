@@ -8,9 +8,9 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.GuestThread;
 import dev.smudge.sync.VcpuException;
 import dev.smudge.sync.VcpuTimeoutException;
-import dev.smudge.sync.GuestThread;
 import dev.smudge.sync.inhibitor.AccessInhibitor.Hold;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -29,7 +29,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.function.Executable;
 
-/** Every wait of the inhibitor ends, or fails with a diagnosis. docs/bugs.md row 7 and 27 in its terms. */
+/**
+ * Every wait of the inhibitor ends, or fails with a diagnosis. docs/bugs.md row 7 and 27 in its
+ * terms.
+ */
 @Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 class AccessInhibitorTest {
   private final ConcurrentLinkedQueue<Throwable> errors = new ConcurrentLinkedQueue<>();

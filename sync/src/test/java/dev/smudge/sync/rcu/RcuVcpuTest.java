@@ -6,14 +6,14 @@ import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.smudge.sync.VcpuStates;
-import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.GuestThread;
+import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.LogVcpu;
-import dev.smudge.sync.InitialView;
 import dev.smudge.sync.VcpuPause;
-import dev.smudge.sync.GuestThread;
+import dev.smudge.sync.VcpuStates;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -220,7 +220,7 @@ class RcuVcpuTest {
                 rcu.synchronize();
                 rcu.callRcu(() -> {});
                 rcu.barrier();
-                assertFalse(VcpuStates.of(its).isOffline());
+                assertFalse(VcpuStates.isOffline(its));
                 its.offline();
               }
             }));
@@ -285,7 +285,7 @@ class RcuVcpuTest {
     vcpu.online();
     AtomicBoolean wasOffline = new AtomicBoolean();
     rcu.callRcu(() -> {
-      wasOffline.set(VcpuStates.of(vcpu).isOffline());
+      wasOffline.set(VcpuStates.isOffline(vcpu));
       vcpu.mark(slot, 0, 8);
       vcpu.safepoint();
     });
@@ -293,7 +293,7 @@ class RcuVcpuTest {
     assertFalse(wasOffline.get());
     rcu.callRcu(vcpu::close);
     rcu.barrier();
-    assertTrue(VcpuStates.of(vcpu).isOffline());
+    assertTrue(VcpuStates.isOffline(vcpu));
     rcu.synchronize();
     assertTrue(errors.isEmpty(), errors.toString());
   }
@@ -337,7 +337,7 @@ class RcuVcpuTest {
       Thread poller =
           new Thread(() -> {
             while (!stop.get()) {
-              VcpuStates.of(vcpu).isDead();
+              VcpuStates.isDead(vcpu);
             }
           });
       pollers.add(poller);

@@ -137,7 +137,8 @@ public final class AddressSpace {
   void publish(SlotMap after, List<Lost> removed) {
     lost.addAll(removed); // first: whoever finds a slot in no map finds it there
     // ORDER C2 volatile: the map before vCPUs are told of it (S3). Pairs with the reads of the map,
-    // by Vcpu.pagesArmed among others. If weaker: a vCPU acknowledges the change, and keeps a cursor
+    // by Vcpu.pagesArmed among others. If weaker: a vCPU acknowledges the change, and keeps a
+    // cursor
     // in a slot whose RAM is unmapped a moment later.
     map = after;
   }
@@ -204,7 +205,8 @@ public final class AddressSpace {
               + "let another thread do it, or do it afterwards");
     }
     // ORDER C1 volatile: closed before the vCPUs are asked to drop what they hold. Pairs with the
-    // read in checkOpen, which a vCPU makes after it has come online (S5). If weaker: a vCPU finds a
+    // read in checkOpen, which a vCPU makes after it has come online (S5). If weaker: a vCPU finds
+    // a
     // slot whose RAM is unmapped a moment later.
     closed = true;
     log.close();

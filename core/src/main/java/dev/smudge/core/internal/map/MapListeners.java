@@ -9,8 +9,8 @@ import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 
 /**
- * Who follows the memory map, by ascending priority. A walk is a read-side section over an immutable
- * array.
+ * Who follows the memory map, by ascending priority. A walk is a read-side section over an
+ * immutable array.
  */
 @SuppressWarnings("ReferenceEquality") // listeners are compared by identity
 public final class MapListeners {

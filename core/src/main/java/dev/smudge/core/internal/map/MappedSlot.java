@@ -108,7 +108,9 @@ public final class MappedSlot {
     return pin;
   }
 
-  /** {@return a part of its RAM that stays mapped until the pin is released; null: it is not ours} */
+  /**
+   * {@return a part of its RAM that stays mapped until the pin is released; null: it is not ours}
+   */
   public SparseRam.@Nullable Pin pin(long offset, long length) {
     return pin == null ? null : pin.pin(offset, length);
   }

@@ -101,11 +101,10 @@ public final class SlotCommit {
     }
     boolean swapped = false;
     try {
-      change.swap(
-          () -> {
-            space.publish(after, lost);
-            made = true;
-          });
+      change.swap(() -> {
+        space.publish(after, lost);
+        made = true;
+      });
       swapped = true;
     } finally {
       if (!made) {

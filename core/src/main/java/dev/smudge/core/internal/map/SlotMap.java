@@ -119,9 +119,7 @@ public final class SlotMap {
   /** {@return why {@link #find} finds nothing, for a message} */
   public String whyNot(long address) {
     MappedSlot slot = slotAt(address);
-    return slot == null
-        ? "outside every slot: " + describe()
-        : "reaches past the end of " + slot;
+    return slot == null ? "outside every slot: " + describe() : "reaches past the end of " + slot;
   }
 
   /** {@return the slots, for messages} */

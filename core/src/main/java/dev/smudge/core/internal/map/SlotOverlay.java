@@ -2,7 +2,6 @@ package dev.smudge.core.internal.map;
 
 import dev.smudge.core.internal.ram.RamRange;
 import dev.smudge.core.internal.ram.SparseRam;
-
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;

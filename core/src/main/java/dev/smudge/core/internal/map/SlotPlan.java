@@ -92,7 +92,8 @@ public record SlotPlan(
   }
 
   /** Another range of the same RAM. */
-  public SlotPlan part(int newId, long address, long newSize, long newOffset, List<RamRange> taken) {
+  public SlotPlan part(
+      int newId, long address, long newSize, long newOffset, List<RamRange> taken) {
     List<RamRange> inside = RamRange.inside(taken, newOffset, newOffset + newSize);
     return new SlotPlan(newId, address, newSize, pageSize, own, segment, newOffset, inside);
   }

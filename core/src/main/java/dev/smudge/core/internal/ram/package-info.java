@@ -1,6 +1,6 @@
 /**
- * Where RAM of our own comes from, and how long it lives: sparse mappings that are committed as they
- * are touched, and pins that keep them mapped.
+ * Where RAM of our own comes from, and how long it lives: sparse mappings that are committed as
+ * they are touched, and pins that keep them mapped.
  *
  * <pre>
  *   SparseRam   one file, mapped once, and once more and longer when it grows

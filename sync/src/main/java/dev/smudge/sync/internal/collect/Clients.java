@@ -5,8 +5,9 @@ import java.util.Arrays;
 import java.util.concurrent.locks.ReentrantLock;
 
 /**
- * The clients of a log: how they start and end, and with the first and the last of them the logging.
- * While there is no client, no page is armed, and tracking costs nothing. Under the collector lock.
+ * The clients of a log: how they start and end, and with the first and the last of them the
+ * logging. While there is no client, no page is armed, and tracking costs nothing. Under the
+ * collector lock.
  */
 @SuppressWarnings("ReferenceEquality") // clients are compared by identity
 public final class Clients {

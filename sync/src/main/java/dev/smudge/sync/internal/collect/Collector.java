@@ -11,21 +11,20 @@ import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The owner of the collector lock, and of what is done under it: fetch, take, give back,
- * discard.
+ * The owner of the collector lock, and of what is done under it: fetch, take, give back, discard.
  *
  * <p><b>A take</b>, in the order of the methods below. Under the lock: every tracker tells what is
  * new, which goes into the view of every client ({@link #fetch}); the client's pages move from its
  * view into a batch ({@link #move}); those of them that {@link FetchedBits} has are cleared in the
- * tracker ({@link #clear}), so that the next write to them is found. Without the lock: the after-sync
- * barrier ({@link #afterSync}), after which no vCPU relies on a bit from before. Only then is the
- * batch handed out, and its pages are read.
+ * tracker ({@link #clear}), so that the next write to them is found. Without the lock: the
+ * after-sync barrier ({@link #afterSync}), after which no vCPU relies on a bit from before. Only
+ * then is the batch handed out, and its pages are read.
  *
- * <p><b>No page is ever in no place.</b> A page that was found is in the tracker's bit until it is in
- * every view, in a view until it is in a batch, in a batch until it is acknowledged or back in the
- * view. Each step adds to the new place before it takes from the old one, and can be repeated. So an
- * error at any point leaves every page in at least one place, and the next call finishes what was
- * begun. Source: docs/design.md 3.4 and 3.8; QEMU accel/kvm/kvm-all.c.
+ * <p><b>No page is ever in no place.</b> A page that was found is in the tracker's bit until it is
+ * in every view, in a view until it is in a batch, in a batch until it is acknowledged or back in
+ * the view. Each step adds to the new place before it takes from the old one, and can be repeated.
+ * So an error at any point leaves every page in at least one place, and the next call finishes what
+ * was begun. Source: docs/design.md 3.4 and 3.8; QEMU accel/kvm/kvm-all.c.
  */
 public final class Collector {
   private final ReentrantLock lock = new ReentrantLock();
@@ -209,17 +208,16 @@ public final class Collector {
     lock.lock();
     try {
       boolean givesBack = client.isOpen(batch); // not if the client was closed
-      batch.forEachSlotOnce(
-          (slot, pages) -> {
-            LeavingSlot leaving = slot.views().leaving();
-            if (leaving != null) {
-              left.add(leaving);
-            }
-            if (givesBack) {
-              giveBack(client, slot, pages);
-            }
-            slot.views().letGo();
-          });
+      batch.forEachSlotOnce((slot, pages) -> {
+        LeavingSlot leaving = slot.views().leaving();
+        if (leaving != null) {
+          left.add(leaving);
+        }
+        if (givesBack) {
+          giveBack(client, slot, pages);
+        }
+        slot.views().letGo();
+      });
       if (givesBack) {
         client.closeBatch();
       }
@@ -289,7 +287,9 @@ public final class Collector {
     }
   }
 
-  /** Fetches for all clients; nothing without one, since then no page is armed, and none is to be. */
+  /**
+   * Fetches for all clients; nothing without one, since then no page is armed, and none is to be.
+   */
   public void sync() {
     lock.lock();
     try {

@@ -155,8 +155,7 @@ final class DeviceLog implements Registration {
     part.clear(pages).run((first, count, bitmap) -> clear(slot, part, first, count, bitmap));
   }
 
-  private void clear(
-      Slot slot, FetchedBits part, long firstPage, long pageCount, long[] bitmap) {
+  private void clear(Slot slot, FetchedBits part, long firstPage, long pageCount, long[] bitmap) {
     int firstWord = (int) (firstPage >>> 6);
     int words = (int) ((pageCount + 63) >>> 6);
     boolean done =

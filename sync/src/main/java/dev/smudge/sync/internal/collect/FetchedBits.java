@@ -11,13 +11,13 @@ import java.util.function.UnaryOperator;
  *
  * <p><b>Why it is there.</b> Page P is written (v1); two clients A and B are told of it; A clears P
  * in the tracker and reads v1; P is written again (v2) and its bit is set again. If B now cleared P
- * because of what it was told before, the new bit would be gone, and A would never learn of v2. So a
- * clear takes only bits that are here, out of here: whoever comes second finds none and clears
+ * because of what it was told before, the new bit would be gone, and A would never learn of v2. So
+ * a clear takes only bits that are here, out of here: whoever comes second finds none and clears
  * nothing.
  *
- * <p><b>Order.</b> New bits go into every view before they are counted as told, and pages are cleared
- * in the tracker before they are forgotten here. If either is cut short by an error, the next call
- * does it again. Source: docs/design.md 3.4, docs/bugs.md row 3.
+ * <p><b>Order.</b> New bits go into every view before they are counted as told, and pages are
+ * cleared in the tracker before they are forgotten here. If either is cut short by an error, the
+ * next call does it again. Source: docs/design.md 3.4, docs/bugs.md row 3.
  */
 public final class FetchedBits {
   private final SlotTracker part;

@@ -7,9 +7,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * A slot that was removed, and where its pages have gone: into slots that were added by the same
- * change, the others to the remover. vCPUs and devices mark it still, until each has seen the change;
- * what is found here meanwhile is told as if they had marked the new slots. A batch may give pages
- * back later still. Under the collector lock.
+ * change, the others to the remover. vCPUs and devices mark it still, until each has seen the
+ * change; what is found here meanwhile is told as if they had marked the new slots. A batch may
+ * give pages back later still. Under the collector lock.
  */
 final class LeavingSlot {
   /** Pages that go to another slot, or, if that is null, to the remover. */

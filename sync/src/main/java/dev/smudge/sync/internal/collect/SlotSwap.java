@@ -212,8 +212,8 @@ public final class SlotSwap {
   /**
    * Makes the swap, all of it or nothing.
    *
-   * @param publish publishes the embedder's own map: called in the middle, where the old slots still
-   *     take marks and the new ones take them already. Must not wait, nor call the log
+   * @param publish publishes the embedder's own map: called in the middle, where the old slots
+   *     still take marks and the new ones take them already. Must not wait, nor call the log
    */
   public void swap(Runnable publish) {
     collector.lock().lock();
@@ -294,11 +294,10 @@ public final class SlotSwap {
   private Map<Slot, PageSet> carried() {
     Map<Slot, PageSet> carried = new HashMap<>();
     for (LeavingSlot from : leaving) {
-      from.forEachCarry(
-          (to, first, count) ->
-              carried
-                  .computeIfAbsent(to, slot -> new PageSet(slot.pageCount()))
-                  .addRange(first, count));
+      from.forEachCarry((to, first, count) ->
+          carried
+              .computeIfAbsent(to, slot -> new PageSet(slot.pageCount()))
+              .addRange(first, count));
     }
     return carried;
   }

@@ -44,8 +44,7 @@ public final class SlotTable {
   /** Makes a slot that is not in the table yet. */
   public Slot newSlot(int slotId, long pageCount, long pageSize, Function<Slot, Object> identity) {
     if (slotId < 0 || slotId >= MAX_SLOTS) {
-      throw new IllegalArgumentException(
-          "slot " + slotId + " is outside 0 to " + (MAX_SLOTS - 1));
+      throw new IllegalArgumentException("slot " + slotId + " is outside 0 to " + (MAX_SLOTS - 1));
     }
     if (pageCount < 1 || pageCount > ArmableBitmap.MAX_PAGES) {
       throw new IllegalArgumentException(

@@ -66,8 +66,8 @@ public final class TakenPages {
   }
 
   /**
-   * Hands out each slot, and forgets it when that has returned: after an error a second walk goes on
-   * with the rest.
+   * Hands out each slot, and forgets it when that has returned: after an error a second walk goes
+   * on with the rest.
    */
   void forEachSlotOnce(BiConsumer<Slot, PageSet> consumer) {
     Iterator<Map.Entry<Slot, PageSet>> each = held.entrySet().iterator();

@@ -8,8 +8,8 @@
  *                                                              TakenPages
  * </pre>
  *
- * <p>Start with {@link dev.smudge.sync.internal.collect.Collector}: it owns the one lock, and a take
- * reads there from top to bottom. Slots come and go in {@link
+ * <p>Start with {@link dev.smudge.sync.internal.collect.Collector}: it owns the one lock, and a
+ * take reads there from top to bottom. Slots come and go in {@link
  * dev.smudge.sync.internal.collect.SlotSwap}; devices with a dirty log of their own are in {@link
  * dev.smudge.sync.internal.collect.DeviceLogs}. Source: docs/design.md 3.4 and 3.6.
  */

@@ -8,7 +8,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * What is behind the types of the API, for the package that friends of the module use. The API sets
- * it; it is given here as objects, because this package lies below the API and cannot name its types.
+ * it; it is given here as objects, because this package lies below the API and cannot name its
+ * types.
  */
 public abstract class ApiAccess {
   private static volatile @Nullable ApiAccess access;

@@ -6,7 +6,6 @@ public record RingCounts(long entries, long resets, long spills) {
   public static final RingCounts NONE = new RingCounts(0, 0, 0);
 
   RingCounts plus(VcpuRing ring) {
-    return new RingCounts(
-        entries + ring.entries(), resets + ring.resets(), spills + ring.spills());
+    return new RingCounts(entries + ring.entries(), resets + ring.resets(), spills + ring.spills());
   }
 }

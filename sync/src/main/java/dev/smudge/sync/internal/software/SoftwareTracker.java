@@ -10,8 +10,8 @@ import java.util.Objects;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
- * A tracker whose guest writes are marked by those who make them. Each slot has a live bitmap, which
- * markers look at directly, whatever stands in front of the tracker.
+ * A tracker whose guest writes are marked by those who make them. Each slot has a live bitmap,
+ * which markers look at directly, whatever stands in front of the tracker.
  */
 public abstract sealed class SoftwareTracker implements Tracker
     permits BitmapTracker, RingTracker, StoppedTracker {

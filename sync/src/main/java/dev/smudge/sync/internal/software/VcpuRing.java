@@ -18,16 +18,16 @@ import java.lang.invoke.VarHandle;
  * <p>The vCPU that changes a live bit from 0 to 1 pushes the page. Where the ring has no room, it
  * reports the page in the slot's bitmap instead.
  *
- * <p><b>A report that is under way.</b> Another vCPU that finds the bit set relies on the report, and
- * the first one may be stopped half-way: the bit is set and the page is nowhere yet. So a vCPU says
- * beforehand which word it is about to report, and a collector that finds such a word reports it in
- * the bitmap in its stead, before it looks there. A page that comes twice is dirty twice, which does
- * no harm.
+ * <p><b>A report that is under way.</b> Another vCPU that finds the bit set relies on the report,
+ * and the first one may be stopped half-way: the bit is set and the page is nowhere yet. So a vCPU
+ * says beforehand which word it is about to report, and a collector that finds such a word reports
+ * it in the bitmap in its stead, before it looks there. A page that comes twice is dirty twice,
+ * which does no harm.
  *
- * <p><b>Why a reset loses nothing.</b> It clears the live bit of a page that was harvested, which is
- * told to every client in the same step, under the collector lock, and no client reads a page before
- * a barrier that begins after that. The bit may by then stand for a later write: its entry is in a
- * ring still, and is told with the next harvest. Source: docs/design.md 3.5.
+ * <p><b>Why a reset loses nothing.</b> It clears the live bit of a page that was harvested, which
+ * is told to every client in the same step, under the collector lock, and no client reads a page
+ * before a barrier that begins after that. The bit may by then stand for a later write: its entry
+ * is in a ring still, and is told with the next harvest. Source: docs/design.md 3.5.
  */
 final class VcpuRing implements VcpuMarks, RingRoom {
   private static final VarHandle SHARED = MethodHandles.arrayElementVarHandle(long[].class);
@@ -70,7 +70,8 @@ final class VcpuRing implements VcpuMarks, RingRoom {
         mask &= -1L >>> ~lastPage;
       }
       // ORDER S10 release: before the live bit (B4), and after what came of the word before. Pairs
-      // with the acquire in underWay: whoever has relied on that bit, and was waited for, brings it to
+      // with the acquire in underWay: whoever has relied on that bit, and was waited for, brings it
+      // to
       // the collector. If weaker (after the bit): neither the entry nor this is seen, and a page
       // that another vCPU has written, and did not report, is missing from a fetch. If opaque: the
       // collector sees this, and not yet the entries of the word before, whose S11 it hides.

@@ -66,7 +66,8 @@ public final class BackPressure {
    * calling vCPU is offline.
    */
   void awaitPaid(DirtyLimit limit) {
-    signal.lock(); // before the look at the limit: whoever raises it has to find this thread waiting
+    signal
+        .lock(); // before the look at the limit: whoever raises it has to find this thread waiting
     try {
       long left = limit.pay(System.nanoTime());
       while (collecting && left > 0 && !Thread.currentThread().isInterrupted()) {

@@ -63,8 +63,7 @@ public final class Pauses {
         if (other.holder == Thread.currentThread()) {
           throw group
               .errors()
-              .misuse(
-                  "this thread holds a pause already; close that one first: " + other.holder);
+              .misuse("this thread holds a pause already; close that one first: " + other.holder);
         }
         if (left <= 0) {
           throw group

@@ -2,7 +2,9 @@ package dev.smudge.sync.internal.vcpu;
 
 import dev.smudge.sync.rcu.RcuVcpus;
 
-/** An acknowledgement that was asked of the vCPUs of that moment. Polled by one thread at a time. */
+/**
+ * An acknowledgement that was asked of the vCPUs of that moment. Polled by one thread at a time.
+ */
 final class VcpuRequest implements RcuVcpus.Quiescence {
   final long number;
   final VcpuState[] vcpus;

@@ -212,12 +212,7 @@ public final class VcpuState {
     VcpuState other = group.self();
     if (other != null) {
       throw misuse(
-              thread
-                  + " runs vCPU "
-                  + other.index
-                  + " already, and cannot run vCPU "
-                  + index
-                  + " too");
+          thread + " runs vCPU " + other.index + " already, and cannot run vCPU " + index + " too");
     }
     group.pauses().checkHoldsNone(this);
     RcuReader own = group.reader();
@@ -314,10 +309,10 @@ public final class VcpuState {
   void checkNotInArmCallback(String what) {
     if (inArmCallback) {
       throw misuse(
-              what
-                  + " inside the arm callback of vCPU "
-                  + index
-                  + " would wait for itself: do it after the safepoint has returned");
+          what
+              + " inside the arm callback of vCPU "
+              + index
+              + " would wait for itself: do it after the safepoint has returned");
     }
   }
 
@@ -326,12 +321,12 @@ public final class VcpuState {
     Thread thread = owner;
     if (thread != Thread.currentThread()) {
       throw misuse(
-              "vCPU "
-                  + index
-                  + " is used by "
-                  + Thread.currentThread()
-                  + " while it is online in "
-                  + thread);
+          "vCPU "
+              + index
+              + " is used by "
+              + Thread.currentThread()
+              + " while it is online in "
+              + thread);
     }
   }
 
@@ -363,8 +358,7 @@ public final class VcpuState {
   }
 
   private void failTasks() {
-    tasks.failAll(
-        misuse("vCPU " + index + " was closed, or its thread died, before the task ran"));
+    tasks.failAll(misuse("vCPU " + index + " was closed, or its thread died, before the task ran"));
   }
 
   /**
@@ -383,11 +377,11 @@ public final class VcpuState {
     Thread before = (Thread) OWNER.compareAndExchange(this, null, Thread.currentThread());
     if (before != null && before.isAlive()) {
       throw misuse(
-              "vCPU "
-                  + index
-                  + " is online in "
-                  + before
-                  + "; that thread has to close it, or take it offline first");
+          "vCPU "
+              + index
+              + " is online in "
+              + before
+              + "; that thread has to close it, or take it offline first");
     }
     if (before != null && owner != before) {
       close(leave); // it went offline meanwhile, and then ended
@@ -434,7 +428,9 @@ public final class VcpuState {
     return (long) SHARED.getVolatile(shared, STATE) == OFFLINE;
   }
 
-  /** {@return whether its thread ended while online; reported once; all it wrote is visible then} */
+  /**
+   * {@return whether its thread ended while online; reported once; all it wrote is visible then}
+   */
   public boolean isDead() {
     Thread thread = owner;
     if (thread == null || thread.isAlive() || owner != thread) {
@@ -445,12 +441,12 @@ public final class VcpuState {
           .errorHandler()
           .onError(
               misuse(
-                      "vCPU "
-                          + index
-                          + ": "
-                          + thread
-                          + " ended while online; it counts as offline now, and should have called"
-                          + " close()"));
+                  "vCPU "
+                      + index
+                      + ": "
+                      + thread
+                      + " ended while online; it counts as offline now, and should have called"
+                      + " close()"));
       failTasks();
     }
     return true;

@@ -11,7 +11,8 @@
  * </pre>
  *
  * <p>Start with {@link dev.smudge.sync.internal.vcpu.VcpuState}, the state machine, then {@link
- * dev.smudge.sync.internal.vcpu.Handshake}. Nothing here knows of pages. Source: docs/design.md 3.3.
+ * dev.smudge.sync.internal.vcpu.Handshake}. Nothing here knows of pages. Source: docs/design.md
+ * 3.3.
  */
 @NullMarked
 package dev.smudge.sync.internal.vcpu;

@@ -4,6 +4,8 @@ import dev.smudge.bitmap.ReportedBitmap;
 import dev.smudge.ring.RingProducer;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /** The steps of {@link VcpuRing#mark}, one at a time: a vCPU that is stopped in the middle. */
 public final class HalfDoneMark {
@@ -28,12 +30,12 @@ public final class HalfDoneMark {
   private final long page;
 
   /** Says what is under way, and sets the bit; the page is nowhere yet. */
-  public HalfDoneMark(VcpuMarks marks, Object live, int slotId, long page) {
+  public HalfDoneMark(VcpuMarks marks, @Nullable Object live, int slotId, long page) {
     this.ring = ringOf(marks);
     this.slotId = slotId;
     this.page = page;
     setUnderWay(ring, (long) slotId << 32 | page >>> 6);
-    if (((ReportedBitmap) live).markWord((int) (page >>> 6), 1L << page) == 0) {
+    if (((ReportedBitmap) Objects.requireNonNull(live)).markWord((int) (page >>> 6), 1L << page) == 0) {
       throw new IllegalStateException("marked before");
     }
   }
