@@ -16,6 +16,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Objects;
 import java.util.Set;
 import java.util.TreeSet;
@@ -97,6 +98,8 @@ class ConsumerTest {
     Path source = Files.createDirectories(directory.resolve("consumer")).resolve("Consumer.java");
     return Files.writeString(
         source,
+        String.format(
+            Locale.ROOT,
         """
         package consumer;
 
@@ -105,8 +108,8 @@ class ConsumerTest {
             %s
           };
         }
-        """
-            .formatted(String.join(",\n    ", types)));
+        """,
+            String.join(",\n    ", types)));
   }
 
   private static boolean isExported(ModuleDescriptor module, String packageName) {
