@@ -37,12 +37,6 @@ import org.w3c.dom.Node;
  * The compiler sees what Maven hands on to such a project, and nothing else of this build's.
  */
 class ConsumerTest {
-  private static final Path ROOT = Path.of("..").toAbsolutePath().normalize();
-  private static final List<Path> CLASS_PATH =
-      List.of(System.getProperty("java.class.path").split(File.pathSeparator)).stream()
-          .map(Path::of)
-          .toList();
-
   @TempDir private Path directory;
 
   @ParameterizedTest
@@ -82,7 +76,7 @@ class ConsumerTest {
   private Path consumer(String module) throws IOException {
     Set<String> types = new TreeSet<>();
     ModuleReference reference =
-        ModuleFinder.of(ofThisBuild(module)).find("dev.smudge." + module).orElseThrow();
+        ModuleFinder.of(ThisBuild.classes(module)).find("dev.smudge." + module).orElseThrow();
     try (ModuleReader reader = reference.open();
         var files = reader.list()) {
       for (String file : files.filter(name -> name.endsWith(".class")).toList()) {
@@ -132,8 +126,10 @@ class ConsumerTest {
    */
   private static Set<Path> handedOn(String module) throws Exception {
     Set<Path> path = new LinkedHashSet<>();
-    path.add(ofThisBuild(module));
-    for (Path pom : List.of(ROOT.resolve(module).resolve("pom.xml"), ROOT.resolve("pom.xml"))) {
+    path.add(ThisBuild.classes(module));
+    for (Path pom :
+        List.of(
+            ThisBuild.ROOT.resolve(module).resolve("pom.xml"), ThisBuild.ROOT.resolve("pom.xml"))) {
       Document document =
           DocumentBuilderFactory.newDefaultInstance().newDocumentBuilder().parse(pom.toFile());
       for (Element dependencies : children(document.getDocumentElement(), "dependencies")) {
@@ -143,7 +139,7 @@ class ConsumerTest {
             if (artifact.startsWith("smudge-")) {
               path.addAll(handedOn(artifact.substring("smudge-".length())));
             } else {
-              path.add(onClassPath(artifact + "-\\d.*\\.jar"));
+              path.add(ThisBuild.library(artifact));
             }
           }
         }
@@ -165,22 +161,5 @@ class ConsumerTest {
   private static String text(Element parent, String name, String otherwise) {
     List<Element> children = children(parent, name);
     return children.isEmpty() ? otherwise : children.getFirst().getTextContent().strip();
-  }
-
-  /** The jar of a module of this build, or the directory of its classes where none is packaged. */
-  private static Path ofThisBuild(String module) {
-    Path target = ROOT.resolve(module).resolve("target");
-    return single(CLASS_PATH.stream().filter(entry -> entry.startsWith(target)).toList(), module);
-  }
-
-  private static Path onClassPath(String pattern) {
-    return single(
-        CLASS_PATH.stream().filter(e -> e.getFileName().toString().matches(pattern)).toList(),
-        pattern);
-  }
-
-  private static Path single(List<Path> entries, String what) {
-    assertEquals(1, entries.size(), () -> "entries of the class path for " + what + ": " + entries);
-    return entries.getFirst();
   }
 }

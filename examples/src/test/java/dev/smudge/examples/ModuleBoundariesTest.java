@@ -11,11 +11,14 @@ import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.domain.JavaModifier;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.core.importer.ImportOption;
+import java.lang.module.ModuleDescriptor;
+import java.lang.module.ModuleReference;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** What each published module may use and show. */
 class ModuleBoundariesTest {
@@ -23,6 +26,11 @@ class ModuleBoundariesTest {
       new ClassFileImporter()
           .withImportOption(new ImportOption.DoNotIncludeTests())
           .importPackages("dev.smudge");
+
+  private static final JavaClasses CLASSES_AND_TESTS =
+      new ClassFileImporter().importPackages("dev.smudge");
+  private static final ModuleRules RULES =
+      new ModuleRules(modules().map(ModuleReference::descriptor).toList());
 
   @Test
   void bitmap_dependencies_jdkOnly() {
@@ -76,17 +84,40 @@ class ModuleBoundariesTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"bitmap", "ring", "sync", "core", "kvm", "endive"})
-  void publicTypes_anyPackage_inTheExportedOneOrInternal(String module) {
-    String api = "dev.smudge." + module;
+  @MethodSource("modules")
+  void publicTypes_anyPackage_inAnExportedOneOrInternal(ModuleReference module) {
+    String name = module.descriptor().name();
+    Stream<String> exported =
+        module.descriptor().exports().stream().map(ModuleDescriptor.Exports::source);
     classes()
         .that()
-        .resideInAPackage(api + "..")
+        .resideInAPackage(name + "..")
         .and()
         .haveModifier(JavaModifier.PUBLIC)
         .should()
-        .resideInAnyPackage(api, api + ".internal..")
+        .resideInAnyPackage(
+            Stream.concat(exported, Stream.of(name + ".internal..")).toArray(String[]::new))
         .check(CLASSES);
+  }
+
+  @ParameterizedTest
+  @MethodSource("modules")
+  void packages_ofOneModule_freeOfCycles(ModuleReference module) {
+    RULES.packagesAreFreeOfCycles(module.descriptor().name()).check(CLASSES);
+  }
+
+  @Test
+  void packages_notForEverybody_usedByTheirFriendsOnly() {
+    RULES.packagesAreUsedByTheirFriendsOnly().check(CLASSES_AND_TESTS);
+  }
+
+  @Test
+  void publicMembers_typesInTheirDeclarations_forTheSameUsers() {
+    RULES.declarationsNameOnlyWhatTheirUsersCanName().check(CLASSES);
+  }
+
+  private static Stream<ModuleReference> modules() {
+    return ThisBuild.modules().stream();
   }
 
   private static void onlyUses(String module, String... others) {

@@ -1,0 +1,2 @@
+/** As if not exported. */
+package dev.smudge.examples.rules.owner.internal;

@@ -1,0 +1,2 @@
+/** As if exported to everybody. */
+package dev.smudge.examples.rules.owner;
