@@ -1,5 +1,6 @@
 /** Guest memory that the Linux kernel tracks. */
 module dev.smudge.kvm {
+  requires dev.smudge.linux;
   requires transitive dev.smudge.core;
   requires transitive dev.smudge.ring;
   requires static transitive org.jspecify;
