@@ -45,9 +45,15 @@ class ModuleBoundariesTest {
   }
 
   @Test
-  void kvm_dependencies_coreAndBelow() {
+  void linux_dependencies_jdkOnly() {
+    onlyUses("linux");
+  }
+
+  @Test
+  void kvm_dependencies_linuxAndCoreAndBelow() {
     onlyUses(
         "kvm",
+        "dev.smudge.linux..",
         "dev.smudge.core..",
         "dev.smudge.sync..",
         "dev.smudge.bitmap..",
@@ -76,7 +82,7 @@ class ModuleBoundariesTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"bitmap", "ring", "sync", "core", "kvm", "endive"})
+  @ValueSource(strings = {"bitmap", "ring", "sync", "core", "linux", "kvm", "endive"})
   void publicTypes_anyPackage_inTheExportedOneOrInternal(String module) {
     String api = "dev.smudge." + module;
     classes()
