@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
  * VM has dirty rings.
  *
  * <p>One thread at a time runs it and reads what an exit has left. Any thread may call {@link
- * #kick} and {@link #close}. Once a {@link KvmBackend} has the vCPU, only its {@link KvmRunner}
+ * #kick} and {@link #close}. Once a {@link KvmTracker} has the vCPU, only its {@link KvmRunner}
  * runs it.
  *
  * <p>How a kick reaches a thread that is about to enter the guest: the kernel looks at

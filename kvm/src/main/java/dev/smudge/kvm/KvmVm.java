@@ -154,7 +154,7 @@ public final class KvmVm implements AutoCloseable {
 
   /**
    * Copies the bitmap of a slot (KVM_GET_DIRTY_LOG). The kernel also clears the bits and arms their
-   * pages, unless a {@link KvmBackend} has switched manual protect on; then they stay until {@link
+   * pages, unless a {@link KvmTracker} has switched manual protect on; then they stay until {@link
    * #clearDirtyLog}.
    *
    * @param slotId number of a slot that {@link #setSlot} has made

@@ -4,7 +4,7 @@
  * <pre>
  *        GuestMemory, clients, batches        (dev.smudge.core)
  *                     |
- *   KvmRunner ---- KvmBackend                 a VM below a dirty log
+ *   KvmRunner ---- KvmTracker                 a VM below a dirty log
  *       |             |
  *    KvmVcpu ------ KvmVm ------ Kvm          the kernel's objects and their calls
  *       |             |           |
@@ -13,7 +13,7 @@
  *                dev.smudge.linux             the calls themselves
  * </pre>
  *
- * <p>Start with {@link dev.smudge.kvm.Kvm#open}, then {@link dev.smudge.kvm.KvmBackend}. {@link
+ * <p>Start with {@link dev.smudge.kvm.Kvm#open}, then {@link dev.smudge.kvm.KvmTracker}. {@link
  * dev.smudge.kvm.RunLayout} and {@link dev.smudge.kvm.X86Registers} are for embedders that handle
  * exits and registers; only the latter depends on the architecture.
  *
