@@ -1,7 +1,8 @@
 /** Guest memory that the Linux kernel tracks. */
 module dev.smudge.kvm {
+  requires dev.smudge.linux;
   requires transitive dev.smudge.core;
-  requires transitive dev.smudge.ring;
+  requires dev.smudge.ring;
   requires static transitive org.jspecify;
 
   exports dev.smudge.kvm;

@@ -5,7 +5,6 @@ import dev.smudge.kvm.KvmRunner;
 import dev.smudge.kvm.KvmVcpu;
 import dev.smudge.kvm.RunLayout;
 import dev.smudge.kvm.X86Registers;
-import dev.smudge.kvm.X86RegsLayout;
 import dev.smudge.kvmguest.PageWriter;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
@@ -19,7 +18,7 @@ import java.util.function.BooleanSupplier;
  */
 final class KvmGuestVcpu implements GuestVcpu {
   static final int STATE_SIZE =
-      2 * Long.BYTES + WriteSequence.STATE_SIZE + (int) X86RegsLayout.SIZE;
+      2 * Long.BYTES + WriteSequence.STATE_SIZE + X86Registers.GENERAL_SIZE;
 
   private final NativeProgram program;
   private final int index;

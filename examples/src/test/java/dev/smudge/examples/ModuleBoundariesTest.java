@@ -53,9 +53,15 @@ class ModuleBoundariesTest {
   }
 
   @Test
-  void kvm_dependencies_coreAndBelow() {
+  void linux_dependencies_jdkOnly() {
+    onlyUses("linux");
+  }
+
+  @Test
+  void kvm_dependencies_linuxAndCoreAndBelow() {
     onlyUses(
         "kvm",
+        "dev.smudge.linux..",
         "dev.smudge.core..",
         "dev.smudge.sync..",
         "dev.smudge.bitmap..",

@@ -1,23 +1,24 @@
 package dev.smudge.kvm;
 
+import dev.smudge.linux.Libc;
 import dev.smudge.ring.DirtyRing;
 import dev.smudge.ring.RingLayout;
 
 /**
- * The kernel's virtual machine monitor, {@code /dev/kvm}.
+ * The virtual machine monitor of the Linux kernel, {@code /dev/kvm}: makes VMs.
  *
- * <p>From any thread. Its VMs go on when it is closed.
+ * <p>Any thread may call the methods. Its VMs go on after it is closed.
  *
- * <p>Source: Documentation/virt/kvm/api.rst 4.1 to 4.5.
+ * <p>Source: Linux Documentation/virt/kvm/api.rst 4.1 to 4.5.
  */
 public final class Kvm implements AutoCloseable {
   private static final String PATH = "/dev/kvm";
 
-  private final Descriptor file;
+  private final KvmFile file;
   private final int runSize;
   private final int pageSize;
 
-  private Kvm(Descriptor file) {
+  private Kvm(KvmFile file) {
     this.file = file;
     int version = file.ioctl("KVM_GET_API_VERSION", Ioctls.GET_API_VERSION, 0);
     if (version != Ioctls.API_VERSION) {
@@ -32,19 +33,20 @@ public final class Kvm implements AutoCloseable {
   }
 
   /**
-   * Opens it.
+   * Opens {@code /dev/kvm}.
    *
-   * @return it
-   * @throws KvmException if it cannot be opened: {@code ENOENT}, {@code EACCES} and others
-   * @throws UnsupportedOperationException if it is of another version, or lacks what every VM here
-   *     needs; nothing is left open
+   * @return the open device
+   * @throws KvmException if it cannot be opened: {@code ENOENT} if there is none, {@code EACCES} if
+   *     this process may not use it, and others; nothing is left open
+   * @throws UnsupportedOperationException if KVM has another API version, or lacks a capability
+   *     that every VM needs here; nothing is left open
    */
   public static Kvm open() {
     return open(PATH);
   }
 
   static Kvm open(String path) {
-    Descriptor file = Descriptor.open(path);
+    KvmFile file = KvmFile.open(path);
     try {
       return new Kvm(file);
     } catch (Throwable e) {
@@ -63,17 +65,22 @@ public final class Kvm implements AutoCloseable {
     return new UnsupportedOperationException("this kernel lacks " + capability);
   }
 
-  /** What the kernel says of a capability: 0 if it lacks it. */
+  /** The kernel's answer about a capability, 0 if it lacks it. */
   private int extension(int capability) {
     return file.ioctl("KVM_CHECK_EXTENSION", Ioctls.CHECK_EXTENSION, capability);
   }
 
-  /** {@return the most slots of a VM} */
-  public int maxSlots() {
+  /** The most slots that a VM can have. */
+  int maxSlots() {
     return extension(Ioctls.CAP_NR_MEMSLOTS);
   }
 
-  /** {@return the most entries of a dirty ring; 0 if the kernel has no dirty rings} */
+  /**
+   * Returns the largest dirty ring that the kernel offers.
+   *
+   * @return its entries; 0 if the kernel has no dirty rings
+   * @throws IllegalStateException if this is closed
+   */
   public int maxRingEntries() {
     int bytes =
         Math.max(
@@ -81,28 +88,18 @@ public final class Kvm implements AutoCloseable {
     return bytes / RingLayout.ENTRY_SIZE;
   }
 
-  /** {@return whether a fetch can leave the bits, to be cleared later range by range} */
-  public boolean hasManualProtect() {
-    return (extension(Ioctls.CAP_MANUAL_DIRTY_LOG_PROTECT2) & Ioctls.MANUAL_PROTECT_ENABLE) != 0;
-  }
-
-  /** {@return whether logging can begin with all bits set and no page armed} */
-  public boolean hasInitiallySet() {
-    return (extension(Ioctls.CAP_MANUAL_DIRTY_LOG_PROTECT2) & Ioctls.INITIALLY_SET) != 0;
-  }
-
-  /** {@return the bytes of a page: what the kernel tracks} */
-  public int pageSize() {
+  /** The bytes of a page, the unit that the kernel tracks. */
+  int pageSize() {
     return pageSize;
   }
 
-  /** Bytes of a vCPU's kvm_run mapping. */
+  /** The bytes of a vCPU's kvm_run mapping. */
   int runSize() {
     return runSize;
   }
 
   /**
-   * Makes a VM.
+   * Makes a VM. It stays open when this is closed.
    *
    * @return a VM without slots and vCPUs
    * @throws KvmException if the kernel refuses
@@ -110,26 +107,26 @@ public final class Kvm implements AutoCloseable {
    */
   public KvmVm createVm() {
     int fd = file.ioctl("KVM_CREATE_VM", Ioctls.CREATE_VM, 0);
-    return new KvmVm(this, new Descriptor(fd, "the VM", true), 0);
+    return new KvmVm(this, KvmFile.owned(fd, "the VM"), 0);
   }
 
   /**
-   * Returns a VM that is there already. Its file descriptor stays the caller's, who closes it after
-   * the VM.
+   * Uses a VM of the embedder's, who closes its file descriptor after the returned object.
    *
    * @param fd file descriptor of the VM
-   * @param ringEntries entries of the dirty ring that was switched on for it, 0 if none was
-   * @return the VM; it knows of no slot: {@link KvmVm#adoptSlot}
+   * @param ringEntries entries per dirty ring if the VM has dirty rings, else 0
+   * @return the VM, with the slots that it has; only those that {@link KvmVm#setSlot} makes are
+   *     known to it
    * @throws IllegalArgumentException if {@code fd} is negative, or a ring cannot have that size
    */
   public KvmVm adoptVm(int fd, int ringEntries) {
     if (ringEntries != 0) {
       DirtyRing.checkSize(ringEntries, 0);
     }
-    return new KvmVm(this, new Descriptor(fd, "the VM", false), ringEntries);
+    return new KvmVm(this, KvmFile.borrowed(fd, "the VM"), ringEntries);
   }
 
-  /** Closes it. A second call does nothing. */
+  /** Closes the device. Its VMs go on. A second call does nothing. */
   @Override
   public void close() {
     file.close();

@@ -1,6 +1,12 @@
 package dev.smudge.kvm;
 
-/** The kernel refused a call: says which, with which errno, and what the likely cause is. */
+import dev.smudge.linux.Errno;
+import dev.smudge.linux.ErrnoException;
+
+/**
+ * The kernel refused a call. The message has the call, what was asked for, the error's name and
+ * number, and the likely cause.
+ */
 public final class KvmException extends RuntimeException {
   private static final long serialVersionUID = 1;
 
@@ -23,12 +29,19 @@ public final class KvmException extends RuntimeException {
             + " ("
             + errno
             + "): "
-            + Errno.likelyCause(call, errno));
+            + LikelyCause.of(call, errno));
     this.call = call;
     this.errno = errno;
   }
 
-  /** The same, with what was asked for. */
+  /** Translates what the calls to Linux throw, with the same stack trace. */
+  static KvmException of(ErrnoException e) {
+    KvmException translated = new KvmException(e.call(), e.errno());
+    translated.setStackTrace(e.getStackTrace());
+    return translated;
+  }
+
+  /** The same, with what was asked for in the message. */
   KvmException of(String arguments) {
     KvmException more = new KvmException(call, " of " + arguments, errno);
     more.setStackTrace(getStackTrace());

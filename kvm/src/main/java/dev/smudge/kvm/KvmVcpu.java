@@ -5,6 +5,9 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 
+import dev.smudge.linux.Errno;
+import dev.smudge.linux.KickSignal;
+import dev.smudge.linux.Libc;
 import dev.smudge.ring.DirtyRing;
 import dev.smudge.ring.RingLayout;
 import java.lang.foreign.Arena;
@@ -12,32 +15,39 @@ import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A vCPU of the kernel's: runs guest code, and reports pages in a dirty ring if the VM has them.
+ * A vCPU of the kernel's. It runs guest code, and reports dirty pages in a ring of its own if the
+ * VM has dirty rings.
  *
- * <p>For one thread at a time, but for {@link #kick}, {@link #ring} and {@link #close}.
+ * <p>One thread at a time runs it and reads what an exit has left. Any thread may call {@link
+ * #kick} and {@link #close}. Once a {@link KvmTracker} has the vCPU, only its {@link KvmRunner}
+ * runs it.
  *
- * <p>Source: Documentation/virt/kvm/api.rst 4.10, 5, 8.29.
+ * <p>How a kick reaches a thread that is about to enter the guest: the kernel looks at
+ * immediate_exit when KVM_RUN begins, and the signal ends a KVM_RUN that has begun. A kick does
+ * both, in this order, so it works on either side of that moment.
+ *
+ * <p>Source: Linux Documentation/virt/kvm/api.rst 4.10, 5, 8.29.
  */
 public final class KvmVcpu implements AutoCloseable {
   private final KvmVm vm;
-  private final Descriptor file;
+  private final KvmFile file; // Its lock is held for the whole of a run.
   private final Arena arena = Arena.ofShared();
   private final MemorySegment run;
   private final @Nullable DirtyRing ring;
 
   private final Object runnerLock = new Object();
-  private long runner; // the thread in KVM_RUN, 0 if none
+  private long runner; // The thread in KVM_RUN, 0 if none; guarded by runnerLock, as closed is.
   private boolean closed;
-  private boolean unmapped; // under file
+  private boolean unmapped; // Guarded by file.
 
-  KvmVcpu(KvmVm vm, Descriptor file, int runSize, int ringEntries) {
+  KvmVcpu(KvmVm vm, KvmFile file, int runSize, int ringEntries) {
     this.vm = vm;
     this.file = file;
     if (runSize < RunLayout.MIN_SIZE) {
       throw new IllegalStateException("kvm_run has only " + runSize + " bytes");
     }
     try {
-      run = Libc.map("kvm_run", file.fd(), 0, runSize, arena);
+      run = file.map("kvm_run", 0, runSize, arena);
       ring = ringEntries == 0 ? null : mapRing(ringEntries);
     } catch (Throwable e) {
       arena.close();
@@ -48,28 +58,35 @@ public final class KvmVcpu implements AutoCloseable {
   private DirtyRing mapRing(int entries) {
     long offset = RunLayout.DIRTY_RING_PAGE * vm.pageSize();
     long bytes = (long) entries * RingLayout.ENTRY_SIZE;
-    MemorySegment mapping = Libc.map("dirty ring", file.fd(), offset, bytes, arena);
-    if (Libc.has(file.fd(), offset + bytes, vm.pageSize())) {
+    MemorySegment mapping = file.map("dirty ring", offset, bytes, arena);
+    if (file.canMap(offset + bytes, vm.pageSize())) {
       throw new IllegalArgumentException(
           "the vCPU's dirty ring has more than the " + entries + " entries that were said");
     }
     return DirtyRing.over(mapping.asByteBuffer(), 0);
   }
 
-  /** {@return the file descriptor, for calls that are not here; not to be closed} */
+  /**
+   * Returns the file descriptor, for calls that are not here. It must not be closed, and must not
+   * be used after {@link #close}. Waits for a run that is under way.
+   *
+   * @return the number of the file descriptor
+   * @throws IllegalStateException if the vCPU is closed
+   */
   public int fd() {
     return file.fd();
   }
 
   /**
-   * Returns the dirty ring, which the kernel fills. Harvest it, call {@link KvmVm#resetDirtyRings},
-   * then {@code noteResets} of its resetter; its producer is not used.
+   * Returns the dirty ring, which the kernel fills. Whoever harvests it then calls {@link
+   * KvmVm#resetDirtyRings}, and {@code noteResets} of the ring's resetter. Its producer is the
+   * kernel.
    *
-   * @return the same object each time; its use after {@link #close} is an {@code
+   * @return the same object each time; using it after {@link #close} throws an {@code
    *     IllegalStateException}
    * @throws IllegalStateException if the VM has no rings
    */
-  public DirtyRing ring() {
+  DirtyRing ring() {
     DirtyRing result = ring;
     if (result == null) {
       throw new IllegalStateException("the VM has no dirty rings");
@@ -78,7 +95,10 @@ public final class KvmVcpu implements AutoCloseable {
   }
 
   /**
-   * {@return kvm_run, which is shared with the kernel ({@link RunLayout}); closed with this vCPU}
+   * Returns kvm_run, the record that the vCPU shares with the kernel ({@link RunLayout}). The
+   * embedder reads there what an exit asks for, and writes the answer, between two runs.
+   *
+   * @return the mapping; using it after {@link #close} throws an {@code IllegalStateException}
    */
   public MemorySegment runPage() {
     return run;
@@ -87,13 +107,16 @@ public final class KvmVcpu implements AutoCloseable {
   /**
    * Runs the guest until an exit (KVM_RUN).
    *
-   * @return why it came back, one of {@link RunLayout}'s, or another of the kernel's; {@link
-   *     RunLayout#EXIT_INTR} after a kick, or a signal that is not ours. {@link
-   *     RunLayout#EXIT_DIRTY_RING_FULL}: until a reset, the guest does not run
+   * @return the reason of the exit, one of {@link RunLayout}'s or another of the kernel's. {@link
+   *     RunLayout#EXIT_INTR} comes after a kick, and after a signal of somebody else's for this
+   *     thread. After {@link RunLayout#EXIT_DIRTY_RING_FULL} the guest does not run again until
+   *     entries of its ring are reset
    * @throws KvmException if the kernel refuses
    * @throws IllegalStateException if the vCPU is closed
    */
   public int run() {
+    // The lock of the file comes first. So no call waits for it once enter has noted the platform
+    // thread, and a virtual thread stays on that one until KVM_RUN is over.
     synchronized (file) {
       enter();
       int result = -Errno.EINTR;
@@ -106,7 +129,7 @@ public final class KvmVcpu implements AutoCloseable {
         return RunLayout.EXIT_INTR;
       }
       int reason = run.get(JAVA_INT, RunLayout.EXIT_REASON_OFFSET);
-      // Older kernels, and some paths of newer ones, return an error beside this reason.
+      // Older kernels, and some paths of newer ones, return an error together with this reason.
       if (result < 0 && reason != RunLayout.EXIT_DIRTY_RING_FULL) {
         throw new KvmException("KVM_RUN", -result);
       }
@@ -133,10 +156,11 @@ public final class KvmVcpu implements AutoCloseable {
   }
 
   /**
-   * Ends the run that is under way, or the next one: it returns {@link RunLayout#EXIT_INTR}. Does
-   * not wait. From any thread.
+   * Ends the run that is under way, or else the next one, which then returns {@link
+   * RunLayout#EXIT_INTR}. Any thread may call it. It does not wait for the guest to stop.
    *
-   * @throws IllegalStateException if the vCPU is closed
+   * @throws IllegalStateException if the vCPU is closed, or if no real-time signal is free in this
+   *     process; in the second case the next run still ends at once
    */
   public void kick() {
     synchronized (runnerLock) {
@@ -147,6 +171,7 @@ public final class KvmVcpu implements AutoCloseable {
     }
   }
 
+  /** Kicks, unless the vCPU is closed. */
   void kickIfOpen() {
     synchronized (runnerLock) {
       if (!closed) {
@@ -157,20 +182,19 @@ public final class KvmVcpu implements AutoCloseable {
 
   private void kickNow() {
     synchronized (runnerLock) {
-      // The flag, then the signal: one ends a KVM_RUN that begins, the other one that has begun.
       run.set(JAVA_BYTE, RunLayout.IMMEDIATE_EXIT_OFFSET, (byte) 1);
       if (runner != 0) {
-        Libc.signal(runner, KickSignal.NUMBER);
+        KickSignal.send(runner); // It is alive: leave() takes this lock before its thread goes on.
       }
     }
   }
 
-  /** {@return after {@link RunLayout#EXIT_IO}, the port} */
+  /** {@return the port of the access, after {@link RunLayout#EXIT_IO}} */
   public int ioPort() {
     return Short.toUnsignedInt(run.get(JAVA_SHORT, RunLayout.IO_PORT_OFFSET));
   }
 
-  /** {@return after {@link RunLayout#EXIT_MMIO}, the guest address} */
+  /** {@return the guest address of the access, after {@link RunLayout#EXIT_MMIO}} */
   public long mmioAddress() {
     return run.get(JAVA_LONG, RunLayout.MMIO_ADDRESS_OFFSET);
   }
@@ -179,15 +203,15 @@ public final class KvmVcpu implements AutoCloseable {
     return vm;
   }
 
-  /** A call with a record. */
+  /** Makes a call with a record. */
   void ioctl(String call, long request, MemorySegment argument) {
     file.ioctl(call, request, argument, MemorySegment.NULL);
   }
 
   /**
-   * Unmaps what was mapped, and closes the file descriptor if this made it. A run that is under way
-   * is kicked, and waited for. What its dirty ring has is collected by the next take. A second call
-   * only waits until it is closed.
+   * Closes the vCPU: unmaps kvm_run and the dirty ring, and closes the file descriptor unless it is
+   * the embedder's. A run that is under way is kicked, and this waits until it has returned. The
+   * next take still finds what the dirty ring held. A second call only waits for the first.
    */
   @Override
   public void close() {
@@ -203,9 +227,9 @@ public final class KvmVcpu implements AutoCloseable {
       }
       unmapped = true;
       try {
-        vm.forget(this); // nobody reads its ring any more
+        vm.forget(this); // From here on nobody reads its ring.
       } finally {
-        run.set(JAVA_BYTE, RunLayout.IMMEDIATE_EXIT_OFFSET, (byte) 0); // it may be another's too
+        run.set(JAVA_BYTE, RunLayout.IMMEDIATE_EXIT_OFFSET, (byte) 0); // An adopted vCPU runs on.
         file.close();
         arena.close();
       }

@@ -9,14 +9,18 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
- * The registers of an x86 vCPU, in the layout of the kernel: what is needed to start one, or to
- * take it elsewhere. No other class depends on the architecture.
+ * A copy of the registers of an x86-64 vCPU, to start a vCPU or to give one the state of another.
+ * No other class depends on the architecture.
  *
- * <p>For one thread at a time; the vCPU does not run meanwhile.
+ * <p>One thread at a time may use it. The vCPU must not run while its registers are read or
+ * written.
  *
- * <p>Source: Documentation/virt/kvm/api.rst 4.11 to 4.14; Intel SDM volume 3, 2.5 and 3.4.5.
+ * <p>Source: Linux Documentation/virt/kvm/api.rst 4.11 to 4.14; Intel SDM volume 3, 2.5 and 3.4.5.
  */
 public final class X86Registers {
+  /** Bytes of {@link #general}. */
+  public static final int GENERAL_SIZE = (int) X86RegsLayout.SIZE;
+
   private static final long CR0_PE = 1;
   private static final long CR0_MP = 1 << 1;
   private static final long CR0_ET = 1 << 4;
@@ -34,8 +38,8 @@ public final class X86Registers {
   private static final long RFLAGS_ALWAYS = 1 << 1;
   private static final long RFLAGS_IOPL_3 = 3 << 12;
 
-  private static final int CODE = 11; // execute, read, accessed
-  private static final int DATA = 3; // read, write, accessed
+  private static final int CODE = 11; // Segment type: execute, read, accessed.
+  private static final int DATA = 3; // Segment type: read, write, accessed.
   private static final int USER = 3;
   private static final int DATA_SELECTOR = 0x20 | USER;
   private static final int CODE_SELECTOR = 0x28 | USER;
@@ -51,6 +55,7 @@ public final class X86Registers {
    * @param vcpu the vCPU
    * @return a copy of them
    * @throws KvmException if the kernel refuses
+   * @throws IllegalStateException if the vCPU is closed
    */
   public static X86Registers read(KvmVcpu vcpu) {
     X86Registers registers = new X86Registers();
@@ -60,33 +65,37 @@ public final class X86Registers {
   }
 
   /**
-   * Writes them to a vCPU.
+   * Writes this copy to the registers of a vCPU: the special registers first, then the general
+   * ones.
    *
    * @param vcpu the vCPU
-   * @throws KvmException if the kernel refuses: {@code EINVAL} for values that do not go together
+   * @throws KvmException if the kernel refuses: {@code EINVAL} if values contradict each other; the
+   *     general registers are unchanged then
+   * @throws IllegalStateException if the vCPU is closed
    */
   public void write(KvmVcpu vcpu) {
     vcpu.ioctl("KVM_SET_SREGS", Ioctls.SET_SREGS, special);
     vcpu.ioctl("KVM_SET_REGS", Ioctls.SET_REGS, general);
   }
 
-  /** {@return the general registers, {@link X86RegsLayout}: a change changes this copy} */
+  /**
+   * Returns the general registers, {@code struct kvm_regs} of the kernel. The embedder may read and
+   * change them; {@link #write} brings a change to a vCPU.
+   *
+   * @return the record of this copy, {@link #GENERAL_SIZE} bytes
+   */
   public MemorySegment general() {
     return general;
   }
 
-  /** {@return the segments and control registers, {@link X86SregsLayout}, likewise} */
-  public MemorySegment special() {
-    return special;
-  }
-
   /**
-   * Sets this copy to the begin of a program in long mode at privilege level 3, with flat segments,
-   * no interrupts, and all I/O ports allowed.
+   * Sets this copy to the start of a program: long mode, privilege level 3, flat segments,
+   * interrupts off, all I/O ports allowed. Other general registers are 0. It takes effect with
+   * {@link #write}.
    *
-   * @param pageTable guest address of the top page table
-   * @param entry first instruction
-   * @param argument its rdi
+   * @param pageTable guest-physical address of the top page table
+   * @param entry guest-virtual address of the first instruction
+   * @param argument value of rdi
    * @return this
    */
   public X86Registers startUser(long pageTable, long entry, long argument) {

@@ -1,7 +1,7 @@
 package dev.smudge.kvm;
 
 /**
- * {@code struct kvm_sregs} of x86: segments, tables, control registers.
+ * {@code struct kvm_sregs} of x86: segments, descriptor tables and control registers.
  *
  * <pre>
  *  0    24   48   72   96   120  144  168   192   208   224
@@ -33,34 +33,16 @@ package dev.smudge.kvm;
  *
  * <p>Source: Linux arch/x86/include/uapi/asm/kvm.h.
  */
-public final class X86SregsLayout {
-  /** Bytes of the record. */
-  public static final long SIZE = 312;
-
-  /** Bytes of a segment. */
-  public static final long SEGMENT_SIZE = 24;
-
-  /** Offset of cs; ds, es, fs, gs and ss follow. */
-  public static final long CS_OFFSET = 0;
-
-  /** Offset of ds. */
-  public static final long DS_OFFSET = 24;
-
-  /** Offset of ss. */
-  public static final long SS_OFFSET = 120;
-
-  /** Offset of cr0. */
-  public static final long CR0_OFFSET = 224;
-
-  /** Offset of cr3. */
-  public static final long CR3_OFFSET = 240;
-
-  /** Offset of cr4. */
-  public static final long CR4_OFFSET = 248;
-
-  /** Offset of efer. */
-  public static final long EFER_OFFSET = 264;
-
+final class X86SregsLayout {
+  static final long SIZE = 312;
+  static final long SEGMENT_SIZE = 24;
+  static final long CS_OFFSET = 0;
+  static final long DS_OFFSET = 24;
+  static final long SS_OFFSET = 120;
+  static final long CR0_OFFSET = 224;
+  static final long CR3_OFFSET = 240;
+  static final long CR4_OFFSET = 248;
+  static final long EFER_OFFSET = 264;
   static final long BASE_OFFSET = 0;
   static final long LIMIT_OFFSET = 8;
   static final long SELECTOR_OFFSET = 12;

@@ -70,8 +70,12 @@ class KvmFactsTest {
   @Test
   void manualProtect_flagTwoAlone_isRefused() {
     try (KvmGuest guest = new KvmGuest(1, PLAIN)) {
-      refused("EINVAL", () -> guest.vm.enableCap("cap", Ioctls.CAP_MANUAL_DIRTY_LOG_PROTECT2, 2));
-      refused("EINVAL", () -> guest.vm.enableCap("cap", Ioctls.CAP_MANUAL_DIRTY_LOG_PROTECT2, 4));
+      refused(
+          "EINVAL",
+          () -> guest.vm.capabilities().enable("cap", Ioctls.CAP_MANUAL_DIRTY_LOG_PROTECT2, 2));
+      refused(
+          "EINVAL",
+          () -> guest.vm.capabilities().enable("cap", Ioctls.CAP_MANUAL_DIRTY_LOG_PROTECT2, 4));
     }
   }
 
@@ -100,14 +104,14 @@ class KvmFactsTest {
   }
 
   private static void bareGet(KvmGuest guest, int slotId) {
-    guest.vm.getDirtyLog(slotId, guest.bitmap.address(), guest.bitmap);
+    guest.vm.slots().getDirtyLog(slotId, guest.bitmap.address(), guest.bitmap);
   }
 
   @Test
   void get_badPointer_losesTheBits() {
     try (KvmGuest guest = new KvmGuest(64, PLAIN).log()) {
       guest.write(1, 5);
-      refused("EFAULT", () -> guest.vm.getDirtyLog(SLOT, 8, MemorySegment.NULL));
+      refused("EFAULT", () -> guest.vm.slots().getDirtyLog(SLOT, 8, MemorySegment.NULL));
       assertEquals(set(), guest.get());
     }
   }
@@ -116,7 +120,7 @@ class KvmFactsTest {
   void get_badPointerManual_keepsTheBits() {
     try (KvmGuest guest = new KvmGuest(64, MANUAL).log()) {
       guest.write(1, 5);
-      refused("EFAULT", () -> guest.vm.getDirtyLog(SLOT, 8, MemorySegment.NULL));
+      refused("EFAULT", () -> guest.vm.slots().getDirtyLog(SLOT, 8, MemorySegment.NULL));
       assertEquals(set(5), guest.get());
     }
   }
@@ -274,13 +278,16 @@ class KvmFactsTest {
       refused(
           "EINVAL",
           () ->
-              guest.vm.setRegion(
-                  slotId,
-                  flags,
-                  number(guestAddress),
-                  number(bytes),
-                  guest.ram.address() + number(offset),
-                  guest.ram));
+              guest
+                  .vm
+                  .slots()
+                  .setRegion(
+                      slotId,
+                      flags,
+                      number(guestAddress),
+                      number(bytes),
+                      guest.ram.address() + number(offset),
+                      guest.ram));
     }
   }
 

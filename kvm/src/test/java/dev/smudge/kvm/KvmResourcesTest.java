@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.kvmguest.PageWriter;
+import dev.smudge.linux.Descriptor;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -210,7 +211,10 @@ class KvmResourcesTest {
   void run_ramGone_isAnError() {
     try (KvmGuest guest = new KvmGuest(64, KvmFactsTest.PLAIN)) {
       // An address that nothing of this process has.
-      guest.vm.setRegion(2, 0, KvmGuest.ADDRESS, 1 << 20, 0x1000_0000_0000L, MemorySegment.NULL);
+      guest
+          .vm
+          .slots()
+          .setRegion(2, 0, KvmGuest.ADDRESS, 1 << 20, 0x1000_0000_0000L, MemorySegment.NULL);
       guest.order(1, 0);
       refused("EFAULT", guest.vcpu::run);
     }

@@ -13,6 +13,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.smudge.kvmguest.PageWriter;
+import dev.smudge.linux.Descriptor;
 import dev.smudge.ring.HarvestedPages;
 import dev.smudge.ring.RingLayout;
 import java.lang.foreign.Arena;
@@ -42,8 +43,9 @@ class KvmRingFactsTest {
   /** The raw entries: a second mapping of the same pages. */
   static MemorySegment entries(KvmGuest guest, Arena arena) {
     long bytes = (long) guest.vm.ringEntries() * RingLayout.ENTRY_SIZE;
-    return Libc.map(
-        "ring", guest.vcpu.fd(), RunLayout.DIRTY_RING_PAGE * guest.vm.pageSize(), bytes, arena);
+    try (Descriptor vcpu = Descriptor.borrowed(guest.vcpu.fd(), "the vCPU")) {
+      return vcpu.map("ring", RunLayout.DIRTY_RING_PAGE * guest.vm.pageSize(), bytes, arena);
+    }
   }
 
   static int flags(MemorySegment entries, int entry) {
@@ -78,9 +80,9 @@ class KvmRingFactsTest {
   void enable_sizes_errors() {
     try (Kvm kvm = Kvm.open();
         KvmVm vm = kvm.createVm()) {
-      refused("EINVAL", () -> vm.enableDirtyRingBytes(true, 0));
-      refused("EINVAL", () -> vm.enableDirtyRingBytes(true, 2048));
-      refused("EINVAL", () -> vm.enableDirtyRingBytes(true, 3 * 4096));
+      refused("EINVAL", () -> vm.capabilities().enableDirtyRingBytes(true, 0));
+      refused("EINVAL", () -> vm.capabilities().enableDirtyRingBytes(true, 2048));
+      refused("EINVAL", () -> vm.capabilities().enableDirtyRingBytes(true, 3 * 4096));
       refused("E2BIG", () -> vm.enableDirtyRing(kvm.maxRingEntries() * 2));
       assertEquals(65_536, kvm.maxRingEntries());
       assertThrows(IllegalArgumentException.class, () -> vm.enableDirtyRing(128));
@@ -382,7 +384,9 @@ class KvmRingFactsTest {
       assertFalse(guest.vm.hasRingBitmap(), "x86 has none beside the rings");
       refused("ENXIO", guest::get);
       refused("ENXIO", () -> guest.clear(set(1)));
-      refused("EINVAL", () -> guest.vm.enableCap("cap", Ioctls.CAP_DIRTY_LOG_RING_WITH_BITMAP, 0));
+      refused(
+          "EINVAL",
+          () -> guest.vm.capabilities().enable("cap", Ioctls.CAP_DIRTY_LOG_RING_WITH_BITMAP, 0));
     }
   }
 
@@ -414,7 +418,7 @@ class KvmRingFactsTest {
             64,
             vm -> {
               vm.enableDirtyRing(256);
-              vm.enableCap("cap", Ioctls.CAP_MANUAL_DIRTY_LOG_PROTECT2, 3);
+              vm.capabilities().enable("cap", Ioctls.CAP_MANUAL_DIRTY_LOG_PROTECT2, 3);
             })) {
       assertEquals(set(), writtenAfterLogOn(guest));
     }

@@ -2,6 +2,8 @@ package dev.smudge.kvm;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import dev.smudge.linux.KickSignal;
+import dev.smudge.linux.Libc;
 import dev.smudge.ring.HarvestedPages;
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
@@ -36,7 +38,7 @@ class ResetSignalTest {
               .daemon()
               .start(() -> {
                 while (!over) {
-                  Libc.signal(target, KickSignal.NUMBER);
+                  KickSignal.send(target);
                   if (pauseNanos > 0) {
                     LockSupport.parkNanos(pauseNanos);
                   }

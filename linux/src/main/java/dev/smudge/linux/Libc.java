@@ -1,4 +1,4 @@
-package dev.smudge.kvm;
+package dev.smudge.linux;
 
 import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
@@ -14,20 +14,29 @@ import java.lang.invoke.MethodHandle;
 import java.lang.invoke.VarHandle;
 
 /**
- * The calls of the C library that are needed: nothing else goes native.
+ * The functions of the C library that Smudge calls. No other class calls a native function.
  *
- * <p>A call that fails leaves its errno in the segment that it was given, by {@link #newErrno}: for
- * one thread at a time. Segments that a call uses, also by way of an address in another one, are
- * arguments of it: so they cannot be closed meanwhile.
+ * <p>A call that fails leaves its errno in a segment that the caller passes, made by {@link
+ * #newErrno}. One thread at a time may use such a segment.
+ *
+ * <p>Every segment that a call reads or writes is an argument of the call, even where the kernel
+ * only finds its address in another one: Java keeps arguments open until the call returns.
+ *
+ * <p>The functions may be called by any thread. Without native access the class cannot be
+ * initialized; the error says which JVM flag grants it.
  */
 @SuppressWarnings("restricted")
-final class Libc {
+public final class Libc {
   static final int O_RDWR = 2;
   static final int O_CLOEXEC = 02000000;
 
   private static final int PROT_READ_WRITE = 3;
   private static final int MAP_SHARED = 1;
   private static final int MADV_POPULATE_READ = 22;
+  private static final int SIG_BLOCK = 0;
+  private static final int SIG_SETMASK = 2;
+
+  private static final int FIXED_ARITY = -1;
 
   private static final Linker LINKER = Linker.nativeLinker();
   private static final StructLayout ERRNO_LAYOUT = Linker.Option.captureStateLayout();
@@ -37,45 +46,38 @@ final class Libc {
   private static final MethodHandle OPEN =
       withErrno("open", 2, FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT));
   private static final MethodHandle CLOSE =
-      LINKER.downcallHandle(address("close"), FunctionDescriptor.of(JAVA_INT, JAVA_INT));
+      function("close", FunctionDescriptor.of(JAVA_INT, JAVA_INT));
   private static final MethodHandle IOCTL =
       withErrno("ioctl", 2, FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG));
-  // The last argument is not looked at by the callee: it is kept open.
+  // The C function ignores the last argument: it is passed so that Java keeps it open.
   private static final MethodHandle IOCTL_MEMORY =
       withErrno("ioctl", 2, FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG, ADDRESS, ADDRESS));
   private static final MethodHandle MMAP =
       withErrno(
           "mmap",
-          -1,
+          FIXED_ARITY,
           FunctionDescriptor.of(
               JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG));
   private static final MethodHandle MUNMAP =
-      LINKER.downcallHandle(address("munmap"), FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_LONG));
+      function("munmap", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_LONG));
   private static final MethodHandle MADVISE =
-      withErrno("madvise", -1, FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_LONG, JAVA_INT));
+      withErrno(
+          "madvise", FIXED_ARITY, FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_LONG, JAVA_INT));
   private static final MethodHandle PAGE_SIZE =
-      LINKER.downcallHandle(address("getpagesize"), FunctionDescriptor.of(JAVA_INT));
+      function("getpagesize", FunctionDescriptor.of(JAVA_INT));
   private static final MethodHandle THREAD_SELF =
-      LINKER.downcallHandle(address("pthread_self"), FunctionDescriptor.of(JAVA_LONG));
+      function("pthread_self", FunctionDescriptor.of(JAVA_LONG));
   private static final MethodHandle THREAD_KILL =
-      LINKER.downcallHandle(
-          address("pthread_kill"), FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_INT));
+      function("pthread_kill", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_INT));
   private static final MethodHandle SIGACTION =
-      withErrno("sigaction", -1, FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS, ADDRESS));
-
+      withErrno(
+          "sigaction", FIXED_ARITY, FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS, ADDRESS));
   private static final MethodHandle SIGNAL_MASK =
-      LINKER.downcallHandle(
-          address("pthread_sigmask"), FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS, ADDRESS));
-
-  /** Bytes of a sigset_t. */
-  static final int SIGNAL_SET_SIZE = 128;
-
-  private static final int SIG_BLOCK = 0;
-  private static final int SIG_SETMASK = 2;
+      function("pthread_sigmask", FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS, ADDRESS));
 
   private Libc() {}
 
-  /** Address of a function. */
+  /** The address of a function. */
   static MemorySegment address(String function) {
     return LINKER.defaultLookup().findOrThrow(function);
   }
@@ -83,17 +85,30 @@ final class Libc {
   private static MethodHandle withErrno(
       String function, int firstVariadic, FunctionDescriptor descriptor) {
     Linker.Option errno = Linker.Option.captureCallState("errno");
-    return firstVariadic < 0
-        ? LINKER.downcallHandle(address(function), descriptor, errno)
-        : LINKER.downcallHandle(
-            address(function), descriptor, errno, Linker.Option.firstVariadicArg(firstVariadic));
+    return firstVariadic == FIXED_ARITY
+        ? function(function, descriptor, errno)
+        : function(function, descriptor, errno, Linker.Option.firstVariadicArg(firstVariadic));
   }
 
-  /** A segment for the errno of calls. */
+  private static MethodHandle function(
+      String function, FunctionDescriptor descriptor, Linker.Option... options) {
+    try {
+      return LINKER.downcallHandle(address(function), descriptor, options);
+    } catch (IllegalCallerException e) {
+      Module module = Libc.class.getModule();
+      throw new IllegalCallerException(
+          "Smudge may not call Linux: start the JVM with --enable-native-access="
+              + (module.isNamed() ? module.getName() : "ALL-UNNAMED"),
+          e);
+    }
+  }
+
+  /** A new segment for the errno of calls. */
   static MemorySegment newErrno() {
     return Arena.ofAuto().allocate(ERRNO_LAYOUT);
   }
 
+  /** The errno that the last failed call has left. */
   static int errno(MemorySegment errno) {
     return (int) ERRNO.get(errno, 0L);
   }
@@ -107,14 +122,16 @@ final class Libc {
     }
   }
 
+  /** Closes a file descriptor. */
   static void close(int fd) {
     try {
-      int ignored = (int) CLOSE.invokeExact(fd); // it is closed also if it returns an error
+      int ignored = (int) CLOSE.invokeExact(fd); // Linux closes it even where it reports an error.
     } catch (Throwable e) {
       throw unexpected(e);
     }
   }
 
+  /** Returns 0 or more, or -1. */
   static int ioctl(MemorySegment errno, int fd, long request, long argument) {
     try {
       return (int) IOCTL.invokeExact(errno, fd, request, argument);
@@ -123,7 +140,12 @@ final class Libc {
     }
   }
 
-  /** As the other, with a record, and a segment whose address is in the record, or NULL. */
+  /**
+   * Returns 0 or more, or -1.
+   *
+   * @param argument a record
+   * @param kept a segment whose address stands in the record, or NULL
+   */
   static int ioctl(
       MemorySegment errno, int fd, long request, MemorySegment argument, MemorySegment kept) {
     try {
@@ -134,10 +156,15 @@ final class Libc {
   }
 
   /**
-   * A shared, writable mapping of a file, which is unmapped when the arena closes. All of it is
-   * there: where it is not, an access would be SIGBUS.
+   * A shared, writable mapping of a part of a file, which is unmapped when the arena closes.
+   *
+   * <p>A mapping may reach beyond the end of its file, and an access there raises SIGBUS. So the
+   * pages are loaded at once, which fails for a part that the file does not have. A kernel before
+   * 5.14 cannot do that; there the mapping is returned unchecked.
+   *
+   * @throws ErrnoException if it cannot be mapped
    */
-  static MemorySegment map(String what, int fd, long offset, long size, Arena arena) {
+  static MemorySegment map(String call, int fd, long offset, long size, Arena arena) {
     MemorySegment errno = newErrno();
     long address;
     try {
@@ -146,34 +173,34 @@ final class Libc {
       throw unexpected(e);
     }
     if (address == -1) {
-      throw new KvmException("mmap " + what, errno(errno));
+      throw new ErrnoException(call, errno(errno));
     }
     MemorySegment mapping = MemorySegment.ofAddress(address).reinterpret(size, arena, Libc::unmap);
-    int missing = populate(mapping, errno);
+    int missing = populate(errno, mapping);
     if (missing != 0 && missing != Errno.EINVAL) {
-      throw new KvmException("mmap " + what, missing);
+      throw new ErrnoException(call, missing);
     }
     return mapping;
   }
 
-  /** Returns 0 if all of it is there, EINVAL if the kernel cannot tell (before 5.14). */
-  private static int populate(MemorySegment mapping, MemorySegment errno) {
+  /** Whether it is known that a part of a file exists and can be mapped. */
+  static boolean canMap(int fd, long offset, long size) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment mapping = map("mmap", fd, offset, size, arena);
+      return populate(newErrno(), mapping) == 0;
+    } catch (ErrnoException e) {
+      return false;
+    }
+  }
+
+  /** Returns 0 if all pages are loaded, EINVAL if the kernel cannot do that (before 5.14). */
+  private static int populate(MemorySegment errno, MemorySegment mapping) {
     try {
       int result =
           (int) MADVISE.invokeExact(errno, mapping, mapping.byteSize(), MADV_POPULATE_READ);
       return result == 0 ? 0 : errno(errno);
     } catch (Throwable e) {
       throw unexpected(e);
-    }
-  }
-
-  /** Whether it is known that a file has something to map there. */
-  static boolean has(int fd, long offset, long size) {
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment mapping = map("beyond", fd, offset, size, arena);
-      return populate(mapping, newErrno()) == 0;
-    } catch (KvmException e) {
-      return false;
     }
   }
 
@@ -185,7 +212,8 @@ final class Libc {
     }
   }
 
-  static int pageSize() {
+  /** {@return the bytes of a page of this machine's memory} */
+  public static int pageSize() {
     try {
       return (int) PAGE_SIZE.invokeExact();
     } catch (Throwable e) {
@@ -193,8 +221,13 @@ final class Libc {
     }
   }
 
-  /** The platform thread that runs this, never 0. */
-  static long currentThread() {
+  /**
+   * Returns the platform thread that runs this, for {@link KickSignal#send}. A virtual thread can
+   * have another one after each time that it has waited.
+   *
+   * @return its {@code pthread_t}, never 0
+   */
+  public static long currentThread() {
     try {
       return (long) THREAD_SELF.invokeExact();
     } catch (Throwable e) {
@@ -202,7 +235,7 @@ final class Libc {
     }
   }
 
-  /** Sends a signal to a thread that has not ended. */
+  /** Sends a signal to a thread, which has to be alive. */
   static void signal(long thread, int signal) {
     try {
       int ignored = (int) THREAD_KILL.invokeExact(thread, signal);
@@ -211,13 +244,16 @@ final class Libc {
     }
   }
 
-  /** This thread gets none of these signals until {@link #unblockSignals} is called with old. */
+  /**
+   * Blocks signals for this thread, in addition to those that are blocked, and stores the old mask.
+   */
   static void blockSignals(MemorySegment signals, MemorySegment old) {
     setMask(SIG_BLOCK, signals, old);
   }
 
-  static void unblockSignals(MemorySegment old) {
-    setMask(SIG_SETMASK, old, MemorySegment.NULL);
+  /** Sets this thread's mask to one that {@link #blockSignals} has stored. */
+  static void setSignalMask(MemorySegment mask) {
+    setMask(SIG_SETMASK, mask, MemorySegment.NULL);
   }
 
   private static void setMask(int how, MemorySegment set, MemorySegment old) {
@@ -228,6 +264,12 @@ final class Libc {
     }
   }
 
+  /**
+   * Returns 0, or -1.
+   *
+   * @param action the new action, or NULL
+   * @param old gets the old action, or NULL
+   */
   static int sigaction(MemorySegment errno, int signal, MemorySegment action, MemorySegment old) {
     try {
       return (int) SIGACTION.invokeExact(errno, signal, action, old);
@@ -238,7 +280,7 @@ final class Libc {
 
   private static RuntimeException unexpected(Throwable e) {
     if (e instanceof RuntimeException exception) {
-      return exception; // a segment that is closed, or of another thread
+      return exception; // An argument is closed, or belongs to another thread.
     }
     if (e instanceof Error error) {
       throw error;

@@ -1,4 +1,4 @@
-package dev.smudge.kvm;
+package dev.smudge.linux;
 
 /**
  * {@code struct sigaction} of the C library on 64-bit Linux.

@@ -1,0 +1,76 @@
+package dev.smudge.linux;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
+/**
+ * A signal that ends the call in which a thread is blocked: the call returns {@link Errno#EINTR}.
+ *
+ * <p>It is the last real-time signal without a handler in this process. Its own handler does
+ * nothing, because delivery alone interrupts the call. Java code cannot run in a signal handler, so
+ * the handler is the C library's {@code getppid}: it ignores the argument that a handler gets, and
+ * POSIX lists it as safe to call in one. It is installed without {@code SA_RESTART}, so the kernel
+ * does not restart the interrupted call.
+ *
+ * <p>The signal is chosen when the first one is sent, and stays ours until the process ends.
+ *
+ * <p>Source: signal-safety(7), signal(7).
+ */
+public final class KickSignal {
+  private static final int LAST = 64;
+  private static final int FIRST = 35; // The C library keeps 32 to 34 for itself.
+
+  private static int number; // Guarded by the class; 0 until the handler is installed.
+
+  private KickSignal() {}
+
+  /**
+   * Sends the signal to a thread. A call that the thread is blocked in returns {@link Errno#EINTR};
+   * where it is in no call, nothing happens. A kick that comes just before the call is lost, so the
+   * caller needs a flag beside it that the thread looks at when it enters the call.
+   *
+   * <p>Any thread may call it. It does not wait for the delivery.
+   *
+   * @param thread thread as {@link Libc#currentThread} names it. It has to be alive: after its end
+   *     the number may be another thread's, or point to memory that is gone
+   * @throws IllegalStateException if no real-time signal is free; nothing is sent
+   * @throws ErrnoException if the handler cannot be installed; nothing is sent
+   */
+  public static void send(long thread) {
+    Libc.signal(thread, number());
+  }
+
+  /** The signal's number. Installs the handler first if that was not done yet. */
+  static synchronized int number() {
+    if (number == 0) {
+      number = install();
+    }
+    return number;
+  }
+
+  private static int install() {
+    MemorySegment errno = Libc.newErrno();
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment old = arena.allocate(SigactionLayout.SIZE, Long.BYTES);
+      MemorySegment action = arena.allocate(SigactionLayout.SIZE, Long.BYTES);
+      action.set(
+          ValueLayout.JAVA_LONG, SigactionLayout.HANDLER_OFFSET, Libc.address("getppid").address());
+      for (int signal = LAST; signal >= FIRST; signal--) {
+        if (Libc.sigaction(errno, signal, MemorySegment.NULL, old) == 0
+            && old.get(ValueLayout.JAVA_LONG, SigactionLayout.HANDLER_OFFSET) == 0) {
+          if (Libc.sigaction(errno, signal, action, MemorySegment.NULL) != 0) {
+            throw new ErrnoException("sigaction", Libc.errno(errno));
+          }
+          return signal;
+        }
+      }
+    }
+    throw new IllegalStateException(
+        "no real-time signal from "
+            + FIRST
+            + " to "
+            + LAST
+            + " is free: a thread inside a call cannot be kicked");
+  }
+}
