@@ -3,6 +3,7 @@ package dev.smudge.benchmarks;
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.DirtyLogBuilder;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.LogVcpu;
@@ -58,7 +59,7 @@ public class CollectBenchmark {
   /** Makes the log and the client. */
   @Setup
   public void open() {
-    DirtyLog.Builder builder = DirtyLog.builder();
+    DirtyLogBuilder builder = DirtyLog.builder();
     if (by.equals("ring")) {
       builder.ring(RING, 0, RingFullPolicy.SPILL);
     }

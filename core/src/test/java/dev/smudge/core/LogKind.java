@@ -1,6 +1,7 @@
 package dev.smudge.core;
 
 import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.DirtyLogBuilder;
 import dev.smudge.sync.RingFullPolicy;
 
 /** How the vCPUs of a memory report. */
@@ -9,7 +10,7 @@ enum LogKind {
   RING,
   RING_THAT_OVERFLOWS;
 
-  DirtyLog.Builder builder() {
+  DirtyLogBuilder builder() {
     return switch (this) {
       case BITMAP -> DirtyLog.builder();
       case RING -> DirtyLog.builder().ring(256, 64, RingFullPolicy.SPILL);

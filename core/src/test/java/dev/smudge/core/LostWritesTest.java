@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.DirtyLogBuilder;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.VcpuException;
 import dev.smudge.sync.tracker.ForwardingTracker;
@@ -290,7 +291,7 @@ class LostWritesTest {
   @Test
   void weakened_pageIsWrittenAgainAfterTake_isLostWithoutAfterSyncOnly() {
     for (boolean weakened : new boolean[] {false, true}) {
-      DirtyLog.Builder builder = kind.builder();
+      DirtyLogBuilder builder = kind.builder();
       if (weakened) {
         builder.interceptTracker(WithoutAfterSync::new);
       }

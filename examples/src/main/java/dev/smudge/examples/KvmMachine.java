@@ -5,7 +5,7 @@ import dev.smudge.kvm.Kvm;
 import dev.smudge.kvm.KvmRunner;
 import dev.smudge.kvm.KvmTracker;
 import dev.smudge.kvm.KvmVm;
-import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.DirtyLogBuilder;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -31,7 +31,7 @@ final class KvmMachine extends Machine {
    * @throws dev.smudge.kvm.KvmException if the kernel does not let us
    * @throws UnsupportedOperationException if it lacks what is needed
    */
-  static KvmMachine create(DirtyLog.Builder log, int ring) {
+  static KvmMachine create(DirtyLogBuilder log, int ring) {
     Kvm kvm = Kvm.open();
     try {
       return create(kvm, kvm.createVm(), log, ring);
@@ -41,7 +41,7 @@ final class KvmMachine extends Machine {
     }
   }
 
-  private static KvmMachine create(Kvm kvm, KvmVm vm, DirtyLog.Builder log, int ring) {
+  private static KvmMachine create(Kvm kvm, KvmVm vm, DirtyLogBuilder log, int ring) {
     try {
       if (ring != 0) {
         vm.enableDirtyRing(ring);

@@ -2,7 +2,7 @@ package dev.smudge.examples;
 
 import dev.smudge.core.GuestMemory;
 import dev.smudge.kvmguest.PageWriter;
-import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.DirtyLogBuilder;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
@@ -61,7 +61,7 @@ record KvmProgram(NativeProgram load) implements Program {
   }
 
   @Override
-  public Machine machine(DirtyLog.Builder log, int ring) {
+  public Machine machine(DirtyLogBuilder log, int ring) {
     return KvmMachine.create(log, ring);
   }
 

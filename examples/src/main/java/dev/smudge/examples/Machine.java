@@ -1,7 +1,7 @@
 package dev.smudge.examples;
 
 import dev.smudge.core.GuestMemory;
-import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.DirtyLogBuilder;
 
 /** What a guest runs on: its memory, and with a {@link KvmMachine} the kernel's VM. */
 class Machine implements AutoCloseable {
@@ -18,7 +18,7 @@ class Machine implements AutoCloseable {
    * @param log options of its dirty log
    * @param ring entries of each vCPU's dirty ring, 0: bitmap mode
    */
-  static Machine software(DirtyLog.Builder log, int ring) {
+  static Machine software(DirtyLogBuilder log, int ring) {
     return new Machine(GuestMemory.over((ring == 0 ? log : log.ring(ring)).build()));
   }
 

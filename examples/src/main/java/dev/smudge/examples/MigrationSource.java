@@ -5,6 +5,7 @@ import dev.smudge.core.GuestSlot;
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.DirtyLogBuilder;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.tracker.Tracker;
 import java.io.IOException;
@@ -62,7 +63,7 @@ final class MigrationSource implements AutoCloseable {
     this.convergence = convergence;
     this.listener = listener;
     this.transcript = new Transcript(output);
-    DirtyLog.Builder log =
+    DirtyLogBuilder log =
         DirtyLog.builder().interceptTracker(backend).errorHandler(lateWrites::add);
     this.machine = program.machine(log, ring);
     this.memory = machine.memory();

@@ -2,7 +2,7 @@ package dev.smudge.examples;
 
 import dev.smudge.core.GuestMemory;
 import dev.smudge.core.GuestSlot;
-import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.DirtyLogBuilder;
 import java.util.Locale;
 
 /**
@@ -44,7 +44,7 @@ interface Program {
    * @param ring entries of each vCPU's dirty ring, 0: bitmap mode
    * @return a machine without slots; here one of software
    */
-  default Machine machine(DirtyLog.Builder log, int ring) {
+  default Machine machine(DirtyLogBuilder log, int ring) {
     return Machine.software(log, ring);
   }
 

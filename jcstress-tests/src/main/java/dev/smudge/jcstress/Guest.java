@@ -3,6 +3,7 @@ package dev.smudge.jcstress;
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.DirtyLogBuilder;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.LogVcpu;
@@ -33,7 +34,7 @@ final class Guest {
     this(DirtyLog.builder().interceptTracker(interceptor), armCallback);
   }
 
-  private Guest(DirtyLog.Builder builder, Runnable armCallback) {
+  private Guest(DirtyLogBuilder builder, Runnable armCallback) {
     log = builder.build();
     slot = log.addSlot(0, Ram.PAGES, 1);
     vcpu = log.addVcpu(armCallback);

@@ -8,6 +8,7 @@ import dev.smudge.bitmap.LiveBitmap;
 import dev.smudge.bitmap.PageWordConsumer;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.DirtyLogBuilder;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.LogVcpu;
@@ -282,7 +283,7 @@ public class SlotSwapStress {
     private volatile LogSlot current;
     private int found;
 
-    Swap(DirtyLog.Builder builder, UnaryOperator<Tracker> interceptor) {
+    Swap(DirtyLogBuilder builder, UnaryOperator<Tracker> interceptor) {
       log = builder.interceptTracker(interceptor).build();
       old = log.addSlot(0, Ram.PAGES, 1);
       held = old;

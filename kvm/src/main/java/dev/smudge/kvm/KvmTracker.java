@@ -2,6 +2,7 @@ package dev.smudge.kvm;
 
 import dev.smudge.ring.RingPageConsumer;
 import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.DirtyLogBuilder;
 import dev.smudge.sync.embed.EmbeddedLog;
 import dev.smudge.sync.inhibitor.AccessInhibitor;
 import dev.smudge.sync.tracker.SlotTracker;
@@ -80,7 +81,7 @@ public final class KvmTracker {
   }
 
   /**
-   * As {@link #log(DirtyLog.Builder)}, with defaults.
+   * As {@link #log(DirtyLogBuilder)}, with defaults.
    *
    * @return the log
    */
@@ -98,7 +99,7 @@ public final class KvmTracker {
    * @return the log
    * @throws IllegalStateException if it was made already
    */
-  public synchronized DirtyLog log(DirtyLog.Builder options) {
+  public synchronized DirtyLog log(DirtyLogBuilder options) {
     if (log != null) {
       throw new IllegalStateException(this + " has a log already");
     }

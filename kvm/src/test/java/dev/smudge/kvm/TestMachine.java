@@ -9,6 +9,7 @@ import dev.smudge.kvmguest.PageWriter;
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.DirtyLogBuilder;
 import dev.smudge.sync.RingFullPolicy;
 import dev.smudge.sync.tracker.Tracker;
 import java.lang.foreign.Arena;
@@ -47,7 +48,7 @@ abstract class TestMachine implements AutoCloseable {
     }
 
     TestMachine machine(UnaryOperator<Tracker> interceptor) {
-      DirtyLog.Builder options = DirtyLog.builder().interceptTracker(interceptor);
+      DirtyLogBuilder options = DirtyLog.builder().interceptTracker(interceptor);
       return isKvm()
           ? new Kernel(hasRing() ? 256 : 0, true, options)
           : new Software(hasRing(), options);
@@ -91,7 +92,7 @@ abstract class TestMachine implements AutoCloseable {
   private static final class Software extends TestMachine {
     private final Vcpu vcpu;
 
-    Software(boolean ring, DirtyLog.Builder options) {
+    Software(boolean ring, DirtyLogBuilder options) {
       super(
           GuestMemory.over((ring ? options.ring(256, 64, RingFullPolicy.SPILL) : options).build()));
       vcpu = memory.addVcpu();
@@ -120,11 +121,11 @@ abstract class TestMachine implements AutoCloseable {
     final Cpu first;
     private final List<Cpu> cpus = new ArrayList<>();
 
-    Kernel(int ring, boolean initiallySet, DirtyLog.Builder options) {
+    Kernel(int ring, boolean initiallySet, DirtyLogBuilder options) {
       this(Kvm.open(), ring, initiallySet, options);
     }
 
-    private Kernel(Kvm kvm, int ring, boolean initiallySet, DirtyLog.Builder options) {
+    private Kernel(Kvm kvm, int ring, boolean initiallySet, DirtyLogBuilder options) {
       this(kvm, vm(kvm, ring), initiallySet, options);
     }
 
@@ -136,11 +137,11 @@ abstract class TestMachine implements AutoCloseable {
       return vm;
     }
 
-    private Kernel(Kvm kvm, KvmVm vm, boolean initiallySet, DirtyLog.Builder options) {
+    private Kernel(Kvm kvm, KvmVm vm, boolean initiallySet, DirtyLogBuilder options) {
       this(kvm, vm, KvmTracker.over(vm, initiallySet), options);
     }
 
-    private Kernel(Kvm kvm, KvmVm vm, KvmTracker backend, DirtyLog.Builder options) {
+    private Kernel(Kvm kvm, KvmVm vm, KvmTracker backend, DirtyLogBuilder options) {
       super(GuestMemory.over(backend.log(options)));
       this.kvm = kvm;
       this.vm = vm;

@@ -1,5 +1,12 @@
 package dev.smudge.sync;
 
+import dev.smudge.sync.internal.collect.Collector;
+import dev.smudge.sync.internal.collect.Counters;
+import dev.smudge.sync.internal.collect.HostWriter;
+import dev.smudge.sync.internal.software.RingCounts;
+import dev.smudge.sync.internal.software.SoftwareTracker;
+import dev.smudge.sync.internal.vcpu.VcpuState;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.Objects;
 import java.util.TreeSet;
@@ -14,7 +21,7 @@ import org.jspecify.annotations.Nullable;
  *
  * @param nanoTime when, as {@link System#nanoTime}
  * @param dirtyPages pages that vCPUs made dirty, those that are closed by now included. Over a
- *     backend with vCPUs of its own (KVM): pages that were fetched, and entries of rings, where a
+ *     tracker with vCPUs of its own (KVM): pages that were fetched, and entries of rings, where a
  *     page may come twice; of no vCPU
  * @param devicePages pages that writers without a vCPU made dirty
  * @param vcpuPages pages that each vCPU made dirty that was not closed, by its index
@@ -35,6 +42,31 @@ public record DirtyCounters(
   /** Copies the map. */
   public DirtyCounters {
     vcpuPages = Map.copyOf(vcpuPages);
+  }
+
+  /** The counters of now; under the collector lock. */
+  static DirtyCounters of(
+      Collector collector, @Nullable SoftwareTracker software, HostWriter hostWriter) {
+    Counters others = collector.counters();
+    RingCounts rings = software == null ? RingCounts.NONE : software.ringCounts();
+    long pages = others.dirtyPages();
+    long fullWaits = others.fullWaits();
+    Map<Integer, Long> vcpuPages = new HashMap<>();
+    for (VcpuState vcpu : collector.vcpus().vcpus()) {
+      long dirty = vcpu.pressure().counts().dirtyPages();
+      pages += dirty;
+      fullWaits += vcpu.pressure().counts().fullWaits();
+      vcpuPages.put(vcpu.index(), dirty);
+    }
+    return new DirtyCounters(
+        System.nanoTime(),
+        pages,
+        hostWriter.dirtyPages(),
+        vcpuPages,
+        others.ringEntries() + rings.entries(),
+        others.ringResets() + rings.resets(),
+        fullWaits,
+        rings.spills());
   }
 
   /**

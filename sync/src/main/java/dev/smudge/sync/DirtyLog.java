@@ -1,11 +1,8 @@
 package dev.smudge.sync;
 
-import dev.smudge.ring.DirtyRing;
 import dev.smudge.sync.internal.collect.ClientView;
 import dev.smudge.sync.internal.collect.Collector;
-import dev.smudge.sync.internal.collect.Counters;
 import dev.smudge.sync.internal.collect.HostWriter;
-import dev.smudge.sync.internal.collect.RemovedPages;
 import dev.smudge.sync.internal.collect.RingReaper;
 import dev.smudge.sync.internal.collect.Seal;
 import dev.smudge.sync.internal.collect.Slot;
@@ -13,21 +10,14 @@ import dev.smudge.sync.internal.collect.SlotSwap;
 import dev.smudge.sync.internal.facade.ApiAccess;
 import dev.smudge.sync.internal.facade.SlotMapping;
 import dev.smudge.sync.internal.software.BitmapTracker;
-import dev.smudge.sync.internal.software.RingCounts;
 import dev.smudge.sync.internal.software.RingTracker;
 import dev.smudge.sync.internal.software.SoftwareTracker;
 import dev.smudge.sync.internal.software.StoppedTracker;
 import dev.smudge.sync.internal.vcpu.VcpuGroup;
-import dev.smudge.sync.internal.vcpu.VcpuState;
 import dev.smudge.sync.rcu.Rcu;
 import dev.smudge.sync.tracker.Registration;
 import dev.smudge.sync.tracker.Tracker;
-import java.time.Duration;
-import java.util.HashMap;
-import java.util.Map;
 import java.util.Objects;
-import java.util.function.UnaryOperator;
-import org.agrona.ErrorHandler;
 import org.agrona.concurrent.Agent;
 import org.jspecify.annotations.Nullable;
 
@@ -45,44 +35,29 @@ import org.jspecify.annotations.Nullable;
  * was not reported is visible. While there is no client, all live bits are set, and tracking costs
  * nothing.
  *
- * <p>With one dirty ring per vCPU ({@link Builder#ring}), each vCPU reports newly dirty pages in
- * its own ring, and collecting costs what is dirty and nothing else. Clients and batches are the
- * same. Whoever collects harvests the rings, and resets them, which arms their pages.
+ * <p>With one dirty ring per vCPU ({@link DirtyLogBuilder#ring}), each vCPU reports newly dirty
+ * pages in its own ring, and collecting costs what is dirty and nothing else. Clients and batches
+ * are the same. Whoever collects harvests the rings, and resets them, which arms their pages.
  *
- * <p>Writes may be found in another way altogether: {@link Builder#tracker}.
+ * <p>Writes may be found in another way altogether: {@link DirtyLogBuilder#tracker}.
  *
  * <p>Threads: every method may be called from any thread, vCPUs included; those that collect take a
  * lock, which nobody holds while waiting for a vCPU. Source: docs/design.md 3; QEMU
  * accel/kvm/kvm-all.c.
  */
 public final class DirtyLog implements AutoCloseable {
-  private static final System.Logger LOGGER = System.getLogger(DirtyLog.class.getName());
-
   static {
-    ApiAccess.set(new Access());
+    ApiAccess.set(new ApiInternals());
   }
 
-  private static final SlotMapping<LogSlot> LOG_SLOTS =
-      new SlotMapping<>() {
-        @Override
-        public LogSlot toUser(Slot slot) {
-          return (LogSlot) slot.identity();
-        }
-
-        @Override
-        public Slot toSlot(LogSlot slot) {
-          return slot.slot;
-        }
-      };
-
-  private final Collector collector;
+  final Collector collector;
   private final VcpuGroup vcpus;
   private final @Nullable SoftwareTracker software; // null: writes are found by another tracker
   private final RingFullPolicy ringFullPolicy;
   private final Seal seal;
   private final HostWriter hostWriter;
 
-  private DirtyLog(Builder builder, boolean stopped) {
+  DirtyLog(DirtyLogBuilder builder, boolean stopped) {
     this.vcpus = new VcpuGroup(builder.timeout, builder.errorHandler, new ApiErrors());
     this.seal = new Seal(vcpus);
     this.ringFullPolicy = builder.ringFullPolicy;
@@ -124,113 +99,8 @@ public final class DirtyLog implements AutoCloseable {
   }
 
   /** {@return a builder with defaults} */
-  public static Builder builder() {
-    return new Builder();
-  }
-
-  /** Options of a {@link DirtyLog}. Not thread-safe. */
-  public static final class Builder {
-    private Duration timeout = Duration.ofSeconds(10);
-    private ErrorHandler errorHandler =
-        e -> LOGGER.log(System.Logger.Level.ERROR, "dirty log: " + e.getMessage(), e);
-    private @Nullable Tracker tracker; // null: a built-in one
-    private UnaryOperator<Tracker> interceptor = UnaryOperator.identity();
-    private int ringEntries; // 0: bitmap mode
-    private int ringReserve;
-    private RingFullPolicy ringFullPolicy = RingFullPolicy.WAIT;
-
-    private Builder() {}
-
-    /**
-     * As {@link #ring(int, int, RingFullPolicy)}, with the kernel's reserve of 64 entries, or a
-     * quarter of a ring that is smaller than 256, and {@link RingFullPolicy#WAIT}.
-     *
-     * @param entries of each ring
-     * @return this
-     * @throws IllegalArgumentException see there
-     */
-    public Builder ring(int entries) {
-      return ring(entries, Math.min(64, entries / 4), RingFullPolicy.WAIT);
-    }
-
-    /**
-     * Has each vCPU report in its own dirty ring. Default: bitmap mode, without rings.
-     *
-     * @param entries of each ring, a power of two from 2 to 65,536; 16 bytes each
-     * @param reserve how many are left when a ring is soft full, 0 to {@code entries - 1}: what a
-     *     vCPU makes dirty from one safepoint to the next should find room there; beyond it pages
-     *     go to the bitmap of their slot
-     * @param policy what the vCPU does then, at its next safepoint
-     * @return this
-     * @throws IllegalArgumentException if a value is outside that
-     */
-    public Builder ring(int entries, int reserve, RingFullPolicy policy) {
-      DirtyRing.checkSize(entries, reserve);
-      this.ringFullPolicy = Objects.requireNonNull(policy, "policy");
-      this.ringEntries = entries;
-      this.ringReserve = reserve;
-      return this;
-    }
-
-    /**
-     * Sets how long a barrier or a pause waits for a vCPU before it fails with {@link
-     * VcpuTimeoutException}. Default: 10 seconds.
-     *
-     * @param limit more than zero, at most a day
-     * @return this
-     * @throws IllegalArgumentException if it is outside that
-     */
-    public Builder timeout(Duration limit) {
-      if (limit.isZero() || limit.isNegative() || limit.compareTo(Duration.ofDays(1)) > 0) {
-        throw new IllegalArgumentException(
-            "timeout " + limit + " is not more than zero and at most a day");
-      }
-      this.timeout = limit;
-      return this;
-    }
-
-    /**
-     * Sets who is told of errors that have no caller: a vCPU whose thread died, a write after
-     * {@link DirtyLog#seal}. Default: the system logger {@code dev.smudge.sync.DirtyLog}.
-     *
-     * @param handler called from any thread; must not throw
-     * @return this
-     */
-    public Builder errorHandler(ErrorHandler handler) {
-      this.errorHandler = Objects.requireNonNull(handler, "handler");
-      return this;
-    }
-
-    /**
-     * Has guest writes found by another tracker than the built-in one. If the vCPUs are its own
-     * ({@link Tracker#vcpus}), the log has no {@link LogVcpu}. Writes without a vCPU are marked as
-     * ever, unless the tracker finds those too.
-     *
-     * @param other tracker of this log alone
-     * @return this
-     */
-    public Builder tracker(Tracker other) {
-      this.tracker = Objects.requireNonNull(other, "other");
-      return this;
-    }
-
-    /**
-     * Puts a tracker in front of the one that finds the guest's writes: to count, to trace, to
-     * inject faults ({@link dev.smudge.sync.tracker.ForwardingTracker}). What it leaves out is not
-     * done: one without {@code afterSync} loses writes.
-     *
-     * @param interceptor gets that tracker, returns what the log is to use
-     * @return this
-     */
-    public Builder interceptTracker(UnaryOperator<Tracker> interceptor) {
-      this.interceptor = Objects.requireNonNull(interceptor, "interceptor");
-      return this;
-    }
-
-    /** {@return the log} */
-    public DirtyLog build() {
-      return new DirtyLog(this, false);
-    }
+  public static DirtyLogBuilder builder() {
+    return new DirtyLogBuilder();
   }
 
   /**
@@ -291,7 +161,7 @@ public final class DirtyLog implements AutoCloseable {
    *     exception comes out of the safepoint, and the next safepoint runs it again
    * @return the vCPU
    * @throws IllegalStateException if the log is closed, was made by {@link #createStopped}, or has
-   *     a tracker with vCPUs of its own ({@link Builder#tracker})
+   *     a tracker with vCPUs of its own ({@link DirtyLogBuilder#tracker})
    */
   public LogVcpu addVcpu(Runnable armCallback) {
     Objects.requireNonNull(armCallback, "armCallback");
@@ -343,10 +213,10 @@ public final class DirtyLog implements AutoCloseable {
    *     only); there is no new client then
    */
   public DirtyClient<LogSlot> client(String name, InitialView initial) {
-    return client(name, initial, LOG_SLOTS);
+    return client(name, initial, ApiInternals.LOG_SLOTS);
   }
 
-  private <S> DirtyClient<S> client(String name, InitialView initial, SlotMapping<S> mapping) {
+  <S> DirtyClient<S> client(String name, InitialView initial, SlotMapping<S> mapping) {
     ClientView view = new ClientView(Objects.requireNonNull(name, "name"));
     boolean all = Objects.requireNonNull(initial, "initial") == InitialView.ALL_DIRTY;
     DirtyClient<S> client = new DirtyClient<>(collector, mapping, view);
@@ -401,30 +271,7 @@ public final class DirtyLog implements AutoCloseable {
    * @return the counters of now
    */
   public DirtyCounters counters() {
-    return collector.underLock(this::count);
-  }
-
-  private DirtyCounters count() {
-    Counters others = collector.counters();
-    RingCounts rings = software == null ? RingCounts.NONE : software.ringCounts();
-    long pages = others.dirtyPages();
-    long fullWaits = others.fullWaits();
-    Map<Integer, Long> vcpuPages = new HashMap<>();
-    for (VcpuState vcpu : vcpus.vcpus()) {
-      long dirty = vcpu.pressure().counts().dirtyPages();
-      pages += dirty;
-      fullWaits += vcpu.pressure().counts().fullWaits();
-      vcpuPages.put(vcpu.index(), dirty);
-    }
-    return new DirtyCounters(
-        System.nanoTime(),
-        pages,
-        hostWriter.dirtyPages(),
-        vcpuPages,
-        others.ringEntries() + rings.entries(),
-        others.ringResets() + rings.resets(),
-        fullWaits,
-        rings.spills());
+    return collector.underLock(() -> DirtyCounters.of(collector, software, hostWriter));
   }
 
   /**
@@ -516,33 +363,5 @@ public final class DirtyLog implements AutoCloseable {
   @Override
   public void close() {
     collector.close();
-  }
-
-  /** For friends of the module. */
-  private static final class Access extends ApiAccess {
-    @Override
-    public Collector collector(Object dirtyLog) {
-      return ((DirtyLog) dirtyLog).collector;
-    }
-
-    @Override
-    public Slot slot(Object logSlot) {
-      return ((LogSlot) logSlot).slot;
-    }
-
-    @Override
-    public Object newLogSlot(Slot slot) {
-      return new LogSlot(slot);
-    }
-
-    @Override
-    public Object client(Object dirtyLog, String name, Object initialView, SlotMapping<?> mapping) {
-      return ((DirtyLog) dirtyLog).client(name, (InitialView) initialView, mapping);
-    }
-
-    @Override
-    public Object removedSlot(RemovedPages pages, Object slot, Runnable whenClosed) {
-      return new RemovedSlot<>(pages, slot, whenClosed);
-    }
   }
 }

@@ -554,7 +554,7 @@ class BarrierTest {
 
   @Test
   void timeout_badValues_throw() {
-    DirtyLog.Builder builder = DirtyLog.builder();
+    DirtyLogBuilder builder = DirtyLog.builder();
     assertThrows(IllegalArgumentException.class, () -> builder.timeout(Duration.ZERO));
     assertThrows(IllegalArgumentException.class, () -> builder.timeout(Duration.ofMillis(-1)));
     assertThrows(IllegalArgumentException.class, () -> builder.timeout(Duration.ofHours(25)));

@@ -10,8 +10,8 @@ enum Mode {
   /** Pages go to the bitmap most of the time. */
   RING_4_SPILLS;
 
-  DirtyLog.Builder builder() {
-    DirtyLog.Builder builder = DirtyLog.builder();
+  DirtyLogBuilder builder() {
+    DirtyLogBuilder builder = DirtyLog.builder();
     return switch (this) {
       case BITMAP -> builder;
       case RING_256 -> builder.ring(256);

@@ -280,7 +280,7 @@ class RingPolicyTest {
 
   @Test
   void ring_badValues_areRefusedWithBoth() {
-    DirtyLog.Builder builder = DirtyLog.builder();
+    DirtyLogBuilder builder = DirtyLog.builder();
     for (int entries : new int[] {-1, 0, 1, 3, 100, 65_537, 131_072, Integer.MIN_VALUE}) {
       IllegalArgumentException e =
           assertThrows(IllegalArgumentException.class, () -> builder.ring(entries));

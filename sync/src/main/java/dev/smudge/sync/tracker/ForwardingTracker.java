@@ -7,7 +7,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Passes everything on to another tracker. Extend it to count, to trace or to fail at a step, and
- * put it in front with {@code DirtyLog.Builder.interceptTracker}. The calls that concern one slot
+ * put it in front with {@code DirtyLogBuilder.interceptTracker}. The calls that concern one slot
  * come with that slot: override {@link #collect} to see every fetch, whichever slot it is of.
  */
 public class ForwardingTracker implements Tracker {

@@ -9,7 +9,7 @@ import org.jspecify.annotations.Nullable;
  * guest memory by themselves and keep a dirty log of their own (a vhost-like device, a GPU, another
  * process). The tracker keeps its state per slot in the {@link SlotTracker} that it makes.
  *
- * <p><b>The guest's tracker</b> is set with {@code DirtyLog.Builder.tracker}. What it throws comes
+ * <p><b>The guest's tracker</b> is set with {@code DirtyLogBuilder.tracker}. What it throws comes
  * out of the operation that called it, and every page stays in the view of every client that had
  * it.
  *

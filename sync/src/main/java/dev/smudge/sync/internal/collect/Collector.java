@@ -42,12 +42,9 @@ public final class Collector {
   private boolean trackerClosed; // under the lock
 
   /**
-   * Makes one without slots and clients.
-   *
-   * @param tracker finds the guest's writes
-   * @param vcpus the log's own vCPUs
-   * @param countsFetched whether pages are counted as they are fetched, not by those who mark them
-   * @param whenPrepared called with each new slot when the tracker has prepared its part
+   * Makes one without slots and clients. Pages are counted as they are fetched if {@code
+   * countsFetched}, otherwise by those who mark them; {@code whenPrepared} is told of each new slot
+   * that the tracker has prepared.
    */
   public Collector(
       Tracker tracker, VcpuGroup vcpus, boolean countsFetched, Consumer<Slot> whenPrepared) {
@@ -58,14 +55,8 @@ public final class Collector {
   }
 
   /**
-   * Takes dirty pages for a client.
-   *
-   * @param only the slot to take from; null: all slots
-   * @param firstPage first page of the range, if there is a slot
-   * @param pageCount pages of the range
-   * @param limit most pages to take
-   * @param sync whether to fetch first
-   * @return the batch; its pages may be read
+   * Takes at most {@code limit} dirty pages for a client: of a range of one slot, or of all slots
+   * where {@code only} is null. Fetches first if {@code sync}. The batch's pages may be read.
    */
   public TakenPages take(
       ClientView client,
@@ -304,12 +295,7 @@ public final class Collector {
 
   /** {@return how many pages are dirty for a client, as far as the last fetch knew} */
   public long dirtyPages(ClientView client) {
-    lock.lock();
-    try {
-      return client.size();
-    } finally {
-      lock.unlock();
-    }
+    return underLock(client::size);
   }
 
   // What others under the lock need.
@@ -437,12 +423,7 @@ public final class Collector {
 
   /** Closes all clients and devices, and takes the slots from the tracker. */
   public void close() {
-    lock.lock();
-    try {
-      closed = true;
-    } finally {
-      lock.unlock();
-    }
+    underLock(() -> closed = true);
     clients.endAll();
     devices.closeAll();
     SlotSwap.removeAtClose(this);

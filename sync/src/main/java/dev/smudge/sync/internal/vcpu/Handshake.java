@@ -150,7 +150,8 @@ public final class Handshake {
             0, 20, TimeUnit.MICROSECONDS.toNanos(1), TimeUnit.MICROSECONDS.toNanos(200));
     while (!vcpu.hasAcknowledged(request) && !vcpu.isOffline() && !vcpu.isDead()) {
       if (System.nanoTime() - deadline > 0) {
-        throw group.errors().timeout(vcpu.lateness(what, group.timeoutNanos()), vcpu.owner());
+        String late = VcpuRequest.lateness(vcpu, what, group.timeoutNanos());
+        throw group.errors().timeout(late, vcpu.owner());
       }
       idle.idle();
     }

@@ -29,9 +29,23 @@ final class VcpuRequest implements RcuVcpus.Quiescence {
   @Override
   public Throwable late(long nanos) {
     VcpuState vcpu = vcpus[Math.min(next, vcpus.length - 1)];
-    Throwable late = new Throwable(vcpu.lateness("let a grace period pass", nanos));
+    Throwable late = new Throwable(lateness(vcpu, "let a grace period pass", nanos));
     Thread thread = vcpu.owner();
     late.setStackTrace(thread == null ? new StackTraceElement[0] : thread.getStackTrace());
     return late;
+  }
+
+  /** What is said of a vCPU that did not answer within {@code nanos}. */
+  static String lateness(VcpuState vcpu, String what, long nanos) {
+    return "vCPU "
+        + vcpu.index()
+        + " ("
+        + vcpu.owner()
+        + ") did not "
+        + what
+        + " within "
+        + nanos / 1_000_000
+        + " ms: it has to call safepoint(), or offline() around what blocks it; its stack is the"
+        + " cause";
   }
 }

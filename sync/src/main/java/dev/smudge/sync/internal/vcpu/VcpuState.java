@@ -76,13 +76,9 @@ public final class VcpuState {
   private @Nullable RcuReader reader; // its thread's, while it has one
 
   /**
-   * Makes a vCPU that is offline.
-   *
-   * @param group its group
-   * @param index its number
-   * @param armCallback drops what lets the vCPU write without a mark; run after pages were armed
-   * @param ring its ring; null if it reports in bitmaps
-   * @param ringFull run at a safepoint when the ring is soft full
+   * Makes a vCPU that is offline. {@code armCallback} drops what lets it write without a mark,
+   * after pages were armed; {@code ringFull} runs at a safepoint when its ring, if it has one, is
+   * soft full.
    */
   @SuppressWarnings("this-escape") // to its own part
   public VcpuState(
@@ -222,7 +218,7 @@ public final class VcpuState {
     // saw.
     Thread before = (Thread) OWNER.compareAndExchange(this, null, thread);
     if (before != null) {
-      throw misuse("vCPU " + index + " is used by " + thread + " while it is online in " + before);
+      throw usedBy(thread, before);
     }
     if (closed) { // by another thread, since the look above
       owner = null;
@@ -320,13 +316,7 @@ public final class VcpuState {
   public void checkOwner() {
     Thread thread = owner;
     if (thread != Thread.currentThread()) {
-      throw misuse(
-          "vCPU "
-              + index
-              + " is used by "
-              + Thread.currentThread()
-              + " while it is online in "
-              + thread);
+      throw usedBy(Thread.currentThread(), thread);
     }
   }
 
@@ -402,6 +392,10 @@ public final class VcpuState {
     return group.errors().misuse(message);
   }
 
+  private RuntimeException usedBy(Thread thread, @Nullable Thread other) {
+    return misuse("vCPU " + index + " is used by " + thread + " while it is online in " + other);
+  }
+
   private RuntimeException isClosed() {
     return misuse("vCPU " + index + " is closed");
   }
@@ -437,32 +431,13 @@ public final class VcpuState {
       return false; // the last: it went offline, and then ended
     }
     if (deathReported.compareAndSet(false, true)) {
-      group
-          .errorHandler()
-          .onError(
-              misuse(
-                  "vCPU "
-                      + index
-                      + ": "
-                      + thread
-                      + " ended while online; it counts as offline now, and should have called"
-                      + " close()"));
+      String who = "vCPU " + index + ": " + thread;
+      RuntimeException dead =
+          misuse(who + " ended while online; it counts as offline now, and should have closed it");
+      group.errorHandler().onError(dead);
       failTasks();
     }
     return true;
-  }
-
-  String lateness(String what, long nanos) {
-    return "vCPU "
-        + index
-        + " ("
-        + owner
-        + ") did not "
-        + what
-        + " within "
-        + nanos / 1_000_000
-        + " ms: it has to call safepoint(), or offline() around what blocks it; its stack is the"
-        + " cause";
   }
 
   @Override

@@ -35,7 +35,8 @@ public final class HalfDoneMark {
     this.slotId = slotId;
     this.page = page;
     setUnderWay(ring, (long) slotId << 32 | page >>> 6);
-    if (((ReportedBitmap) Objects.requireNonNull(live)).markWord((int) (page >>> 6), 1L << page) == 0) {
+    if (((ReportedBitmap) Objects.requireNonNull(live)).markWord((int) (page >>> 6), 1L << page)
+        == 0) {
       throw new IllegalStateException("marked before");
     }
   }

@@ -1,0 +1,49 @@
+package dev.smudge.sync;
+
+import dev.smudge.sync.internal.collect.Collector;
+import dev.smudge.sync.internal.collect.RemovedPages;
+import dev.smudge.sync.internal.collect.Slot;
+import dev.smudge.sync.internal.facade.ApiAccess;
+import dev.smudge.sync.internal.facade.SlotMapping;
+
+/** What is behind the types of this package, for friends of the module. */
+final class ApiInternals extends ApiAccess {
+  /** The slots of a client of a {@link DirtyLog} are {@link LogSlot}s. */
+  static final SlotMapping<LogSlot> LOG_SLOTS =
+      new SlotMapping<>() {
+        @Override
+        public LogSlot toUser(Slot slot) {
+          return (LogSlot) slot.identity();
+        }
+
+        @Override
+        public Slot toSlot(LogSlot slot) {
+          return slot.slot;
+        }
+      };
+
+  @Override
+  public Collector collector(Object dirtyLog) {
+    return ((DirtyLog) dirtyLog).collector;
+  }
+
+  @Override
+  public Slot slot(Object logSlot) {
+    return ((LogSlot) logSlot).slot;
+  }
+
+  @Override
+  public Object newLogSlot(Slot slot) {
+    return new LogSlot(slot);
+  }
+
+  @Override
+  public Object client(Object dirtyLog, String name, Object initialView, SlotMapping<?> mapping) {
+    return ((DirtyLog) dirtyLog).client(name, (InitialView) initialView, mapping);
+  }
+
+  @Override
+  public Object removedSlot(RemovedPages pages, Object slot, Runnable whenClosed) {
+    return new RemovedSlot<>(pages, slot, whenClosed);
+  }
+}
