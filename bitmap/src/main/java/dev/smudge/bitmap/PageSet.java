@@ -240,8 +240,8 @@ public final class PageSet {
    *     are only removed
    * @return how many pages were moved
    * @throws IndexOutOfBoundsException if the range is not inside the set; nothing is changed
-   * @throws IllegalArgumentException if {@code limit} is negative, or if {@code into} is this set or
-   *     has a different page count; nothing is changed
+   * @throws IllegalArgumentException if {@code limit} is negative, or if {@code into} is this set
+   *     or has a different page count; nothing is changed
    */
   public long moveRange(long firstPage, long count, long limit, @Nullable PageSet into) {
     BitmapLayout.checkRange(firstPage, count, pageCount);
@@ -366,8 +366,8 @@ public final class PageSet {
   }
 
   /**
-   * Hands out the non-zero words, ascending. The sink may remove pages of the word that it was given
-   * and of earlier ones, and must make no other change to this set.
+   * Hands out the non-zero words, ascending. The sink may remove pages of the word that it was
+   * given and of earlier ones, and must make no other change to this set.
    *
    * @param sink receives the words; whatever it throws passes through
    */
