@@ -1,4 +1,4 @@
-/** Atomic dirty bitmap. */
+/** Bitmaps with one bit per page, and sets of pages. */
 module dev.smudge.bitmap {
   requires static transitive org.jspecify;
 

@@ -4,19 +4,20 @@ import static dev.smudge.bitmap.BitmapLayout.WORD_SHIFT;
 
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
-import java.util.Arrays;
 import java.util.Objects;
 
 /**
- * A live bitmap: one bit per page. While a page's bit is set, writes to it are not reported again;
- * clearing the bit arms the page, and the next write is reported. How marks are found by a
- * collector is what its two kinds differ in.
+ * A live bitmap, with one bit per page. A page is armed while its bit is clear: the next write to
+ * it sets the bit and is reported. While the bit is set, further writes are not reported.
  *
- * <p>Pages are numbered from 0. All methods may be called from any thread at any time unless they
- * say otherwise. Nothing blocks; nothing allocates after construction. Source: docs/design.md 3.2.
+ * <p>The two kinds differ in how a collector finds the marks: a {@link LiveBitmap} keeps a summary
+ * of what is new, and a {@link ReportedBitmap} leaves it to the marker to report its pages.
+ *
+ * <p>Pages are numbered from 0. Any thread may call any method at any time unless the method says
+ * otherwise. No method blocks, and none allocates. Source: docs/design.md 3.2.
  */
 public abstract sealed class ArmableBitmap permits LiveBitmap, ReportedBitmap {
-  /** The most pages of a bitmap or a page set: about 137 billion. */
+  /** The most pages that a bitmap or a page set can have: about 137 billion. */
   public static final long MAX_PAGES = BitmapLayout.MAX_PAGES;
 
   static final VarHandle WORDS = MethodHandles.arrayElementVarHandle(long[].class);
@@ -42,67 +43,78 @@ public abstract sealed class ArmableBitmap permits LiveBitmap, ReportedBitmap {
   }
 
   /**
-   * Returns whether a page was marked when last looked at: the test with which every mark begins.
-   * Wait-free; no fence. A caller that gets true relies on a mark that others see only after the
-   * caller's next quiescent state (docs/design.md 3.3).
+   * Returns whether a page's bit is set: the test with which every mark begins. Wait-free, without
+   * a fence.
    *
-   * @param pageIndex page, 0 to {@code pageCount - 1}
+   * <p>A bit that is seen set may have been cleared a moment ago. A collector that clears bits must
+   * therefore wait until the caller has passed a quiescent state before it reads the pages
+   * (docs/design.md 3.3).
+   *
+   * @param pageIndex the page, 0 to {@code pageCount - 1}
    * @return true if a mark would change nothing
    * @throws IndexOutOfBoundsException if there is no such page
    */
   public final boolean isMarked(long pageIndex) {
     Objects.checkIndex(pageIndex, pageCount);
-    // ORDER B1 opaque: a set bit ends the mark, whatever the age of what is read. Pairs with the
-    // after-sync barrier (S1, S2), which makes a stale 'set' harmless. If weaker (plain): the
-    // compiler may hoist the load out of a guest's loop and never see the page armed.
+    // ORDER B1 opaque: a set bit ends the mark, however old the value is that was read. Pairs with
+    // the after-sync barrier (S1, S2), which makes a stale 'set' harmless. If weaker (plain): the
+    // compiler may hoist the load out of a guest's loop, which then never sees the page armed.
     long word = (long) WORDS.getOpaque(words, (int) (pageIndex >>> WORD_SHIFT));
     return (word >>> pageIndex & 1) != 0;
   }
 
   /**
-   * Clears bits of one word (arms those pages).
+   * Clears bits of one word in one atomic step, which arms those pages.
    *
-   * @param wordIndex word
-   * @param mask bits to clear
+   * <p>Markers see the clear at the latest once they have acknowledged a handshake that was
+   * requested after this call (docs/design.md 3.3).
+   *
+   * @param wordIndex index of the word
+   * @param mask the bits to clear
    * @return those of them that were set
    * @throws IndexOutOfBoundsException if there is no such word; nothing is changed
    */
   public final long clearWord(int wordIndex, long mask) {
     BitmapLayout.checkWord(wordIndex, words.length);
     // ORDER B11 volatile: the clear comes before the request of the handshake that follows it (S1).
-    // Pairs with B1 through S1 and S2. If weaker: a vCPU that has acknowledged still sees 'set'.
+    // Pairs with B1 through S1 and S2. If weaker: a vCPU that has acknowledged still sees 'set'; if
+    // not atomic, a mark that comes between the load and the store is lost.
     return (long) WORDS.getAndBitwiseAnd(words, wordIndex, ~mask) & mask;
   }
 
   /**
-   * Clears the bits of a range, which arms those pages. Word by word, each atomically.
+   * Clears the bits of a range, which arms those pages. Each word is cleared atomically, as by
+   * {@link #clearWord}; the range as a whole is not.
    *
-   * @param firstPage first page
-   * @param count pages, 0 or more
-   * @return how many of them were set
+   * @param firstPage first page of the range
+   * @param count number of pages, 0 or more
+   * @return how many of the bits were set
    * @throws IndexOutOfBoundsException if the range is not inside the bitmap; nothing is changed
    */
   public final long clear(long firstPage, long count) {
     BitmapLayout.checkRange(firstPage, count, pageCount);
-    long taken = 0;
+    long cleared = 0;
     long end = firstPage + count;
     for (long page = firstPage; page < end; page = (page | 63) + 1) {
       int wordIndex = (int) (page >>> WORD_SHIFT);
       long mask = BitmapLayout.mask(wordIndex, firstPage, end);
+      // B1, as in isMarked: an atomic operation costs more than a load.
       if (((long) WORDS.getOpaque(words, wordIndex) & mask) != 0) {
-        taken += Long.bitCount(clearWord(wordIndex, mask));
+        cleared += Long.bitCount(clearWord(wordIndex, mask));
       }
     }
-    return taken;
+    return cleared;
   }
 
   /**
-   * Sets every bit without reporting any: no page is armed (tracking off, or KVM's INITIALLY_SET).
+   * Sets every bit without reporting a page, so that no page is armed. This is how tracking is
+   * turned off, and how it starts with every page counted as dirty already (as with KVM's
+   * INITIALLY_SET flag).
    */
   public final void disarm() {
     for (int w = 0; w < words.length; w++) {
       // ORDER B12 opaque, then a full fence: a set bit only stops reports. Pairs with B1. If weaker
-      // (plain): the fill may be torn for a marker that looks meanwhile.
+      // (plain): a marker that looks meanwhile may see half of the 64-bit store.
       WORDS.setOpaque(words, w, BitmapLayout.mask(w, 0, pageCount));
     }
     VarHandle.fullFence();
@@ -110,11 +122,10 @@ public abstract sealed class ArmableBitmap permits LiveBitmap, ReportedBitmap {
 
   @Override
   public String toString() {
-    return getClass().getSimpleName()
-        + "[pages="
-        + pageCount
-        + ", set="
-        + Arrays.stream(words).map(Long::bitCount).sum()
-        + "]";
+    long marked = 0;
+    for (int w = 0; w < words.length; w++) {
+      marked += Long.bitCount((long) WORDS.getOpaque(words, w)); // B1, as in isMarked
+    }
+    return getClass().getSimpleName() + "[" + marked + " of " + pageCount + " pages]";
   }
 }

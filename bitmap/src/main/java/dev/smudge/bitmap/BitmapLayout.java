@@ -1,23 +1,31 @@
 package dev.smudge.bitmap;
 
 /**
- * How pages, words, blocks and summary words relate, in every bitmap of this module.
+ * How pages, words, blocks and summary words relate, in every bitmap and page set of this module.
  *
  * <pre>
- * page      bit    p &amp; 63 of word  p &gt;&gt; 6            64 pages a word
- * word             w &amp; 7  of block w &gt;&gt; 3             8 words a block (one cache line, 512 pages)
- * block     bit    b &amp; 63 of summary word b &gt;&gt; 6      64 blocks a summary word (512 words, 32,768 pages)
+ *   page p    is bit p &amp; 63 of word p &gt;&gt; 6             64 pages per word
+ *   word w    is word w &amp; 7 of block w &gt;&gt; 3           8 words per block (a cache line, 512 pages)
+ *   block b   is bit b &amp; 63 of summary word b &gt;&gt; 6     64 blocks per summary word
  * </pre>
+ *
+ * <p>The 512 words (32,768 pages) that share a summary word are a chunk of a page set.
  */
 final class BitmapLayout {
   static final int WORD_SHIFT = 6;
   static final int WORDS_PER_BLOCK_SHIFT = 3;
   static final int WORDS_PER_BLOCK = 1 << WORDS_PER_BLOCK_SHIFT;
-  static final int WORDS_PER_SUMMARY_SHIFT = WORDS_PER_BLOCK_SHIFT + 6;
-  static final int WORDS_PER_SUMMARY = 1 << WORDS_PER_SUMMARY_SHIFT;
+  static final int WORDS_PER_CHUNK_SHIFT = WORDS_PER_BLOCK_SHIFT + WORD_SHIFT;
+  static final int WORDS_PER_CHUNK = 1 << WORDS_PER_CHUNK_SHIFT;
 
-  /** Pages that a {@code long[]} can hold a bit for. */
-  static final long MAX_PAGES = (long) (Integer.MAX_VALUE - WORDS_PER_SUMMARY) << WORD_SHIFT;
+  /** From a page to its block. */
+  static final int BLOCK_SHIFT = WORDS_PER_BLOCK_SHIFT + WORD_SHIFT;
+
+  /** From a page to its chunk. */
+  static final int CHUNK_SHIFT = WORDS_PER_CHUNK_SHIFT + WORD_SHIFT;
+
+  /** The number of pages for which one {@code long[]} has a bit each. */
+  static final long MAX_PAGES = (long) (Integer.MAX_VALUE - WORDS_PER_CHUNK) << WORD_SHIFT;
 
   private BitmapLayout() {}
 
@@ -26,7 +34,21 @@ final class BitmapLayout {
   }
 
   static int summaryWords(int words) {
-    return (words + WORDS_PER_SUMMARY - 1) >>> WORDS_PER_SUMMARY_SHIFT;
+    return (words + WORDS_PER_CHUNK - 1) >>> WORDS_PER_CHUNK_SHIFT;
+  }
+
+  static int wordOf(long pageIndex) {
+    return (int) (pageIndex >>> WORD_SHIFT);
+  }
+
+  /** The lowest page of a word's bits, of which at least one is set. */
+  static long lowestPage(int wordIndex, long bits) {
+    return ((long) wordIndex << WORD_SHIFT) + Long.numberOfTrailingZeros(bits);
+  }
+
+  /** The highest page of a word's bits, of which at least one is set. */
+  static long highestPage(int wordIndex, long bits) {
+    return ((long) wordIndex << WORD_SHIFT) + 63 - Long.numberOfLeadingZeros(bits);
   }
 
   /** The bits of word {@code wordIndex} that are pages of {@code [first, end)}. */
@@ -61,15 +83,15 @@ final class BitmapLayout {
         "page " + pageIndex + " is outside 0 to " + (pageCount - 1));
   }
 
-  /** Compares without adding, so that no pair of values wraps round (Linux 98938aa8edd6). */
+  /** Compares without adding, because a sum of two large values wraps (Linux 98938aa8edd6). */
   static void checkRange(long firstPage, long count, long pageCount) {
     if (firstPage < 0 || firstPage > pageCount || count < 0 || count > pageCount - firstPage) {
       throw new IndexOutOfBoundsException(
-          "pages "
-              + firstPage
-              + " and the "
+          "the range of "
               + count
-              + " from there on are not all inside 0 to "
+              + " pages from page "
+              + firstPage
+              + " is not inside 0 to "
               + (pageCount - 1));
     }
   }

@@ -8,13 +8,17 @@ import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 
 /**
- * A bitmap for threads without quiescent states: devices, DMA, loaders. Every marker does the
- * atomic OR itself, so it depends on no other marker, and a collector takes the bits out as it
- * reads them.
+ * A bitmap for threads that have no quiescent states: devices, DMA, loaders. Every marker ORs the
+ * word itself and relies on no other marker, and a collector takes the bits out as it reads them.
+ * Marker and collector go opposite ways, so that one of the two sees the other:
  *
- * <p>Pages are numbered from 0. {@link #markAlways} may be called from any thread at any time,
- * {@link #drain} by one thread at a time. Nothing blocks; nothing allocates after construction.
- * Source: docs/design.md 3.2.
+ * <pre>
+ *   marker       ORs the word             --&gt;  looks at the summary bit, and sets it if it is clear
+ *   collector    takes the summary word   --&gt;  takes the words
+ * </pre>
+ *
+ * <p>Pages are numbered from 0. Any thread may call {@link #markAlways} at any time, and one thread
+ * at a time may call {@link #drain}. Neither blocks nor allocates. Source: docs/design.md 3.2.
  */
 public final class HostBitmap {
   private static final VarHandle WORDS = MethodHandles.arrayElementVarHandle(long[].class);
@@ -24,10 +28,10 @@ public final class HostBitmap {
   private final long[] summary; // one bit per block of 512 pages
 
   /**
-   * Makes a bitmap with all bits clear.
+   * Makes a bitmap in which all bits are clear.
    *
-   * @param pageCount pages, 1 to about 137 billion
-   * @throws IllegalArgumentException if {@code pageCount} is outside that
+   * @param pageCount number of pages, 1 to {@link ArmableBitmap#MAX_PAGES}
+   * @throws IllegalArgumentException if {@code pageCount} is outside that range
    */
   public HostBitmap(long pageCount) {
     this.pageCount = BitmapLayout.checkPageCount(pageCount);
@@ -36,11 +40,15 @@ public final class HostBitmap {
   }
 
   /**
-   * Marks pages with an atomic OR in every case. For threads without quiescent states: after return
-   * the pages are found by the next {@link #drain}, whatever other threads do half-way.
+   * Marks the pages of a range, with one atomic OR per word, whether they are marked already or
+   * not. Wait-free.
    *
-   * @param firstPage first page
-   * @param count pages, 0 or more
+   * <p>The first {@link #drain} that begins after this call has returned hands out the pages, if no
+   * earlier one did, and whoever reads them after that drain sees what the caller wrote before this
+   * call.
+   *
+   * @param firstPage first page of the range
+   * @param count number of pages, 0 or more
    * @return how many bits this call changed from 0 to 1
    * @throws IndexOutOfBoundsException if the range is not inside the bitmap; nothing is changed
    */
@@ -50,33 +58,41 @@ public final class HostBitmap {
     long end = firstPage + count;
     for (long page = firstPage; page < end; page = (page | 63) + 1) {
       int wordIndex = (int) (page >>> WORD_SHIFT);
-      // ORDER B7 volatile: the device's store, then the bit, then the summary. Pairs with the
-      // exchanges B9 and B10 in drain. If weaker: the load of the summary passes the OR, sees a bit
-      // that drain is about to take, and this mark stays behind a clear summary.
       long mask = BitmapLayout.mask(wordIndex, firstPage, end);
-      changed += Long.bitCount(mask & ~(long) WORDS.getAndBitwiseOr(words, wordIndex, mask));
-      int block = wordIndex >>> WORDS_PER_BLOCK_SHIFT;
-      int summaryIndex = block >>> WORD_SHIFT;
-      long blockBit = 1L << block;
-      // ORDER B8 volatile: after B7. Pairs with B9. If weaker: as B7.
-      if (((long) WORDS.getVolatile(summary, summaryIndex) & blockBit) == 0) {
-        WORDS.getAndBitwiseOr(summary, summaryIndex, blockBit);
-      }
+      changed += Long.bitCount(markAlways(wordIndex, mask));
+    }
+    return changed;
+  }
+
+  /** Marks pages of one word and returns the bits that changed. */
+  private long markAlways(int wordIndex, long bits) {
+    // ORDER B7 volatile: the device's store, then the word's bit, then the look at the summary.
+    // Pairs with the exchanges B9 and B10 in drain. If weaker: the look passes the OR and sees a
+    // summary bit that drain is about to take, and this mark stays behind a clear summary.
+    long changed = bits & ~(long) WORDS.getAndBitwiseOr(words, wordIndex, bits);
+    int block = wordIndex >>> WORDS_PER_BLOCK_SHIFT;
+    int summaryIndex = block >>> WORD_SHIFT;
+    long blockBit = 1L << block;
+    // ORDER B8 volatile: comes after B7. Pairs with B9. If weaker: as for B7.
+    if (((long) WORDS.getVolatile(summary, summaryIndex) & blockBit) == 0) {
+      WORDS.getAndBitwiseOr(summary, summaryIndex, blockBit);
     }
     return changed;
   }
 
   /**
    * Takes every set bit out of the bitmap and hands it out. Every {@link #markAlways} that returned
-   * before is found. One thread at a time. Costs the words of the summary (one per 32,768 pages)
-   * and the blocks in which something was marked.
+   * before this call is found.
    *
-   * @param sink gets the words, ascending; what it throws comes through, and the word for which it
-   *     threw, and those after it, are handed out by the next call
+   * <p>One thread at a time may call this, beside any number of markers. It looks at the summary
+   * (one word per 32,768 pages) and at the blocks in which something was marked.
+   *
+   * @param sink receives the words, ascending; whatever it throws passes through, and the next call
+   *     hands out the word for which it threw and those after it
    */
   public void drain(PageWordConsumer sink) {
     for (int s = 0; s < summary.length; s++) {
-      // B9.
+      // B9. This look comes first because an exchange costs more than a load.
       if ((long) WORDS.getVolatile(summary, s) != 0) {
         drain(s, sink);
       }
@@ -84,14 +100,15 @@ public final class HostBitmap {
   }
 
   private void drain(int summaryIndex, PageWordConsumer sink) {
-    // ORDER B9 volatile: the summary before the words. Pairs with B8. If weaker: as B7.
+    // ORDER B9 volatile: the summary is taken before the words. Pairs with B8. If weaker: as for
+    // B7.
     long left = (long) WORDS.getAndSet(summary, summaryIndex, 0L);
     try {
       for (; left != 0; left &= left - 1) {
         drainBlock((summaryIndex << WORD_SHIFT) + Long.numberOfTrailingZeros(left), sink);
       }
     } finally {
-      if (left != 0) { // the sink has thrown: what it was not given is for the next call
+      if (left != 0) { // the sink has thrown: the next call hands out the rest
         WORDS.getAndBitwiseOr(summary, summaryIndex, left);
       }
     }
@@ -101,25 +118,24 @@ public final class HostBitmap {
     int from = block << WORDS_PER_BLOCK_SHIFT;
     int to = Math.min(from + WORDS_PER_BLOCK, words.length);
     for (int w = from; w < to; w++) {
-      // ORDER B10 volatile, the look before the exchange too: after B9. Pairs with B7; the device's
-      // bytes are visible to whoever reads pages after this. If weaker: the look passes the
-      // exchange
-      // of the summary, sees the word before a mark whose marker sees the summary bit still set,
-      // and
-      // that mark stays behind a clear summary.
-      long bits =
-          (long) WORDS.getVolatile(words, w) == 0 ? 0 : (long) WORDS.getAndSet(words, w, 0L);
-      if (bits == 0) {
-        continue;
+      // ORDER B10 volatile, both the look and the exchange: they come after B9. Pairs with B7;
+      // whoever reads the pages afterwards sees the device's bytes. If weaker: the look passes the
+      // exchange of the summary and sees the word before a mark whose marker still sees the summary
+      // bit set, and that mark stays behind a clear summary.
+      if ((long) WORDS.getVolatile(words, w) != 0) {
+        handOut(w, (long) WORDS.getAndSet(words, w, 0L), sink);
       }
-      boolean taken = false;
-      try {
-        sink.accept(w, bits);
-        taken = true;
-      } finally {
-        if (!taken) { // the pages are in no other place yet
-          WORDS.getAndBitwiseOr(words, w, bits);
-        }
+    }
+  }
+
+  private void handOut(int wordIndex, long bits, PageWordConsumer sink) {
+    boolean taken = false;
+    try {
+      sink.accept(wordIndex, bits);
+      taken = true;
+    } finally {
+      if (!taken) { // the sink has thrown, and nobody else has these pages
+        WORDS.getAndBitwiseOr(words, wordIndex, bits);
       }
     }
   }

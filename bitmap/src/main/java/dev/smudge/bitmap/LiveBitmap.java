@@ -5,38 +5,39 @@ import static dev.smudge.bitmap.BitmapLayout.WORDS_PER_BLOCK_SHIFT;
 import static dev.smudge.bitmap.BitmapLayout.WORD_SHIFT;
 
 /**
- * A live bitmap for threads with quiescent states (vCPUs), which test the bit before they mark: a
- * marker that finds it set is done, with no fence and no atomic. A summary level, one bit per block
- * of 512 pages, lets a collector find what is new without looking at every word.
+ * A live bitmap for threads that have quiescent states (vCPUs). They test the bit before they mark:
+ * a marker that finds the bit set is done, without a fence or an atomic operation. A summary, one
+ * bit per block of 512 pages, lets a collector find what is new without looking at every word.
  *
- * <p><b>Why {@code fetch} finds every completed mark.</b> A marker that changes 0 to 1 makes sure
- * that the summary bit is set, <em>then</em> ORs the word. So a bit that is seen set had its
- * summary bit set before. The collector exchanges the summary word with 0 and then reads the words.
- * One interleaving escapes it:
+ * <p><b>Why a fetch finds every completed mark.</b> A marker that has to set a bit first makes sure
+ * that the block's summary bit is set, and then ORs the word. A bit that is seen set therefore had
+ * its summary bit set before it. The collector takes a summary word by exchanging it with 0, and
+ * then reads the words of the blocks that it found. This interleaving would escape it:
  *
  * <pre>
- *   marker                        collector
+ *   marker                           collector
  *   sees the summary bit set
- *                                 exchanges the summary, reads the word
+ *                                    exchanges the summary word
+ *                                    reads the word: the bit is clear
  *   ORs the word
  * </pre>
  *
- * <p>Now the word has a bit and the summary has none, and other markers that find the bit set rely
- * on it. That first marker was in the middle of its mark while the collector fetched. So the
- * collector keeps the blocks of a fetch as <em>suspects</em>, and reads them again in every later
+ * <p>Now the word has a bit and the summary has none, and other markers find the bit set and rely
+ * on it. This can only happen while the first marker is in the middle of its mark. The collector
+ * therefore keeps the blocks of a fetch as <em>suspects</em> and reads them again in every later
  * fetch, up to and including the first one that begins after all markers of that time have passed a
- * quiescent state ({@code quiesced}): by then that OR has been done. Whatever other markers are
- * doing half-way, a marker that relied on the set bit relied on an OR that is either behind a set
- * summary bit or in a suspect block. Source: docs/design.md 3.2.
+ * quiescent state ({@code quiesced}). By then the OR has been done. So whatever other markers are
+ * doing halfway, a bit that somebody relies on is either behind a set summary bit or in a suspect
+ * block. Source: docs/design.md 3.2.
  */
 public final class LiveBitmap extends ArmableBitmap {
-  private final long[] suspects; // collector only: blocks to read again
+  private final long[] suspects; // blocks to read again; touched by the collector only
 
   /**
-   * Makes a bitmap with all bits clear.
+   * Makes a bitmap in which all bits are clear.
    *
-   * @param pageCount pages, 1 to about 137 billion
-   * @throws IllegalArgumentException if {@code pageCount} is outside that
+   * @param pageCount number of pages, 1 to {@link #MAX_PAGES}
+   * @throws IllegalArgumentException if {@code pageCount} is outside that range
    */
   public LiveBitmap(long pageCount) {
     super(pageCount);
@@ -44,12 +45,14 @@ public final class LiveBitmap extends ArmableBitmap {
   }
 
   /**
-   * Marks pages, each unless it is marked already. Wait-free; no fence and no atomic for bits that
-   * are set. What the caller stored before is visible to a collector only after the caller's next
+   * Marks the pages of a range. Pages that are marked already cost one load per word, without a
+   * fence or an atomic operation. Wait-free.
+   *
+   * <p>A collector sees what the caller wrote before this call once the caller has passed its next
    * quiescent state (docs/design.md 3.3).
    *
-   * @param firstPage first page
-   * @param count pages, 0 or more
+   * @param firstPage first page of the range
+   * @param count number of pages, 0 or more
    * @return how many bits this call changed from 0 to 1
    * @throws IndexOutOfBoundsException if the range is not inside the bitmap; nothing is changed
    */
@@ -69,59 +72,60 @@ public final class LiveBitmap extends ArmableBitmap {
     return changed;
   }
 
-  /** Summary first, then the word: see the class comment. Returns the bits that changed. */
+  /** Sets the summary bit, then the word's bits; returns those that changed. */
   private long markClearBits(int wordIndex, long bits) {
     int block = wordIndex >>> WORDS_PER_BLOCK_SHIFT;
     int summaryIndex = block >>> WORD_SHIFT;
     long blockBit = 1L << block;
-    // ORDER B2 opaque: a set summary bit need not be set again. Pairs with the exchange in fetch
-    // and the suspects there. If weaker (plain): the load may be hoisted over many marks, and a
-    // summary bit that fetch has since cleared be taken for set beyond the next quiescent state.
+    // ORDER B2 opaque: a summary bit that is set need not be set again. Pairs with the exchange in
+    // fetch (B5) and with the suspects. If weaker (plain): the load may be hoisted over many marks,
+    // and a summary bit that fetch has cleared since counts as set beyond the next quiescent state.
     if (((long) WORDS.getOpaque(summary, summaryIndex) & blockBit) == 0) {
-      // ORDER B3 volatile: atomic, for 64 blocks share a word; B4 keeps it before the word's bit.
-      // Pairs with the exchange in fetch (B5). If weaker (not atomic): another block's bit is
-      // wiped.
+      // ORDER B3 volatile: atomic, because 64 blocks share a word; B4 keeps it before the word's
+      // bit. Pairs with the exchange in fetch (B5). If weaker (not atomic): the bit of another
+      // block is wiped out.
       WORDS.getAndBitwiseOr(summary, summaryIndex, blockBit);
     }
     // ORDER B4 release: the guest's store and the summary bit come before the word's bit. Pairs
-    // with the acquire of the word in fetch (B6), and through other markers' acknowledgements with
-    // S2. If weaker: the word's bit is seen first, other markers rely on it, and fetch finds no
-    // summary bit.
+    // with the acquire of the word in fetch (B6), and with S2 through the acknowledgements of other
+    // markers. If weaker: another marker sees the word's bit first and relies on it, and fetch
+    // finds no summary bit.
     long old = (long) WORDS.getAndBitwiseOrRelease(words, wordIndex, bits);
     return bits & ~old;
   }
 
   /**
-   * Hands out every word in which a bit may have been set since the last fetch, with all its set
-   * bits, those that an earlier fetch handed out included; clears none of them. Every mark that was
-   * complete, and whose marker has passed a quiescent state since, is found.
+   * Hands out every word in which a bit may have been set since the last fetch. Each word comes
+   * with all its set bits, including those that an earlier fetch handed out; none is cleared. Every
+   * completed mark whose marker has passed a quiescent state since is found.
    *
-   * <p>One thread at a time. Cost: the words of the summary (one per 32,768 pages), and the blocks
-   * in which something was marked.
+   * <p>One thread at a time may call this, beside any number of markers. It looks at the summary
+   * (one word per 32,768 pages) and at the blocks in which something was marked.
    *
-   * @param quiesced true if every marker that ran during the previous fetch has passed a quiescent
-   *     state since the end of it; false costs time, never a page
-   * @param sink gets the words, ascending; what it throws comes through, and what was not handed
-   *     out yet is handed out by the next fetch
+   * @param quiesced true if every thread that may have been marking during the previous fetch has
+   *     passed a quiescent state since that fetch ended; false is always safe, and means that more
+   *     blocks are read again
+   * @param sink receives the words, ascending; whatever it throws passes through, and the next
+   *     fetch hands out again what was not handed out
    */
   public void fetch(boolean quiesced, PageWordConsumer sink) {
     for (int s = 0; s < summary.length; s++) {
       long suspect = suspects[s];
-      // B5, looked at first because an exchange costs more than a load; a bit set after it is the
-      // next fetch's.
+      // B5. This look comes first because an exchange costs more than a load; a bit that is set
+      // after it belongs to the next fetch.
       long fresh = (long) WORDS.getOpaque(summary, s);
       if ((fresh | suspect) == 0) {
         continue;
       }
       if (fresh != 0) {
-        // ORDER B5 volatile: taken in one step, and before the words are read. Pairs with B3 and
-        // B4: whoever saw the bit set before this is a suspect, whoever sets it after is found next
-        // time. If weaker (a load and a store): a bit set between the two is wiped, and its block
-        // is no suspect. The order alone is not needed: a mark that races with it is a suspect's.
+        // ORDER B5 volatile: taken in one step, before the words are read. Pairs with B2, B3 and
+        // B4: the block of a marker that saw the bit set earlier is a suspect, and a bit that is
+        // set later is found by the next fetch. If weaker (a load and a store): a bit that is set
+        // between the two is wiped out, and its block is no suspect. The order alone is not needed,
+        // because the suspects cover a mark that races with it.
         fresh = (long) WORDS.getAndSet(summary, s, 0L);
       }
-      // Suspects are kept until the words were handed out, so that nothing is lost if the sink
-      // throws.
+      // The suspects are dropped after the words were handed out, because the sink may throw.
       suspects[s] = suspect | fresh;
       handOut(s, fresh | suspect, sink);
       suspects[s] = quiesced ? fresh : suspect | fresh;
@@ -134,8 +138,9 @@ public final class LiveBitmap extends ArmableBitmap {
       int from = block << WORDS_PER_BLOCK_SHIFT;
       int to = Math.min(from + WORDS_PER_BLOCK, words.length);
       for (int w = from; w < to; w++) {
-        // ORDER B6 acquire: pairs with B4. If weaker: nothing on hardware that the handshake does
-        // not mend; it keeps the words' loads behind B5 and before the sink's work.
+        // ORDER B6 acquire: the words are read after B5 and before the sink does its work. Pairs
+        // with B4. If weaker: nothing is lost on hardware, because the handshake (S2) and the
+        // suspects cover what the hardware may reorder.
         long bits = (long) WORDS.getAcquire(words, w);
         if (bits != 0) {
           sink.accept(w, bits);

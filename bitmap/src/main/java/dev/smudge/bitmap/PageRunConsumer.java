@@ -4,10 +4,10 @@ package dev.smudge.bitmap;
 @FunctionalInterface
 public interface PageRunConsumer {
   /**
-   * Called once a run.
+   * Receives one run.
    *
    * @param firstPage index of the first page of the run
-   * @param pageCount pages in the run, at least 1
+   * @param pageCount number of pages in the run, at least 1
    */
   void accept(long firstPage, long pageCount);
 }

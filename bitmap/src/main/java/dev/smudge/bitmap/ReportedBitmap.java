@@ -8,10 +8,20 @@ import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 
 /**
- * A live bitmap whose marks are reported elsewhere: whoever changes a bit from 0 to 1 reports the
- * page itself, in a ring. What the marker cannot report there, it reports here with {@link
- * #report}, and a collector finds it with {@link #fetchReported}, which costs one load when there
- * is nothing. Source: docs/design.md 3.5.
+ * A live bitmap whose markers report their pages themselves, each in its own dirty ring. Whoever
+ * changes a bit from 0 to 1 has to report that page.
+ *
+ * <p>A page for which the ring has no room is reported here instead, with {@link #report}, and a
+ * collector finds it with {@link #fetchReported}. Marker and collector go opposite ways:
+ *
+ * <pre>
+ *   marker       word's bit   --&gt;  summary bit  --&gt;  flag
+ *   collector    flag         --&gt;  summary      --&gt;  words
+ * </pre>
+ *
+ * <p>A collector that finds the flag set therefore finds the word, and one that finds it clear is
+ * done after a single load. No suspects are needed, as {@link LiveBitmap} needs them, because the
+ * word is marked before its summary bit is set. Source: docs/design.md 3.5.
  */
 public final class ReportedBitmap extends ArmableBitmap {
   private static final VarHandle REPORTED;
@@ -25,77 +35,85 @@ public final class ReportedBitmap extends ArmableBitmap {
     }
   }
 
-  @SuppressWarnings("UnusedVariable") // read through REPORTED only
-  private volatile boolean reported; // something, since the last fetchReported
+  @SuppressWarnings("UnusedVariable") // read only through REPORTED
+  private volatile boolean reported; // since the last fetchReported
 
   /**
-   * Makes a bitmap with all bits clear.
+   * Makes a bitmap in which all bits are clear.
    *
-   * @param pageCount pages, 1 to about 137 billion
-   * @throws IllegalArgumentException if {@code pageCount} is outside that
+   * @param pageCount number of pages, 1 to {@link #MAX_PAGES}
+   * @throws IllegalArgumentException if {@code pageCount} is outside that range
    */
   public ReportedBitmap(long pageCount) {
     super(pageCount);
   }
 
   /**
-   * Marks pages of one word, each unless it is marked already, and leaves it to the caller to
-   * report those that it changed. Wait-free; no fence and no atomic for bits that are set.
+   * Marks pages of one word. The caller must report the pages that this call changed, in its ring
+   * or with {@link #report}. If all of them are marked already, this costs one load, without a
+   * fence or an atomic operation. Wait-free.
    *
-   * @param wordIndex word
-   * @param mask pages to mark
+   * <p>A collector sees what the caller wrote before this call once the caller has passed its next
+   * quiescent state (docs/design.md 3.3).
+   *
+   * @param wordIndex index of the word
+   * @param mask the pages to mark
    * @return those that this call changed from 0 to 1
-   * @throws IndexOutOfBoundsException if there is no such word, or not all of those pages; nothing
-   *     is changed
+   * @throws IndexOutOfBoundsException if there is no such word, or if {@code mask} has a page past
+   *     the last one; nothing is changed
    */
   public long markWord(int wordIndex, long mask) {
     BitmapLayout.checkWord(wordIndex, words.length);
     if ((mask & ~BitmapLayout.mask(wordIndex, 0, pageCount)) != 0) {
-      throw BitmapLayout.badPage(
-          ((long) wordIndex << WORD_SHIFT) + 63 - Long.numberOfLeadingZeros(mask), pageCount);
+      throw BitmapLayout.badPage(BitmapLayout.highestPage(wordIndex, mask), pageCount);
     }
     // B1, as in isMarked.
     long missing = mask & ~(long) WORDS.getOpaque(words, wordIndex);
     if (missing == 0) {
       return 0;
     }
-    // B4: the guest's store, and what says that a report is under way (S10), come before the bit.
+    // B4, as in LiveBitmap: the guest's store, and the note that a report is under way (S10), come
+    // before the bit.
     return missing & ~(long) WORDS.getAndBitwiseOrRelease(words, wordIndex, missing);
   }
 
   /**
-   * Has the next {@link #fetchReported} hand out a word that was marked by {@link #markWord}, with
-   * others near it. From any thread.
+   * Makes the next {@link #fetchReported} hand out a word that was marked with {@link #markWord},
+   * together with its block. Any thread may call this, also in the marker's stead. Wait-free.
    *
-   * @param wordIndex word
-   * @throws IndexOutOfBoundsException if there is no such word
+   * @param wordIndex index of the word
+   * @throws IndexOutOfBoundsException if there is no such word; nothing is changed
    */
   public void report(int wordIndex) {
     BitmapLayout.checkWord(wordIndex, words.length);
     int block = wordIndex >>> WORDS_PER_BLOCK_SHIFT;
-    // ORDER B13 volatile: the word's bit, the summary bit, the flag, in this order. Pairs with the
-    // exchanges of the flag and of the summary (B5) in fetchReported and fetch, which come in the
-    // opposite one. If weaker: the flag is taken, and the summary bit or the word's bit is not seen
-    // yet and stays behind a clear flag.
+    // ORDER B13 volatile: the word's bit, then the summary bit, then the flag. Pairs with the
+    // exchange of the flag in fetchReported and with that of the summary (B5), which come in the
+    // opposite order. If weaker: the flag is taken while the summary bit or the word's bit cannot
+    // be seen yet, and the page stays behind a clear flag.
     WORDS.getAndBitwiseOr(summary, block >>> WORD_SHIFT, 1L << block);
     reported = true;
   }
 
   /**
-   * Hands out every word that was reported since the last call, with all its set bits, and others
-   * near it; clears none of them. Every {@link #report} that has returned is found. One thread at a
-   * time. Costs one load if nothing was reported, and otherwise the words of the summary (one per
-   * 32,768 pages) and the blocks that were reported.
+   * Hands out every word that was reported since the last call, and the other non-zero words of its
+   * block. Each word comes with all its set bits; none is cleared. Every {@link #report} that has
+   * returned is found.
    *
-   * @param sink gets the words, ascending; what it throws comes through, and what was not handed
-   *     out yet is handed out by the next call
+   * <p>One thread at a time may call this, beside any number of markers and reporters. If nothing
+   * was reported, it costs one load. Otherwise it looks at the summary (one word per 32,768 pages)
+   * and at the blocks that were reported.
+   *
+   * @param sink receives the words, ascending; whatever it throws passes through, and the next call
+   *     hands out again what was not handed out
    */
   public void fetchReported(PageWordConsumer sink) {
-    // B13, looked at first because an exchange costs more than a load.
+    // B13. The look comes first because an exchange costs more than a load.
     if (!(boolean) REPORTED.getOpaque(this) || !(boolean) REPORTED.getAndSet(this, false)) {
       return;
     }
     for (int s = 0; s < summary.length; s++) {
+      // B5: a bit that is set after this look has a flag that is set later still.
       if ((long) WORDS.getOpaque(summary, s) != 0) {
         handOut(s, sink);
       }
@@ -103,18 +121,15 @@ public final class ReportedBitmap extends ArmableBitmap {
   }
 
   private void handOut(int summaryIndex, PageWordConsumer sink) {
-    // B5, as in LiveBitmap.fetch; there are no suspects, for a word is marked before its summary
-    // bit
-    // is set.
-    long blocks = (long) WORDS.getAndSet(summary, summaryIndex, 0L);
-    long left = blocks;
+    // B5, as in LiveBitmap.fetch.
+    long left = (long) WORDS.getAndSet(summary, summaryIndex, 0L);
     try {
       for (; left != 0; left &= left - 1) {
         handOutBlock((summaryIndex << WORD_SHIFT) + Long.numberOfTrailingZeros(left), sink);
       }
     } finally {
-      if (left != 0) { // the sink has thrown: what it was not given is for the next call
-        WORDS.getAndBitwiseOr(summary, summaryIndex, left);
+      if (left != 0) { // the sink has thrown: the next call hands out the rest
+        WORDS.getAndBitwiseOr(summary, summaryIndex, left); // B13
         reported = true;
       }
     }

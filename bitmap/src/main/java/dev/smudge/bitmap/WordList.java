@@ -3,33 +3,52 @@ package dev.smudge.bitmap;
 import java.util.Arrays;
 
 /**
- * Words of a page set in ascending order, in two arrays: how a {@link PageSet} with few pages is
- * kept. Words are appended in order; a word whose bits are all gone stays until the list is
- * emptied.
+ * A sorted list of words: the form of a {@link PageSet} that holds few pages.
+ *
+ * <pre>
+ *   indexes   2      7      30         word indexes, ascending
+ *   bits      0x01   0      0xff00     bits[i] is word indexes[i]
+ * </pre>
+ *
+ * <p>Words are added at the end, or by merging another list. A word whose bits have all been
+ * removed stays in the list, as word 7 above, until the list is cleared. Callers mostly walk
+ * forward, so a search begins where the last one ended and is a binary search only if the word is
+ * not found near there.
  */
-final class WordList {
+final class WordList implements PageWords {
   static final int MAX_LENGTH = 65_536;
+  private static final int INITIAL_CAPACITY = 16;
 
-  int length;
-  int[] indexes = new int[16];
-  long[] bits = new long[16];
-  private int hint; // where the last search ended: walks go forward, with a step back at times
+  private final ArrayFactory arrays;
+  private int length;
+  private int[] indexes;
+  private long[] bits;
+  private int hint; // the position where the last search ended
 
-  /** The position of a word, or where it would be as {@code -1 - position}. */
-  int find(int wordIndex) {
-    if (hint + 1 < length && indexes[hint + 1] == wordIndex) {
-      hint++;
-      return hint;
-    }
-    for (int i = Math.max(0, hint - 1); i <= hint && i < length; i++) {
-      if (indexes[i] == wordIndex) {
+  WordList(ArrayFactory arrays) {
+    this.arrays = arrays;
+    this.indexes = arrays.ints(INITIAL_CAPACITY);
+    this.bits = arrays.longs(INITIAL_CAPACITY);
+  }
+
+  /** The position of the first word that is not below {@code wordIndex}, or the length. */
+  private int position(int wordIndex) {
+    int nearEnd = Math.min(hint + 2, length);
+    for (int i = Math.max(0, hint - 1); i <= nearEnd; i++) {
+      if ((i == length || indexes[i] >= wordIndex) && (i == 0 || indexes[i - 1] < wordIndex)) {
         hint = i;
         return i;
       }
     }
     int found = Arrays.binarySearch(indexes, 0, length, wordIndex);
     hint = found >= 0 ? found : -1 - found;
-    return found;
+    return hint;
+  }
+
+  @Override
+  public long word(int wordIndex) {
+    int i = position(wordIndex);
+    return i < length && indexes[i] == wordIndex ? bits[i] : 0;
   }
 
   /** Whether {@link #append} takes this word next. */
@@ -39,31 +58,46 @@ final class WordList {
 
   void append(int wordIndex, long word) {
     if (length == indexes.length) {
-      indexes = Arrays.copyOf(indexes, 2 * length);
-      bits = Arrays.copyOf(bits, 2 * length);
+      grow(length + 1);
     }
     indexes[length] = wordIndex;
     bits[length] = word;
     length++;
   }
 
+  /** Allocates both arrays before it changes either field, because the second may fail. */
+  private void grow(int atLeast) {
+    int capacity = Math.min(MAX_LENGTH, Math.max(atLeast, 2 * indexes.length));
+    int[] newIndexes = arrays.ints(capacity);
+    long[] newBits = arrays.longs(capacity);
+    System.arraycopy(indexes, 0, newIndexes, 0, length);
+    System.arraycopy(bits, 0, newBits, 0, length);
+    indexes = newIndexes;
+    bits = newBits;
+  }
+
+  @Override
+  public void remove(int wordIndex, long removed) {
+    bits[position(wordIndex)] &= ~removed;
+  }
+
   /**
-   * Adds the bits of another list, if both together are not too long.
+   * Adds the bits of another list if the two together are not too long. Allocates before its first
+   * effect.
    *
-   * @return how many bits were new; negative if they are too long: then nothing was changed
+   * @return how many bits were new, or -1 if the two are too long and nothing was changed
    */
   long addAll(WordList other) {
-    if (length + other.length > MAX_LENGTH) {
+    int to = length + other.length;
+    if (to > MAX_LENGTH) {
       return -1;
     }
-    long news = 0;
-    int to = length + other.length;
     if (to > indexes.length) {
-      int capacity = Math.max(to, 2 * indexes.length);
-      indexes = Arrays.copyOf(indexes, capacity);
-      bits = Arrays.copyOf(bits, capacity);
+      grow(to);
     }
-    // From the end on, in place: what is still to be read lies before what is written.
+    // The merge runs from the end towards the start, in place: whatever is still to be read lies
+    // below the position that is written next.
+    long added = 0;
     int i = length - 1;
     int j = other.length - 1;
     while (j >= 0) {
@@ -80,27 +114,30 @@ final class WordList {
         }
         indexes[to] = other.indexes[j];
         bits[to] = old | other.bits[j];
-        news += Long.bitCount(other.bits[j] & ~old);
+        added += Long.bitCount(other.bits[j] & ~old);
         j--;
       }
     }
-    // Of 0 to i nothing moves; words that both had leave a gap above i.
-    int moved = length + other.length - to;
-    System.arraycopy(indexes, to, indexes, i + 1, moved);
-    System.arraycopy(bits, to, bits, i + 1, moved);
-    length = i + 1 + moved;
-    hint = 0;
-    return news;
+    closeGap(i + 1, to, length + other.length);
+    return added;
   }
 
-  /** Removes the bits of another list; returns how many were there. */
+  /** Moves the merged words down to position {@code to}: each word that both had left a gap. */
+  private void closeGap(int to, int from, int end) {
+    System.arraycopy(indexes, from, indexes, to, end - from);
+    System.arraycopy(bits, from, bits, to, end - from);
+    length = to + end - from;
+    hint = 0;
+  }
+
+  /** Removes the bits of another list and returns how many were set. */
   long removeAll(WordList other) {
-    long gone = 0;
+    long removed = 0;
     int i = 0;
     int j = 0;
     while (i < length && j < other.length) {
       if (indexes[i] == other.indexes[j]) {
-        gone += Long.bitCount(bits[i] & other.bits[j]);
+        removed += Long.bitCount(bits[i] & other.bits[j]);
         bits[i] &= ~other.bits[j];
         i++;
         j++;
@@ -110,11 +147,77 @@ final class WordList {
         j++;
       }
     }
-    return gone;
+    return removed;
   }
 
-  void clear() {
+  /**
+   * Copies everything into chunks that are empty. Every chunk is allocated before the first word is
+   * copied: if an allocation fails, the chunks are still empty.
+   */
+  void copyInto(WordChunks chunks) {
+    for (int i = 0; i < length; i++) {
+      if (bits[i] != 0) {
+        chunks.reserve(indexes[i]);
+      }
+    }
+    for (int i = 0; i < length; i++) {
+      if (bits[i] != 0) {
+        chunks.add(indexes[i], bits[i]);
+      }
+    }
+  }
+
+  @Override
+  public void clear() {
     length = 0;
     hint = 0;
+  }
+
+  @Override
+  public long floor(long pageIndex) {
+    int wordIndex = BitmapLayout.wordOf(pageIndex);
+    int i = position(wordIndex);
+    long found = i < length && indexes[i] == wordIndex ? bits[i] & (-1L >>> ~pageIndex) : 0;
+    while (found == 0 && i > 0) {
+      i--;
+      wordIndex = indexes[i];
+      found = bits[i];
+    }
+    return found == 0 ? -1 : BitmapLayout.highestPage(wordIndex, found);
+  }
+
+  @Override
+  public long nextSet(long page, long end) {
+    if (page >= end) {
+      return end;
+    }
+    int endWord = BitmapLayout.wordOf(end - 1);
+    for (int i = position(BitmapLayout.wordOf(page)); i < length && indexes[i] <= endWord; i++) {
+      long found = bits[i] & BitmapLayout.mask(indexes[i], page, end);
+      if (found != 0) {
+        return BitmapLayout.lowestPage(indexes[i], found);
+      }
+    }
+    return end;
+  }
+
+  @Override
+  public long nextClear(long page, long end) {
+    for (long at = page; at < end; at = (at | 63) + 1) {
+      long clear = ~word(BitmapLayout.wordOf(at)) >>> at;
+      if (clear != 0) {
+        return Math.min(end, at + Long.numberOfTrailingZeros(clear));
+      }
+    }
+    return end;
+  }
+
+  @Override
+  public void forEachWord(PageWordConsumer sink) {
+    for (int i = 0; i < length; i++) {
+      if (bits[i] != 0) {
+        sink.accept(indexes[i], bits[i]);
+      }
+    }
   }
 }

@@ -7,7 +7,7 @@ import java.util.BitSet;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** {@link LiveBitmap} against {@link BitSet}, one thread: both disciplines. */
+/** {@link LiveBitmap} against {@link BitSet}, on one thread. */
 class LiveBitmapModelTest {
   private static final int STEPS = 1_500;
 

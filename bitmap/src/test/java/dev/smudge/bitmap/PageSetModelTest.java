@@ -306,6 +306,19 @@ class PageSetModelTest {
   }
 
   @Test
+  void moveRange_intoTheSetItself_throwsAndChangesNothing() {
+    PageSet set = new PageSet(100_000);
+    set.addRange(10, 5);
+    for (int i = 0; i < 2; i++) {
+      long size = set.size();
+      assertThrows(
+          IllegalArgumentException.class, () -> set.moveRange(0, 100_000, Long.MAX_VALUE, set));
+      assertEquals(size, set.size());
+      set.addAll(); // the second time, over chunks
+    }
+  }
+
+  @Test
   void addAll_otherOfOtherSize_throwsAndChangesNothing() {
     PageSet set = new PageSet(64);
     PageSet other = new PageSet(65);
