@@ -94,15 +94,15 @@ class ConsumerTest {
         source,
         String.format(
             Locale.ROOT,
-        """
-        package consumer;
+            """
+            package consumer;
 
-        final class Consumer {
-          static final Class<?>[] TYPES = {
-            %s
-          };
-        }
-        """,
+            final class Consumer {
+              static final Class<?>[] TYPES = {
+                %s
+              };
+            }
+            """,
             String.join(",\n    ", types)));
   }
 

@@ -145,7 +145,7 @@ final class ModuleRules {
     }
 
     boolean hasAll(Audience others) {
-      return everybody || !others.everybody && modules.containsAll(others.modules);
+      return everybody || (!others.everybody && modules.containsAll(others.modules));
     }
 
     boolean isOwnModuleOnly() {
