@@ -131,13 +131,13 @@ final class OrderedMembers {
           last = Math.max(last, end);
         }
       }
-      return super.visitClass(type, unused);
+      return super.visitClass(type, null);
     }
 
     private void add(String member, String source) {
       Set<String> all = ids.computeIfAbsent(member, m -> new TreeSet<>());
       boolean goesOn = false;
-      for (String line : source.split("\n")) {
+      for (String line : source.lines().toList()) {
         boolean isComment = LINE_OF_A_COMMENT.matcher(line).find();
         Matcher comment = COMMENT.matcher(line);
         if (comment.find() && !(goesOn && comment.group(1) == null)) {
