@@ -130,7 +130,8 @@ public final class KvmTracker {
     return new KvmRunner(vcpu, made, inhibitor());
   }
 
-  private synchronized AccessInhibitor inhibitor() {
+  /** What keeps the kernel's vCPUs out of the guest; once there is a log. */
+  synchronized AccessInhibitor inhibitor() {
     AccessInhibitor made = inhibitor;
     if (made == null) {
       throw noLog();

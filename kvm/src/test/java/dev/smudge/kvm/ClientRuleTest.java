@@ -70,14 +70,14 @@ class ClientRuleTest {
       while (vcpus.size() < mode.vcpus) {
         vcpus.add(machine.addVcpu(vcpus.size()));
       }
-      slot = machine.memory.addSlot(1, BackendContract.BASE, machine.ram(PAGES), TestMachine.PAGE);
+      slot = machine.memory.addSlot(1, TrackerContract.BASE, machine.ram(PAGES), TestMachine.PAGE);
       client = machine.memory.log().client("c", InitialView.NONE_DIRTY);
     }
 
     /** All vCPUs write the iteration, each to pages of its own choice. */
     void order(long iteration, IntFunction<LongStream> pages) {
       for (int vcpu = 0; vcpu < vcpus.size(); vcpu++) {
-        long base = BackendContract.BASE + (long) vcpu * Long.BYTES;
+        long base = TrackerContract.BASE + (long) vcpu * Long.BYTES;
         PageWriter program = vcpus.get(vcpu).program;
         program.list(pages.apply(vcpu).map(page -> base + page * TestMachine.PAGE).toArray());
         program.iteration(iteration);

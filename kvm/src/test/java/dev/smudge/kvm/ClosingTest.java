@@ -31,7 +31,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 @Timeout(600)
 class ClosingTest {
   private static final long SECONDS = Long.getLong("smudge.closing.seconds", 2);
-  private static final long BASE = BackendContract.BASE;
+  private static final long BASE = TrackerContract.BASE;
   private static final int PAGE = TestMachine.PAGE;
   private static final int PAGES = 512;
   private static final int SPLIT = 200; // slot 2 begins there, when there is one

@@ -1,7 +1,7 @@
 package dev.smudge.kvm;
 
 @RequiresKvm
-class KvmContractTest extends BackendContract {
+class KvmContractTest extends TrackerContract {
   KvmContractTest() {
     super(TestMachine.Kind.KVM);
   }

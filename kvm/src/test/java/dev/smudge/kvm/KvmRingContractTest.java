@@ -1,7 +1,7 @@
 package dev.smudge.kvm;
 
 @RequiresKvm
-class KvmRingContractTest extends BackendContract {
+class KvmRingContractTest extends TrackerContract {
   KvmRingContractTest() {
     super(TestMachine.Kind.KVM_RING);
   }

@@ -10,20 +10,27 @@ import dev.smudge.core.GuestSlot;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyCounters;
 import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.DirtyLogBuilder;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.SealedException;
 import dev.smudge.sync.VcpuException;
 import dev.smudge.sync.VcpuPause;
+import dev.smudge.sync.VcpuTimeoutException;
+import dev.smudge.sync.inhibitor.InhibitableAccess;
 import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.sync.tracker.Tracker;
 import dev.smudge.sync.tracker.TrackerVcpus;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.time.Duration;
 import java.util.BitSet;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import java.util.function.UnaryOperator;
 import java.util.stream.LongStream;
@@ -36,7 +43,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 @RequiresKvm
 @Timeout(60)
 class KvmTrackerTest {
-  private static final long BASE = BackendContract.BASE;
+  private static final long BASE = TrackerContract.BASE;
   private static final int PAGE = TestMachine.PAGE;
   private static final int PAGES = 512;
 
@@ -71,6 +78,40 @@ class KvmTrackerTest {
     long until = machine.program.rounds() + more;
     while (machine.program.rounds() < until) {
       Thread.onSpinWait();
+    }
+  }
+
+  // The options of the log hold for the kernel's vCPUs
+
+  @Test
+  void timeout_aVcpuThatDoesNotLeaveTheGuest_failsThePauseByTheTimeoutOfTheLog() throws Exception {
+    DirtyLogBuilder options = DirtyLog.builder().timeout(Duration.ofMillis(150));
+    try (TestMachine.Kernel machine = new TestMachine.Kernel(0, true, options);
+        ExecutorService vcpuThread = Executors.newSingleThreadExecutor()) {
+      slot(machine);
+      // As a run whose kicks are lost.
+      InhibitableAccess stuck = machine.backend.inhibitor().addAccess(() -> {});
+      vcpuThread.submit(stuck::enter).get();
+      VcpuTimeoutException late = assertThrows(VcpuTimeoutException.class, machine.memory::pause);
+      assertTrue(late.getMessage().contains("150 ms"), late.getMessage());
+      vcpuThread.submit(stuck::leave).get();
+      machine.memory.pause().close();
+    }
+  }
+
+  @Test
+  void errorHandler_aVcpuThreadThatEndedInTheGuest_isReportedToTheHandlerOfTheLog()
+      throws Exception {
+    List<Throwable> errors = new CopyOnWriteArrayList<>();
+    DirtyLogBuilder options = DirtyLog.builder().errorHandler(errors::add);
+    try (TestMachine.Kernel machine = new TestMachine.Kernel(0, true, options)) {
+      slot(machine);
+      InhibitableAccess left = machine.backend.inhibitor().addAccess(() -> {});
+      Thread thread = Thread.ofPlatform().start(left::enter);
+      thread.join();
+      machine.memory.pause().close();
+      assertEquals(1, errors.size(), errors::toString);
+      assertTrue(errors.get(0).getMessage().contains("has ended inside"), errors::toString);
     }
   }
 

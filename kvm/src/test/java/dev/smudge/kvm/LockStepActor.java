@@ -208,7 +208,7 @@ final class LockStepActor implements AutoCloseable {
   }
 
   private static long address(int n) {
-    return BackendContract.BASE + n % 600 * (long) PAGE + (n % 37 == 0 ? 8 : 0);
+    return TrackerContract.BASE + n % 600 * (long) PAGE + (n % 37 == 0 ? 8 : 0);
   }
 
   private Object addSlot(Step step) {

@@ -92,10 +92,10 @@ class ResetSignalTest {
     all.set(0, PAGES);
     long[] addresses =
         LongStream.range(0, PAGES)
-            .map(page -> BackendContract.BASE + page * TestMachine.PAGE)
+            .map(page -> TrackerContract.BASE + page * TestMachine.PAGE)
             .toArray();
     try (TestMachine.Kernel machine = new TestMachine.Kernel(ENTRIES, true, DirtyLog.builder())) {
-      machine.memory.addSlot(1, BackendContract.BASE, machine.ram(PAGES), TestMachine.PAGE);
+      machine.memory.addSlot(1, TrackerContract.BASE, machine.ram(PAGES), TestMachine.PAGE);
       DirtyClient<LogSlot> client = machine.memory.log().client("c", InitialView.NONE_DIRTY);
       for (int round = 1; round <= ROUNDS; round++) {
         machine.write(round, addresses);

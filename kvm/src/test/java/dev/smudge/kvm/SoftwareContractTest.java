@@ -1,6 +1,6 @@
 package dev.smudge.kvm;
 
-class SoftwareContractTest extends BackendContract {
+class SoftwareContractTest extends TrackerContract {
   SoftwareContractTest() {
     super(TestMachine.Kind.SOFTWARE);
   }

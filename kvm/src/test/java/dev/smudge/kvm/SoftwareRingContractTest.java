@@ -1,6 +1,6 @@
 package dev.smudge.kvm;
 
-class SoftwareRingContractTest extends BackendContract {
+class SoftwareRingContractTest extends TrackerContract {
   SoftwareRingContractTest() {
     super(TestMachine.Kind.SOFTWARE_RING);
   }

@@ -137,7 +137,8 @@ public final class AddressSpace {
   void publish(SlotMap after, List<Lost> removed) {
     lost.addAll(removed); // first: whoever finds a slot in no map finds it there
     // ORDER C2 volatile: the map before vCPUs are told of it (S3). Pairs with the reads of the map,
-    // by VcpuCursors.pagesArmed among others. If weaker: a vCPU acknowledges the change, and keeps a
+    // by VcpuCursors.pagesArmed among others. If weaker: a vCPU acknowledges the change, and keeps
+    // a
     // cursor
     // in a slot whose RAM is unmapped a moment later.
     map = after;

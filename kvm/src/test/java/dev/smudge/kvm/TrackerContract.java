@@ -32,7 +32,7 @@ import org.junit.jupiter.api.Timeout;
  */
 @Timeout(60)
 @SuppressWarnings("NullAway.Init")
-abstract class BackendContract {
+abstract class TrackerContract {
   static final long BASE = 0x4000_0000L;
   static final int PAGE = TestMachine.PAGE;
 
@@ -40,7 +40,7 @@ abstract class BackendContract {
   TestMachine machine;
   private PartsTracker backend;
 
-  BackendContract(TestMachine.Kind kind) {
+  TrackerContract(TestMachine.Kind kind) {
     this.kind = kind;
   }
 
@@ -67,7 +67,7 @@ abstract class BackendContract {
   }
 
   private static long[] at(long from, long to) {
-    return LongStream.range(from, to).map(BackendContract::at).toArray();
+    return LongStream.range(from, to).map(TrackerContract::at).toArray();
   }
 
   private static Set<String> pages(int slot, long... pages) {
