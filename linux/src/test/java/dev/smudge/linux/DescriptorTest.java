@@ -192,11 +192,12 @@ class DescriptorTest {
   }
 
   @Test
-  void map_partOfTheFile_isShared() throws IOException {
-    try (Descriptor descriptor = openFile();
-        Arena arena = Arena.ofConfined()) {
-      MemorySegment mapping = descriptor.map("file", pageSize, pageSize, arena);
-      descriptor.close();
+  void map_partOfTheFile_isSharedAndOutlivesTheDescriptor() throws IOException {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment mapping;
+      try (Descriptor descriptor = openFile()) {
+        mapping = descriptor.map("file", pageSize, pageSize, arena);
+      }
       mapping.set(ValueLayout.JAVA_BYTE, 5, (byte) 7);
       byte[] content = Files.readAllBytes(file);
       assertEquals(7, content[pageSize + 5]);
