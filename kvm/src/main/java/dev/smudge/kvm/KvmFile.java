@@ -6,8 +6,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
- * A file descriptor of KVM's. This is the one place where a call that Linux has refused becomes a
- * {@link KvmException}.
+ * A file descriptor of KVM's. Here a call that Linux has refused becomes a {@link KvmException}.
  *
  * <p>Every method holds this object's lock while its call is under way, and nobody else has the
  * {@link Descriptor}. A thread that already holds the lock therefore never waits in a call: {@link

@@ -6,6 +6,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 
 import dev.smudge.linux.Errno;
+import dev.smudge.linux.ErrnoException;
 import dev.smudge.linux.KickSignal;
 import dev.smudge.linux.Libc;
 import dev.smudge.ring.DirtyRing;
@@ -160,7 +161,8 @@ public final class KvmVcpu implements AutoCloseable {
    * RunLayout#EXIT_INTR}. Any thread may call it. It does not wait for the guest to stop.
    *
    * @throws IllegalStateException if the vCPU is closed, or if no real-time signal is free in this
-   *     process; in the second case the next run still ends at once
+   *     process; in the second case only a run that has not begun yet is ended
+   * @throws KvmException if the handler of the signal cannot be installed, likewise
    */
   public void kick() {
     synchronized (runnerLock) {
@@ -184,7 +186,12 @@ public final class KvmVcpu implements AutoCloseable {
     synchronized (runnerLock) {
       run.set(JAVA_BYTE, RunLayout.IMMEDIATE_EXIT_OFFSET, (byte) 1);
       if (runner != 0) {
-        KickSignal.send(runner); // It is alive: leave() takes this lock before its thread goes on.
+        try {
+          // The thread is alive: leave() takes this lock before the thread goes on.
+          KickSignal.send(runner);
+        } catch (ErrnoException e) {
+          throw KvmException.of(e);
+        }
       }
     }
   }

@@ -24,9 +24,13 @@ class ResetSignalTest {
   private static final int ENTRIES = 4096;
   private static final int PAGES = 3000;
   private static final int ROUNDS = 20;
+  private static final int MOST_WITHOUT_PAUSE = 20_000;
   private static final long PAUSE_NANOS = 20_000; // else the thread does nothing but handle them
 
-  /** The thread that makes this gets signals all the time. */
+  /**
+   * The thread that makes this gets signals all the time. Without a pause they are so many that it
+   * may do nothing but handle them; so their number is limited then, and the thread goes on.
+   */
   private static final class Signals implements AutoCloseable {
     private volatile boolean over;
     private final Thread thread;
@@ -37,7 +41,7 @@ class ResetSignalTest {
           Thread.ofPlatform()
               .daemon()
               .start(() -> {
-                while (!over) {
+                for (int sent = 0; !over && (pauseNanos > 0 || sent < MOST_WITHOUT_PAUSE); sent++) {
                   KickSignal.send(target);
                   if (pauseNanos > 0) {
                     LockSupport.parkNanos(pauseNanos);

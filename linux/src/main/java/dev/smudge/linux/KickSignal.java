@@ -13,7 +13,7 @@ import java.lang.foreign.ValueLayout;
  * POSIX lists it as safe to call in one. It is installed without {@code SA_RESTART}, so the kernel
  * does not restart the interrupted call.
  *
- * <p>The signal is chosen when the first one is sent, and stays ours until the process ends.
+ * <p>The signal is chosen when this class is first used, and stays ours until the process ends.
  *
  * <p>Source: signal-safety(7), signal(7).
  */
@@ -21,7 +21,11 @@ public final class KickSignal {
   private static final int LAST = 64;
   private static final int FIRST = 35; // The C library keeps 32 to 34 for itself.
 
-  private static int number; // Guarded by the class; 0 until the handler is installed.
+  /**
+   * The signal, once its handler is installed; 0 if none is free; the errno of {@code sigaction},
+   * negated, if it failed. A constant, so that kicks of different threads share no lock.
+   */
+  private static final int NUMBER = install();
 
   private KickSignal() {}
 
@@ -41,12 +45,20 @@ public final class KickSignal {
     Libc.signal(thread, number());
   }
 
-  /** The signal's number. Installs the handler first if that was not done yet. */
-  static synchronized int number() {
-    if (number == 0) {
-      number = install();
+  /** The signal's number. */
+  static int number() {
+    if (NUMBER > 0) {
+      return NUMBER;
     }
-    return number;
+    if (NUMBER < 0) {
+      throw new ErrnoException("sigaction", -NUMBER);
+    }
+    throw new IllegalStateException(
+        "no real-time signal from "
+            + FIRST
+            + " to "
+            + LAST
+            + " is free: a thread inside a call cannot be kicked");
   }
 
   private static int install() {
@@ -59,18 +71,11 @@ public final class KickSignal {
       for (int signal = LAST; signal >= FIRST; signal--) {
         if (Libc.sigaction(errno, signal, MemorySegment.NULL, old) == 0
             && old.get(ValueLayout.JAVA_LONG, SigactionLayout.HANDLER_OFFSET) == 0) {
-          if (Libc.sigaction(errno, signal, action, MemorySegment.NULL) != 0) {
-            throw new ErrnoException("sigaction", Libc.errno(errno));
-          }
-          return signal;
+          int result = Libc.sigaction(errno, signal, action, MemorySegment.NULL);
+          return result == 0 ? signal : -Libc.errno(errno);
         }
       }
     }
-    throw new IllegalStateException(
-        "no real-time signal from "
-            + FIRST
-            + " to "
-            + LAST
-            + " is free: a thread inside a call cannot be kicked");
+    return 0;
   }
 }
