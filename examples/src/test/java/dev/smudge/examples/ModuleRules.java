@@ -104,9 +104,13 @@ final class ModuleRules {
                       events.add(
                           SimpleConditionEvent.violated(
                               type,
-                              "%s is for %s, but names %s, which is for %s"
-                                  .formatted(
-                                      member.getDescription(), users, named.getName(), audience)));
+                              member.getDescription()
+                                  + " is for "
+                                  + users
+                                  + ", but names "
+                                  + named.getName()
+                                  + ", which is for "
+                                  + audience));
                     }
                   }
                 }
