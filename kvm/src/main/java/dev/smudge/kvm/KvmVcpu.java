@@ -160,9 +160,9 @@ public final class KvmVcpu implements AutoCloseable {
    * Ends the run that is under way, or else the next one, which then returns {@link
    * RunLayout#EXIT_INTR}. Any thread may call it. It does not wait for the guest to stop.
    *
-   * @throws IllegalStateException if the vCPU is closed, or if no real-time signal is free in this
-   *     process; in the second case only a run that has not begun yet is ended
-   * @throws KvmException if the handler of the signal cannot be installed, likewise
+   * @throws IllegalStateException if the vCPU is closed, or if no signal is free in this process;
+   *     in the second case only a run that has not begun yet is ended
+   * @throws KvmException if the kernel refuses the signal or its handler, likewise
    */
   public void kick() {
     synchronized (runnerLock) {

@@ -235,10 +235,15 @@ public final class Libc {
     }
   }
 
-  /** Sends a signal to a thread, which has to be alive. */
-  static void signal(long thread, int signal) {
+  /**
+   * Sends a signal to a thread, which has to be alive.
+   *
+   * @return 0, or the number of the error; {@link Errno#EAGAIN} if it is a real-time signal and the
+   *     user has as many pending as {@code ulimit -i} allows
+   */
+  static int signal(long thread, int signal) {
     try {
-      int ignored = (int) THREAD_KILL.invokeExact(thread, signal);
+      return (int) THREAD_KILL.invokeExact(thread, signal);
     } catch (Throwable e) {
       throw unexpected(e);
     }

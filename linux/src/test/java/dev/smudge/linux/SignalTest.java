@@ -1,10 +1,13 @@
 package dev.smudge.linux;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.CompletableFuture;
@@ -20,6 +23,8 @@ import org.junit.jupiter.api.io.TempDir;
 @Timeout(60)
 class SignalTest {
   private static final int O_RDONLY = 0;
+  private static final long SIG_IGN = 1;
+  private static final int REAL_TIME = 50; // that nobody uses
 
   /** A set of signals of this thread, a bit per signal, from its status. */
   private static long signals(String name) throws IOException {
@@ -38,9 +43,13 @@ class SignalTest {
     assertEquals(SigsetLayout.bit(KickSignal.number()), handled);
   }
 
-  /** Opening a FIFO blocks until somebody opens its other end, which nobody does. */
   @Test
   void send_threadIsInACall_endsTheCall(@TempDir Path directory) throws Exception {
+    kickOutOfACall(directory);
+  }
+
+  /** Opening a FIFO blocks until somebody opens its other end, which nobody does. */
+  private static void kickOutOfACall(Path directory) throws Exception {
     Path fifo = directory.resolve("fifo");
     assertEquals(0, new ProcessBuilder("mkfifo", fifo.toString()).start().waitFor());
     CompletableFuture<Long> target = new CompletableFuture<>();
@@ -57,12 +66,54 @@ class SignalTest {
               awaitUninterrupted(sent); // The target of a signal has to be alive.
             });
     while (!error.isDone()) { // One that comes before the call is lost.
+      assertFalse(Thread.interrupted(), "the call goes on");
       KickSignal.send(target.get());
       Thread.onSpinWait();
     }
     sent.countDown();
     thread.join();
     assertEquals(Errno.EINTR, error.get());
+  }
+
+  /**
+   * Real-time signals that are pending count against a limit that all processes of the user share.
+   * A kick gets through all the same.
+   */
+  @Test
+  void send_queueOfTheUserIsFull_endsTheCall(@TempDir Path directory) throws Exception {
+    ignore(REAL_TIME);
+    CountDownLatch full = new CountDownLatch(1);
+    CountDownLatch over = new CountDownLatch(1);
+    CompletableFuture<Integer> refusal = new CompletableFuture<>();
+    Thread hoarder =
+        Thread.ofPlatform()
+            .daemon()
+            .start(() -> {
+              new SignalMask().block(); // While it is blocked, even an ignored signal is queued.
+              int error = 0;
+              while (error == 0) {
+                error = Libc.signal(Libc.currentThread(), REAL_TIME);
+              }
+              refusal.complete(error);
+              full.countDown();
+              awaitUninterrupted(over);
+            });
+    full.await();
+    try {
+      assertEquals(Errno.EAGAIN, refusal.get());
+      kickOutOfACall(directory);
+    } finally {
+      over.countDown();
+      hoarder.join();
+    }
+  }
+
+  private static void ignore(int signal) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment action = arena.allocate(SigactionLayout.SIZE, Long.BYTES);
+      action.set(ValueLayout.JAVA_LONG, SigactionLayout.HANDLER_OFFSET, SIG_IGN);
+      assertEquals(0, Libc.sigaction(Libc.newErrno(), signal, action, MemorySegment.NULL));
+    }
   }
 
   private static void awaitUninterrupted(CountDownLatch latch) {
