@@ -59,33 +59,33 @@ class ClientRuleTest {
 
   /** A guest with one slot, and one client. Each vCPU has its own eight bytes in each page. */
   private static final class Fixture implements AutoCloseable {
-    final TestMachine.Kernel machine;
+    final KvmMachine machine;
     final GuestSlot slot;
     final DirtyClient<LogSlot> client;
-    final List<TestMachine.Cpu> vcpus = new ArrayList<>();
+    final List<KvmMachine.Cpu> vcpus = new ArrayList<>();
 
     Fixture(Mode mode) {
-      machine = new TestMachine.Kernel(mode.ring, mode.isInitiallySet(), DirtyLog.builder());
+      machine = new KvmMachine(mode.ring, mode.isInitiallySet(), DirtyLog.builder());
       vcpus.add(machine.first);
       while (vcpus.size() < mode.vcpus) {
         vcpus.add(machine.addVcpu(vcpus.size()));
       }
-      slot = machine.memory.addSlot(1, TrackerContract.BASE, machine.ram(PAGES), TestMachine.PAGE);
-      client = machine.memory.log().client("c", InitialView.NONE_DIRTY);
+      slot = machine.memory().addSlot(1, GuestMachine.BASE, machine.ram(PAGES), GuestMachine.PAGE);
+      client = machine.memory().log().client("c", InitialView.NONE_DIRTY);
     }
 
     /** All vCPUs write the iteration, each to pages of its own choice. */
     void order(long iteration, IntFunction<LongStream> pages) {
       for (int vcpu = 0; vcpu < vcpus.size(); vcpu++) {
-        long base = TrackerContract.BASE + (long) vcpu * Long.BYTES;
+        long base = GuestMachine.BASE + (long) vcpu * Long.BYTES;
         PageWriter program = vcpus.get(vcpu).program;
-        program.list(pages.apply(vcpu).map(page -> base + page * TestMachine.PAGE).toArray());
+        program.list(pages.apply(vcpu).map(page -> base + page * GuestMachine.PAGE).toArray());
         program.iteration(iteration);
       }
     }
 
     List<CompletableFuture<Integer>> start() {
-      return vcpus.stream().map(TestMachine.Cpu::start).toList();
+      return vcpus.stream().map(KvmMachine.Cpu::start).toList();
     }
 
     BitSet collect() {
@@ -99,7 +99,7 @@ class ClientRuleTest {
 
     long valueOf(int page, int vcpu) {
       return slot.ram()
-          .get(ValueLayout.JAVA_LONG, (long) page * TestMachine.PAGE + (long) vcpu * Long.BYTES);
+          .get(ValueLayout.JAVA_LONG, (long) page * GuestMachine.PAGE + (long) vcpu * Long.BYTES);
     }
 
     boolean anyHas(int page, long value) {
@@ -107,7 +107,7 @@ class ClientRuleTest {
     }
 
     void checkFullExits(Mode mode) {
-      for (TestMachine.Cpu vcpu : vcpus) {
+      for (KvmMachine.Cpu vcpu : vcpus) {
         assertEquals(mode.ring > 0, vcpu.runner.fullExits() > 0, vcpu.runner::toString);
       }
     }
@@ -161,7 +161,7 @@ class ClientRuleTest {
       long[] seen = new long[PAGES * mode.vcpus];
       int found = 0;
       for (long iteration = 1; found < 3 * PAGES * mode.vcpus; iteration++) {
-        for (TestMachine.Cpu vcpu : guest.vcpus) {
+        for (KvmMachine.Cpu vcpu : guest.vcpus) {
           vcpu.program.iteration(iteration);
         }
         BitSet dirty = guest.collect();
@@ -178,7 +178,7 @@ class ClientRuleTest {
         }
         assertTrue(ends.stream().noneMatch(CompletableFuture::isDone), where);
       }
-      for (TestMachine.Cpu vcpu : guest.vcpus) {
+      for (KvmMachine.Cpu vcpu : guest.vcpus) {
         vcpu.runner.kick();
       }
       for (CompletableFuture<Integer> end : ends) {

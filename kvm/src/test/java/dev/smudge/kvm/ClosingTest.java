@@ -31,32 +31,32 @@ import org.junit.jupiter.params.provider.ValueSource;
 @Timeout(600)
 class ClosingTest {
   private static final long SECONDS = Long.getLong("smudge.closing.seconds", 2);
-  private static final long BASE = TrackerContract.BASE;
-  private static final int PAGE = TestMachine.PAGE;
+  private static final long BASE = GuestMachine.BASE;
+  private static final int PAGE = GuestMachine.PAGE;
   private static final int PAGES = 512;
   private static final int SPLIT = 200; // slot 2 begins there, when there is one
 
   /** A guest whose vCPUs write all pages for ever, each its own eight bytes. */
   private static final class Fixture implements AutoCloseable {
-    final TestMachine.Kernel machine;
+    final KvmMachine machine;
     final MemorySegment ram;
     final DirtyClient<GuestSlot> client;
-    final List<TestMachine.Cpu> vcpus;
+    final List<KvmMachine.Cpu> vcpus;
     final List<CompletableFuture<Integer>> ends = new ArrayList<>();
     private final long[] seen;
     private final BitSet must = new BitSet(); // seen with a value that no take has reported
     private boolean isSplit;
 
     Fixture(int ring) {
-      machine = new TestMachine.Kernel(ring, true, DirtyLog.builder());
+      machine = new KvmMachine(ring, true, DirtyLog.builder());
       vcpus = List.of(machine.first, machine.addVcpu(1));
-      GuestSlot slot = machine.memory.addSlot(1, BASE, machine.ram(PAGES), PAGE);
+      GuestSlot slot = machine.memory().addSlot(1, BASE, machine.ram(PAGES), PAGE);
       ram = slot.ram();
-      client = machine.memory.client("c", InitialView.NONE_DIRTY);
+      client = machine.memory().client("c", InitialView.NONE_DIRTY);
       seen = new long[PAGES * vcpus.size()];
       for (int vcpu = 0; vcpu < vcpus.size(); vcpu++) {
         long base = BASE + (long) vcpu * Long.BYTES;
-        TestMachine.Cpu cpu = vcpus.get(vcpu);
+        KvmMachine.Cpu cpu = vcpus.get(vcpu);
         cpu.program.mode(false, true);
         cpu.program.list(LongStream.range(0, PAGES).map(page -> base + page * PAGE).toArray());
         cpu.program.iteration(1);
@@ -73,7 +73,7 @@ class ClosingTest {
     }
 
     void splitOrMerge() {
-      try (var change = machine.memory.beginTransaction()) {
+      try (var change = machine.memory().beginTransaction()) {
         (isSplit ? change.merge(1, 2) : change.split(1, (long) SPLIT * PAGE, 2)).commit();
       }
       isSplit = !isSplit;
@@ -82,7 +82,7 @@ class ClosingTest {
     /** Takes; a page that changed after its place in the take before has to be in this one. */
     void take(String where) {
       BitSet dirty = new BitSet();
-      for (String page : TestMachine.take(client)) {
+      for (String page : GuestMachine.take(client)) {
         int index = Integer.parseInt(page.substring(2));
         dirty.set(page.startsWith("2:") ? SPLIT + index : index);
       }
@@ -158,7 +158,7 @@ class ClosingTest {
     try (Fixture guest = new Fixture(0)) {
       guest.machine.vm.close();
       IllegalStateException e =
-          assertThrows(IllegalStateException.class, () -> TestMachine.take(guest.client));
+          assertThrows(IllegalStateException.class, () -> GuestMachine.take(guest.client));
       assertTrue(e.toString().contains("the VM is closed"), e::toString);
     }
   }

@@ -3,6 +3,6 @@ package dev.smudge.kvm;
 @RequiresKvm
 class KvmContractTest extends TrackerContract {
   KvmContractTest() {
-    super(TestMachine.Kind.KVM);
+    super(KvmMachine::withBitmaps);
   }
 }

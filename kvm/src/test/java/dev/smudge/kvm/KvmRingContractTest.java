@@ -3,6 +3,6 @@ package dev.smudge.kvm;
 @RequiresKvm
 class KvmRingContractTest extends TrackerContract {
   KvmRingContractTest() {
-    super(TestMachine.Kind.KVM_RING);
+    super(KvmMachine::withRing);
   }
 }

@@ -43,38 +43,38 @@ import org.junit.jupiter.params.provider.ValueSource;
 @RequiresKvm
 @Timeout(60)
 class KvmTrackerTest {
-  private static final long BASE = TrackerContract.BASE;
-  private static final int PAGE = TestMachine.PAGE;
+  private static final long BASE = GuestMachine.BASE;
+  private static final int PAGE = GuestMachine.PAGE;
   private static final int PAGES = 512;
 
-  private static TestMachine.Kernel machine(int ring) {
+  private static KvmMachine machine(int ring) {
     return machine(ring, real -> real);
   }
 
-  private static TestMachine.Kernel machine(int ring, UnaryOperator<Tracker> between) {
-    return new TestMachine.Kernel(ring, true, DirtyLog.builder().interceptTracker(between));
+  private static KvmMachine machine(int ring, UnaryOperator<Tracker> between) {
+    return new KvmMachine(ring, true, DirtyLog.builder().interceptTracker(between));
   }
 
-  private static GuestSlot slot(TestMachine machine) {
-    return machine.memory.addSlot(1, BASE, machine.ram(PAGES), PAGE);
+  private static GuestSlot slot(GuestMachine machine) {
+    return machine.memory().addSlot(1, BASE, machine.ram(PAGES), PAGE);
   }
 
-  private static DirtyClient<GuestSlot> client(TestMachine machine) {
-    return machine.memory.client("c", InitialView.NONE_DIRTY);
+  private static DirtyClient<GuestSlot> client(GuestMachine machine) {
+    return machine.memory().client("c", InitialView.NONE_DIRTY);
   }
 
   private static long[] allPages() {
     return LongStream.range(0, PAGES).map(page -> BASE + page * PAGE).toArray();
   }
 
-  private static CompletableFuture<Integer> startEndless(TestMachine.Kernel machine) {
+  private static CompletableFuture<Integer> startEndless(KvmMachine machine) {
     machine.program.mode(false, true);
     machine.program.list(allPages());
     machine.program.iteration(1);
     return machine.start();
   }
 
-  private static void awaitRounds(TestMachine.Kernel machine, long more) {
+  private static void awaitRounds(KvmMachine machine, long more) {
     long until = machine.program.rounds() + more;
     while (machine.program.rounds() < until) {
       Thread.onSpinWait();
@@ -86,16 +86,16 @@ class KvmTrackerTest {
   @Test
   void timeout_aVcpuThatDoesNotLeaveTheGuest_failsThePauseByTheTimeoutOfTheLog() throws Exception {
     DirtyLogBuilder options = DirtyLog.builder().timeout(Duration.ofMillis(150));
-    try (TestMachine.Kernel machine = new TestMachine.Kernel(0, true, options);
+    try (KvmMachine machine = new KvmMachine(0, true, options);
         ExecutorService vcpuThread = Executors.newSingleThreadExecutor()) {
       slot(machine);
       // As a run whose kicks are lost.
       InhibitableAccess stuck = machine.backend.inhibitor().addAccess(() -> {});
       vcpuThread.submit(stuck::enter).get();
-      VcpuTimeoutException late = assertThrows(VcpuTimeoutException.class, machine.memory::pause);
+      VcpuTimeoutException late = assertThrows(VcpuTimeoutException.class, machine.memory()::pause);
       assertTrue(String.valueOf(late.getMessage()).contains("150 ms"), late::toString);
       vcpuThread.submit(stuck::leave).get();
-      machine.memory.pause().close();
+      machine.memory().pause().close();
     }
   }
 
@@ -104,12 +104,12 @@ class KvmTrackerTest {
       throws Exception {
     List<Throwable> errors = new CopyOnWriteArrayList<>();
     DirtyLogBuilder options = DirtyLog.builder().errorHandler(errors::add);
-    try (TestMachine.Kernel machine = new TestMachine.Kernel(0, true, options)) {
+    try (KvmMachine machine = new KvmMachine(0, true, options)) {
       slot(machine);
       InhibitableAccess left = machine.backend.inhibitor().addAccess(() -> {});
       Thread thread = Thread.ofPlatform().start(left::enter);
       thread.join();
-      machine.memory.pause().close();
+      machine.memory().pause().close();
       assertEquals(1, errors.size(), errors::toString);
       assertTrue(errors.toString().contains("has ended inside"), errors::toString);
     }
@@ -120,7 +120,7 @@ class KvmTrackerTest {
   @ParameterizedTest
   @ValueSource(ints = {0, 256})
   void bug17_slotSplitAndMergedUnderARunningGuest_noHoleAndNoLoss(int ring) throws Exception {
-    try (TestMachine.Kernel machine = machine(ring)) {
+    try (KvmMachine machine = machine(ring)) {
       GuestSlot whole = slot(machine);
       MemorySegment ram = whole.ram();
       DirtyClient<GuestSlot> client = client(machine);
@@ -129,10 +129,10 @@ class KvmTrackerTest {
       long[] seen = new long[PAGES];
       for (int i = 2; i < 60; i++) {
         machine.program.iteration(i);
-        try (var change = machine.memory.beginTransaction()) {
+        try (var change = machine.memory().beginTransaction()) {
           (i % 2 == 0 ? change.split(1, 200L * PAGE, 2) : change.merge(1, 2)).commit();
         }
-        BitSet dirty = pages(TestMachine.take(client));
+        BitSet dirty = pages(GuestMachine.take(client));
         must.andNot(dirty);
         assertEquals("{}", must.toString(), "written and never reported, change " + i);
         for (int page = 0; page < PAGES; page++) {
@@ -146,7 +146,7 @@ class KvmTrackerTest {
       }
       machine.runner.kick();
       assertEquals(RunLayout.EXIT_INTR, end.get());
-      must.andNot(pages(TestMachine.take(client)));
+      must.andNot(pages(GuestMachine.take(client)));
       assertEquals("{}", must.toString());
     }
   }
@@ -164,12 +164,12 @@ class KvmTrackerTest {
   /** That the test before can fail. */
   @Test
   void bug17_changeThatStopsNobody_guestFindsTheHole() throws Exception {
-    try (TestMachine.Kernel machine = machine(0, StopsNobody::new)) {
+    try (KvmMachine machine = machine(0, StopsNobody::new)) {
       slot(machine);
       CompletableFuture<Integer> end = startEndless(machine);
       awaitRounds(machine, 1);
       for (int i = 0; i < 20_000 && !end.isDone(); i++) {
-        try (var change = machine.memory.beginTransaction()) {
+        try (var change = machine.memory().beginTransaction()) {
           (i % 2 == 0 ? change.split(1, 200L * PAGE, 2) : change.merge(1, 2)).commit();
         }
       }
@@ -193,20 +193,20 @@ class KvmTrackerTest {
   @ValueSource(ints = {0, 256})
   @SuppressWarnings("try") // closed twice
   void pause_guestRuns_standsStillUntilItsEnd(int ring) throws Exception {
-    try (TestMachine.Kernel machine = machine(ring)) {
+    try (KvmMachine machine = machine(ring)) {
       slot(machine);
       DirtyClient<GuestSlot> client = client(machine);
       CompletableFuture<Integer> end = startEndless(machine);
       for (int i = 0; i < 20; i++) {
         awaitRounds(machine, 1);
-        try (VcpuPause pause = machine.memory.pause()) {
-          TestMachine.take(client);
+        try (VcpuPause pause = machine.memory().pause()) {
+          GuestMachine.take(client);
           long rounds = machine.program.rounds();
-          assertEquals(Set.of(), TestMachine.take(client));
-          assertEquals(Set.of(), TestMachine.take(client));
+          assertEquals(Set.of(), GuestMachine.take(client));
+          assertEquals(Set.of(), GuestMachine.take(client));
           assertEquals(rounds, machine.program.rounds());
-          machine.memory.addSlot(3, 0x6000_0000L, machine.ram(1), PAGE);
-          machine.memory.removeSlot(3).close(); // a change by who pauses
+          machine.memory().addSlot(3, 0x6000_0000L, machine.ram(1), PAGE);
+          machine.memory().removeSlot(3).close(); // a change by who pauses
           pause.close(); // twice does nothing
         }
       }
@@ -218,23 +218,23 @@ class KvmTrackerTest {
 
   @Test
   void seal_guestRuns_runIsRefusedUntilItIsTakenBack() {
-    try (TestMachine.Kernel machine = machine(256)) {
+    try (KvmMachine machine = machine(256)) {
       slot(machine);
       DirtyClient<GuestSlot> client = client(machine);
       CompletableFuture<Integer> end = startEndless(machine);
       awaitRounds(machine, 3);
-      machine.memory.seal();
-      TestMachine.take(client);
+      machine.memory().seal();
+      GuestMachine.take(client);
       ExecutionException e =
           assertThrows(ExecutionException.class, () -> end.get(10, TimeUnit.SECONDS));
       assertTrue(e.getCause() instanceof SealedException, e::toString);
-      assertEquals(Set.of(), TestMachine.take(client));
+      assertEquals(Set.of(), GuestMachine.take(client));
     }
   }
 
   @Test
   void kick_beforeTheRun_endsItOnce() {
-    try (TestMachine.Kernel machine = machine(0)) {
+    try (KvmMachine machine = machine(0)) {
       slot(machine);
       machine.program.list(BASE);
       machine.runner.kick();
@@ -246,7 +246,7 @@ class KvmTrackerTest {
 
   @Test
   void run_byASecondThread_isRefusedUntilTheRunnerIsClosed() throws Exception {
-    try (TestMachine.Kernel machine = machine(256)) {
+    try (KvmMachine machine = machine(256)) {
       slot(machine);
       machine.write(1, BASE);
       ExecutionException e = assertThrows(ExecutionException.class, () -> machine.start().get());
@@ -257,13 +257,13 @@ class KvmTrackerTest {
         machine.program.list(BASE + PAGE);
         assertEquals(RunLayout.EXIT_IO, other.run());
       }
-      assertEquals(Set.of("1:1"), TestMachine.take(client));
+      assertEquals(Set.of("1:1"), GuestMachine.take(client));
     }
   }
 
   @Test
   void run_byTheNextThreadAfterTheFirstHasEnded_goesOn() throws Exception {
-    try (TestMachine.Kernel machine = machine(0)) {
+    try (KvmMachine machine = machine(0)) {
       slot(machine);
       DirtyClient<GuestSlot> client = client(machine);
       for (int page = 0; page < 3; page++) {
@@ -272,7 +272,7 @@ class KvmTrackerTest {
         Thread thread = Thread.ofPlatform().start(() -> exit.complete(machine.runner.run()));
         thread.join();
         assertEquals(RunLayout.EXIT_IO, exit.getNow(-1));
-        assertEquals(Set.of("1:" + page), TestMachine.take(client));
+        assertEquals(Set.of("1:" + page), GuestMachine.take(client));
       }
     }
   }
@@ -280,13 +280,13 @@ class KvmTrackerTest {
   @ParameterizedTest
   @ValueSource(ints = {0, 256})
   void counters_guestWrites_countWhatWasFound(int ring) {
-    try (TestMachine.Kernel machine = machine(ring)) {
+    try (KvmMachine machine = machine(ring)) {
       slot(machine);
       DirtyClient<GuestSlot> client = client(machine);
-      DirtyCounters before = machine.memory.log().counters();
+      DirtyCounters before = machine.memory().log().counters();
       machine.write(1, BASE, BASE + PAGE, BASE + 70 * PAGE);
-      TestMachine.take(client);
-      DirtyCounters after = machine.memory.log().counters();
+      GuestMachine.take(client);
+      DirtyCounters after = machine.memory().log().counters();
       assertEquals(0, before.dirtyPages(), before.toString());
       assertEquals(3, after.dirtyPages(), after.toString());
       assertEquals(ring == 0 ? 0 : 3, after.ringEntries());
@@ -299,25 +299,25 @@ class KvmTrackerTest {
 
   @Test
   void close_vcpuWithEntriesInItsRing_theyAreFound() {
-    try (TestMachine.Kernel machine = machine(256)) {
+    try (KvmMachine machine = machine(256)) {
       slot(machine);
       DirtyClient<GuestSlot> client = client(machine);
       machine.write(1, BASE, BASE + 100 * PAGE);
       machine.vcpu.close();
-      assertEquals(Set.of("1:0", "1:100"), TestMachine.take(client));
-      assertEquals(Set.of(), TestMachine.take(client));
+      assertEquals(Set.of("1:0", "1:100"), GuestMachine.take(client));
+      assertEquals(Set.of(), GuestMachine.take(client));
     }
   }
 
   @Test
   void reaper_aQuarterFull_emptiesTheRing() throws Exception {
-    try (TestMachine.Kernel machine = machine(256)) {
+    try (KvmMachine machine = machine(256)) {
       slot(machine);
       DirtyClient<GuestSlot> client = client(machine);
       machine.write(1, LongStream.range(0, 60).map(page -> BASE + page * PAGE).toArray());
-      assertEquals(0, machine.memory.log().reaper().doWork());
+      assertEquals(0, machine.memory().log().reaper().doWork());
       machine.write(1, LongStream.range(60, 70).map(page -> BASE + page * PAGE).toArray());
-      assertEquals(70, machine.memory.log().reaper().doWork());
+      assertEquals(70, machine.memory().log().reaper().doWork());
       assertEquals(70, client.dirtyPages());
     }
   }
@@ -326,10 +326,10 @@ class KvmTrackerTest {
 
   @Test
   void addSlot_whatTheKernelCannotHave_isRefusedAndNothingIsChanged() {
-    try (TestMachine.Kernel machine = machine(0)) {
+    try (KvmMachine machine = machine(0)) {
       slot(machine);
       DirtyClient<GuestSlot> client = client(machine);
-      GuestMemory memory = machine.memory;
+      GuestMemory memory = machine.memory();
       long free = BASE + 0x1000_0000L;
       MemorySegment heap = MemorySegment.ofArray(new long[PAGE / 8]);
       for (Runnable wrong :
@@ -342,32 +342,32 @@ class KvmTrackerTest {
         assertThrows(IllegalArgumentException.class, wrong::run);
       }
       machine.write(1, BASE);
-      assertEquals(Set.of("1:0"), TestMachine.take(client));
+      assertEquals(Set.of("1:0"), GuestMachine.take(client));
     }
   }
 
   @ParameterizedTest
   @ValueSource(ints = {0, 256})
   void change_kernelRefusesTheSecondStep_isUndone(int ring) {
-    try (TestMachine.Kernel machine = machine(ring)) {
+    try (KvmMachine machine = machine(ring)) {
       slot(machine);
       DirtyClient<GuestSlot> client = client(machine);
-      try (var change = machine.memory.beginTransaction()) {
+      try (var change = machine.memory().beginTransaction()) {
         change.remove(1).add(2, BASE, machine.ram(4), PAGE);
         change.add(3, 1L << 62, machine.ram(1), PAGE); // more address bits than the processor has
         assertThrows(KvmException.class, change::commit);
       }
-      assertEquals(PAGES, TestMachine.take(client).size());
+      assertEquals(PAGES, GuestMachine.take(client).size());
       machine.write(1, BASE, BASE + 511 * PAGE);
-      assertEquals(Set.of("1:0", "1:511"), TestMachine.take(client));
+      assertEquals(Set.of("1:0", "1:511"), GuestMachine.take(client));
     }
   }
 
   @Test
   void addVcpu_notTheKernels_isRefused() {
-    try (TestMachine.Kernel machine = machine(0);
-        TestMachine.Kernel other = machine(0)) {
-      assertThrows(IllegalStateException.class, machine.memory::addVcpu);
+    try (KvmMachine machine = machine(0);
+        KvmMachine other = machine(0)) {
+      assertThrows(IllegalStateException.class, machine.memory()::addVcpu);
       assertThrows(IllegalArgumentException.class, () -> machine.backend.addVcpu(other.vcpu));
       assertThrows(IllegalStateException.class, machine.backend::log);
       assertThrows(IllegalStateException.class, () -> KvmTracker.over(machine.vm));
@@ -378,12 +378,12 @@ class KvmTrackerTest {
   @ParameterizedTest
   @ValueSource(ints = {0, 256})
   void close_memory_kernelHasNoSlotOfItAnyMore(int ring) {
-    try (TestMachine.Kernel machine = machine(ring)) {
+    try (KvmMachine machine = machine(ring)) {
       slot(machine);
-      GuestSlot own = machine.memory.addSlot(2, BASE + 0x1000_0000L, 10L * PAGE);
+      GuestSlot own = machine.memory().addSlot(2, BASE + 0x1000_0000L, 10L * PAGE);
       client(machine);
       machine.write(1, BASE, own.guestAddress());
-      machine.memory.close();
+      machine.memory().close();
       for (int id : new int[] {1, 2}) {
         KvmException e = assertThrows(KvmException.class, () -> machine.vm.deleteSlot(id));
         assertEquals("EINVAL", e.errnoName());
@@ -395,31 +395,31 @@ class KvmTrackerTest {
 
   @Test
   void close_memoryUnderARunningGuest_endsItWithAnExit() throws Exception {
-    try (TestMachine.Kernel machine = machine(256)) {
+    try (KvmMachine machine = machine(256)) {
       slot(machine);
       client(machine);
       CompletableFuture<Integer> end = startEndless(machine);
       awaitRounds(machine, 1);
-      machine.memory.close();
+      machine.memory().close();
       assertEquals(RunLayout.EXIT_MMIO, end.get());
     }
   }
 
   @Test
   void close_vmFirst_memoryCanBeClosed() {
-    try (TestMachine.Kernel machine = machine(256)) {
+    try (KvmMachine machine = machine(256)) {
       slot(machine);
       client(machine);
       machine.write(1, BASE);
       machine.vm.close();
-      machine.memory.close();
+      machine.memory().close();
     }
   }
 
   @Test
   void adopted_vmAndVcpu_areTrackedAlike() {
     for (int ring : new int[] {0, 256}) {
-      try (TestMachine.Kernel owner = machine(ring);
+      try (KvmMachine owner = machine(ring);
           KvmVm adopted = owner.kvm.adoptVm(owner.vm.fd(), ring);
           KvmVcpu vcpu = adopted.adoptVcpu(owner.vcpu.fd())) {
         KvmTracker backend = KvmTracker.over(adopted);
@@ -429,7 +429,7 @@ class KvmTrackerTest {
           DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
           owner.program.list(BASE + 7 * PAGE);
           assertEquals(RunLayout.EXIT_IO, runner.run());
-          assertEquals(Set.of("1:7"), TestMachine.take(client));
+          assertEquals(Set.of("1:7"), GuestMachine.take(client));
         }
       }
     }

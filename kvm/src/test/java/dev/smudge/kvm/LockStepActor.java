@@ -6,48 +6,47 @@ import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.RemovedSlot;
 import dev.smudge.sync.VcpuPause;
-import dev.smudge.sync.tracker.Tracker;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.Random;
 import java.util.Set;
-import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 
-/** One side of {@link LockStepTest}: makes the steps of a script, and says what came of each. */
+/** One side of a {@link LockStep}: makes the steps of a script, and says what came of each. */
 final class LockStepActor implements AutoCloseable {
   static final int OPERATIONS = 24;
-  private static final int PAGE = TestMachine.PAGE;
+  private static final int PAGE = GuestMachine.PAGE;
   private static final int MAX_CLIENTS = 3;
 
   /** What is done, to what: everything is taken modulo what there is. */
   record Step(int operation, int a, int b, int c) {}
 
-  final TestMachine machine;
+  final GuestMachine machine;
   private final boolean ring;
   private final List<DirtyClient<GuestSlot>> clients = new ArrayList<>();
-  private @Nullable PartsTracker backend;
+  private @Nullable PartsTracker parts;
   private long value;
 
-  LockStepActor(TestMachine.Kind kind, UnaryOperator<Tracker> interceptor) {
-    ring = kind.hasRing();
+  LockStepActor(GuestMachine.Factory factory) {
     machine =
-        kind.machine(real -> {
-          PartsTracker made = new PartsTracker(interceptor.apply(real));
-          backend = made;
+        factory.machine(real -> {
+          PartsTracker made = new PartsTracker(real);
+          parts = made;
           return made;
         });
+    ring = machine.hasRing();
   }
 
   /** The result, or the class of the error. */
   String make(Step step) {
     try {
       return String.valueOf(tryMake(step));
-    } catch (KvmException | IllegalArgumentException | IndexOutOfBoundsException e) {
-      return e.getClass().getSimpleName();
     } catch (Exception e) {
+      if (e instanceof RuntimeException error && machine.isRefusal(error)) {
+        return error.getClass().getSimpleName();
+      }
       throw new AssertionError(step + ": " + e, e);
     }
   }
@@ -57,7 +56,7 @@ final class LockStepActor implements AutoCloseable {
       case 0, 1, 2, 3, 4, 5 -> guestWrites(step);
       case 6, 7 -> hostWrites(step);
       case 8 -> sync();
-      case 9 -> clients.isEmpty() ? "" : TestMachine.take(client(step.a));
+      case 9 -> clients.isEmpty() ? "" : GuestMachine.take(client(step.a));
       case 10 -> takeSynced(step);
       case 11 -> aborted(step);
       case 12 -> takeRange(step);
@@ -67,7 +66,7 @@ final class LockStepActor implements AutoCloseable {
       case 16 -> closeClients(step);
       case 17 -> clear(step);
       case 18 -> addSlot(step);
-      case 19 -> removed(List.of(machine.memory.removeSlot(1 + step.a % 6)));
+      case 19 -> removed(List.of(machine.memory().removeSlot(1 + step.a % 6)));
       case 20 -> move(step);
       case 21 -> change(step);
       case 22 -> reap();
@@ -80,12 +79,12 @@ final class LockStepActor implements AutoCloseable {
   }
 
   private @Nullable GuestSlot slot(int n) {
-    List<GuestSlot> slots = machine.memory.slots();
+    List<GuestSlot> slots = machine.memory().slots();
     return slots.isEmpty() ? null : slots.get(n % slots.size());
   }
 
   private Object guestWrites(Step step) {
-    if (machine.memory.slots().isEmpty()) {
+    if (machine.memory().slots().isEmpty()) {
       return "";
     }
     Random random = new Random(step.b);
@@ -106,12 +105,12 @@ final class LockStepActor implements AutoCloseable {
     }
     long length = 1L + step.c % (3 * PAGE);
     long offset = step.b % slot.size();
-    machine.memory.device().fill(slot.guestAddress() + offset, length, (byte) ++value);
+    machine.memory().device().fill(slot.guestAddress() + offset, length, (byte) ++value);
     return "";
   }
 
   private Object sync() {
-    machine.memory.log().sync();
+    machine.memory().log().sync();
     return clients.stream().map(DirtyClient::dirtyPages).toList();
   }
 
@@ -171,7 +170,7 @@ final class LockStepActor implements AutoCloseable {
   private Object openClient(Step step) {
     if (clients.size() < MAX_CLIENTS) {
       InitialView initial = step.a % 2 == 0 ? InitialView.ALL_DIRTY : InitialView.NONE_DIRTY;
-      clients.add(machine.memory.client("c", initial));
+      clients.add(machine.memory().client("c", initial));
     }
     return sync();
   }
@@ -203,24 +202,24 @@ final class LockStepActor implements AutoCloseable {
           default -> step.c % 2 == 0 ? 0 : 1L << 32;
         };
     long[] bits = ring ? new long[8] : new Random(step.c).longs(8).toArray();
-    Objects.requireNonNull(backend).part(slot).clear(first, count, bits);
+    Objects.requireNonNull(parts).part(slot).clear(first, count, bits);
     return sync();
   }
 
   private static long address(int n) {
-    return TrackerContract.BASE + n % 600 * (long) PAGE + (n % 37 == 0 ? 8 : 0);
+    return GuestMachine.BASE + n % 600 * (long) PAGE + (n % 37 == 0 ? 8 : 0);
   }
 
   private Object addSlot(Step step) {
     int id = 1 + step.a % 6;
     int pages = 1 + step.c % 150;
     return step.a % 5 == 0
-        ? machine.memory.addSlot(id, address(step.b), machine.ram(pages), PAGE)
-        : machine.memory.addSlot(id, address(step.b), (long) pages * PAGE);
+        ? machine.memory().addSlot(id, address(step.b), machine.ram(pages), PAGE)
+        : machine.memory().addSlot(id, address(step.b), (long) pages * PAGE);
   }
 
   private Object move(Step step) {
-    try (var change = machine.memory.beginTransaction()) {
+    try (var change = machine.memory().beginTransaction()) {
       return removed(change.move(1 + step.a % 6, address(step.b)).commit());
     }
   }
@@ -228,7 +227,7 @@ final class LockStepActor implements AutoCloseable {
   private Object change(Step step) {
     int id = 1 + step.a % 6;
     int other = 1 + step.b % 6;
-    try (var change = machine.memory.beginTransaction()) {
+    try (var change = machine.memory().beginTransaction()) {
       switch (step.c % 4) {
         case 0 -> change.resize(id, (1 + step.b % 200L) * PAGE);
         case 1 -> change.split(id, (1 + step.b % 70L) * PAGE, other);
@@ -250,30 +249,30 @@ final class LockStepActor implements AutoCloseable {
 
   private Object reap() throws Exception {
     if (ring) {
-      machine.memory.log().reaper().doWork(); // how full is full is each one's own
+      machine.memory().log().reaper().doWork(); // how full is full is each one's own
     }
     return "";
   }
 
   private Object stop(Step step) {
     if (step.a % 2 == 0) {
-      VcpuPause pause = machine.memory.pause();
+      VcpuPause pause = machine.memory().pause();
       try {
         return sync();
       } finally {
         pause.close();
       }
     }
-    machine.memory.seal();
-    Set<String> last = clients.isEmpty() ? Set.of() : TestMachine.take(client(step.b));
-    machine.memory.unseal();
+    machine.memory().seal();
+    Set<String> last = clients.isEmpty() ? Set.of() : GuestMachine.take(client(step.b));
+    machine.memory().unseal();
     return last;
   }
 
   /** Where the RAM of two differs, null if nowhere. */
   static @Nullable String difference(LockStepActor one, LockStepActor other) {
-    List<GuestSlot> slots = one.machine.memory.slots();
-    List<GuestSlot> others = other.machine.memory.slots();
+    List<GuestSlot> slots = one.machine.memory().slots();
+    List<GuestSlot> others = other.machine.memory().slots();
     if (!slots.toString().equals(others.toString())) {
       return slots + " and " + others;
     }

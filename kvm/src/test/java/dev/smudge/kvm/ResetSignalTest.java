@@ -96,11 +96,11 @@ class ResetSignalTest {
     all.set(0, PAGES);
     long[] addresses =
         LongStream.range(0, PAGES)
-            .map(page -> TrackerContract.BASE + page * TestMachine.PAGE)
+            .map(page -> GuestMachine.BASE + page * GuestMachine.PAGE)
             .toArray();
-    try (TestMachine.Kernel machine = new TestMachine.Kernel(ENTRIES, true, DirtyLog.builder())) {
-      machine.memory.addSlot(1, TrackerContract.BASE, machine.ram(PAGES), TestMachine.PAGE);
-      DirtyClient<LogSlot> client = machine.memory.log().client("c", InitialView.NONE_DIRTY);
+    try (KvmMachine machine = new KvmMachine(ENTRIES, true, DirtyLog.builder())) {
+      machine.memory().addSlot(1, GuestMachine.BASE, machine.ram(PAGES), GuestMachine.PAGE);
+      DirtyClient<LogSlot> client = machine.memory().log().client("c", InitialView.NONE_DIRTY);
       for (int round = 1; round <= ROUNDS; round++) {
         machine.write(round, addresses);
         try (Signals signals = new Signals(PAUSE_NANOS)) {

@@ -2,6 +2,6 @@ package dev.smudge.kvm;
 
 class SoftwareContractTest extends TrackerContract {
   SoftwareContractTest() {
-    super(TestMachine.Kind.SOFTWARE);
+    super(SoftwareMachine::withBitmaps);
   }
 }

@@ -2,6 +2,6 @@ package dev.smudge.kvm;
 
 class SoftwareRingContractTest extends TrackerContract {
   SoftwareRingContractTest() {
-    super(TestMachine.Kind.SOFTWARE_RING);
+    super(SoftwareMachine::withRing);
   }
 }

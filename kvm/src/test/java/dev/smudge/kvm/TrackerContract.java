@@ -28,25 +28,27 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 /**
- * What every backend does: the docs/bugs.md row's cases and the kernel's facts, through the API.
+ * What every tracker does: the cases of docs/bugs.md and what the kernel guarantees, through the
+ * API. The test of a tracker extends this class and says how a machine over that tracker is made.
  */
 @Timeout(60)
 @SuppressWarnings("NullAway.Init")
-abstract class TrackerContract {
-  static final long BASE = 0x4000_0000L;
-  static final int PAGE = TestMachine.PAGE;
+public abstract class TrackerContract {
+  private static final long BASE = GuestMachine.BASE;
+  private static final int PAGE = GuestMachine.PAGE;
 
-  private final TestMachine.Kind kind;
-  TestMachine machine;
-  private PartsTracker backend;
+  private final GuestMachine.Factory factory;
+  private GuestMachine machine;
+  private PartsTracker parts;
 
-  TrackerContract(TestMachine.Kind kind) {
-    this.kind = kind;
+  /** Every test makes a machine of its own. */
+  protected TrackerContract(GuestMachine.Factory factory) {
+    this.factory = factory;
   }
 
   @BeforeEach
   void begin() {
-    machine = kind.machine(real -> backend = new PartsTracker(real));
+    machine = factory.machine(real -> parts = new PartsTracker(real));
   }
 
   @AfterEach
@@ -55,11 +57,11 @@ abstract class TrackerContract {
   }
 
   private GuestSlot slot(int id, long address, long pages) {
-    return machine.memory.addSlot(id, address, machine.ram(pages), PAGE);
+    return machine.memory().addSlot(id, address, machine.ram(pages), PAGE);
   }
 
   private DirtyClient<GuestSlot> client(String name) {
-    return machine.memory.client(name, InitialView.NONE_DIRTY);
+    return machine.memory().client(name, InitialView.NONE_DIRTY);
   }
 
   private static long at(long page) {
@@ -92,9 +94,9 @@ abstract class TrackerContract {
               7, in.pages(first, count).get(ValueLayout.JAVA_LONG, 0), in + ", page " + first));
       batch.commit();
     }
-    assertEquals(Set.of(), TestMachine.take(client));
+    assertEquals(Set.of(), GuestMachine.take(client));
     machine.write(8, at(3));
-    assertEquals(pages(1, 3), TestMachine.take(client));
+    assertEquals(pages(1, 3), GuestMachine.take(client));
     assertEquals(8, slot.ram().get(ValueLayout.JAVA_LONG, 3 * PAGE));
   }
 
@@ -104,13 +106,13 @@ abstract class TrackerContract {
     long address = BASE;
     for (long size : new long[] {1, 63, 64, 65, 4099}) {
       slot(id, address, size);
-      DirtyClient<GuestSlot> client = machine.memory.client("c", InitialView.ALL_DIRTY);
-      assertEquals(range(id, 0, size), TestMachine.take(client));
+      DirtyClient<GuestSlot> client = machine.memory().client("c", InitialView.ALL_DIRTY);
+      assertEquals(range(id, 0, size), GuestMachine.take(client));
       machine.write(1, address + (size - 1) * PAGE, address);
-      assertEquals(pages(id, size - 1, 0), TestMachine.take(client));
-      assertEquals(Set.of(), TestMachine.take(client));
+      assertEquals(pages(id, size - 1, 0), GuestMachine.take(client));
+      assertEquals(Set.of(), GuestMachine.take(client));
       client.close();
-      machine.memory.removeSlot(id).close();
+      machine.memory().removeSlot(id).close();
       id++;
       address += 0x200_0000;
     }
@@ -120,7 +122,7 @@ abstract class TrackerContract {
   void bug01_clearOfEveryRange_isTakenOrRefusedAsTheKernelDoes() {
     slot(1, BASE, 130);
     slot(2, BASE + 0x100_0000, 64);
-    GuestSlot[] slots = {machine.memory.slot(1), machine.memory.slot(2)};
+    GuestSlot[] slots = {machine.memory().slot(1), machine.memory().slot(2)};
     DirtyClient<GuestSlot> client = client("c");
     machine.write(1, at(0, 130));
     long[] edges = {
@@ -156,17 +158,17 @@ abstract class TrackerContract {
                   && first % 64 == 0
                   && (count % 64 == 0 || count == size - first);
           if (legal) {
-            backend.part(slot).clear(first, count, new long[3]); // no bit is set
+            parts.part(slot).clear(first, count, new long[3]); // no bit is set
           } else {
             assertThrows(
                 IllegalArgumentException.class,
-                () -> backend.part(slot).clear(first, count, new long[3]),
+                () -> parts.part(slot).clear(first, count, new long[3]),
                 () -> first + " + " + count);
           }
         }
       }
     }
-    assertEquals(range(1, 0, 130), TestMachine.take(client));
+    assertEquals(range(1, 0, 130), GuestMachine.take(client));
   }
 
   @Test
@@ -175,7 +177,7 @@ abstract class TrackerContract {
     DirtyClient<GuestSlot> a = client("a");
     DirtyClient<GuestSlot> b = client("b");
     machine.write(1, at(5));
-    machine.memory.log().sync();
+    machine.memory().log().sync();
     try (DirtyBatch<GuestSlot> batch = a.takeSynced()) {
       batch.commit();
     }
@@ -184,8 +186,8 @@ abstract class TrackerContract {
       assertEquals(1, batch.pageCount());
       batch.commit();
     }
-    assertEquals(pages(1, 5), TestMachine.take(a));
-    assertEquals(pages(1, 5), TestMachine.take(b));
+    assertEquals(pages(1, 5), GuestMachine.take(a));
+    assertEquals(pages(1, 5), GuestMachine.take(b));
   }
 
   @Test
@@ -201,7 +203,7 @@ abstract class TrackerContract {
     Set<String> rest = range(1, 0, 5);
     rest.addAll(range(1, 10, 64));
     rest.add("1:6");
-    assertEquals(rest, TestMachine.take(client));
+    assertEquals(rest, GuestMachine.take(client));
   }
 
   @Test
@@ -209,14 +211,14 @@ abstract class TrackerContract {
     slot(1, BASE, 100);
     machine.write(1, at(0, 100));
     DirtyClient<GuestSlot> client = client("c");
-    assertEquals(Set.of(), TestMachine.take(client));
+    assertEquals(Set.of(), GuestMachine.take(client));
     machine.write(2, at(0, 100));
-    assertEquals(range(1, 0, 100), TestMachine.take(client));
+    assertEquals(range(1, 0, 100), GuestMachine.take(client));
     client.close();
     machine.write(3, at(0, 100));
     DirtyClient<GuestSlot> again = client("again");
     machine.write(4, at(7));
-    assertEquals(pages(1, 7), TestMachine.take(again));
+    assertEquals(pages(1, 7), GuestMachine.take(again));
   }
 
   @Test
@@ -225,17 +227,17 @@ abstract class TrackerContract {
     DirtyClient<GuestSlot> a = client("a");
     DirtyClient<GuestSlot> b = client("b");
     machine.write(1, at(1));
-    machine.memory.device().fill(at(2) - 4, PAGE, (byte) 1); // pages 1 and 2
+    machine.memory().device().fill(at(2) - 4, PAGE, (byte) 1); // pages 1 and 2
     slot.ram().set(ValueLayout.JAVA_BYTE, 9 * PAGE, (byte) 1);
-    machine.memory.device().mark(at(9), 1);
-    machine.memory.log().sync(); // the rings are empty after that
-    machine.memory.device().putLong(at(50), 1);
-    assertEquals(pages(1, 1, 2, 9, 50), TestMachine.take(a));
-    assertEquals(pages(1, 1, 2, 9, 50), TestMachine.take(b));
-    machine.memory.device().putInt(at(1), 1);
+    machine.memory().device().mark(at(9), 1);
+    machine.memory().log().sync(); // the rings are empty after that
+    machine.memory().device().putLong(at(50), 1);
+    assertEquals(pages(1, 1, 2, 9, 50), GuestMachine.take(a));
+    assertEquals(pages(1, 1, 2, 9, 50), GuestMachine.take(b));
+    machine.memory().device().putInt(at(1), 1);
     machine.write(2, at(2));
-    assertEquals(pages(1, 1, 2), TestMachine.take(a));
-    assertEquals(Set.of(), TestMachine.take(a));
+    assertEquals(pages(1, 1, 2), GuestMachine.take(a));
+    assertEquals(Set.of(), GuestMachine.take(a));
   }
 
   @Test
@@ -244,7 +246,7 @@ abstract class TrackerContract {
     DirtyClient<GuestSlot> client = client("c");
     machine.write(1, at(0, 10));
     client.take().close();
-    assertEquals(range(1, 0, 10), TestMachine.take(client));
+    assertEquals(range(1, 0, 10), GuestMachine.take(client));
   }
 
   @Test
@@ -254,10 +256,10 @@ abstract class TrackerContract {
     DirtyClient<GuestSlot> other = client("other");
     machine.write(1, at(0, 10));
     client.discard(slot, 0, 5);
-    assertEquals(range(1, 5, 10), TestMachine.take(client));
+    assertEquals(range(1, 5, 10), GuestMachine.take(client));
     machine.write(2, at(1));
-    assertEquals(pages(1, 1), TestMachine.take(client));
-    assertEquals(range(1, 0, 10), TestMachine.take(other));
+    assertEquals(pages(1, 1), GuestMachine.take(client));
+    assertEquals(range(1, 0, 10), GuestMachine.take(other));
   }
 
   @Test
@@ -265,10 +267,10 @@ abstract class TrackerContract {
     slot(1, BASE, 900);
     DirtyClient<GuestSlot> client = client("c");
     machine.write(1, at(0, 900));
-    assertEquals(range(1, 0, 900), TestMachine.take(client));
+    assertEquals(range(1, 0, 900), GuestMachine.take(client));
     machine.write(2, at(100, 800));
-    assertEquals(range(1, 100, 800), TestMachine.take(client));
-    assertEquals(Set.of(), TestMachine.take(client));
+    assertEquals(range(1, 100, 800), GuestMachine.take(client));
+    assertEquals(Set.of(), GuestMachine.take(client));
   }
 
   @Test
@@ -280,7 +282,7 @@ abstract class TrackerContract {
     machine.write(2, at(0, 900));
     client = client("again");
     machine.write(3, at(7));
-    assertEquals(pages(1, 7), TestMachine.take(client));
+    assertEquals(pages(1, 7), GuestMachine.take(client));
   }
 
   // Slots
@@ -290,9 +292,9 @@ abstract class TrackerContract {
     slot(1, BASE, 10);
     DirtyClient<GuestSlot> client = client("c");
     slot(2, at(10), 70);
-    assertEquals(range(2, 0, 70), TestMachine.take(client));
+    assertEquals(range(2, 0, 70), GuestMachine.take(client));
     machine.write(1, at(9), at(10), at(79));
-    assertEquals(Set.of("1:9", "2:0", "2:69"), TestMachine.take(client));
+    assertEquals(Set.of("1:9", "2:0", "2:69"), GuestMachine.take(client));
   }
 
   @Test
@@ -301,11 +303,11 @@ abstract class TrackerContract {
     slot(2, at(100), 10);
     DirtyClient<GuestSlot> client = client("c");
     machine.write(1, at(3), at(99), at(100));
-    machine.memory.device().putLong(at(50), 1);
-    try (RemovedSlot<GuestSlot> removed = machine.memory.removeSlot(1)) {
+    machine.memory().device().putLong(at(50), 1);
+    try (RemovedSlot<GuestSlot> removed = machine.memory().removeSlot(1)) {
       assertEquals(3, removed.dirtyPages());
     }
-    assertEquals(Set.of("2:0"), TestMachine.take(client));
+    assertEquals(Set.of("2:0"), GuestMachine.take(client));
   }
 
   /** Loss 1 of docs/kvm.md: entries of a larger slot of the same number. */
@@ -314,13 +316,13 @@ abstract class TrackerContract {
     slot(1, BASE, 200);
     DirtyClient<GuestSlot> client = client("c");
     machine.write(1, at(0), at(70), at(71));
-    machine.memory.removeSlot(1).close();
+    machine.memory().removeSlot(1).close();
     slot(1, BASE, 71);
-    assertEquals(range(1, 0, 71), TestMachine.take(client));
+    assertEquals(range(1, 0, 71), GuestMachine.take(client));
     machine.write(2, at(70), at(10));
-    assertEquals(pages(1, 10, 70), TestMachine.take(client));
+    assertEquals(pages(1, 10, 70), GuestMachine.take(client));
     machine.write(3, at(70), at(10));
-    assertEquals(pages(1, 10, 70), TestMachine.take(client));
+    assertEquals(pages(1, 10, 70), GuestMachine.take(client));
   }
 
   @Test
@@ -328,11 +330,11 @@ abstract class TrackerContract {
     slot(1, BASE, 100);
     DirtyClient<GuestSlot> client = client("c");
     machine.write(1, at(3));
-    machine.memory.beginTransaction().move(1, at(1000)).commit();
+    machine.memory().beginTransaction().move(1, at(1000)).commit();
     machine.write(2, at(1004));
-    assertEquals(pages(1, 3, 4), TestMachine.take(client));
+    assertEquals(pages(1, 3, 4), GuestMachine.take(client));
     machine.write(2, at(1003), at(1099));
-    assertEquals(pages(1, 3, 99), TestMachine.take(client));
+    assertEquals(pages(1, 3, 99), GuestMachine.take(client));
   }
 
   @Test
@@ -340,19 +342,19 @@ abstract class TrackerContract {
     slot(1, BASE, 128);
     DirtyClient<GuestSlot> client = client("c");
     machine.write(1, at(3), at(100));
-    machine.memory.beginTransaction().split(1, 70L * PAGE, 2).commit();
-    assertEquals(Set.of("1:3", "2:30"), TestMachine.take(client));
+    machine.memory().beginTransaction().split(1, 70L * PAGE, 2).commit();
+    assertEquals(Set.of("1:3", "2:30"), GuestMachine.take(client));
     machine.write(2, at(69), at(70));
-    machine.memory.beginTransaction().merge(1, 2).commit();
+    machine.memory().beginTransaction().merge(1, 2).commit();
     machine.write(3, at(127));
-    assertEquals(pages(1, 69, 70, 127), TestMachine.take(client));
+    assertEquals(pages(1, 69, 70, 127), GuestMachine.take(client));
   }
 
-  /** The kernel, or the interceptor in front of the software backend, refuses the second slot. */
+  /** The interceptor in front of the tracker refuses the second slot. */
   @Test
   void change_failsInTheMiddle_oldSlotIsThereAndNothingIsLost() {
     machine.close();
-    machine = kind.machine(RefusesSlot9::new);
+    machine = factory.machine(RefusesSlot9::new);
     slot(1, BASE, 100);
     DirtyClient<GuestSlot> client = client("c");
     machine.write(1, at(3), at(90));
@@ -360,21 +362,21 @@ abstract class TrackerContract {
         RuntimeException.class,
         () ->
             machine
-                .memory
+                .memory()
                 .beginTransaction()
                 .remove(1)
                 .add(2, BASE, machine.ram(10), PAGE)
                 .add(9, 0x5000_0000L, machine.ram(10), PAGE)
                 .commit());
-    assertEquals(List.of(1), machine.memory.slots().stream().map(GuestSlot::id).toList());
-    assertTrue(TestMachine.take(client).containsAll(pages(1, 3, 90)));
+    assertEquals(List.of(1), machine.memory().slots().stream().map(GuestSlot::id).toList());
+    assertTrue(GuestMachine.take(client).containsAll(pages(1, 3, 90)));
     machine.write(2, at(3), at(99));
-    assertEquals(pages(1, 3, 99), TestMachine.take(client));
+    assertEquals(pages(1, 3, 99), GuestMachine.take(client));
   }
 
   private static final class RefusesSlot9 extends ForwardingTracker {
-    RefusesSlot9(Tracker backend) {
-      super(backend);
+    RefusesSlot9(Tracker tracker) {
+      super(tracker);
     }
 
     @Override
@@ -393,17 +395,17 @@ abstract class TrackerContract {
     slot(2, at(10), 10);
     FutureTask<Void> other =
         new FutureTask<>(() -> {
-          machine.memory.removeSlot(2).close();
+          machine.memory().removeSlot(2).close();
           return null;
         });
     Thread thread = Thread.ofPlatform().daemon().unstarted(other);
-    try (VcpuPause pause = machine.memory.pause()) {
+    try (VcpuPause pause = machine.memory().pause()) {
       thread.start();
       while (thread.getState() != Thread.State.TIMED_WAITING && thread.isAlive()) {
         Thread.onSpinWait();
       }
       long begin = System.nanoTime();
-      machine.memory.removeSlot(1).close();
+      machine.memory().removeSlot(1).close();
       assertTrue(System.nanoTime() - begin < TimeUnit.SECONDS.toNanos(5), pause::toString);
     }
     other.get(5, TimeUnit.SECONDS);
@@ -416,17 +418,17 @@ abstract class TrackerContract {
     MemorySegment ram = machine.ram(10);
     for (Runnable wrong :
         List.<Runnable>of(
-            () -> machine.memory.addSlot(1, at(20), ram, PAGE),
-            () -> machine.memory.addSlot(2, at(9), ram, PAGE),
-            () -> machine.memory.addSlot(2, at(20) + 1, ram, PAGE),
-            () -> machine.memory.addSlot(2, -PAGE, ram, PAGE),
-            () -> machine.memory.addSlot(-1, at(20), ram, PAGE),
-            () -> machine.memory.addSlot(32_764, at(20), ram, PAGE),
-            () -> machine.memory.addSlot(2, at(20), ram.asSlice(0, 100), PAGE))) {
+            () -> machine.memory().addSlot(1, at(20), ram, PAGE),
+            () -> machine.memory().addSlot(2, at(9), ram, PAGE),
+            () -> machine.memory().addSlot(2, at(20) + 1, ram, PAGE),
+            () -> machine.memory().addSlot(2, -PAGE, ram, PAGE),
+            () -> machine.memory().addSlot(-1, at(20), ram, PAGE),
+            () -> machine.memory().addSlot(32_764, at(20), ram, PAGE),
+            () -> machine.memory().addSlot(2, at(20), ram.asSlice(0, 100), PAGE))) {
       assertThrows(IllegalArgumentException.class, wrong::run);
     }
     machine.write(1, at(9));
-    assertEquals(pages(1, 9), TestMachine.take(client));
+    assertEquals(pages(1, 9), GuestMachine.take(client));
   }
 
   @Test
@@ -434,10 +436,10 @@ abstract class TrackerContract {
     slot(1, BASE, 100);
     DirtyClient<GuestSlot> client = client("c");
     machine.write(1, at(3));
-    machine.memory.seal();
-    assertEquals(pages(1, 3), TestMachine.take(client));
-    machine.memory.unseal();
+    machine.memory().seal();
+    assertEquals(pages(1, 3), GuestMachine.take(client));
+    machine.memory().unseal();
     machine.write(2, at(4));
-    assertEquals(pages(1, 4), TestMachine.take(client));
+    assertEquals(pages(1, 4), GuestMachine.take(client));
   }
 }

@@ -1,0 +1,131 @@
+package dev.smudge.kvm;
+
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.smudge.kvm.LockStepActor.Step;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Random scripts, made on two machines: results, sets of pages, counts and error classes are the
+ * same after each step, and so is the RAM at the end. A script that fails is shrunk, and saved in
+ * {@code target}. {@code -Dsmudge.lockstep.seeds=20 -Dsmudge.lockstep.steps=500
+ * -Dsmudge.lockstep.seed=1} for longer runs.
+ */
+public final class LockStep {
+  private static final int SEEDS = Integer.getInteger("smudge.lockstep.seeds", 2);
+  private static final int STEPS = Integer.getInteger("smudge.lockstep.steps", 250);
+  private static final int MOST_TRIALS = 300;
+
+  private final String name;
+  private final GuestMachine.Factory expected;
+  private final GuestMachine.Factory tested;
+
+  /**
+   * Compares machines of two kinds. Either both have rings, or neither has.
+   *
+   * @param name what is printed, and begins the names of files
+   * @param expected the kind that is right
+   * @param tested the kind that is compared with it
+   */
+  public LockStep(String name, GuestMachine.Factory expected, GuestMachine.Factory tested) {
+    this.name = name;
+    this.expected = expected;
+    this.tested = tested;
+  }
+
+  /** Fails if a script of a few random seeds does not do the same on both. */
+  public void assertSame() throws IOException {
+    long first = Long.getLong("smudge.lockstep.seed", System.nanoTime());
+    for (long seed = first; seed < first + SEEDS; seed++) {
+      List<Step> script = script(seed);
+      String failure = run(script);
+      if (failure != null) {
+        List<Step> shrunk = shrink(script);
+        Path saved = Path.of("target", "lockstep-" + name + "-" + seed + ".txt");
+        Files.write(saved, shrunk.stream().map(Step::toString).toList());
+        assertNull(failure, "seed " + seed + ", " + saved + ": " + run(shrunk));
+      }
+    }
+    System.out.println(
+        "lock step, "
+            + name
+            + ": "
+            + SEEDS
+            + " seeds from "
+            + first
+            + ", "
+            + STEPS
+            + " steps each");
+  }
+
+  /**
+   * Fails if none of the first 50 seeds finds a fault that was planted in the tested machine, or if
+   * the script that does cannot be shrunk to 12 steps.
+   */
+  public void assertFindsFault() {
+    long seed = 0;
+    List<Step> script = script(seed);
+    while (run(script) == null) {
+      seed++;
+      assertTrue(seed < 50, "never found");
+      script = script(seed);
+    }
+    List<Step> shrunk = shrink(script);
+    System.out.println(
+        "lock step, " + name + ": found with seed " + seed + ", in " + shrunk.size() + " steps");
+    assertTrue(shrunk.size() <= 12, shrunk::toString);
+  }
+
+  private static List<Step> script(long seed) {
+    Random random = new Random(seed);
+    List<Step> script = new ArrayList<>();
+    script.add(new Step(18, 1, 100, 120)); // something to begin with
+    script.add(new Step(15, 1, 0, 0));
+    while (script.size() < STEPS) {
+      int[] n = IntStream.generate(() -> random.nextInt(1 << 20)).limit(4).toArray();
+      script.add(new Step(n[0] % LockStepActor.OPERATIONS, n[1], n[2], n[3]));
+    }
+    return script;
+  }
+
+  /** What differs, null if nothing. */
+  private @Nullable String run(List<Step> script) {
+    try (LockStepActor right = new LockStepActor(expected);
+        LockStepActor other = new LockStepActor(tested)) {
+      for (int i = 0; i < script.size(); i++) {
+        String result = right.make(script.get(i));
+        String found = other.make(script.get(i));
+        if (!result.equals(found)) {
+          return "step " + i + ", " + script.get(i) + ": expected " + result + ", found " + found;
+        }
+      }
+      return LockStepActor.difference(right, other);
+    }
+  }
+
+  /** Leaves out whatever is not needed to fail. */
+  private List<Step> shrink(List<Step> script) {
+    List<Step> least = script;
+    int trials = 0;
+    for (int chunk = script.size() / 2; chunk > 0; chunk /= 2) {
+      for (int at = 0; at < least.size() && trials < MOST_TRIALS; trials++) {
+        List<Step> fewer = new ArrayList<>(least);
+        fewer.subList(at, Math.min(at + chunk, least.size())).clear();
+        if (run(fewer) != null) {
+          least = fewer;
+        } else {
+          at += chunk;
+        }
+      }
+    }
+    return least;
+  }
+}
