@@ -8,6 +8,7 @@ import dev.smudge.core.GuestSlot;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
+import dev.smudge.testkit.GuestMachine;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.time.Duration;

@@ -1,5 +1,7 @@
 package dev.smudge.kvm;
 
+import dev.smudge.testkit.TrackerContract;
+
 @RequiresKvm
 class KvmContractTest extends TrackerContract {
   KvmContractTest() {

@@ -7,6 +7,7 @@ import dev.smudge.kvmguest.PageWriter;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.DirtyLogBuilder;
 import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.testkit.GuestMachine;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;

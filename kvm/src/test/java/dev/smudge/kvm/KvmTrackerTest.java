@@ -20,6 +20,7 @@ import dev.smudge.sync.inhibitor.InhibitableAccess;
 import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.sync.tracker.Tracker;
 import dev.smudge.sync.tracker.TrackerVcpus;
+import dev.smudge.testkit.GuestMachine;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.time.Duration;

@@ -1,5 +1,8 @@
 package dev.smudge.kvm;
 
+import dev.smudge.testkit.ClearsAll;
+import dev.smudge.testkit.LockStep;
+import dev.smudge.testkit.SoftwareMachine;
 import java.io.IOException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;

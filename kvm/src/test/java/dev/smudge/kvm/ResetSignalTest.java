@@ -10,6 +10,7 @@ import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
+import dev.smudge.testkit.GuestMachine;
 import java.util.BitSet;
 import java.util.concurrent.locks.LockSupport;
 import java.util.stream.LongStream;

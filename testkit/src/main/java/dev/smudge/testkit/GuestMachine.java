@@ -1,4 +1,4 @@
-package dev.smudge.kvm;
+package dev.smudge.testkit;
 
 import dev.smudge.core.GuestMemory;
 import dev.smudge.core.GuestSlot;

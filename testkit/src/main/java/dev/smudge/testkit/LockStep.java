@@ -1,9 +1,9 @@
-package dev.smudge.kvm;
+package dev.smudge.testkit;
 
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.smudge.kvm.LockStepActor.Step;
+import dev.smudge.testkit.LockStepActor.Step;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -1,4 +1,4 @@
-package dev.smudge.kvm;
+package dev.smudge.testkit;
 
 class SoftwareRingContractTest extends TrackerContract {
   SoftwareRingContractTest() {

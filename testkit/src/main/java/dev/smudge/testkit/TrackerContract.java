@@ -1,4 +1,4 @@
-package dev.smudge.kvm;
+package dev.smudge.testkit;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;

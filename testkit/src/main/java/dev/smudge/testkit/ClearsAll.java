@@ -1,4 +1,4 @@
-package dev.smudge.kvm;
+package dev.smudge.testkit;
 
 import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.sync.tracker.SlotTracker;
