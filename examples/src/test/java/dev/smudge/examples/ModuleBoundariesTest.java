@@ -20,7 +20,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** What each published module may use and show. */
+/** What each published module may use and show, and what the test kit may use. */
 class ModuleBoundariesTest {
   private static final JavaClasses CLASSES =
       new ClassFileImporter()
@@ -72,6 +72,16 @@ class ModuleBoundariesTest {
   void endive_dependencies_coreAndBelowAndTheRuntime() {
     onlyUses(
         "endive", "dev.smudge.core..", "dev.smudge.sync..", "dev.smudge.bitmap..", "run.endive..");
+  }
+
+  @Test
+  void testkit_dependencies_coreAndBelowAndJUnitAndAgents() {
+    onlyUses(
+        "testkit",
+        "dev.smudge.core..",
+        "dev.smudge.sync..",
+        "org.junit.jupiter..",
+        "org.agrona.concurrent..");
   }
 
   @Test
