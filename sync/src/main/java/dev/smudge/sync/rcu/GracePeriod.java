@@ -46,7 +46,10 @@ final class GracePeriod {
         readers.leaveDead(next);
       }
     }
-    reader = null;
+    if (reader != null) {
+      reader = null;
+      readers.pruneIfMany();
+    }
     return true;
   }
 
