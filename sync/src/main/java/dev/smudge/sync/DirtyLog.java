@@ -190,8 +190,8 @@ public final class DirtyLog implements AutoCloseable {
    * mark in one read-side section ({@link Rcu#enter}), in which it has looked the slot up.
    *
    * <p>A thread that is online as a vCPU of this log may call it too, where one slow path serves
-   * the vCPU and devices: that is the vCPU's mark then, as by {@link LogVcpu#mark}. So what lets
-   * the vCPU skip later marks is dropped when the page is armed.
+   * the vCPU and devices: where a page is not marked yet, that is the vCPU's mark then, as by
+   * {@link LogVcpu#mark}. So what lets the vCPU skip later marks is dropped when the page is armed.
    *
    * <p>In a log made by {@link #createStopped} this is the only way to mark, and costs one load
    * where the page is marked already.
@@ -205,11 +205,19 @@ public final class DirtyLog implements AutoCloseable {
    */
   public void mark(LogSlot slot, long byteOffset, long length) {
     VcpuState self = software == null ? null : vcpus.self();
-    if (self != null && self.isRunning()) {
-      ((LogVcpu) self.identity()).markChecked(slot, byteOffset, length);
+    if (self != null && isVcpuMark(self, slot, byteOffset, length)) {
+      ((LogVcpu) self.identity()).mark(slot, byteOffset, length);
     } else {
       hostWriter.mark(slot.slot, byteOffset, length);
     }
+  }
+
+  /**
+   * Whether the live bit has to be set, so that the vCPU is asked to drop what it holds when that
+   * is cleared. Not in a call under the collector lock: a device marks for the fetch of now.
+   */
+  private boolean isVcpuMark(VcpuState self, LogSlot slot, long byteOffset, long length) {
+    return self.isRunning() && !slot.isMarked(byteOffset, length) && !collector.isLockedByMe();
   }
 
   /**

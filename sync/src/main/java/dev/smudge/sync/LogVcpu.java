@@ -43,7 +43,6 @@ public final class LogVcpu implements AutoCloseable {
   private final VcpuState state;
   private final VcpuMarker marker;
   private final HostWriter hostWriter;
-  private final Seal seal;
 
   LogVcpu(
       Collector collector,
@@ -56,7 +55,6 @@ public final class LogVcpu implements AutoCloseable {
     this.collector = collector;
     this.tracker = tracker;
     this.hostWriter = hostWriter;
-    this.seal = seal;
     VcpuMarks marks = tracker == null ? VcpuMarks.NONE : tracker.newMarks();
     this.state =
         new VcpuState(
@@ -104,27 +102,10 @@ public final class LogVcpu implements AutoCloseable {
       markForeign(slot, byteOffset, length, e);
       throw e;
     }
-    markOnline(slot, byteOffset, length);
-  }
-
-  private void markOnline(LogSlot slot, long byteOffset, long length) {
     slot.slot.checkTakesMarks(collector.slots()); // volatile: what a mark needs is there after it
     ArmableBitmap live = slot.live;
     if (live != null) {
       marker.mark(slot.slot, live, byteOffset, length);
-    }
-  }
-
-  /**
-   * As {@link #mark}, by its own thread, online, with the checks and reports of a mark by a thread
-   * without a vCPU, which are made also where the pages are marked already.
-   */
-  void markChecked(LogSlot slot, long byteOffset, long length) {
-    if (slot.isMarked(byteOffset, length)) {
-      slot.slot.checkTakesMarks(collector.slots());
-      seal.report(slot.slot, byteOffset);
-    } else {
-      markOnline(slot, byteOffset, length);
     }
   }
 

@@ -61,8 +61,13 @@ final class VcpuCloseTest {
       fails[0] = false;
       assertFalse(vcpu.isOnlineHere());
       log.barrier();
-      vcpu.mark(slot, 2, 1); // online again
-      assertTrue(vcpu.isOnlineHere());
+      try (GuestThread other = new GuestThread("other")) {
+        other.run(() -> {
+          vcpu.mark(slot, 2, 1); // online again, in any thread
+          assertTrue(vcpu.isOnlineHere());
+          vcpu.offline();
+        });
+      }
       fails[0] = true;
       assertThrows(IllegalStateException.class, vcpu::close);
       fails[0] = false;
