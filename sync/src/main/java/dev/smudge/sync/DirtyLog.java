@@ -217,7 +217,7 @@ public final class DirtyLog implements AutoCloseable {
    * is cleared. Not in a call under the collector lock: a device marks for the fetch of now.
    */
   private boolean isVcpuMark(VcpuState self, LogSlot slot, long byteOffset, long length) {
-    return self.isRunning() && !slot.isMarked(byteOffset, length) && !collector.isLockedByMe();
+    return self.isRunning() && slot.hasUnmarked(byteOffset, length) && !collector.isLockedByMe();
   }
 
   /**

@@ -2,6 +2,7 @@ package dev.smudge.sync;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
@@ -70,6 +71,23 @@ class SharedSlowPathTest {
     vcpu.offline();
     log.mark(slot, 4096, 1);
     assertFalse(slot.isMarked(1), "of a thread on whose marks no vCPU may rely");
+  }
+
+  @Test
+  void mark_severalPagesOrNone_setsTheLiveBitsOfThoseInside() {
+    log.client("c", InitialView.NONE_DIRTY);
+    vcpu.online();
+    log.mark(slot, 4096, 0);
+    assertFalse(slot.isMarked(1));
+    log.mark(slot, 4096 + 7, 2 * 4096);
+    assertTrue(slot.isMarked(1) && slot.isMarked(2) && slot.isMarked(3));
+    assertEquals(3, vcpu.dirtyPages());
+    log.mark(slot, 4096, 3 * 4096);
+    assertEquals(3, log.counters().devicePages(), "as ever, where all are marked");
+    for (long[] outside : new long[][] {{-1, 2}, {0, -1}, {1, 64 * 4096}, {1, Long.MAX_VALUE}}) {
+      assertThrows(IndexOutOfBoundsException.class, () -> log.mark(slot, outside[0], outside[1]));
+    }
+    vcpu.offline();
   }
 
   @Test
