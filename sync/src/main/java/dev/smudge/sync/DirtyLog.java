@@ -14,6 +14,7 @@ import dev.smudge.sync.internal.software.RingTracker;
 import dev.smudge.sync.internal.software.SoftwareTracker;
 import dev.smudge.sync.internal.software.StoppedTracker;
 import dev.smudge.sync.internal.vcpu.VcpuGroup;
+import dev.smudge.sync.internal.vcpu.VcpuState;
 import dev.smudge.sync.rcu.Rcu;
 import dev.smudge.sync.tracker.Registration;
 import dev.smudge.sync.tracker.Tracker;
@@ -188,6 +189,10 @@ public final class DirtyLog implements AutoCloseable {
    * safepoints are needed. A writer that may meet a change of the slots makes its write and its
    * mark in one read-side section ({@link Rcu#enter}), in which it has looked the slot up.
    *
+   * <p>A thread that is online as a vCPU of this log may call it too, where one slow path serves
+   * the vCPU and devices: where a page is not marked yet, that is the vCPU's mark then, as by
+   * {@link LogVcpu#mark}. So what lets the vCPU skip later marks is dropped when the page is armed.
+   *
    * <p>In a log made by {@link #createStopped} this is the only way to mark, and costs one load
    * where the page is marked already.
    *
@@ -199,7 +204,20 @@ public final class DirtyLog implements AutoCloseable {
    * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is marked
    */
   public void mark(LogSlot slot, long byteOffset, long length) {
-    hostWriter.mark(slot.slot, byteOffset, length);
+    VcpuState self = software == null ? null : vcpus.self();
+    if (self != null && isVcpuMark(self, slot, byteOffset, length)) {
+      ((LogVcpu) self.identity()).mark(slot, byteOffset, length);
+    } else {
+      hostWriter.mark(slot.slot, byteOffset, length);
+    }
+  }
+
+  /**
+   * Whether the live bit has to be set, so that the vCPU is asked to drop what it holds when that
+   * is cleared. Not in a call under the collector lock: a device marks for the fetch of now.
+   */
+  private boolean isVcpuMark(VcpuState self, LogSlot slot, long byteOffset, long length) {
+    return self.isRunning() && slot.hasUnmarked(byteOffset, length) && !collector.isLockedByMe();
   }
 
   /**
@@ -309,10 +327,15 @@ public final class DirtyLog implements AutoCloseable {
    * closed. One pause at a time: a second caller waits for the first to end. Writers without a vCPU
    * go on.
    *
+   * <p>The pause is the calling thread's, though any thread may close it: it ends when that thread
+   * ends, and the error handler is told. A vCPU that has waited in it for longer than the log's
+   * timeout tells the error handler, once, and goes on waiting.
+   *
    * @return the pause; closing it lets the vCPUs run
    * @throws VcpuTimeoutException if a vCPU does not reach a safepoint, or another's pause does not
    *     end, in time; nothing is paused then
-   * @throws VcpuException if this thread holds a pause already, or is in an arm callback
+   * @throws VcpuException if this thread holds a pause already, or is in an arm callback; or if the
+   *     log is closed, and another's pause is on
    */
   public VcpuPause pause() {
     VcpuPause pause = new VcpuPause(vcpus.pauses());
@@ -357,11 +380,20 @@ public final class DirtyLog implements AutoCloseable {
    * safepoint, or be offline, and run its arm callback. vCPUs may go on and are tracked no more. A
    * second call does it all again.
    *
+   * <p>Nobody waits any more: a vCPU that waits for room in its ring or for its dirty limit runs
+   * on; one that waits in a pause, which may not run before that is over, gets a {@link
+   * VcpuException} and is offline. Tasks that no vCPU has run fail, now and later.
+   *
    * @throws VcpuTimeoutException if a vCPU does not stop, or reach a safepoint, in time; closed
    *     nonetheless, but the RAM of its slots may be in use still
    */
   @Override
   public void close() {
-    collector.close();
+    vcpus.close();
+    try {
+      collector.close();
+    } finally {
+      vcpus.failTasks();
+    }
   }
 }

@@ -81,6 +81,23 @@ public final class LogSlot {
     return page == last >>> shift && bitmap.isMarked(page);
   }
 
+  /** Whether a mark by a vCPU would change something; false of a range that is not inside. */
+  boolean hasUnmarked(long byteOffset, long length) {
+    ArmableBitmap bitmap = live;
+    long size = slot.size();
+    if (bitmap == null || byteOffset < 0 || byteOffset > size || length > size - byteOffset) {
+      return false;
+    }
+    int shift = slot.pageShift();
+    long last = (byteOffset + length - 1) >> shift; // none of an empty range
+    for (long page = byteOffset >>> shift; length > 0 && page <= last; page++) {
+      if (!bitmap.isMarked(page)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   @Override
   public String toString() {
     return slot.toString();

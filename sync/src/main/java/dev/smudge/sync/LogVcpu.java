@@ -22,10 +22,20 @@ import org.jspecify.annotations.Nullable;
  * not write guest memory. {@code safepoint} and {@code mark} bring an offline vCPU online; so code
  * that stores with raw pointers calls {@code safepoint} or {@code online} before its first store.
  *
- * <p>All methods but {@link #runOnVcpu}, {@link #limitDirtyRate}, {@link #close} and the getters
- * are for the thread that brought it online; a vCPU may be used by another thread after {@code
- * offline}. Misuse by two threads at once is found when it comes to the slow path, not at each
- * mark. Source: docs/design.md 3.2 and 3.3.
+ * <p>All methods but {@link #runOnVcpu}, {@link #limitDirtyRate}, {@link #isOnlineHere}, {@link
+ * #close} and the getters are for the thread that brought it online. Misuse by two threads at once
+ * is found when it comes to the slow path, not at each mark.
+ *
+ * <p><b>Handing over.</b> A vCPU may be used by another thread after {@code offline}, also when its
+ * thread calls that in a task or in a {@link RingFullPolicy}: from then on the vCPU is the other
+ * thread's, and what the first one was doing for it ends. A thread asks with {@code isOnlineHere}.
+ *
+ * <p><b>One thread, several harts.</b> One thread is online as one vCPU of a log at a time, and may
+ * run several in turn: {@code a.offline(); b.online();}. Nobody is waited for in that, and no lock
+ * is taken. But for a pause that is on, and for the arm callback of the one that comes online, if
+ * pages were armed since it ran, the switch costs a few atomic operations.
+ *
+ * <p>Source: docs/design.md 3.2 and 3.3.
  */
 public final class LogVcpu implements AutoCloseable {
   private final Collector collector;
@@ -48,7 +58,7 @@ public final class LogVcpu implements AutoCloseable {
     VcpuMarks marks = tracker == null ? VcpuMarks.NONE : tracker.newMarks();
     this.state =
         new VcpuState(
-            collector.vcpus(), index, armCallback, marks.ring(), () -> policy.ringFull(this));
+            collector.vcpus(), index, this, armCallback, marks.ring(), () -> policy.ringFull(this));
     this.marker = new VcpuMarker(state, marks, seal);
   }
 
@@ -116,9 +126,12 @@ public final class LogVcpu implements AutoCloseable {
    * there every earlier store is complete.
    *
    * <p>With nothing asked it is one load and one branch. Allocates nothing. Brings an offline vCPU
-   * online.
+   * online. The vCPU is online in this thread when it returns, unless a task or a {@link
+   * RingFullPolicy} has taken it offline, closed it or handed it over: whoever runs such tasks, and
+   * stores with raw pointers, looks at {@link #isOnlineHere}.
    *
-   * @throws VcpuException if the vCPU is closed or another thread's
+   * @throws VcpuException if the vCPU is closed or another thread's, or if the log is closed while
+   *     it waits in a pause: the arm callback has run then, and the vCPU is offline
    */
   public void safepoint() {
     if (state.isAsked()) {
@@ -128,14 +141,31 @@ public final class LogVcpu implements AutoCloseable {
 
   /**
    * Brings the vCPU online for the calling thread: from here on barriers wait for its safepoints.
-   * Waits while a pause is on. Runs the arm callback if pages were armed meanwhile. Does nothing if
-   * it is online already.
+   * Waits while a pause is on; an interrupt does not end that wait, and is kept. Runs the arm
+   * callback if pages were armed meanwhile, then the tasks that were sent. Does nothing if it is
+   * online already.
    *
-   * @throws VcpuException if the vCPU is closed, or online in another thread, or if this thread
-   *     itself holds a pause that stops the vCPU; it stays as it is
+   * <p>When this returns, the vCPU is online in this thread. If a task takes it offline, it comes
+   * online again; if one closes it or hands it over, this throws. If the arm callback throws, that
+   * comes out; the vCPU is online then, and its next safepoint runs the callback again.
+   *
+   * @throws VcpuException if the vCPU is closed, or online in another thread; if this thread is
+   *     online as another vCPU of the log, which it has to take offline first; or if this thread
+   *     itself holds a pause that stops the vCPU. The vCPU stays as it is. Also if the log is
+   *     closed, and a pause is still on: the vCPU is offline then
    */
   public void online() {
     state.online();
+  }
+
+  /**
+   * Returns whether the calling thread is online as this vCPU. From any thread; one volatile load.
+   *
+   * @return false also while this thread waits, as this vCPU, for others: in a pause, for a barrier
+   *     of its own, for room in its ring, for its dirty limit
+   */
+  public boolean isOnlineHere() {
+    return state.isOnlineHere();
   }
 
   /**
@@ -183,14 +213,16 @@ public final class LogVcpu implements AutoCloseable {
   /**
    * Has the vCPU's thread run a task, at its next safepoint, where it holds no half-done store.
    * Called by that thread itself, it runs the task at once. A vCPU that is offline or paused runs
-   * it when it goes on. From any thread; does not wait.
+   * it when it goes on. The task may take the vCPU offline, close it, or hand it to another thread:
+   * tasks after it are run by whoever brings it online next. From any thread; does not wait.
    *
    * @param task what to run
    * @return done when the task has run; with the task's exception if it threw, with {@link
-   *     VcpuException} if the vCPU was closed or died before
+   *     VcpuException} if the vCPU or its log was closed, or its thread died, before; or if 65,536
+   *     tasks wait already, for a vCPU that does not run
    */
   public CompletableFuture<@Nullable Void> runOnVcpu(Runnable task) {
-    return state.runOnVcpu(Objects.requireNonNull(task, "task"));
+    return state.tasks().submit(Objects.requireNonNull(task, "task"));
   }
 
   /**
@@ -198,19 +230,22 @@ public final class LogVcpu implements AutoCloseable {
    * thread while it is offline or its thread is dead. A second call does nothing.
    *
    * @throws VcpuException if it is online in another, living thread; it stays as it is
+   * @throws RuntimeException what the tracker throws that is to tell what the vCPU's ring holds:
+   *     the vCPU is offline then, nothing is lost, and another call tries again
    */
   @Override
   public void close() {
     state.close(() -> collector.leave(this::leave));
   }
 
-  /** Under the collector lock. */
+  /** Under the collector lock; again, if an error has cut it short. */
   private void leave() {
+    state.shut(); // first: what has begun to leave does not come back
     if (collector.vcpus().remove(state)) { // not if two threads close one that is dead
       collector.counters().addClosed(state.pressure().counts());
-      if (tracker != null) {
-        tracker.drop(marker.marks());
-      }
+    }
+    if (tracker != null) {
+      tracker.drop(marker.marks());
     }
   }
 

@@ -22,7 +22,8 @@ public interface RingFullPolicy {
    * Called by the vCPU's own thread, online, inside a safepoint, where it holds no half-done store.
    * It may collect ({@link DirtyLog#sync}, or a client's take). If the ring is soft full still when
    * it returns, the vCPU runs on nonetheless, and it is called again after the next page; so too if
-   * it throws: that comes out of the safepoint. It may take the vCPU offline, or close it.
+   * it throws: that comes out of the safepoint. It may take the vCPU offline, close it, or hand it
+   * to another thread.
    *
    * @param vcpu the vCPU whose ring is soft full
    */

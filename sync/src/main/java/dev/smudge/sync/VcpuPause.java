@@ -2,7 +2,10 @@ package dev.smudge.sync;
 
 import dev.smudge.sync.internal.vcpu.Pauses;
 
-/** All vCPUs are stopped, from {@link DirtyLog#pause} until {@code close}. */
+/**
+ * All vCPUs are stopped, from {@link DirtyLog#pause} until {@code close}, or until the thread that
+ * called {@code pause} ends.
+ */
 public final class VcpuPause implements AutoCloseable {
   private final Pauses pauses;
   private final Pauses.Pause pause;
@@ -24,7 +27,10 @@ public final class VcpuPause implements AutoCloseable {
     return taken;
   }
 
-  /** Lets the vCPUs run again. From any thread; a second call does nothing. */
+  /**
+   * Lets the vCPUs run again. From any thread; a second call does nothing, nor does one after the
+   * pause has ended with its thread.
+   */
   @Override
   public void close() {
     try {

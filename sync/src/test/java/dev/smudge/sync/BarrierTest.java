@@ -416,7 +416,8 @@ class BarrierTest {
   }
 
   @Test
-  void bug07_vcpuStuckInAHostCall_barrierFailsNamingItAndItsStackAndLosesNothing() {
+  void bug07_vcpuStuckInAHostCall_barrierFailsNamingItAndItsStackAndLosesNothing()
+      throws Exception {
     DirtyLog quick = impatient();
     LogSlot ram = quick.addSlot(0, 100, PAGE);
     try (GuestThread guest = new GuestThread("stuck guest")) {
@@ -424,13 +425,15 @@ class BarrierTest {
       LogVcpu vcpu = quick.addVcpu();
       DirtyClient<LogSlot> client = quick.client("c", InitialView.ALL_DIRTY);
       CountDownLatch latch = new CountDownLatch(1);
+      CountDownLatch inside = new CountDownLatch(1);
+      guest.run(() -> vcpu.mark(ram, 0, 1));
       Future<?> stuck =
           guest.begin(() -> {
-            vcpu.mark(ram, 0, 1);
+            inside.countDown();
             blockedInHostCall(latch);
             vcpu.offline();
           });
-      GuestThread.await(() -> !vcpu.state().isOffline());
+      inside.await();
       List<Runnable> calls =
           List.of(
               quick::barrier,

@@ -1,7 +1,9 @@
 package dev.smudge.sync.embed;
 
 import dev.smudge.sync.internal.collect.Collector;
+import dev.smudge.sync.internal.time.Patience;
 import dev.smudge.sync.internal.vcpu.VcpuErrors;
+import dev.smudge.sync.internal.vcpu.VcpuGroup;
 import dev.smudge.sync.internal.vcpu.VcpuState;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
@@ -27,8 +29,10 @@ public final class MapLock {
    * Takes the lock. A vCPU that has to wait is offline meanwhile: call it where it holds no
    * half-done store.
    *
+   * <p>An interrupt does not end the wait, and is kept.
+   *
    * @throws IllegalStateException if the calling thread holds it already, or is inside a call of a
-   *     device under the collector lock
+   *     device under the collector lock; or if the log is closed while this thread waits
    * @throws dev.smudge.sync.VcpuTimeoutException if it is not free in time; the cause is the
    *     holder's stack
    * @throws dev.smudge.sync.VcpuException if it would have to wait in an arm callback
@@ -45,37 +49,43 @@ public final class MapLock {
               + "thread do it, after that call");
     }
     if (!lock.tryLock()) {
-      await(collector.vcpus().self());
+      await();
     }
     holder = Thread.currentThread();
   }
 
-  private void await(@Nullable VcpuState self) {
-    long deadline = System.nanoTime() + collector.vcpus().timeoutNanos();
-    while (!lock.tryLock()) {
+  private void await() {
+    VcpuGroup vcpus = collector.vcpus();
+    Patience patience = new Patience(vcpus.timeoutNanos());
+    boolean closed = vcpus.isClosed(); // then whoever closes it may need the lock
+    boolean taken = false;
+    while (!taken && !lock.tryLock()) {
+      VcpuState self = vcpus.self();
       if (self == null) {
-        takeUntil(deadline);
-        return;
-      }
-      self.leaveToWait(what);
-      try {
-        takeUntil(deadline);
-        lock.unlock(); // to come online may mean to wait for a pause: not with the lock
-      } finally {
-        self.returnFromWait();
+        takeWithin(patience, closed);
+        taken = true;
+      } else {
+        self.waitAside(
+            what,
+            () -> {
+              takeWithin(patience, closed);
+              lock.unlock(); // to come online may mean to wait for a pause: not with the lock
+            });
       }
     }
   }
 
-  private void takeUntil(long deadline) {
+  private void takeWithin(Patience patience, boolean closed) {
     boolean interrupted = false;
     try {
-      for (; ; ) {
-        try {
-          if (lock.tryLock(deadline - System.nanoTime(), TimeUnit.NANOSECONDS)) {
-            return;
-          }
-          Thread thread = holder;
+      boolean taken = false;
+      while (!taken) {
+        Thread thread = holder;
+        if (collector.vcpus().isClosed() && !closed) {
+          throw new IllegalStateException(
+              "the dirty log was closed while this thread waited for " + what + " by " + thread);
+        }
+        if (patience.isOver()) {
           throw errors()
               .timeout(
                   "waited "
@@ -85,8 +95,11 @@ public final class MapLock {
                       + " by "
                       + thread,
                   thread);
+        }
+        try {
+          taken = lock.tryLock(patience.slice(), TimeUnit.NANOSECONDS);
         } catch (InterruptedException e) {
-          interrupted = true;
+          interrupted = true; // the next turn sleeps
         }
       }
     } finally {

@@ -2,6 +2,7 @@ package dev.smudge.sync.inhibitor;
 
 import dev.smudge.sync.VcpuException;
 import dev.smudge.sync.VcpuTimeoutException;
+import dev.smudge.sync.internal.time.Patience;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -44,7 +45,7 @@ import org.jspecify.annotations.Nullable;
 public final class AccessInhibitor {
   private static final System.Logger LOGGER = System.getLogger(AccessInhibitor.class.getName());
 
-  /** Leaving wakes the changer, dying does not: so often a sleeper looks who has died. */
+  /** A close wakes who waits to enter, a death does not: so often they look. */
   private static final long DEATH_LOOK_NANOS = TimeUnit.SECONDS.toNanos(1);
 
   private final long timeoutNanos;
@@ -142,7 +143,7 @@ public final class AccessInhibitor {
    */
   public Hold inhibit() {
     Hold hold = new Hold();
-    long deadline = System.nanoTime() + timeoutNanos;
+    Patience patience = new Patience(timeoutNanos);
     InhibitableAccess[] all;
     lock.lock();
     try {
@@ -155,7 +156,7 @@ public final class AccessInhibitor {
         return hold;
       }
       checkIsOutside();
-      awaitTurn(deadline);
+      awaitTurn(patience);
       holder = Thread.currentThread();
       holds = 1;
       holderWaits = true;
@@ -171,7 +172,7 @@ public final class AccessInhibitor {
       for (InhibitableAccess access : all) {
         access.kickIfInside();
       }
-      awaitAllOutside(deadline);
+      awaitAllOutside(patience);
     } catch (RuntimeException | Error e) {
       hold.close();
       throw e;
@@ -188,10 +189,10 @@ public final class AccessInhibitor {
     }
   }
 
-  private void awaitTurn(long deadline) {
+  private void awaitTurn(Patience patience) {
     for (Thread other = holder; other != null; other = holder) {
       checkIsAlive(other);
-      if (!await(released, deadline)) {
+      if (!await(released, patience)) {
         throw new VcpuTimeoutException(
             "waited "
                 + timeoutMillis()
@@ -212,12 +213,12 @@ public final class AccessInhibitor {
     }
   }
 
-  private void awaitAllOutside(long deadline) {
+  private void awaitAllOutside(Patience patience) {
     List<InhibitableAccess> dead = new ArrayList<>(0);
     lock.lock();
     try {
       for (InhibitableAccess busy = firstInside(dead); busy != null; busy = firstInside(dead)) {
-        if (!await(left, deadline)) {
+        if (!await(left, patience)) {
           throw busy.timeout(timeoutMillis());
         }
       }
@@ -255,14 +256,14 @@ public final class AccessInhibitor {
   }
 
   /**
-   * Waits for a signal, until it is time for a look who has died; false: it is past the deadline.
+   * Waits for a signal, until it is time for a look at the clock, and who has died; false: it has
+   * taken too long.
    */
-  private static boolean await(Condition event, long deadline) {
-    long nanos = deadline - System.nanoTime();
-    if (nanos <= 0) {
+  private static boolean await(Condition event, Patience patience) {
+    if (patience.isOver()) {
       return false;
     }
-    sleep(event, Math.min(nanos, DEATH_LOOK_NANOS));
+    sleep(event, patience.slice());
     return true;
   }
 

@@ -1,5 +1,6 @@
 package dev.smudge.sync.rcu;
 
+import dev.smudge.sync.internal.time.Patience;
 import java.lang.invoke.VarHandle;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
@@ -13,8 +14,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class GracePeriod {
   private final RcuReaders readers;
-  private final long timeoutNanos;
-  private final long start = System.nanoTime();
+  private final Patience patience;
   private final long epoch;
   private final RcuVcpus.Quiescence vcpus;
   private boolean vcpusPassed;
@@ -22,7 +22,7 @@ final class GracePeriod {
 
   GracePeriod(RcuReaders readers, RcuVcpus vcpus, long timeoutNanos) {
     this.readers = readers;
-    this.timeoutNanos = timeoutNanos;
+    this.patience = new Patience(timeoutNanos);
     this.epoch = readers.nextEpoch();
     // U1 full fence: what was unlinked is so before the words and the list of readers are read.
     VarHandle.fullFence();
@@ -46,18 +46,22 @@ final class GracePeriod {
         readers.leaveDead(next);
       }
     }
-    reader = null;
+    if (reader != null) {
+      reader = null;
+      readers.pruneIfMany();
+    }
     return true;
   }
 
+  /** A look at the clock; often, since each counts a little only. */
   boolean isLate() {
-    return System.nanoTime() - start > timeoutNanos;
+    return patience.isOver();
   }
 
   /** What it waits for. */
   RcuTimeoutException timeout() {
     RcuReader late = reader;
-    long waited = System.nanoTime() - start;
+    long waited = patience.counted();
     if (late != null) {
       return late.timeout(waited);
     }

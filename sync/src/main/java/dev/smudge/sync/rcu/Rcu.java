@@ -1,13 +1,12 @@
 package dev.smudge.sync.rcu;
 
+import dev.smudge.sync.internal.time.Backoff;
+import dev.smudge.sync.internal.time.Patience;
 import java.time.Duration;
 import java.util.Objects;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.agrona.ErrorHandler;
 import org.agrona.concurrent.Agent;
-import org.agrona.concurrent.BackoffIdleStrategy;
-import org.agrona.concurrent.IdleStrategy;
 
 /**
  * Read-copy-update: an element that readers may still look at is reclaimed after a grace period.
@@ -148,18 +147,13 @@ public final class Rcu {
       }
       Thread.onSpinWait();
     }
-    IdleStrategy idle = newIdle();
+    Backoff backoff = new Backoff();
     while (!gracePeriod.isOver()) {
       if (gracePeriod.isLate()) {
         throw gracePeriod.timeout();
       }
-      idle.idle();
+      backoff.idle();
     }
-  }
-
-  private static IdleStrategy newIdle() {
-    return new BackoffIdleStrategy(
-        0, 20, TimeUnit.MICROSECONDS.toNanos(1), TimeUnit.MICROSECONDS.toNanos(200));
   }
 
   /**
@@ -178,16 +172,15 @@ public final class Rcu {
     // caller does not see it.
     AtomicBoolean done = new AtomicBoolean();
     reclaimer.add(() -> done.set(true));
-    long start = System.nanoTime();
-    IdleStrategy idle = newIdle();
+    Patience patience = new Patience(timeoutNanos);
+    Backoff backoff = new Backoff();
     while (!done.get()) {
       int work = reclaimer.isAnothers() ? 0 : reclaimer.work();
       if (work == 0 && !done.get()) {
-        long waited = System.nanoTime() - start;
-        if (waited > timeoutNanos) {
-          throw reclaimer.timeout(waited);
+        if (patience.isOver()) {
+          throw reclaimer.timeout(patience.counted());
         }
-        vcpus.waitOffline("a barrier", idle::idle);
+        vcpus.waitOffline("a barrier", backoff::idle);
       }
     }
   }

@@ -14,6 +14,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -425,6 +426,81 @@ class RcuTest {
     assertTrue(rcu.readerCount() < 200, "readers: " + rcu.readerCount());
     rcu.synchronize();
     assertEquals(1000, errors.size());
+  }
+
+  @Test
+  void deadReaders_ofThreadsThatLivedAtTheSameTime_areGoneAfterAGracePeriod() throws Exception {
+    CountDownLatch in = new CountDownLatch(500);
+    CountDownLatch leave = new CountDownLatch(1);
+    List<Thread> readers = new ArrayList<>();
+    for (int i = 0; i < 500; i++) {
+      Runnable body =
+          () -> {
+            rcu.enter();
+            rcu.exit();
+            in.countDown();
+            awaitQuietly(leave);
+          };
+      readers.add(i % 2 == 0 ? startVirtual(body) : start(body));
+    }
+    in.await();
+    assertTrue(rcu.readerCount() >= 500);
+    leave.countDown();
+    for (Thread reader : readers) {
+      reader.join();
+    }
+    rcu.synchronize();
+    assertTrue(rcu.readerCount() < 64, "readers: " + rcu.readerCount());
+  }
+
+  @Test
+  void readers_ofThousandsOfShortLivedThreads_areBounded() throws Exception {
+    int most = 0;
+    for (int i = 0; i < 6000; i++) {
+      Runnable body =
+          () -> {
+            rcu.enter();
+            rcu.exit();
+          };
+      Thread reader = i % 2 == 0 ? startVirtual(body) : start(body);
+      reader.join();
+      most = Math.max(most, rcu.readerCount());
+    }
+    assertTrue(most <= 80, "readers: " + most);
+  }
+
+  /** Its workers live on, and lose their thread-local variables after each task. */
+  @Test
+  void readers_ofTheCommonPool_areOnePerWorker() throws Exception {
+    int others = 400; // the table is full of living threads
+    CountDownLatch in = new CountDownLatch(others);
+    CountDownLatch leave = new CountDownLatch(1);
+    List<Thread> living = new ArrayList<>();
+    for (int i = 0; i < others; i++) {
+      living.add(
+          start(() -> {
+            rcu.enter();
+            rcu.exit();
+            in.countDown();
+            awaitQuietly(leave);
+          }));
+    }
+    in.await();
+    for (int i = 0; i < 20_000; i++) {
+      ForkJoinPool.commonPool()
+          .submit(() -> {
+            rcu.enter();
+            rcu.exit();
+          })
+          .join();
+    }
+    int workers = Runtime.getRuntime().availableProcessors() + 1;
+    int readers = rcu.readerCount();
+    leave.countDown();
+    for (Thread thread : living) {
+      thread.join();
+    }
+    assertTrue(readers <= others + others / 16 + 64 + workers, "readers: " + readers);
   }
 
   @Test

@@ -1,5 +1,7 @@
 package dev.smudge.sync.internal.vcpu;
 
+import dev.smudge.sync.internal.time.Patience;
+
 /**
  * Where vCPUs wait that write faster than they may, offline, at their safepoints: for room in their
  * ring, and for their dirty limit. While nobody collects, nobody waits.
@@ -46,14 +48,14 @@ public final class BackPressure {
    * @return false after the timeout
    */
   boolean awaitRoom(RingRoom ring) {
-    long left = group.timeoutNanos();
+    Patience patience = new Patience(group.timeoutNanos());
     signal.lock();
     try {
       while (isWaitedForRoom(ring) && !Thread.currentThread().isInterrupted()) {
-        if (left <= 0) {
+        if (patience.isOver()) {
           return false;
         }
-        left = signal.await(left);
+        signal.await(patience.slice());
       }
       return true;
     } finally {

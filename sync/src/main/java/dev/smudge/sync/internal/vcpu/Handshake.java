@@ -1,10 +1,9 @@
 package dev.smudge.sync.internal.vcpu;
 
+import dev.smudge.sync.internal.time.Backoff;
+import dev.smudge.sync.internal.time.Patience;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
-import java.util.concurrent.TimeUnit;
-import org.agrona.concurrent.BackoffIdleStrategy;
-import org.agrona.concurrent.IdleStrategy;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -24,7 +23,7 @@ import org.jspecify.annotations.Nullable;
  * not do: a load of a live bit may pass the vCPU's own buffered counter store. Nobody waits for a
  * vCPU while holding a lock. Source: docs/design.md 3.3; QEMU 9458a9a1df1a.
  */
-public final class Handshake {
+public class Handshake {
   private static final VarHandle REQUESTED;
   private static final VarHandle COMPLETED;
   private static final int SPINS = 200;
@@ -94,20 +93,15 @@ public final class Handshake {
       await(null);
       return;
     }
-    self.leaveToWait("a barrier");
-    try {
-      await(self);
-    } finally {
-      self.returnFromWait();
-    }
+    self.waitAside("a barrier", () -> await(self));
   }
 
   private void await(@Nullable VcpuState self) {
     VcpuRequest asked = request(self);
-    long deadline = System.nanoTime() + group.timeoutNanos();
+    Patience patience = new Patience(group.timeoutNanos());
     for (VcpuState vcpu : asked.vcpus) {
       if (vcpu != self) {
-        await(vcpu, asked.number, deadline, "acknowledge a barrier");
+        await(vcpu, asked.number, patience, "acknowledge a barrier");
       }
     }
     complete(asked.number);
@@ -138,22 +132,20 @@ public final class Handshake {
   }
 
   /** Waits until the vCPU has acknowledged a request, is offline or dead. */
-  void await(VcpuState vcpu, long request, long deadline, String what) {
+  void await(VcpuState vcpu, long request, Patience patience, String what) {
     for (int spin = 0; spin < SPINS; spin++) {
       if (vcpu.hasAcknowledged(request) || vcpu.isOffline()) {
         return;
       }
       Thread.onSpinWait();
     }
-    IdleStrategy idle =
-        new BackoffIdleStrategy(
-            0, 20, TimeUnit.MICROSECONDS.toNanos(1), TimeUnit.MICROSECONDS.toNanos(200));
+    Backoff backoff = new Backoff();
     while (!vcpu.hasAcknowledged(request) && !vcpu.isOffline() && !vcpu.isDead()) {
-      if (System.nanoTime() - deadline > 0) {
+      if (patience.isOver()) {
         String late = VcpuRequest.lateness(vcpu, what, group.timeoutNanos());
         throw group.errors().timeout(late, vcpu.owner());
       }
-      idle.idle();
+      backoff.idle();
     }
   }
 }

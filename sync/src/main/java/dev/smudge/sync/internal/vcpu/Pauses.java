@@ -1,14 +1,24 @@
 package dev.smudge.sync.internal.vcpu;
 
+import dev.smudge.sync.internal.time.Patience;
 import java.lang.invoke.VarHandle;
+import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Stops all vCPUs, each at a safepoint or offline, until the pause ends. One pause at a time: a
  * second caller waits for the first to end.
+ *
+ * <p>A pause is its thread's: it ends when that thread ends, which whoever waits for it looks for
+ * now and then. A pause that takes longer than the timeout is reported by each vCPU that waits in
+ * it, which goes on waiting: the guest has to stand still for as long as the holder wants. When the
+ * log is closed, nobody waits any more.
  */
 @SuppressWarnings("ReferenceEquality") // threads and vCPUs are compared by identity
 public final class Pauses {
+  /** How often a vCPU that has reported its long wait looks whether the holder has ended. */
+  private static final long DEATH_LOOK_NANOS = TimeUnit.SECONDS.toNanos(1);
+
   /** A pause that is on, or was. */
   public static final class Pause {
     private final Thread holder = Thread.currentThread();
@@ -16,6 +26,11 @@ public final class Pauses {
 
     private Pause(@Nullable VcpuState exempt) {
       this.exempt = exempt;
+    }
+
+    /** Whether it stops a vCPU in the calling thread. */
+    private boolean stops(VcpuState vcpu) {
+      return exempt != vcpu || holder != Thread.currentThread();
     }
   }
 
@@ -39,12 +54,7 @@ public final class Pauses {
     if (self == null) {
       takeTurn(mine);
     } else {
-      self.leaveToWait("a pause");
-      try {
-        takeTurn(mine);
-      } finally {
-        self.returnFromWait();
-      }
+      self.waitAside("a pause", () -> takeTurn(mine));
     }
     try {
       stop(self);
@@ -56,31 +66,69 @@ public final class Pauses {
   }
 
   private void takeTurn(Pause mine) {
-    signal.lock();
-    try {
-      long left = group.timeoutNanos();
-      for (Pause other = current; other != null; other = current) {
-        if (other.holder == Thread.currentThread()) {
-          throw group
-              .errors()
-              .misuse("this thread holds a pause already; close that one first: " + other.holder);
+    Patience patience = new Patience(group.timeoutNanos());
+    boolean taken = false;
+    while (!taken) {
+      Pause dead = null;
+      signal.lock();
+      try {
+        Pause other = current;
+        if (other == null) {
+          current = mine;
+          taken = true;
+        } else if (!other.holder.isAlive()) {
+          dead = other;
+          endLocked();
+        } else {
+          checkMayWait(other, patience);
+          signal.await(patience.slice());
         }
-        if (left <= 0) {
-          throw group
-              .errors()
-              .timeout(
-                  "waited "
-                      + group.timeoutMillis()
-                      + " ms for the pause that "
-                      + other.holder
-                      + " holds",
-                  other.holder);
-        }
-        left = signal.await(left);
+      } finally {
+        signal.unlock();
       }
-      current = mine;
-    } finally {
-      signal.unlock();
+      report(dead);
+    }
+  }
+
+  private void checkMayWait(Pause other, Patience patience) {
+    if (other.holder == Thread.currentThread()) {
+      throw group
+          .errors()
+          .misuse("this thread holds a pause already; close that one first: " + other.holder);
+    }
+    if (group.isClosed()) {
+      throw group
+          .errors()
+          .misuse(
+              "the dirty log was closed, and nobody waits any more for the pause that "
+                  + other.holder
+                  + " holds");
+    }
+    if (patience.isOver()) {
+      throw group
+          .errors()
+          .timeout(
+              "waited "
+                  + group.timeoutMillis()
+                  + " ms for the pause that "
+                  + other.holder
+                  + " holds",
+              other.holder);
+    }
+  }
+
+  /** Tells of a pause that has ended because its holder has. */
+  private void report(@Nullable Pause dead) {
+    if (dead != null) {
+      group
+          .errorHandler()
+          .onError(
+              group
+                  .errors()
+                  .misuse(
+                      dead.holder
+                          + " has ended and has not closed its pause; the pause has ended now, and"
+                          + " the vCPUs go on. Close it in the thread that has called pause()"));
     }
   }
 
@@ -94,10 +142,10 @@ public final class Pauses {
         vcpu.request(VcpuState.PAUSE);
       }
     }
-    long deadline = System.nanoTime() + group.timeoutNanos();
+    Patience patience = new Patience(group.timeoutNanos());
     for (VcpuState vcpu : all) {
       if (vcpu != self) {
-        group.handshake().await(vcpu, Long.MAX_VALUE, deadline, "pause");
+        group.handshake().await(vcpu, Long.MAX_VALUE, patience, "pause");
       }
     }
   }
@@ -111,23 +159,27 @@ public final class Pauses {
     signal.lock();
     try {
       if (current == mine) {
-        current = null;
-        signal.wakeLocked();
+        endLocked();
       }
     } finally {
       signal.unlock();
     }
   }
 
-  /** Whether a pause by another than {@code vcpu} is on. */
+  private void endLocked() {
+    current = null;
+    signal.wakeLocked();
+  }
+
+  /** Whether a pause is on that stops {@code vcpu}, which is the calling thread's. */
   boolean isPausedFor(VcpuState vcpu) {
     Pause pause = current;
-    return pause != null && pause.exempt != vcpu;
+    return pause != null && pause.stops(vcpu);
   }
 
   void checkHoldsNone(VcpuState vcpu) {
     Pause pause = current;
-    if (pause != null && pause.exempt != vcpu && pause.holder == Thread.currentThread()) {
+    if (pause != null && pause.stops(vcpu) && pause.holder == Thread.currentThread()) {
       throw group
           .errors()
           .misuse(
@@ -139,15 +191,67 @@ public final class Pauses {
     }
   }
 
-  /** Waits, without a limit, until no pause by another is on. The vCPU is offline meanwhile. */
+  /**
+   * Waits until no pause by another is on, or the log is closed. The vCPU is offline meanwhile. An
+   * interrupt does not end the wait, and is kept.
+   */
   void awaitResume(VcpuState vcpu) {
-    signal.lock();
-    try {
-      while (isPausedFor(vcpu)) {
-        signal.awaitUninterruptibly();
+    long session = vcpu.session();
+    Patience patience = new Patience(group.timeoutNanos());
+    boolean late = false;
+    boolean reported = false;
+    while (isPausedFor(vcpu) && !group.isClosed() && vcpu.isSession(session)) {
+      Pause dead = null;
+      Pause tooLong = null;
+      signal.lock();
+      try {
+        Pause pause = current;
+        if (pause != null && !pause.holder.isAlive()) {
+          dead = pause;
+          endLocked();
+        } else if (late && !reported) {
+          tooLong = pause;
+        } else if (pause != null && !group.isClosed()) {
+          signal.await(reported ? DEATH_LOOK_NANOS : patience.slice());
+        }
+      } finally {
+        signal.unlock();
       }
-    } finally {
-      signal.unlock();
+      late = patience.isOver();
+      if (tooLong != null) {
+        reported = true;
+        group.errorHandler().onError(waitsForPause(vcpu, tooLong));
+      }
+      report(dead);
     }
+  }
+
+  private RuntimeException waitsForPause(VcpuState vcpu, Pause pause) {
+    return group
+        .errors()
+        .timeout(
+            "vCPU "
+                + vcpu.index()
+                + " ("
+                + Thread.currentThread()
+                + ") has waited "
+                + group.timeoutMillis()
+                + " ms for the end of the pause that "
+                + pause.holder
+                + " holds, whose stack is the cause; it waits until that thread closes it, or ends",
+            pause.holder);
+  }
+
+  /** Why a vCPU does not wait any more for the end of a pause that is on. */
+  RuntimeException endedByClose(VcpuState vcpu) {
+    Pause pause = current;
+    return group
+        .errors()
+        .misuse(
+            "vCPU "
+                + vcpu.index()
+                + " was to wait for the end of the pause that "
+                + (pause == null ? null : pause.holder)
+                + " holds, and the dirty log is closed: the vCPU is offline");
   }
 }

@@ -5,6 +5,7 @@ import dev.smudge.sync.rcu.RcuReader;
 import dev.smudge.sync.rcu.RcuVcpus;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.function.Function;
 import org.agrona.ErrorHandler;
 import org.jspecify.annotations.Nullable;
 
@@ -21,6 +22,7 @@ public final class VcpuGroup implements RcuVcpus {
   private final BackPressure pressure;
 
   private volatile VcpuState[] vcpus = new VcpuState[0];
+  private volatile boolean closed;
   private int nextIndex; // under the collector lock
 
   /**
@@ -30,13 +32,22 @@ public final class VcpuGroup implements RcuVcpus {
    * @param errorHandler told of errors that have no caller
    * @param errors makes exceptions
    */
-  @SuppressWarnings("this-escape") // to its own parts
   public VcpuGroup(Duration timeout, ErrorHandler errorHandler, VcpuErrors errors) {
+    this(timeout, errorHandler, errors, Handshake::new);
+  }
+
+  /** As the other, with a handshake of the caller's. */
+  @SuppressWarnings("this-escape") // to its own parts
+  VcpuGroup(
+      Duration timeout,
+      ErrorHandler errorHandler,
+      VcpuErrors errors,
+      Function<VcpuGroup, Handshake> handshake) {
     this.timeout = timeout;
     this.errorHandler = errorHandler;
     this.errors = errors;
     this.rcu = Rcu.create(this, timeout, errorHandler);
-    this.handshake = new Handshake(this);
+    this.handshake = handshake.apply(this);
     this.pauses = new Pauses(this, signal);
     this.pressure = new BackPressure(this, signal);
   }
@@ -138,6 +149,29 @@ public final class VcpuGroup implements RcuVcpus {
     return null;
   }
 
+  /**
+   * The log is being closed: nobody waits any more in a pause, for room, or for a dirty limit. Can
+   * be repeated.
+   */
+  public void close() {
+    closed = true;
+    pressure.setCollecting(false); // wakes those that wait in a pause, too
+  }
+
+  /** {@return whether the log was closed, or is being closed} */
+  public boolean isClosed() {
+    return closed;
+  }
+
+  /**
+   * Fails all tasks that have not run. After {@link #close}, so that later ones fail themselves.
+   */
+  public void failTasks() {
+    for (VcpuState vcpu : vcpus) {
+      vcpu.tasks().failAll();
+    }
+  }
+
   // How the vCPUs take part in RCU.
 
   @Override
@@ -152,12 +186,7 @@ public final class VcpuGroup implements RcuVcpus {
       wait.run();
       return;
     }
-    self.leaveToWait(what);
-    try {
-      wait.run();
-    } finally {
-      self.returnFromWait();
-    }
+    self.waitAside(what, wait);
   }
 
   @Override

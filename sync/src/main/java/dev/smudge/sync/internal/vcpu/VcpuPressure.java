@@ -61,19 +61,15 @@ public final class VcpuPressure {
 
   /** At a safepoint: here the vCPU waits, or does what it is told to, and never in a block. */
   void relieve() {
+    long session = vcpu.session();
     if (ring != null && ring.isSoftFull()) {
       ringFull.run();
-      if (!vcpu.isMine()) {
-        return;
+      if (!vcpu.isSession(session)) {
+        return; // the policy took it offline, or gave it away
       }
     }
     if (limit.pay(System.nanoTime()) >= MIN_LIMIT_WAIT_NANOS) {
-      vcpu.setAside();
-      try {
-        group.pressure().awaitPaid(limit);
-      } finally {
-        vcpu.returnFromWait();
-      }
+      vcpu.waitAside(() -> group.pressure().awaitPaid(limit));
     }
   }
 
@@ -86,18 +82,17 @@ public final class VcpuPressure {
       return;
     }
     counts.addFullWait();
-    vcpu.setAside();
-    try {
-      boolean room = group.pressure().awaitRoom(full);
-      if (!room) {
-        group.errorHandler().onError(waitsForRoom(full));
-      }
-      while (!room && vcpu.isMine()) {
-        vcpu.setAside(); // the handler may have waited for others, and come back from that
-        room = group.pressure().awaitRoom(full);
-      }
-    } finally {
-      vcpu.returnFromWait();
+    vcpu.waitAside(() -> awaitRoomAside(full));
+  }
+
+  private void awaitRoomAside(RingRoom full) {
+    long session = vcpu.session();
+    boolean room = group.pressure().awaitRoom(full);
+    if (!room) {
+      group.errorHandler().onError(waitsForRoom(full));
+    }
+    while (!room && vcpu.isSession(session)) { // not if the handler took it offline
+      room = group.pressure().awaitRoom(full);
     }
   }
 

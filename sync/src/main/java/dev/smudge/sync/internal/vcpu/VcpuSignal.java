@@ -37,28 +37,18 @@ final class VcpuSignal {
   /**
    * Waits for a change, with the lock held by the caller. An interrupt ends the wait early and is
    * kept; a thread that is interrupted already waits all the same.
-   *
-   * @return what is left of the time, 0 or less if none is
    */
-  @SuppressWarnings("WaitNotInLoop") // the caller's
-  long await(long nanos) {
-    long start = System.nanoTime();
-    boolean interrupted = Thread.interrupted();
+  @SuppressWarnings({"WaitNotInLoop", "ResultOfMethodCallIgnored"}) // the callers loop
+  void await(long nanos) {
+    boolean interrupted = Thread.interrupted(); // else it would not sleep
     try {
-      long left = changed.awaitNanos(nanos);
+      changed.awaitNanos(nanos);
+    } catch (InterruptedException e) {
+      interrupted = true;
+    } finally {
       if (interrupted) {
         Thread.currentThread().interrupt();
       }
-      return left;
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      return nanos - (System.nanoTime() - start);
     }
-  }
-
-  /** As {@link #await}, without a limit; an interrupt does not end the wait and is kept. */
-  @SuppressWarnings("WaitNotInLoop") // the caller's
-  void awaitUninterruptibly() {
-    changed.awaitUninterruptibly();
   }
 }

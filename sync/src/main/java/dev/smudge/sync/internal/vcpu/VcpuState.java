@@ -3,8 +3,6 @@ package dev.smudge.sync.internal.vcpu;
 import dev.smudge.sync.rcu.RcuReader;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -27,28 +25,15 @@ import org.jspecify.annotations.Nullable;
 public final class VcpuState {
   static final int BARRIER = 1;
   static final int PAUSE = 2;
-  private static final int TASK = 4;
+  static final int TASK = 4;
   private static final int ATTACH = 8; // not online: the next safepoint has to bring it there
   private static final int PRESSURE = 16; // its ring is soft full, or its dirty limit is due
 
-  private static final long ONLINE = 1;
-  private static final long OFFLINE = 0;
-
-  // What the vCPU writes and collectors read stands alone, away from what collectors write
-  // (pending).
-  private static final int ACKNOWLEDGED = 16;
-  private static final int STATE = 17;
-  private static final int SHARED_LENGTH = 34;
-
   private static final VarHandle PENDING;
-  private static final VarHandle OWNER;
-  private static final VarHandle SHARED = MethodHandles.arrayElementVarHandle(long[].class);
 
   static {
     try {
-      MethodHandles.Lookup lookup = MethodHandles.lookup();
-      PENDING = lookup.findVarHandle(VcpuState.class, "pending", int.class);
-      OWNER = lookup.findVarHandle(VcpuState.class, "owner", Thread.class);
+      PENDING = MethodHandles.lookup().findVarHandle(VcpuState.class, "pending", int.class);
     } catch (ReflectiveOperationException e) {
       throw new ExceptionInInitializerError(e);
     }
@@ -56,40 +41,41 @@ public final class VcpuState {
 
   private final VcpuGroup group;
   private final int index;
-  private final Runnable armCallback;
+  private final Object identity;
+  private final ArmCallback armCallback;
   private final VcpuPressure pressure;
-  private final VcpuTasks tasks = new VcpuTasks();
-  private final long[] shared = new long[SHARED_LENGTH];
+  private final VcpuOwner owner;
+  private final VcpuTasks tasks = new VcpuTasks(this);
+  private final VcpuWords words = new VcpuWords();
 
   @SuppressWarnings("UnusedVariable") // through PENDING only
   private int pending = ATTACH;
 
-  private volatile @Nullable Thread owner;
-  private volatile boolean closed;
-  private final AtomicBoolean deathReported = new AtomicBoolean();
-
-  // The vCPU's thread only.
-  private boolean running;
-  private boolean inArmCallback;
-  private boolean inSafepoint;
+  // The owner's only.
+  private boolean running; // online, and not waiting
+  private int waits; // that this session is in: a handler that is called in one may begin another
+  private boolean inSafepoint; // of this session: a task may have begun another
   private long seenArmEpoch;
   private @Nullable RcuReader reader; // its thread's, while it has one
 
   /**
-   * Makes a vCPU that is offline. {@code armCallback} drops what lets it write without a mark,
-   * after pages were armed; {@code ringFull} runs at a safepoint when its ring, if it has one, is
-   * soft full.
+   * Makes a vCPU that is offline, of whatever {@code identity} is. {@code armCallback} drops what
+   * lets it write without a mark, after pages were armed; {@code ringFull} runs at a safepoint when
+   * its ring, if it has one, is soft full.
    */
   @SuppressWarnings("this-escape") // to its own part
   public VcpuState(
       VcpuGroup group,
       int index,
+      Object identity,
       Runnable armCallback,
       @Nullable RingRoom ring,
       Runnable ringFull) {
     this.group = group;
     this.index = index;
-    this.armCallback = armCallback;
+    this.identity = identity;
+    this.owner = new VcpuOwner(group, index);
+    this.armCallback = new ArmCallback(this, armCallback);
     this.pressure = new VcpuPressure(group, this, ring, ringFull);
     this.seenArmEpoch = group.handshake().armEpoch();
   }
@@ -104,14 +90,28 @@ public final class VcpuState {
     return pressure;
   }
 
+  /** {@return what the API knows it as} */
+  public Object identity() {
+    return identity;
+  }
+
   /** {@return whether its thread has it online; to be asked by that thread} */
   public boolean isRunning() {
     return running;
   }
 
-  /** {@return whether the calling thread has it online} */
-  public boolean isMine() {
-    return owner == Thread.currentThread();
+  /** {@return whether the calling thread has it online; from any thread} */
+  public boolean isOnlineHere() {
+    return owner.isMine() && running;
+  }
+
+  /** Whether it is the calling thread's still, as it was in a session, without a break. */
+  boolean isSession(long number) {
+    return owner.isSession(number);
+  }
+
+  long session() {
+    return owner.session();
   }
 
   /** {@return whether something was asked of it; one load} */
@@ -122,38 +122,45 @@ public final class VcpuState {
     return (int) PENDING.getAcquire(this) != 0;
   }
 
-  /** Does what was asked of it; comes online first if it is not. */
+  /**
+   * Does what was asked of it; comes online first if it is not. A task or a policy may end the
+   * session: then what is left to do is the next owner's.
+   */
   public void safepoint() {
     if (!running) {
       online();
       return;
     }
-    checkOwner();
-    if (inSafepoint || inArmCallback) {
+    owner.check();
+    if (inSafepoint || armCallback.isRunning()) {
       return; // from a task or the arm callback: the outer safepoint does it
     }
+    long mine = session();
     inSafepoint = true;
     try {
       // Atomic: what is asked after this is seen at the next turn or the next safepoint.
-      for (int asked = takePending(); asked != 0; asked = takePending()) {
-        tasks.runAll();
-        if (!isMine()) {
-          return; // a task took it offline, or closed it: another thread may have it by now
-        }
-        acknowledge();
-        if (group.pauses().isPausedFor(this)) {
-          setState(OFFLINE);
-          becomeOnline();
-        }
-        if ((asked & PRESSURE) != 0) {
-          pressure.relieve();
-          if (!isMine()) {
-            return; // so may the policy
-          }
-        }
+      for (int asked = takePending(); asked != 0; asked = isSession(mine) ? takePending() : 0) {
+        answer(asked, mine);
       }
     } finally {
-      inSafepoint = false;
+      if (isSession(mine)) {
+        inSafepoint = false;
+      }
+    }
+  }
+
+  private void answer(int asked, long mine) {
+    tasks.runIn(mine);
+    if (!isSession(mine)) {
+      return; // a task took it offline, or closed it: another thread may have it by now
+    }
+    acknowledge();
+    if (group.pauses().isPausedFor(this)) { // also if its bit was lost in an arm callback
+      setAside();
+      becomeOnline();
+    }
+    if ((asked & PRESSURE) != 0 && isSession(mine)) {
+      pressure.relieve();
     }
   }
 
@@ -171,17 +178,7 @@ public final class VcpuState {
     // S3: armed pages whose clears are visible from here on.
     long epoch = group.handshake().armEpoch();
     if (epoch != seenArmEpoch) {
-      inArmCallback = true;
-      boolean ran = false;
-      try {
-        armCallback.run();
-        ran = true;
-      } finally {
-        inArmCallback = false;
-        if (!ran) {
-          request(BARRIER); // not acknowledged: the next safepoint tries again
-        }
-      }
+      armCallback.run();
       seenArmEpoch = epoch;
     }
     // A mark by another vCPU on which this one relied is visible before the acknowledgement.
@@ -189,77 +186,81 @@ public final class VcpuState {
     if (reader != null) {
       reader.quiescent(); // U4
     }
-    // ORDER S2 release: every store and mark of this vCPU comes before the acknowledgement. Pairs
-    // with the acquire in hasAcknowledged. If weaker: the collector reads RAM before the last
-    // store.
-    SHARED.setRelease(shared, ACKNOWLEDGED, request);
+    words.acknowledge(request);
   }
 
-  /** Brings it online for the calling thread. Waits while a pause is on. Then runs its tasks. */
+  /**
+   * Brings it online for the calling thread. Waits while a pause is on. Then runs its tasks; if one
+   * of them takes it offline, it comes online again.
+   */
   public void online() {
     if (running) {
-      checkOwner();
+      owner.check();
       return;
     }
-    if (closed) {
-      throw isClosed();
+    while (!isOnlineHere()) {
+      comeOnline();
+      tasks.runIn(session());
     }
-    Thread thread = Thread.currentThread();
+  }
+
+  private void comeOnline() {
+    owner.checkOpen();
     VcpuState other = group.self();
-    if (other != null) {
-      throw misuse(
-          thread + " runs vCPU " + other.index + " already, and cannot run vCPU " + index + " too");
+    if (other != null && (other != this || waits > 0 || armCallback.isRunning())) {
+      throw misuse(VcpuOwner.runsAlready(other, this));
     }
     group.pauses().checkHoldsNone(this);
     RcuReader own = group.reader();
-    // ORDER S8 volatile: the vCPU has one owner, and comes with all that the last one did with it.
-    // Pairs with owner = null in offline and with the exchange in close. If weaker: it is online
-    // and closed, and no barrier waits for it; or the new owner sees an arm epoch that it never
-    // saw.
-    Thread before = (Thread) OWNER.compareAndExchange(this, null, thread);
-    if (before != null) {
-      throw usedBy(thread, before);
-    }
-    if (closed) { // by another thread, since the look above
-      owner = null;
-      throw isClosed();
-    }
-    running = true;
+    owner.take(); // S8
+    waits = 0;
+    inSafepoint = false;
     reader = own;
-    PENDING.getAndBitwiseAnd(this, ~ATTACH);
     becomeOnline();
-    tasks.runAll();
   }
 
   /** Takes it offline, where its thread holds no half-done store. */
   public void offline() {
-    if (!running) {
+    if (owner.get() == null) {
       return;
     }
-    checkOwner();
+    owner.check();
     checkNotInArmCallback("going offline");
-    running = false;
-    PENDING.getAndBitwiseOr(this, ATTACH);
-    setState(OFFLINE);
-    reader = null;
-    owner = null; // S8
+    detach();
   }
 
-  private void setState(long state) {
-    if (state == OFFLINE && reader != null) {
+  /** An error in any step leaves a state from which another call goes on. */
+  private void detach() {
+    setAside();
+    reader = null;
+    owner.release(); // S8
+  }
+
+  /** Nobody waits for it from here on; it marks nothing, and its next safepoint is not skipped. */
+  private void setAside() {
+    PENDING.getAndBitwiseOr(this, ATTACH);
+    setOffline();
+    running = false;
+  }
+
+  private void setOffline() {
+    if (reader != null) {
       reader.offline(); // U4
     }
     // A mark by another vCPU on which this one relied is visible to whoever sees the state.
     VarHandle.acquireFence();
-    // ORDER S4 release (offline): every store and mark of this vCPU comes before. Pairs with the
-    // load in isOffline. If weaker: the collector does not wait, and misses the last stores.
-    SHARED.setRelease(shared, STATE, state);
+    words.setOnline(false); // S4
   }
 
-  /** State ONLINE, when no pause forbids it, with everything acknowledged. */
+  /**
+   * State ONLINE, when no pause forbids it, with everything acknowledged. Does nothing if its
+   * session ends while it waits for the end of a pause.
+   */
   private void becomeOnline() {
+    long mine = session();
+    Throwable failed = null;
     for (; ; ) {
-      setState(ONLINE);
+      words.setOnline(true);
       // ORDER S5 full fence: store the state, then load requests, pauses and live bits. Pairs with
       // the full fence of S1 (clear bits, then load the state) and S6. If weaker: the collector
       // sees OFFLINE and does not wait, and this vCPU sees live bits from before the clear.
@@ -267,57 +268,89 @@ public final class VcpuState {
       if (!group.pauses().isPausedFor(this)) {
         break;
       }
-      setState(OFFLINE);
-      group.pauses().awaitResume(this);
+      setOffline();
+      waits++;
+      try {
+        group.pauses().awaitResume(this);
+      } catch (RuntimeException | Error e) {
+        failed = e; // of the error handler, or of the VM: the pause is on all the same
+      }
+      if (!isSession(mine)) {
+        rethrow(failed);
+        return;
+      }
+      waits--;
+      if (group.isClosed() && group.pauses().isPausedFor(this)) {
+        giveUp();
+        throw group.pauses().endedByClose(this);
+      }
     }
+    running = true;
+    PENDING.getAndBitwiseAnd(this, ~ATTACH);
     if (reader != null) {
       reader.online();
     }
     acknowledge();
+    rethrow(failed);
+  }
+
+  private static void rethrow(@Nullable Throwable failed) {
+    if (failed instanceof RuntimeException e) {
+      throw e;
+    } else if (failed instanceof Error e) {
+      throw e;
+    }
+  }
+
+  /** Goes offline where its thread expects to be online: what lets it write is dropped. */
+  private void giveUp() {
+    try {
+      armCallback.run();
+    } finally {
+      detach();
+    }
   }
 
   /**
-   * The vCPU itself is about to wait for others: while it waits it is offline to all of them.
+   * Runs something that waits for others. While it waits, the vCPU is offline to all of them.
    *
    * @param what what it waits for, for messages
+   * @param wait the wait
    */
-  public void leaveToWait(String what) {
+  public void waitAside(String what, Runnable wait) {
     checkNotInArmCallback(what);
+    waitAside(wait);
+  }
+
+  /** As {@link #waitAside(String, Runnable)}, in a safepoint. */
+  void waitAside(Runnable wait) {
+    long mine = session();
     setAside();
-  }
-
-  /** As {@link #leaveToWait}, in a safepoint. */
-  void setAside() {
-    setState(OFFLINE);
-  }
-
-  /** The wait is over. */
-  public void returnFromWait() {
-    if (isMine()) {
-      becomeOnline();
+    waits++;
+    try {
+      wait.run();
+    } finally {
+      // Not if a handler that was called in the wait has taken it offline.
+      if (isSession(mine)) {
+        waits--;
+        if (waits == 0) {
+          becomeOnline();
+        }
+      }
     }
   }
 
   boolean isInArmCallback() {
-    return inArmCallback;
+    return armCallback.isRunning();
   }
 
   void checkNotInArmCallback(String what) {
-    if (inArmCallback) {
-      throw misuse(
-          what
-              + " inside the arm callback of vCPU "
-              + index
-              + " would wait for itself: do it after the safepoint has returned");
-    }
+    armCallback.checkNotInside(what);
   }
 
   /** Refuses another thread than the one that has it online. */
   public void checkOwner() {
-    Thread thread = owner;
-    if (thread != Thread.currentThread()) {
-      throw usedBy(Thread.currentThread(), thread);
-    }
+    owner.check();
   }
 
   /** The next safepoint has to see to the ring or the limit. By its own thread. */
@@ -329,80 +362,46 @@ public final class VcpuState {
 
   // What other threads call.
 
-  /**
-   * Has its thread run a task at its next safepoint, or at once if that is the caller.
-   *
-   * @param task what to run
-   * @return done when it has run
-   */
-  public CompletableFuture<@Nullable Void> runOnVcpu(Runnable task) {
-    if (owner == Thread.currentThread()) {
-      return VcpuTasks.runNow(task);
-    }
-    CompletableFuture<@Nullable Void> done = tasks.add(task);
-    request(TASK);
-    if (closed || isDead()) {
-      failTasks();
-    }
-    return done;
+  /** {@return what others have its thread do} */
+  public VcpuTasks tasks() {
+    return tasks;
   }
 
-  private void failTasks() {
-    tasks.failAll(misuse("vCPU " + index + " was closed, or its thread died, before the task ran"));
+  /** Whether its thread runs no task any more. */
+  boolean isGone() {
+    return owner.isShut() || group.isClosed() || owner.isDead();
   }
 
   /**
-   * Closes it for good: by its own thread, or by any while it is offline or its thread is dead.
+   * Closes it for good: by its own thread, or by any while it is offline or its thread is dead. If
+   * this throws, the vCPU is offline, and another call goes on.
    *
    * @param leave takes it out of the log, while no thread can bring it online
    */
   public void close(Runnable leave) {
-    if (closed) {
+    if (owner.hasLeft()) {
       return;
     }
-    if (owner == Thread.currentThread()) {
+    if (owner.isMine()) {
       offline();
     }
-    // S8: taken as by online, so that no other thread comes online while this one closes.
-    Thread before = (Thread) OWNER.compareAndExchange(this, null, Thread.currentThread());
-    if (before != null && before.isAlive()) {
-      throw misuse(
-          "vCPU "
-              + index
-              + " is online in "
-              + before
-              + "; that thread has to close it, or take it offline first");
-    }
-    if (before != null && owner != before) {
-      close(leave); // it went offline meanwhile, and then ended
-      return;
-    }
-    try {
-      leave.run();
-      closed = true;
-    } finally {
-      if (before == null) {
-        owner = null;
-      }
-    }
-    failTasks();
+    owner.close(leave);
+    running = false; // if its thread died
+    tasks.failAll();
+  }
+
+  /** No thread brings it online any more. In {@code leave} of {@link #close}. */
+  public void shut() {
+    owner.shut();
   }
 
   RuntimeException misuse(String message) {
     return group.errors().misuse(message);
   }
 
-  private RuntimeException usedBy(Thread thread, @Nullable Thread other) {
-    return misuse("vCPU " + index + " is used by " + thread + " while it is online in " + other);
-  }
-
-  private RuntimeException isClosed() {
-    return misuse("vCPU " + index + " is closed");
-  }
-
   /** {@return the thread that has it online; null if it is offline} */
   public @Nullable Thread owner() {
-    return owner;
+    return owner.get();
   }
 
   void request(int what) {
@@ -412,32 +411,23 @@ public final class VcpuState {
   }
 
   boolean hasAcknowledged(long request) {
-    // S2 acquire: see acknowledge.
-    return (long) SHARED.getAcquire(shared, ACKNOWLEDGED) >= request;
+    return words.hasAcknowledged(request);
   }
 
   /** {@return whether nobody waits for it} */
   public boolean isOffline() {
-    // S4, S5 volatile: see setState and becomeOnline.
-    return (long) SHARED.getVolatile(shared, STATE) == OFFLINE;
+    return words.isOffline();
   }
 
   /**
    * {@return whether its thread ended while online; reported once; all it wrote is visible then}
    */
   public boolean isDead() {
-    Thread thread = owner;
-    if (thread == null || thread.isAlive() || owner != thread) {
-      return false; // the last: it went offline, and then ended
+    boolean dead = owner.isDead();
+    if (dead) {
+      tasks.failAll();
     }
-    if (deathReported.compareAndSet(false, true)) {
-      String who = "vCPU " + index + ": " + thread;
-      RuntimeException dead =
-          misuse(who + " ended while online; it counts as offline now, and should have closed it");
-      group.errorHandler().onError(dead);
-      failTasks();
-    }
-    return true;
+    return dead;
   }
 
   @Override
@@ -445,7 +435,7 @@ public final class VcpuState {
     return "LogVcpu["
         + index
         + ", "
-        + (closed ? "closed" : isOffline() ? "offline" : "online in " + owner)
+        + (owner.isShut() ? "closed" : isOffline() ? "offline" : "online in " + owner.get())
         + "]";
   }
 }

@@ -2,37 +2,89 @@ package dev.smudge.sync.internal.vcpu;
 
 import java.util.Queue;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.jctools.queues.varhandle.MpscLinkedVarHandleQueue;
 import org.jspecify.annotations.Nullable;
 
 /** Tasks that other threads have a vCPU's thread run at its next safepoint. */
-final class VcpuTasks {
+public final class VcpuTasks {
+  /** So many may wait for a vCPU that does not run: nothing grows for ever. */
+  static final int MOST = 1 << 16;
+
   private record Task(Runnable body, CompletableFuture<@Nullable Void> done) {}
 
+  private final VcpuState vcpu;
   private final Queue<Task> queue = new MpscLinkedVarHandleQueue<>();
+  private final AtomicInteger waiting = new AtomicInteger();
 
-  CompletableFuture<@Nullable Void> add(Runnable body) {
+  VcpuTasks(VcpuState vcpu) {
+    this.vcpu = vcpu;
+  }
+
+  /**
+   * Has the vCPU's thread run a task at its next safepoint, or at once if that is the caller. From
+   * any thread.
+   *
+   * @param body what to run
+   * @return done when it has run
+   */
+  public CompletableFuture<@Nullable Void> submit(Runnable body) {
     Task task = new Task(body, new CompletableFuture<>());
-    queue.offer(task);
+    if (vcpu.isOnlineHere()) {
+      run(task); // the queued ones wait for a safepoint
+    } else if (waiting.incrementAndGet() > MOST) {
+      waiting.decrementAndGet();
+      task.done.completeExceptionally(tooMany());
+    } else {
+      queue.offer(task);
+      vcpu.request(VcpuState.TASK);
+      // After the task is queued: whoever closes says so before it fails what is queued.
+      if (vcpu.isGone()) {
+        failAll();
+      }
+    }
     return task.done;
   }
 
-  /** Runs one task at once, in the vCPU's own thread; the queued ones wait for a safepoint. */
-  static CompletableFuture<@Nullable Void> runNow(Runnable body) {
-    Task task = new Task(body, new CompletableFuture<>());
-    run(task);
-    return task.done;
+  private RuntimeException tooMany() {
+    return vcpu.misuse(
+        "vCPU "
+            + vcpu.index()
+            + " has "
+            + MOST
+            + " tasks that have not run: it has to call safepoint(), or online(), to run them");
   }
 
-  void runAll() {
-    for (Task task = next(); task != null; task = next()) {
-      run(task);
+  /**
+   * Runs what is queued, for as long as the session goes on: a task may give the vCPU away, and
+   * those after it belong to whoever has it then.
+   */
+  void runIn(long session) {
+    boolean done = false;
+    try {
+      while (vcpu.isSession(session)) {
+        Task task = next();
+        if (task == null) {
+          break;
+        }
+        run(task);
+      }
+      done = true;
+    } finally {
+      if (!done) {
+        vcpu.request(VcpuState.TASK); // an error of the VM: the next safepoint runs the others
+      }
     }
   }
 
-  void failAll(RuntimeException error) {
+  /** Fails what has not run, and will not. */
+  void failAll() {
     for (Task task = next(); task != null; task = next()) {
-      task.done.completeExceptionally(error);
+      task.done.completeExceptionally(
+          vcpu.misuse(
+              "vCPU "
+                  + vcpu.index()
+                  + " or its log was closed, or its thread died, before the task ran"));
     }
   }
 
@@ -45,8 +97,16 @@ final class VcpuTasks {
     }
   }
 
+  private @Nullable Task next() {
+    return queue.isEmpty() ? null : poll(); // without a lock where there is none
+  }
+
   /** One consumer at a time: the vCPU's thread, or whoever fails what is left. */
-  private synchronized @Nullable Task next() {
-    return queue.poll();
+  private synchronized @Nullable Task poll() {
+    Task task = queue.poll();
+    if (task != null) {
+      waiting.decrementAndGet();
+    }
+    return task;
   }
 }

@@ -1,0 +1,43 @@
+package dev.smudge.sync.internal.vcpu;
+
+/** What the embedder does when pages were armed. While it runs, the vCPU cannot leave or wait. */
+final class ArmCallback {
+  private final VcpuState vcpu;
+  private final Runnable body;
+  private boolean running; // the vCPU's thread only
+
+  ArmCallback(VcpuState vcpu, Runnable body) {
+    this.vcpu = vcpu;
+    this.body = body;
+  }
+
+  boolean isRunning() {
+    return running;
+  }
+
+  /** If it throws, the next safepoint comes back here. */
+  void run() {
+    running = true;
+    boolean ran = false;
+    try {
+      body.run();
+      ran = true;
+    } finally {
+      running = false;
+      if (!ran) {
+        vcpu.request(VcpuState.BARRIER); // not acknowledged: the next safepoint tries again
+      }
+    }
+  }
+
+  /** Refuses what would wait for the end of this very callback. */
+  void checkNotInside(String what) {
+    if (running) {
+      throw vcpu.misuse(
+          what
+              + " inside the arm callback of vCPU "
+              + vcpu.index()
+              + " would wait for itself: do it after the safepoint has returned");
+    }
+  }
+}
