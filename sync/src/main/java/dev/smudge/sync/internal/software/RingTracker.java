@@ -51,8 +51,11 @@ public final class RingTracker extends SoftwareTracker {
 
   @Override
   public void drop(VcpuMarks marks) {
-    if (marks instanceof VcpuRing ring && rings.remove(ring)) {
-      closed = closed.plus(ring);
+    if (marks instanceof VcpuRing ring) {
+      RingCounts sum = closed.plus(ring);
+      if (rings.remove(ring)) {
+        closed = sum;
+      }
     }
   }
 
