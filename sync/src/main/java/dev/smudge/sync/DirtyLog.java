@@ -315,6 +315,7 @@ public final class DirtyLog implements AutoCloseable {
    * @throws VcpuException if this thread holds a pause already, or is in an arm callback
    */
   public VcpuPause pause() {
+    Collector.checkStack();
     VcpuPause pause = new VcpuPause(vcpus.pauses());
     try {
       pause.onClose(SlotSwap.stopVcpus(collector));

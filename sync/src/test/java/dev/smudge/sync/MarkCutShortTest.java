@@ -171,11 +171,9 @@ class MarkCutShortTest {
     cut.mark(slot, page * PAGE - 4, 8);
   }
 
-  /** The first mark of a device in a slot makes its bitmap; its write has landed already. */
   @Test
-  void hostMark_bitmapCannotBeMade_everyPageIsDirty() {
+  void hostMark_cutShort_whatHasReturnedIsFound() {
     boolean[] returned = new boolean[1];
-    int[] whole = new int[1];
     LogSlot[] fresh = new LogSlot[1];
     StackSqueeze.squeeze(
         frames -> {
@@ -191,12 +189,10 @@ class MarkCutShortTest {
           try (DirtyBatch<LogSlot> batch = client.take()) {
             Set<Long> found = ClientProtocolTest.pages(batch, 7);
             assertTrue(!returned[0] || found.contains(129L), "returned, and not found");
-            whole[0] += found.equals(allOf(0, 130)) ? 1 : 0;
             batch.commit();
           }
           log.change().remove(fresh[0]).commit();
         });
-    assertTrue(whole[0] > 0, "never all pages");
   }
 
   @Test
@@ -221,6 +217,7 @@ class MarkCutShortTest {
   }
 
   /** Marks at every depth, on the way to the end of the stack and on the way back. */
+  @SuppressWarnings("InfiniteRecursion") // ends by an error
   private int descend(LogVcpu vcpu, int frames) {
     int height;
     try {

@@ -42,6 +42,11 @@ final class StackSqueeze {
    * @return how often it was cut short
    */
   static int squeeze(Step before, Call call, Step after) {
+    return squeeze(PADS, before, call, after);
+  }
+
+  /** As {@link #squeeze(Step, Call, Step)}, in steps of so many to a frame. */
+  static int squeeze(int pads, Step before, Call call, Step after) {
     AtomicReference<@Nullable Throwable> failed = new AtomicReference<>();
     int[] errors = new int[1];
     Thread thread =
@@ -49,7 +54,7 @@ final class StackSqueeze {
             null,
             () -> {
               try {
-                errors[0] = squeezeHere(before, call, after);
+                errors[0] = squeezeHere(pads, before, call, after);
               } catch (Throwable e) {
                 failed.set(e);
               }
@@ -69,7 +74,7 @@ final class StackSqueeze {
     return errors[0];
   }
 
-  private static int squeezeHere(Step before, Call call, Step after) throws Exception {
+  private static int squeezeHere(int pads, Step before, Call call, Step after) throws Exception {
     // With plenty first: no class is initialized, and no call linked, for the first time where
     // there is no stack for it. That would be the JVM's to mend.
     for (int i = 0; i < 3; i++) {
@@ -80,13 +85,13 @@ final class StackSqueeze {
     StackSqueeze squeeze = new StackSqueeze(call);
     int errors = 0;
     int through = 0;
-    for (int step = 0; through < ENOUGH * PADS; step++) {
-      int frames = step / PADS;
+    for (int step = 0; through < ENOUGH * pads; step++) {
+      int frames = step / pads;
       if (frames > MOST_FRAMES) {
         throw new AssertionError("it never gets through", squeeze.thrown);
       }
       before.run(frames);
-      Throwable e = squeeze.callAbove(frames, step % PADS);
+      Throwable e = squeeze.callAbove(frames, step % pads);
       if (e == null) {
         through++;
       } else {

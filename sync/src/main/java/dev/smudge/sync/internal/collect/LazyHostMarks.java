@@ -71,7 +71,7 @@ public final class LazyHostMarks implements HostMarks {
   }
 
   private void tellAll(PageWordConsumer sink) {
-    int last = (int) (pageCount - 1 >>> 6);
+    int last = (int) ((pageCount - 1) >>> 6);
     for (int w = 0; w < last; w++) {
       sink.accept(w, -1L);
     }
