@@ -131,6 +131,8 @@ class MarkCutShortTest {
   /** The error of a store that had no memory comes a little later: in the mark, perhaps. */
   @Test
   void mark_afterAStoreThatFaults_laterWritesToThePageAreFound() throws Exception {
+    Assumptions.assumeTrue(
+        Runtime.version().feature() >= 21, "older JVMs throw the error at any time later");
     Path path = Files.createTempFile("smudge", "ram");
     int faults = 0;
     try (FileChannel file =
@@ -144,6 +146,7 @@ class MarkCutShortTest {
         }
       }
       for (int round = 0; round < 500; round++) {
+        int at = round;
         int page = 800 + round % 100;
         take();
         file.truncate(500 * PAGE);
@@ -152,9 +155,10 @@ class MarkCutShortTest {
         } catch (InternalError e) {
           faults++;
         }
-        file.write(ByteBuffer.allocate(1), 1_000 * PAGE - 1); // there is memory again
-        store(ram, 1 + round % 400);
-        store(ram, page);
+        // The error may come as late as in one of these, by the JVM: it is made once more then.
+        faults += again(() -> file.write(ByteBuffer.allocate(1), 1_000 * PAGE - 1)); // memory
+        faults += again(() -> store(ram, 1 + at % 400));
+        faults += again(() -> store(ram, page));
         cut.safepoint();
         Set<Long> found = take();
         assertTrue(found.contains((long) page) && found.contains(page - 1L), "round " + round);
@@ -163,6 +167,24 @@ class MarkCutShortTest {
       Files.delete(path);
     }
     assertTrue(faults > 0, "no fault");
+  }
+
+  private interface Step {
+    void run() throws Exception;
+  }
+
+  /** Returns how often it had to be made again. */
+  private static int again(Step step) throws Exception {
+    for (int faults = 0; ; faults++) {
+      try {
+        step.run();
+        return faults;
+      } catch (InternalError e) {
+        if (faults > 10) {
+          throw e;
+        }
+      }
+    }
   }
 
   /** Over two pages. */

@@ -42,7 +42,10 @@ public final class LazyHostMarks implements HostMarks {
         // ORDER H3 volatile: the device's store before this. Pairs with the read in drain. If
         // weaker: whoever reads the pages after that drain does not see the store.
         all = true;
-        return 0;
+        if (e instanceof OutOfMemoryError) {
+          return 0; // the pages are marked
+        }
+        throw e; // of the store before this, perhaps, whose RAM has no memory: not to be hidden
       }
       // ORDER H1 volatile: an empty bitmap is published before it is marked. Pairs with the read in
       // drain. If weaker: the collector reads a bitmap whose fields are not there yet.
