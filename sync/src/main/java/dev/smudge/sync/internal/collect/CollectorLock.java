@@ -63,12 +63,13 @@ final class CollectorLock {
       if (!lock.tryLock()) {
         return false;
       }
-      run(what);
+      if (held == 0) {
+        before.run();
+      }
+      what.run();
       return true;
     } finally {
-      while (lock.getHoldCount() > held) {
-        lock.unlock();
-      }
+      giveBack(held);
     }
   }
 
