@@ -6,6 +6,7 @@ import static dev.smudge.bitmap.BitmapLayout.WORD_SHIFT;
 
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
+import java.util.Arrays;
 
 /**
  * A bitmap for threads that have no quiescent states: devices, DMA, loaders. Every marker ORs the
@@ -17,6 +18,10 @@ import java.lang.invoke.VarHandle;
  *   collector    takes the summary word   --&gt;  takes the words
  * </pre>
  *
+ * <p>What a drain has taken out of the shared words stands in fields of the collector's until the
+ * sink has it. So an error at any point of a drain leaves every mark in one of the two, without a
+ * handler that would have to put something back, and the next drain goes on from there.
+ *
  * <p>Pages are numbered from 0. Any thread may call {@link #markAlways} at any time, and one thread
  * at a time may call {@link #drain}. Neither blocks nor allocates. Source: docs/design.md 3.2.
  */
@@ -26,6 +31,13 @@ public final class HostBitmap {
   private final long pageCount;
   private final long[] words;
   private final long[] summary; // one bit per block of 512 pages
+
+  private volatile boolean cutShort; // a mark, by an error
+
+  // Taken out, and not handed out yet; touched by the collector only.
+  private final long[] left; // blocks, as in the summary
+  private int heldWord;
+  private long heldBits;
 
   /**
    * Makes a bitmap in which all bits are clear.
@@ -37,6 +49,7 @@ public final class HostBitmap {
     this.pageCount = BitmapLayout.checkPageCount(pageCount);
     this.words = new long[BitmapLayout.words(pageCount)];
     this.summary = new long[BitmapLayout.summaryWords(words.length)];
+    this.left = new long[summary.length];
   }
 
   /**
@@ -49,11 +62,27 @@ public final class HostBitmap {
    *
    * @param firstPage first page of the range
    * @param count number of pages, 0 or more
+   *     <p>An error in the middle (a {@link StackOverflowError}, or the {@link InternalError} of a
+   *     store before the call that had no memory) has all pages marked once more before it comes
+   *     through.
    * @return how many bits this call changed from 0 to 1
    * @throws IndexOutOfBoundsException if the range is not inside the bitmap; nothing is changed
    */
   public long markAlways(long firstPage, long count) {
     BitmapLayout.checkRange(firstPage, count, pageCount);
+    try {
+      return markRange(firstPage, count);
+    } catch (Error e) {
+      // ORDER H2 volatile: a word may be marked, and its summary bit not set. Pairs with the read
+      // in
+      // drain, which then looks at every word. If weaker: that mark stays behind a clear summary.
+      cutShort = true;
+      markRange(firstPage, count);
+      throw e;
+    }
+  }
+
+  private long markRange(long firstPage, long count) {
     long changed = 0;
     long end = firstPage + count;
     for (long page = firstPage; page < end; page = (page | 63) + 1) {
@@ -88,55 +117,47 @@ public final class HostBitmap {
    * (one word per 32,768 pages) and at the blocks in which something was marked.
    *
    * @param sink receives the words, ascending; whatever it throws passes through, and the next call
-   *     hands out the word for which it threw and those after it
+   *     hands out the word for which it threw first, and then those after it
    */
   public void drain(PageWordConsumer sink) {
+    handOutHeld(sink); // of a call that was cut short
+    if (cutShort) { // H2
+      cutShort = false;
+      Arrays.fill(left, -1L);
+    }
     for (int s = 0; s < summary.length; s++) {
       // B9. This look comes first because an exchange costs more than a load.
       if ((long) WORDS.getVolatile(summary, s) != 0) {
-        drain(s, sink);
+        // ORDER B9 volatile: the summary is taken before the words. Pairs with B8. If weaker: as
+        // for B7.
+        left[s] |= (long) WORDS.getAndSet(summary, s, 0L);
       }
-    }
-  }
-
-  private void drain(int summaryIndex, PageWordConsumer sink) {
-    // ORDER B9 volatile: the summary is taken before the words. Pairs with B8. If weaker: as for
-    // B7.
-    long left = (long) WORDS.getAndSet(summary, summaryIndex, 0L);
-    try {
-      for (; left != 0; left &= left - 1) {
-        drainBlock((summaryIndex << WORD_SHIFT) + Long.numberOfTrailingZeros(left), sink);
-      }
-    } finally {
-      if (left != 0) { // the sink has thrown: the next call hands out the rest
-        WORDS.getAndBitwiseOr(summary, summaryIndex, left);
+      for (; left[s] != 0; left[s] &= left[s] - 1) {
+        drainBlock((s << WORD_SHIFT) + Long.numberOfTrailingZeros(left[s]), sink);
       }
     }
   }
 
   private void drainBlock(int block, PageWordConsumer sink) {
     int from = block << WORDS_PER_BLOCK_SHIFT;
-    int to = Math.min(from + WORDS_PER_BLOCK, words.length);
+    int to = Math.min(from + WORDS_PER_BLOCK, words.length); // less than from, past the end
     for (int w = from; w < to; w++) {
       // ORDER B10 volatile, both the look and the exchange: they come after B9. Pairs with B7;
       // whoever reads the pages afterwards sees the device's bytes. If weaker: the look passes the
       // exchange of the summary and sees the word before a mark whose marker still sees the summary
       // bit set, and that mark stays behind a clear summary.
       if ((long) WORDS.getVolatile(words, w) != 0) {
-        handOut(w, (long) WORDS.getAndSet(words, w, 0L), sink);
+        heldWord = w;
+        heldBits = (long) WORDS.getAndSet(words, w, 0L);
+        handOutHeld(sink);
       }
     }
   }
 
-  private void handOut(int wordIndex, long bits, PageWordConsumer sink) {
-    boolean taken = false;
-    try {
-      sink.accept(wordIndex, bits);
-      taken = true;
-    } finally {
-      if (!taken) { // the sink has thrown, and nobody else has these pages
-        WORDS.getAndBitwiseOr(words, wordIndex, bits);
-      }
+  private void handOutHeld(PageWordConsumer sink) {
+    if (heldBits != 0) {
+      sink.accept(heldWord, heldBits);
+      heldBits = 0;
     }
   }
 }

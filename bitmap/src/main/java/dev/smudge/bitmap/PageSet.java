@@ -366,6 +366,32 @@ public final class PageSet {
   }
 
   /**
+   * Returns the lowest page of the set that is not below a given page.
+   *
+   * @param pageIndex the page, 0 to {@link #pageCount()}
+   * @return that page, or -1 if there is none
+   * @throws IndexOutOfBoundsException if {@code pageIndex} is outside that range
+   */
+  public long nextPage(long pageIndex) {
+    BitmapLayout.checkRange(pageIndex, 0, pageCount);
+    long page = words.nextSet(pageIndex, pageCount);
+    return page == pageCount ? -1 : page;
+  }
+
+  /**
+   * Returns where the run of pages ends that begins at a given page.
+   *
+   * @param firstPage the page
+   * @param end where to stop looking, {@code firstPage} to {@link #pageCount()}
+   * @return the first page from {@code firstPage} on that is not in the set, or {@code end}
+   * @throws IndexOutOfBoundsException if a value is outside that range
+   */
+  public long endOfRun(long firstPage, long end) {
+    BitmapLayout.checkRange(firstPage, end - firstPage, pageCount);
+    return words.nextClear(firstPage, end);
+  }
+
+  /**
    * Hands out the non-zero words, ascending. The sink may remove pages of the word that it was
    * given and of earlier ones, and must make no other change to this set.
    *

@@ -38,6 +38,10 @@ public final class ReportedBitmap extends ArmableBitmap {
   @SuppressWarnings("UnusedVariable") // read only through REPORTED
   private volatile boolean reported; // since the last fetchReported
 
+  // What a fetch has taken and not handed out yet; touched by the collector only.
+  private final long[] left; // blocks, as in the summary
+  private boolean unfinished; // a fetch that has taken the flag
+
   /**
    * Makes a bitmap in which all bits are clear.
    *
@@ -46,6 +50,7 @@ public final class ReportedBitmap extends ArmableBitmap {
    */
   public ReportedBitmap(long pageCount) {
     super(pageCount);
+    this.left = new long[summary.length];
   }
 
   /**
@@ -109,30 +114,22 @@ public final class ReportedBitmap extends ArmableBitmap {
    */
   public void fetchReported(PageWordConsumer sink) {
     // B13. The look comes first because an exchange costs more than a load.
-    if (!(boolean) REPORTED.getOpaque(this) || !(boolean) REPORTED.getAndSet(this, false)) {
+    if ((boolean) REPORTED.getOpaque(this) && (boolean) REPORTED.getAndSet(this, false)) {
+      unfinished = true;
+    }
+    if (!unfinished) {
       return;
     }
     for (int s = 0; s < summary.length; s++) {
       // B5: a bit that is set after this look has a flag that is set later still.
       if ((long) WORDS.getOpaque(summary, s) != 0) {
-        handOut(s, sink);
+        left[s] |= (long) WORDS.getAndSet(summary, s, 0L); // B5, as in LiveBitmap.fetch
+      }
+      for (; left[s] != 0; left[s] &= left[s] - 1) {
+        handOutBlock((s << WORD_SHIFT) + Long.numberOfTrailingZeros(left[s]), sink);
       }
     }
-  }
-
-  private void handOut(int summaryIndex, PageWordConsumer sink) {
-    // B5, as in LiveBitmap.fetch.
-    long left = (long) WORDS.getAndSet(summary, summaryIndex, 0L);
-    try {
-      for (; left != 0; left &= left - 1) {
-        handOutBlock((summaryIndex << WORD_SHIFT) + Long.numberOfTrailingZeros(left), sink);
-      }
-    } finally {
-      if (left != 0) { // the sink has thrown: the next call hands out the rest
-        WORDS.getAndBitwiseOr(summary, summaryIndex, left); // B13
-        reported = true;
-      }
-    }
+    unfinished = false;
   }
 
   private void handOutBlock(int block, PageWordConsumer sink) {

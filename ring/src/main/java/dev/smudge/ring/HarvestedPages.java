@@ -15,10 +15,12 @@ import org.jspecify.annotations.Nullable;
 public final class HarvestedPages {
   private static final int CHUNK = 512; // entries that stay in the nearest cache
 
-  private final int[] slotIds;
-  private final long[] pages;
+  // Filled by RingEntries.
+  final int[] slotIds;
+  final long[] pages;
+  int to;
+
   private int from;
-  private int to;
   private @Nullable RingProgress progress;
   private long end; // of the last harvest, in entries since the ring was made
   private boolean handingOut;
@@ -42,8 +44,8 @@ public final class HarvestedPages {
     return to - from;
   }
 
-  /** Harvests at most one round of a ring, as far as there is room; returns how many entries. */
-  int harvest(RingEntries entries, RingProgress ring, long first) {
+  /** Makes ready for pages of a ring. */
+  void begin(RingProgress ring) {
     checkNotHandingOut();
     if (from == to) {
       from = 0;
@@ -53,25 +55,28 @@ public final class HarvestedPages {
       throw new IllegalStateException(
           "these are " + size() + " pages of another ring: reset that one and read them first");
     }
-    int most = Math.min(pages.length - to, entries.mask + 1);
-    int count = harvestRows(entries, first, most);
-    if (count > 0) {
-      to += count;
-      end = first + count;
-    }
-    return count;
   }
 
-  private int harvestRows(RingEntries entries, long first, int most) {
-    int count = 0;
-    int found;
-    int row;
-    do {
-      row = entries.inRow(first + count, Math.min(most - count, CHUNK));
-      found = entries.harvest(first + count, row, slotIds, pages, to + count);
-      count += found;
-    } while (found == row && count < most);
-    return count;
+  /**
+   * Harvests at most one round of a ring, as far as there is room. {@code to} says how many
+   * entries, also when this is cut short by an error.
+   */
+  void harvest(RingEntries entries, long first) {
+    int had = to;
+    int most = Math.min(pages.length - to, entries.mask + 1);
+    try {
+      int found;
+      int row;
+      do {
+        int count = to - had;
+        row = entries.inRow(first + count, Math.min(most - count, CHUNK));
+        found = entries.harvest(first + count, row, this);
+      } while (found == row && to - had < most);
+    } finally {
+      if (to > had) {
+        end = first + to - had;
+      }
+    }
   }
 
   private void checkNotHandingOut() {

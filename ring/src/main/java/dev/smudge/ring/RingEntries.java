@@ -38,10 +38,12 @@ abstract sealed class RingEntries {
   }
 
   /**
-   * Copies dirty entries of a row to {@code slotIds} and {@code pages} from {@code to} on, and
-   * flags them; returns how many.
+   * Copies dirty entries of a row into pages, from {@code into.to} on, and flags them; returns how
+   * many. Whether it returns or is cut short by an error, {@code into.to} says how many were
+   * flagged: an entry that is flagged and counts as not harvested would stop the ring, and its page
+   * would be armed without anybody knowing of it.
    */
-  abstract int harvest(long first, int most, int[] slotIds, long[] pages, int to);
+  abstract int harvest(long first, int most, HarvestedPages into);
 
   /** Arms the pages of harvested entries of a row; returns how many entries. */
   abstract int arm(long first, int most, RingArmer armer);
@@ -85,25 +87,33 @@ abstract sealed class RingEntries {
     }
 
     @Override
-    int harvest(long first, int most, int[] slotIds, long[] pages, int to) {
+    int harvest(long first, int most, HarvestedPages into) {
       long[] ring = words;
+      int[] slotIds = into.slotIds;
+      long[] pages = into.pages;
+      int to = into.to;
       int begin = at(first, mask);
-      for (int i = 0; i < most; i++) {
-        int at = begin + 2 * i;
-        // R1 acquire.
-        long header = (long) WORDS.getAcquire(ring, at);
-        if (!RingLayout.isDirty((int) header)) {
-          return i;
+      int i = 0;
+      try {
+        for (; i < most; i++) {
+          int at = begin + 2 * i;
+          // R1 acquire.
+          long header = (long) WORDS.getAcquire(ring, at);
+          if (!RingLayout.isDirty((int) header)) {
+            break;
+          }
+          slotIds[to + i] = (int) (header >>> 32);
+          pages[to + i] = ring[at + 1];
+          // ORDER R2 release: what the producer stored, and the loads of it here, come before
+          // flags=RESET. Pairs with the acquire in arm. If weaker: the resetter re-arms the page of
+          // the round before, and this one stays unarmed for ever; or it gives the entry back while
+          // it is still being read here (Linux 8929bc965964).
+          WORDS.setRelease(ring, at, (header & ~0xffff_ffffL) | RingLayout.RESET);
         }
-        slotIds[to + i] = (int) (header >>> 32);
-        pages[to + i] = ring[at + 1];
-        // ORDER R2 release: what the producer stored, and the loads of it here, come before
-        // flags=RESET. Pairs with the acquire in arm. If weaker: the resetter re-arms the page of
-        // the round before, and this one stays unarmed for ever; or it gives the entry back while
-        // it is still being read here (Linux 8929bc965964).
-        WORDS.setRelease(ring, at, (header & ~0xffff_ffffL) | RingLayout.RESET);
+      } finally {
+        into.to = to + i;
       }
-      return most;
+      return i;
     }
 
     @Override
@@ -189,8 +199,9 @@ abstract sealed class RingEntries {
     }
 
     @Override
-    int harvest(long first, int most, int[] slotIds, long[] pages, int to) {
+    int harvest(long first, int most, HarvestedPages into) {
       ByteBuffer ring = buffer;
+      int to = into.to;
       int begin = at(first, mask);
       int count = 0;
       while (count < most
@@ -201,13 +212,18 @@ abstract sealed class RingEntries {
       VarHandle.acquireFence();
       for (int i = 0; i < count; i++) {
         int at = begin + i * RingLayout.ENTRY_SIZE;
-        slotIds[to + i] = ring.getInt(at + RingLayout.SLOT_OFFSET);
-        pages[to + i] = ring.getLong(at + RingLayout.PAGE_OFFSET);
+        into.slotIds[to + i] = ring.getInt(at + RingLayout.SLOT_OFFSET);
+        into.pages[to + i] = ring.getLong(at + RingLayout.PAGE_OFFSET);
       }
       // R2 release, as on the heap. External partner: the acquire in kvm_dirty_gfn_harvested.
       VarHandle.releaseFence();
-      for (int i = 0; i < count; i++) {
-        ring.putInt(begin + i * RingLayout.ENTRY_SIZE, RingLayout.RESET);
+      int flagged = 0;
+      try {
+        for (; flagged < count; flagged++) {
+          ring.putInt(begin + flagged * RingLayout.ENTRY_SIZE, RingLayout.RESET);
+        }
+      } finally {
+        into.to = to + flagged;
       }
       return count;
     }

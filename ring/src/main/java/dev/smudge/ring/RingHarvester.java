@@ -9,6 +9,7 @@ public final class RingHarvester extends Padded {
   private final RingProgress progress;
 
   private long harvested;
+  private long published; // what the resetter has been told of
 
   RingHarvester(RingEntries entries, RingProgress progress) {
     this.entries = entries;
@@ -26,13 +27,19 @@ public final class RingHarvester extends Padded {
    *     its pages; nothing is harvested
    */
   public int harvest(HarvestedPages into) {
+    into.begin(progress);
     long begin = harvested;
-    int count = into.harvest(entries, progress, begin);
-    if (count > 0) {
-      harvested = begin + count;
-      progress.harvestedRelease(harvested);
+    int had = into.to;
+    try {
+      into.harvest(entries, begin);
+    } finally {
+      harvested = begin + into.to - had; // also when it is cut short by an error
     }
-    return count;
+    if (published != harvested) {
+      progress.harvestedRelease(harvested);
+      published = harvested;
+    }
+    return (int) (harvested - begin);
   }
 
   /**

@@ -12,7 +12,8 @@ public final class RingResetter extends Padded {
 
   // Under this.
   private final JoiningArmer joining = new JoiningArmer();
-  private long done;
+  private long done; // armed, from here on to be given back
+  private long given; // given back
   private boolean arming;
 
   RingResetter(RingEntries entries, RingProgress progress) {
@@ -46,7 +47,7 @@ public final class RingResetter extends Padded {
 
   private int resetRound(RingArmer armer) {
     int size = entries.mask + 1;
-    int count = 0;
+    int count = giveBack(); // what a reset that was cut short has armed
     while (count < size) {
       int most = Math.min(CHUNK, size - count);
       int row = entries.inRow(done, most);
@@ -54,15 +55,27 @@ public final class RingResetter extends Padded {
       if (found == 0) {
         break;
       }
-      int freed = Math.min(row, found);
-      entries.free(done, freed);
-      entries.free(done + freed, found - freed);
       done += found;
-      progress.resetRelease(done);
-      count += found;
+      count += giveBack();
       if (found < most) {
         break;
       }
+    }
+    return count;
+  }
+
+  /**
+   * Gives back what is armed. Until the count is released, the entries are the resetter's: after an
+   * error the next reset frees them all once more.
+   */
+  private int giveBack() {
+    int count = (int) (done - given);
+    if (count > 0) {
+      int row = entries.inRow(given, count);
+      entries.free(given, row);
+      entries.free(given + row, count - row);
+      progress.resetRelease(done);
+      given = done;
     }
     return count;
   }
@@ -90,6 +103,7 @@ public final class RingResetter extends Padded {
     while (done < end && !RingLayout.isHarvested(entries.flagsAcquire(done))) {
       done++;
     }
+    given = done;
     progress.resetRelease(done);
     return (int) (done - begin);
   }

@@ -1,6 +1,5 @@
 package dev.smudge.sync;
 
-import dev.smudge.bitmap.PageSet;
 import dev.smudge.sync.internal.collect.Collector;
 import dev.smudge.sync.internal.collect.Slot;
 import dev.smudge.sync.internal.collect.TakenPages;
@@ -14,7 +13,10 @@ import dev.smudge.sync.internal.facade.SlotMapping;
  * <p>A slot that is removed or changed meanwhile stays in the batch as it was, and its content can
  * be read until the batch is closed.
  *
- * <p>For one thread at a time.
+ * <p>Threads: any number at once, exact under any interleaving. Several may send parts of one batch
+ * and acknowledge each its own; a page that one of them acknowledges is not given back by the
+ * close, and one that none acknowledges is. Close it, or have the last of them close it, when all
+ * are done: what is acknowledged after the close is dirty all the same.
  *
  * @param <S> what its client calls a slot
  */
@@ -22,7 +24,7 @@ public final class DirtyBatch<S> implements AutoCloseable {
   private final Collector collector;
   private final SlotMapping<S> mapping;
   private final TakenPages pages;
-  private boolean closed;
+  private volatile boolean closed;
 
   DirtyBatch(Collector collector, SlotMapping<S> mapping, TakenPages pages) {
     this.collector = collector;
@@ -40,24 +42,48 @@ public final class DirtyBatch<S> implements AutoCloseable {
     return pages.pageCount();
   }
 
+  TakenPages pages() {
+    return pages;
+  }
+
   /**
    * Hands out the pages that are not acknowledged yet, as runs: slot by slot in the order in which
-   * the slots were added, pages ascending. The consumer may acknowledge the run it was given.
+   * the slots were added, pages ascending. The consumer may acknowledge any pages, and so may other
+   * threads meanwhile: a page that is acknowledged before the walk comes to it is not handed out.
+   * {@link #commit} ends the walk in this way.
    *
    * @param consumer gets the runs; what it throws comes through
    * @param <E> what it may throw
    * @throws E if the consumer throws it
-   * @throws IllegalStateException if the batch is closed
+   * @throws IllegalStateException if the batch is closed, or is closed during the walk, by the
+   *     consumer or another thread. What was not acknowledged by then is dirty again
+   */
+  public <E extends Exception> void forEachRun(RunConsumer<? super S, E> consumer) throws E {
+    forEachRun(Long.MAX_VALUE, consumer);
+  }
+
+  /**
+   * As {@link #forEachRun(RunConsumer)}, in runs of at most so many pages: so that the content of a
+   * run fits a {@link java.nio.ByteBuffer}, which ends at 2 GiB, or a packet.
+   *
+   * @param maxPages most pages in a run, at least 1
+   * @param consumer gets the runs; what it throws comes through
+   * @param <E> what it may throw
+   * @throws E if the consumer throws it
+   * @throws IllegalArgumentException if {@code maxPages} is less than 1; nothing is handed out
+   * @throws IllegalStateException as {@link #forEachRun(RunConsumer)}
    */
   @SuppressWarnings("unchecked") // what it throws is E, as is declared here
-  public <E extends Exception> void forEachRun(RunConsumer<? super S, E> consumer) throws E {
+  public <E extends Exception> void forEachRun(long maxPages, RunConsumer<? super S, E> consumer)
+      throws E {
+    if (maxPages < 1) {
+      throw new IllegalArgumentException("maxPages " + maxPages + " is less than 1");
+    }
     checkOpen();
     RunConsumer<? super S, RuntimeException> runs =
         (RunConsumer<? super S, RuntimeException>) consumer;
-    pages.forEachSlot((slot, set) -> {
-      S of = mapping.toUser(slot);
-      set.forEachRun((first, count) -> runs.accept(of, first, count));
-    });
+    pages.forEachRun(
+        maxPages, (slot, first, count) -> runs.accept(mapping.toUser(slot), first, count));
   }
 
   /**
@@ -76,10 +102,7 @@ public final class DirtyBatch<S> implements AutoCloseable {
     Slot of = mapping.toSlot(slot);
     of.checkOf(collector.slots());
     of.checkRange(firstPage, pageCount);
-    PageSet held = pages.find(of);
-    if (held != null) {
-      held.removeRange(firstPage, pageCount);
-    }
+    pages.acknowledge(of, firstPage, pageCount);
   }
 
   /**
@@ -99,13 +122,13 @@ public final class DirtyBatch<S> implements AutoCloseable {
   }
 
   /**
-   * Ends the batch: pages that were not acknowledged are dirty again. A second call does nothing;
-   * if the first was cut short by an error, it gives back what is left.
+   * Ends the batch: pages that were not acknowledged are dirty again. A second call, by another
+   * thread too, does nothing; if the first was cut short by an error, it gives back what is left.
    */
   @Override
   public void close() {
     if (!closed) {
-      collector.giveBack(pages);
+      collector.takes().giveBack(pages);
       closed = true;
     }
   }

@@ -3,6 +3,7 @@ package dev.smudge.sync;
 import dev.smudge.sync.internal.collect.ClientView;
 import dev.smudge.sync.internal.collect.Collector;
 import dev.smudge.sync.internal.collect.Slot;
+import dev.smudge.sync.internal.collect.TakenPages;
 import dev.smudge.sync.internal.facade.SlotMapping;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
@@ -95,8 +96,9 @@ public final class DirtyClient<S> implements AutoCloseable {
 
   private DirtyBatch<S> take(
       @Nullable Slot only, long firstPage, long pageCount, long limit, boolean sync) {
-    return new DirtyBatch<>(
-        collector, mapping, collector.take(view, only, firstPage, pageCount, limit, sync));
+    DirtyBatch<S> batch = new DirtyBatch<>(collector, mapping, new TakenPages(view));
+    collector.takes().take(batch.pages(), only, firstPage, pageCount, limit, sync);
+    return batch;
   }
 
   /**
@@ -111,12 +113,35 @@ public final class DirtyClient<S> implements AutoCloseable {
    *     nothing is changed
    * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is changed
    * @throws IllegalStateException if the client or its log is closed
-   * @throws VcpuTimeoutException if a vCPU does not reach a safepoint in time; the pages are all
-   *     dirty then
+   * @throws VcpuTimeoutException if a vCPU does not reach a safepoint in time; the pages are dirty
+   *     still then
    */
   public void discard(S slot, long firstPage, long pageCount) {
     Slot of = mapping.toSlot(Objects.requireNonNull(slot, "slot"));
-    collector.discard(view, of, firstPage, pageCount);
+    collector.takes().discard(view, of, firstPage, pageCount);
+  }
+
+  /**
+   * Marks what this client has just written to guest memory itself, for all other clients: a
+   * restore, a rewind, the destination of a migration. The pages become dirty for every other
+   * client and stay as they are for this one, which knows what it wrote. A write by the guest or a
+   * device to the same pages makes them dirty for this client as ever, whichever came first.
+   *
+   * <p>Call it after the write, and after it has landed, in place of {@link DirtyLog#mark} and of
+   * {@link LogVcpu#mark}: those make the pages dirty for this client too. From any thread. Takes
+   * the log's lock, so call it for a range, not for each byte.
+   *
+   * @param slot slot
+   * @param byteOffset offset of the first byte (or unit) written
+   * @param length bytes (or units) written; 0 marks nothing
+   * @throws IllegalArgumentException if the slot is another log's, or was removed; nothing is
+   *     marked
+   * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is marked
+   * @throws IllegalStateException if the client or its log is closed; nothing is marked
+   */
+  public void markForOthers(S slot, long byteOffset, long length) {
+    Slot of = mapping.toSlot(Objects.requireNonNull(slot, "slot"));
+    collector.takes().markForOthers(view, of, byteOffset, length);
   }
 
   /** {@return how many pages are dirty for this client, as far as the last sync knew} */

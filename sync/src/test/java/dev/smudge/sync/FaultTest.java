@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.Arrays;
 import java.util.Set;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.Assumptions;
@@ -218,6 +219,43 @@ class FaultTest {
               assertEquals(301, take(a).size());
             });
     assertTrue(points > 2 * 4 + 4, points + " points");
+  }
+
+  /** A reap arms pages; a vCPU that may skip their marks has to hear of it, whatever is thrown. */
+  @Test
+  void reapFailsAtEveryPoint_vcpuWithAWriteTlb_dropsItBeforeTheNextTakeIsOver() {
+    Assumptions.assumeTrue(mode.hasRings());
+    TestTracker backend = new TestTracker();
+    DirtyLog log = backend.log(mode);
+    LogSlot slot = log.addSlot(0, 700, PAGE);
+    boolean[] tlb = new boolean[700]; // pages that need no mark
+    LogVcpu vcpu = log.addVcpu(() -> Arrays.fill(tlb, false));
+    DirtyClient<LogSlot> a = log.client("a", InitialView.NONE_DIRTY);
+    Runnable store =
+        () -> {
+          vcpu.safepoint();
+          for (int page = 5; page < 10; page++) {
+            if (!tlb[page]) {
+              vcpu.mark(slot, (long) page * PAGE, 1);
+              tlb[page] = true;
+            }
+          }
+        };
+    int points =
+        atEveryPoint(
+            backend,
+            () -> {
+              store.run();
+              vcpu.safepoint();
+            },
+            log::sync,
+            p -> {
+              assertEquals(Set.of(5L, 6L, 7L, 8L, 9L), take(a), "point " + p);
+              store.run();
+              assertEquals(Set.of(5L, 6L, 7L, 8L, 9L), take(a), "stores after it, point " + p);
+              assertEquals(Set.of(), take(a));
+            });
+    assertTrue(points >= 6, points + " points");
   }
 
   private static int wordsOfASync(TestTracker backend, DirtyLog log) {

@@ -63,8 +63,14 @@ final class TestTracker implements Tracker {
     return calls.stream().filter(c -> c.startsWith(call)).count();
   }
 
-  private void point(String where) {
+  /** What is thrown is an Error, as where there is no memory. */
+  boolean throwsErrors;
+
+  void point(String where) {
     if (untilFault.get() >= 0 && untilFault.getAndDecrement() == 0) {
+      if (throwsErrors) {
+        throw new OutOfMemoryError("injected " + where);
+      }
       throw new Fault(where);
     }
   }

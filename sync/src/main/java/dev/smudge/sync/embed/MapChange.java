@@ -112,6 +112,11 @@ public final class MapChange {
     return swap.isSwapped();
   }
 
+  /** {@return whether nobody can use any more what was removed} */
+  public boolean isRetired() {
+    return swap.isRetired();
+  }
+
   /** Gives the lock back, once; vCPUs that are stopped still go on. */
   public void end() {
     try {
@@ -125,7 +130,9 @@ public final class MapChange {
 
   /**
    * If slots were removed: waits for the grace period, after which they are released. If that takes
-   * too long, they are released later, by a task of RCU.
+   * too long, this can be called again, and waits again; meanwhile what {@link #remove} has
+   * returned stays good, and collects what is still marked. If it is not called again, the slots
+   * are released by the next change that waits for its own grace period, or by a task of RCU.
    *
    * @throws dev.smudge.sync.rcu.RcuTimeoutException if it takes too long
    */

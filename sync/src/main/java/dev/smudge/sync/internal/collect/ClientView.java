@@ -23,7 +23,9 @@ public final class ClientView {
   private int cursorSlot; // where the last limited take ended
   private long cursorPage;
   private @Nullable TakenPages open;
+  private @Nullable TakenPages aside; // discards that are under way
   private boolean closed;
+  private boolean abandoned; // its start has failed: nobody has it
 
   /** Makes one that knows no slot. */
   public ClientView(String name) {
@@ -66,6 +68,16 @@ public final class ClientView {
     return spare == null ? new PageSet(slot.pageCount()) : spare;
   }
 
+  /** Pages of a slot, or of what has come of it, are dirty. */
+  void addRange(Slot slot, long firstPage, long pageCount) {
+    LeavingSlot leaving = slot.views().leaving();
+    if (leaving == null) {
+      of(slot).addRange(firstPage, pageCount);
+    } else {
+      leaving.carry(firstPage, pageCount, this);
+    }
+  }
+
   /** Pages come back from a batch, whose set is empty after that. */
   void giveBack(Slot slot, PageSet pages) {
     Part part = Objects.requireNonNull(parts.get(slot));
@@ -76,6 +88,14 @@ public final class ClientView {
 
   boolean isClosed() {
     return closed;
+  }
+
+  void abandon() {
+    abandoned = true;
+  }
+
+  boolean isAbandoned() {
+    return abandoned;
   }
 
   void checkOpen() {
@@ -99,19 +119,62 @@ public final class ClientView {
     open = batch;
   }
 
-  /** Whether a batch may give back: not if the client was closed meanwhile. */
-  @SuppressWarnings("ReferenceEquality")
-  boolean isOpen(TakenPages batch) {
-    return open == batch;
+  /** Another batch beside the open one. */
+  void setAside(TakenPages batch) {
+    batch.next = aside;
+    aside = batch;
   }
 
-  void closeBatch() {
-    open = null;
+  /** Whether a batch may give back: not if the client was closed meanwhile. */
+  @SuppressWarnings("ReferenceEquality")
+  boolean has(TakenPages batch) {
+    if (open == batch) {
+      return true;
+    }
+    for (TakenPages other = aside; other != null; other = other.next) {
+      if (other == batch) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** A batch that was cut short, and holds pages that nobody else has; null if there is none. */
+  @Nullable TakenPages failed() {
+    TakenPages batch = open;
+    if (batch != null && batch.failed) {
+      return batch;
+    }
+    for (batch = aside; batch != null; batch = batch.next) {
+      if (batch.failed) {
+        return batch;
+      }
+    }
+    return null;
+  }
+
+  /** A batch has given back. */
+  @SuppressWarnings("ReferenceEquality")
+  void forget(TakenPages batch) {
+    if (open == batch) {
+      open = null;
+    }
+    if (aside == batch) {
+      aside = batch.next;
+      return;
+    }
+    for (TakenPages other = aside; other != null; other = other.next) {
+      if (other.next == batch) {
+        other.next = batch.next;
+        return;
+      }
+    }
   }
 
   void close() {
     closed = true;
     open = null;
+    aside = null;
     parts.clear();
   }
 

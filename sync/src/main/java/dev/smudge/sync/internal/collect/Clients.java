@@ -2,7 +2,6 @@ package dev.smudge.sync.internal.collect;
 
 import dev.smudge.bitmap.PageSet;
 import java.util.Arrays;
-import java.util.concurrent.locks.ReentrantLock;
 
 /**
  * The clients of a log: how they start and end, and with the first and the last of them the
@@ -13,6 +12,7 @@ import java.util.concurrent.locks.ReentrantLock;
 public final class Clients {
   private final Collector collector;
   private ClientView[] all = new ClientView[0];
+  private boolean logging; // trackers log, or have been told to
 
   Clients(Collector collector) {
     this.collector = collector;
@@ -32,31 +32,17 @@ public final class Clients {
    * @param allDirty whether it sees every page as dirty; else none, and it ends with a barrier
    */
   public void start(ClientView client, boolean allDirty) {
-    ReentrantLock lock = collector.lock();
-    lock.lock();
+    boolean done = false;
     try {
-      collector.checkOpen();
-      if (all.length == 0) {
-        collector.devices().startLog();
+      collector.locked(() -> startLocked(client, allDirty));
+      if (!allDirty && !collector.afterSync()) {
+        collector.lock().run(client::addAll);
       }
-      try {
-        startLocked(client, allDirty);
-      } finally {
-        if (all.length == 0) { // it threw
-          collector.devices().stopLog();
-        }
-      }
+      done = true;
     } finally {
-      lock.unlock();
-    }
-    if (!allDirty) {
-      try {
-        if (!collector.afterSync()) {
-          knowNothing(client);
-        }
-      } catch (RuntimeException | Error e) {
+      if (!done) {
+        client.abandon(); // should the end be cut short, the next call makes it
         end(client);
-        throw e;
       }
     }
   }
@@ -65,10 +51,15 @@ public final class Clients {
     Slot[] slots = collector.slots().used();
     ClientView[] more = Arrays.copyOf(all, all.length + 1);
     more[all.length] = client;
+    boolean first = all.length == 0;
+    if (first) {
+      logging = true; // until stopLog, also if this is cut short
+      collector.devices().startLog();
+    }
     for (Slot slot : slots) {
       client.add(slot);
     }
-    if (all.length == 0) {
+    if (first) {
       for (Slot slot : slots) {
         slot.fetched().part().start();
         slot.fetched().countAllAsTold();
@@ -82,7 +73,11 @@ public final class Clients {
         collector.clear(slot, slot.fetched().told());
       }
     }
-    set(more);
+    // The views first: who is told too much is no client yet, and who is a client is told of all.
+    for (Slot slot : slots) {
+      setViews(slot, more);
+    }
+    all = more;
     collector.vcpus().pressure().setCollecting(true);
     if (!allDirty) {
       for (Slot slot : slots) {
@@ -91,44 +86,70 @@ public final class Clients {
     }
   }
 
-  private void knowNothing(ClientView client) {
-    ReentrantLock lock = collector.lock();
-    lock.lock();
-    try {
-      client.addAll();
-    } finally {
-      lock.unlock();
+  /** Has every client told of the pages of a slot, which each of them knows. */
+  void setViews(Slot slot) {
+    setViews(slot, all);
+  }
+
+  private static void setViews(Slot slot, ClientView[] clients) {
+    PageSet[] views = new PageSet[clients.length];
+    for (int i = 0; i < views.length; i++) {
+      views[i] = clients[i].of(slot);
+    }
+    slot.views().set(views);
+  }
+
+  /** Ends a client. A second call does nothing, or what an error has left undone. */
+  public void end(ClientView client) {
+    boolean mayRelease =
+        collector
+            .lock()
+            .get(() -> {
+              if (!client.isClosed()) {
+                collector.devices().checkNotCalling();
+                endLocked(client);
+              }
+              return collector.slots().isAnyUnreleased();
+            });
+    if (mayRelease) {
+      collector.releaseUnused();
     }
   }
 
-  private void set(ClientView[] now) {
-    all = now;
+  private void endLocked(ClientView client) {
+    all = Arrays.stream(all).filter(c -> c != client).toArray(ClientView[]::new);
     for (Slot slot : collector.slots().used()) {
       setViews(slot);
     }
+    for (TakenPages batch = client.failed(); batch != null; batch = client.failed()) {
+      batch.giveBack(false); // nobody has it
+      client.forget(batch);
+    }
+    client.close();
+    stopLogOfNobody();
   }
 
-  /** Has every client told of the pages of a slot, which each of them knows. */
-  void setViews(Slot slot) {
-    slot.views().set(Arrays.stream(all).map(client -> client.of(slot)).toArray(PageSet[]::new));
+  private void stopLogOfNobody() {
+    if (all.length == 0 && logging) {
+      stopLog();
+      logging = false;
+    }
   }
 
-  /** Ends a client. A second call does nothing. */
-  public void end(ClientView client) {
-    ReentrantLock lock = collector.lock();
-    lock.lock();
-    try {
-      if (client.isClosed()) {
-        return;
+  /** Finishes what an error has left undone. Under the lock. */
+  void settle() {
+    for (ClientView client : all) {
+      if (client.isAbandoned()) {
+        endLocked(client);
       }
-      collector.devices().checkNotCalling();
-      set(Arrays.stream(all).filter(c -> c != client).toArray(ClientView[]::new));
-      client.close();
-      if (all.length == 0) {
+    }
+    if (all.length == 0 && logging) {
+      logging = false; // once more, and no more
+      try {
         stopLog();
+      } catch (RuntimeException | Error e) {
+        collector.vcpus().errorHandler().onError(e);
       }
-    } finally {
-      lock.unlock();
     }
   }
 
@@ -142,14 +163,7 @@ public final class Clients {
   }
 
   void endAll() {
-    ClientView[] open;
-    ReentrantLock lock = collector.lock();
-    lock.lock();
-    try {
-      open = all;
-    } finally {
-      lock.unlock();
-    }
+    ClientView[] open = collector.underLock(() -> all);
     for (ClientView client : open) {
       end(client);
     }

@@ -3,31 +3,22 @@ package dev.smudge.sync.internal.collect;
 import dev.smudge.bitmap.PageSet;
 import dev.smudge.sync.internal.vcpu.VcpuGroup;
 import dev.smudge.sync.tracker.Tracker;
-import java.util.ArrayList;
-import java.util.List;
-import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The owner of the collector lock, and of what is done under it: fetch, take, give back, discard.
- *
- * <p><b>A take</b>, in the order of the methods below. Under the lock: every tracker tells what is
- * new, which goes into the view of every client ({@link #fetch}); the client's pages move from its
- * view into a batch ({@link #move}); those of them that {@link FetchedBits} has are cleared in the
- * tracker ({@link #clear}), so that the next write to them is found. Without the lock: the
- * after-sync barrier ({@link #afterSync}), after which no vCPU relies on a bit from before. Only
- * then is the batch handed out, and its pages are read.
+ * The owner of the collector lock, and of what is done under it: fetch, reap, clear, seal. {@link
+ * Takes} has what clients do.
  *
  * <p><b>No page is ever in no place.</b> A page that was found is in the tracker's bit until it is
  * in every view, in a view until it is in a batch, in a batch until it is acknowledged or back in
  * the view. Each step adds to the new place before it takes from the old one, and can be repeated.
  * So an error at any point leaves every page in at least one place, and the next call finishes what
- * was begun. Source: docs/design.md 3.4 and 3.8; QEMU accel/kvm/kvm-all.c.
+ * was begun: {@link #settle} does it first, whatever that call is for. Source: docs/design.md 3.8.
  */
 public final class Collector {
-  private final ReentrantLock lock = new ReentrantLock();
+  private final CollectorLock lock = new CollectorLock(this::settle, this::settleEpoch);
   private final SlotTable slots = new SlotTable();
   private final Tracker tracker;
   private final VcpuGroup vcpus;
@@ -35,11 +26,19 @@ public final class Collector {
   private final RingNews news = new RingNews(slots);
   private final Counters counters = new Counters();
   private final Clients clients = new Clients(this);
+  private final Takes takes = new Takes(this);
   private final boolean countsFetched;
   private final Consumer<Slot> whenPrepared;
 
-  private boolean closed; // under the lock
-  private boolean trackerClosed; // under the lock
+  // Under the lock.
+  private boolean closed;
+  private boolean trackerClosed;
+  private @Nullable Seal seal; // the log's, once it was sealed
+
+  // What an error has left undone, perhaps. Under the lock.
+  private boolean armed; // pages, and the epoch has not moved
+  private boolean reset; // rings, and nobody was woken
+  private @Nullable SlotSwap halfMade;
 
   /**
    * Makes one without slots and clients. Pages are counted as they are fetched if {@code
@@ -52,58 +51,6 @@ public final class Collector {
     this.vcpus = vcpus;
     this.countsFetched = countsFetched;
     this.whenPrepared = whenPrepared;
-  }
-
-  /**
-   * Takes at most {@code limit} dirty pages for a client: of a range of one slot, or of all slots
-   * where {@code only} is null. Fetches first if {@code sync}. The batch's pages may be read.
-   */
-  public TakenPages take(
-      ClientView client,
-      @Nullable Slot only,
-      long firstPage,
-      long pageCount,
-      long limit,
-      boolean sync) {
-    TakenPages batch = new TakenPages(client);
-    lock.lock();
-    try {
-      checkOpen();
-      client.checkOpen();
-      client.checkHasNoOpenBatch();
-      if (only != null) {
-        slots.checkCurrent(only);
-        only.checkRange(firstPage, pageCount);
-      }
-      if (sync) {
-        fetch();
-      }
-      client.open(batch);
-      try {
-        move(client, batch, only, firstPage, pageCount, limit);
-        // Slot by slot after all was moved: an error leaves every page in view or batch.
-        batch.forEachSlot(this::clear);
-        batch.forEachSlot(devices::clear);
-      } catch (RuntimeException | Error e) {
-        giveBack(batch);
-        throw e;
-      }
-    } finally {
-      lock.unlock();
-    }
-    // Always, also when nothing was cleared: another client may have cleared these pages a moment
-    // ago and be waiting for its own barrier (docs/design.md 3.4).
-    long start = System.nanoTime();
-    try {
-      if (!afterSync()) {
-        batch.forEachSlot((slot, pages) -> addBack(client, slot, pages));
-      }
-    } catch (RuntimeException | Error e) {
-      giveBack(batch);
-      throw e;
-    }
-    batch.barrierTook(System.nanoTime() - start);
-    return batch;
   }
 
   /** Has every tracker tell what is new. Under the lock. */
@@ -122,19 +69,19 @@ public final class Collector {
     if (!tracker.hasRings()) {
       return 0;
     }
-    boolean armed = true; // if it is cut short, perhaps
+    boolean armedBefore = armed;
+    boolean resetBefore = reset;
+    armed = true; // if it is cut short, perhaps
+    reset = true;
     try {
       int found = tracker.reapRings(news);
-      armed = found > 0;
+      armed = armedBefore || found > 0;
+      reset = resetBefore || found > 0;
       if (countsFetched) {
         counters.addReaped(found);
       }
       return found;
     } finally {
-      if (armed) {
-        vcpus.handshake().pagesArmed();
-        vcpus.pressure().wake();
-      }
       news.tell();
     }
   }
@@ -149,41 +96,19 @@ public final class Collector {
     devices.collect(slot);
   }
 
-  private void move(
-      ClientView client,
-      TakenPages batch,
-      @Nullable Slot only,
-      long firstPage,
-      long pageCount,
-      long limit) {
-    if (only != null) {
-      client.moveRange(batch, only, firstPage, pageCount, limit);
-    } else if (limit == Long.MAX_VALUE) {
-      for (Slot slot : slots.used()) {
-        client.moveRange(batch, slot, 0, slot.pageCount(), limit);
-      }
-    } else {
-      client.moveFromCursor(batch, slots.used(), limit);
-    }
-  }
-
   /**
    * Clears in the tracker those of {@code pages} that it has told of and that were not cleared
    * since. Under the lock. The caller gets its barrier afterwards in any case.
    */
   void clear(Slot slot, PageSet pages) {
     ClearRanges clear = slot.fetched().clear(pages);
-    try {
-      clear.run();
-      // Only now: a page that is armed and counts as told is in every view, so nothing is lost if
-      // the tracker throws half-way.
-      slot.fetched().forget(pages);
-    } finally {
-      // Also after an exception: what was cleared until then is armed.
-      if (clear.hasCleared()) {
-        vcpus.handshake().pagesArmed();
-      }
-    }
+    boolean armedBefore = armed;
+    armed = true; // if it is cut short, perhaps
+    clear.run();
+    // Only now: a page that is armed and counts as told is in every view, so nothing is lost if
+    // the tracker throws half-way.
+    slot.fetched().forget(pages);
+    armed = armedBefore || clear.hasCleared();
   }
 
   /** The barrier, of the tracker and then of all devices; returns whether it was all of them. */
@@ -192,105 +117,16 @@ public final class Collector {
     return devices.afterSync();
   }
 
-  /** The batch is done: what it holds still is dirty again for its client. Can be repeated. */
-  public void giveBack(TakenPages batch) {
-    ClientView client = batch.client();
-    List<LeavingSlot> left = new ArrayList<>();
-    lock.lock();
-    try {
-      boolean givesBack = client.isOpen(batch); // not if the client was closed
-      batch.forEachSlotOnce((slot, pages) -> {
-        LeavingSlot leaving = slot.views().leaving();
-        if (leaving != null) {
-          left.add(leaving);
-        }
-        if (givesBack) {
-          giveBack(client, slot, pages);
-        }
-        slot.views().letGo();
-      });
-      if (givesBack) {
-        client.closeBatch();
-      }
-    } finally {
-      lock.unlock();
-      left.forEach(slot -> slot.release(this));
-    }
-  }
-
-  private static void giveBack(ClientView client, Slot slot, PageSet pages) {
-    LeavingSlot leaving = slot.views().leaving();
-    if (leaving == null) {
-      client.giveBack(slot, pages);
-    } else {
-      pages.forEachRun((first, count) -> leaving.carry(first, count, client));
-    }
-  }
-
-  /**
-   * Takes pages out of a client's view and clears them in the trackers: only a later write makes
-   * them dirty again. The other clients keep what is theirs.
-   */
-  public void discard(ClientView client, Slot slot, long firstPage, long pageCount) {
-    lock.lock();
-    try {
-      checkOpen();
-      client.checkOpen();
-      slots.checkCurrent(slot);
-      slot.checkRange(firstPage, pageCount);
-      PageSet gone = new PageSet(slot.pageCount());
-      gone.addRange(firstPage, pageCount);
-      fetch();
-      clear(slot, gone); // first: a page out of the view and not armed would be lost
-      client.of(slot).removeRange(firstPage, pageCount);
-      devices.clear(slot, gone);
-    } finally {
-      lock.unlock();
-    }
-    try {
-      if (!afterSync()) {
-        addBack(client, slot, firstPage, pageCount);
-      }
-    } catch (RuntimeException | Error e) {
-      addBack(client, slot, firstPage, pageCount);
-      throw e;
-    }
-  }
-
-  private void addBack(ClientView client, Slot slot, PageSet pages) {
-    pages.forEachRun((first, count) -> addBack(client, slot, first, count));
-  }
-
-  private void addBack(ClientView client, Slot slot, long firstPage, long pageCount) {
-    lock.lock();
-    try {
-      LeavingSlot leaving = slot.views().leaving();
-      if (client.isClosed()) {
-        return;
-      }
-      if (leaving == null) {
-        client.of(slot).addRange(firstPage, pageCount);
-      } else {
-        leaving.carry(firstPage, pageCount, client);
-      }
-    } finally {
-      lock.unlock();
-    }
-  }
-
   /**
    * Fetches for all clients; nothing without one, since then no page is armed, and none is to be.
    */
   public void sync() {
-    lock.lock();
-    try {
+    locked(() -> {
       checkOpen();
       if (clients.isAny()) {
         fetch();
       }
-    } finally {
-      lock.unlock();
-    }
+    });
   }
 
   /** {@return how many pages are dirty for a client, as far as the last fetch knew} */
@@ -300,33 +136,93 @@ public final class Collector {
 
   // What others under the lock need.
 
-  ReentrantLock lock() {
+  CollectorLock lock() {
     return lock;
+  }
+
+  /** Throws the error that a lack of stack would be later, before there is any effect. */
+  public static void checkStack() {
+    CollectorLock.checkStack();
   }
 
   /** {@return whether the calling thread holds the lock} */
   public boolean isLockedByMe() {
-    return lock.isHeldByCurrentThread();
+    return lock.isMine();
   }
 
   /** Does something under the lock. */
   public <T> T underLock(Supplier<T> what) {
-    lock.lock();
-    try {
-      return what.get();
-    } finally {
-      lock.unlock();
-    }
+    return lock.get(what);
   }
 
   /** Does something under the lock, while the log is open. */
   public <T> T locked(Supplier<T> what) {
-    lock.lock();
-    try {
+    return lock.get(() -> {
       checkOpen();
       return what.get();
-    } finally {
-      lock.unlock();
+    });
+  }
+
+  /** Does something under the lock, while the log is open. */
+  void locked(Runnable what) {
+    lock.run(() -> {
+      checkOpen();
+      what.run();
+    });
+  }
+
+  /** Finishes what an error has left undone. First of all that is done under the lock. */
+  private void settle() {
+    settleEpoch();
+    SlotSwap half = halfMade;
+    if (half != null) {
+      half.settle();
+    }
+    clients.settle();
+  }
+
+  /**
+   * Before the lock is given back, and with it before every barrier: where pages were armed, vCPUs
+   * drop what lets them skip a mark; where rings were reset, those that wait for room go on.
+   */
+  private void settleEpoch() {
+    if (armed) {
+      vcpus.handshake().pagesArmed();
+      armed = false;
+    }
+    if (reset) {
+      vcpus.pressure().wake();
+      reset = false;
+    }
+  }
+
+  /** Pages are about to be armed, or slots to be exchanged. Under the lock. */
+  void willArm() {
+    armed = true;
+  }
+
+  /** A change of the slots has begun; null when it is made, or undone. Under the lock. */
+  void halfMade(@Nullable SlotSwap swap) {
+    halfMade = swap;
+  }
+
+  /** Releases removed slots that nobody uses any more. Without the lock. */
+  void releaseUnused() {
+    for (; ; ) {
+      LeavingSlot[] unused = new LeavingSlot[1];
+      lock.run(() -> unused[0] = slots.takeUnused());
+      LeavingSlot slot = unused[0];
+      if (slot == null) {
+        return;
+      }
+      slot.release(vcpus.errorHandler());
+    }
+  }
+
+  void reportIfSealed(Slot slot, long byteOffset) {
+    Seal set = seal;
+    if (set != null) {
+      set.report(slot, byteOffset);
     }
   }
 
@@ -355,6 +251,11 @@ public final class Collector {
     return counters;
   }
 
+  /** {@return what clients do with their pages} */
+  public Takes takes() {
+    return takes;
+  }
+
   /** {@return the clients} */
   public Clients clients() {
     return clients;
@@ -373,32 +274,19 @@ public final class Collector {
 
   // The end.
 
-  /** Has every vCPU run its arm callback, also if nothing was left to be armed. */
-  private void armAll() {
-    lock.lock();
-    try {
-      vcpus.handshake().pagesArmed();
-    } finally {
-      lock.unlock();
-    }
-  }
-
   /** Arms all pages and seals, while all vCPUs are paused. */
   public void seal(Seal seal) {
-    lock.lock();
-    try {
-      checkOpen();
+    locked(() -> {
+      this.seal = seal;
       fetch();
       for (Slot slot : slots.used()) {
         clear(slot, slot.fetched().told());
         devices.clear(slot);
       }
-    } finally {
-      lock.unlock();
-    }
+    });
     seal.set(true);
-    armAll();
     try {
+      lock.run(this::willArm); // also if nothing was left to be armed
       // All others are offline; the caller's own vCPU, if it is one, drops what it holds, and finds
       // the log sealed as it does.
       afterSync();
@@ -410,38 +298,29 @@ public final class Collector {
 
   /** A vCPU, which is offline and will not come back, leaves. What its ring holds is told first. */
   public void leave(Runnable leave) {
-    lock.lock();
-    try {
+    lock.run(() -> {
       if (clients.isAny()) {
         reap(); // also what it has begun to report, if its thread died
       }
       leave.run();
-    } finally {
-      lock.unlock();
-    }
+    });
   }
 
   /** Closes all clients and devices, and takes the slots from the tracker. */
   public void close() {
-    underLock(() -> closed = true);
+    lock.run(() -> closed = true);
     clients.endAll();
     devices.closeAll();
     SlotSwap.removeAtClose(this);
-    armAll();
+    lock.run(this::willArm);
     vcpus.handshake().barrier();
-    closeTracker();
-  }
-
-  private void closeTracker() {
-    lock.lock();
-    try {
-      if (trackerClosed) {
-        return;
-      }
+    boolean[] open = new boolean[1];
+    lock.run(() -> {
+      open[0] = !trackerClosed;
       trackerClosed = true;
-    } finally {
-      lock.unlock();
+    });
+    if (open[0]) {
+      tracker.close();
     }
-    tracker.close();
   }
 }

@@ -69,12 +69,9 @@ final class DeviceLog implements Registration {
   }
 
   void logStart(Slot slot) {
-    if (isClosed() || !started) {
-      unlogged.add(slot);
-      return;
-    }
-    if (!devices.attempt(() -> begin(slot))) {
-      unlogged.add(slot);
+    unlogged.add(slot); // until it is
+    if (!isClosed() && started && devices.attempt(() -> begin(slot))) {
+      unlogged.remove(slot);
     }
   }
 
@@ -194,8 +191,8 @@ final class DeviceLog implements Registration {
     unlogged.remove(slot);
   }
 
-  /** It writes no more: its last bits. Returns the slots that may be free now. */
-  List<Slot> leave() {
+  /** It writes no more: its last bits. What it held may be free now. */
+  void leave() {
     leaving = true;
     Set<Slot> all = new HashSet<>(unlogged);
     all.addAll(logged.keySet());
@@ -208,8 +205,9 @@ final class DeviceLog implements Registration {
       }
     }
     stopLog();
-    held.forEach(slot -> slot.views().letGo());
-    return held;
+    for (; !held.isEmpty(); held.remove(held.size() - 1)) {
+      held.get(held.size() - 1).views().letGo();
+    }
   }
 
   @Override

@@ -5,7 +5,6 @@ import dev.smudge.sync.rcu.Rcu;
 import dev.smudge.sync.tracker.Registration;
 import dev.smudge.sync.tracker.Tracker;
 import java.util.Arrays;
-import java.util.List;
 import java.util.function.Consumer;
 
 /**
@@ -53,12 +52,16 @@ public final class DeviceLogs {
   /** Calls a device under the lock. */
   private void call(Runnable call) {
     Rcu rcu = collector.vcpus().rcu();
+    CollectorLock.checkStack();
     rcu.enter();
-    calling++;
     try {
-      call.run();
+      calling++; // in the block whose end takes it back, and with no call between
+      try {
+        call.run();
+      } finally {
+        calling--;
+      }
     } finally {
-      calling--;
       rcu.exit();
     }
   }
@@ -70,12 +73,6 @@ public final class DeviceLogs {
   /** Adds a device; if its log cannot be started, it is not there. */
   public Registration add(int priority, Tracker tracker) {
     DeviceLog mine = new DeviceLog(this, priority, tracker);
-    if (collector.clients().isAny()) {
-      call(mine::startLog);
-      for (Slot slot : collector.slots().used()) {
-        mine.logStart(slot);
-      }
-    }
     int at = devices.length;
     while (at > 0 && devices[at - 1].priority() > priority) {
       at--;
@@ -83,6 +80,20 @@ public final class DeviceLogs {
     DeviceLog[] more = Arrays.copyOf(devices, devices.length + 1);
     System.arraycopy(devices, at, more, at + 1, devices.length - at);
     more[at] = mine;
+    boolean started = false;
+    try {
+      if (collector.clients().isAny()) {
+        call(mine::startLog);
+        for (Slot slot : collector.slots().used()) {
+          mine.logStart(slot);
+        }
+      }
+      started = true;
+    } finally {
+      if (!started) {
+        mine.stopLog();
+      }
+    }
     // ORDER M2 volatile: the registration before the array. Pairs with the read in afterSync. If
     // weaker: a device is called whose registration is not there yet.
     devices = more;
@@ -96,7 +107,8 @@ public final class DeviceLogs {
     try {
       for (; at < devices.length; at++) {
         if (!devices[at].isClosed()) { // M1
-          call(devices[at]::startLog);
+          DeviceLog device = devices[at];
+          call(device::startLog);
         }
       }
       done = true;
@@ -161,6 +173,7 @@ public final class DeviceLogs {
     Rcu rcu = collector.vcpus().rcu();
     boolean done = true;
     for (DeviceLog device : all) {
+      CollectorLock.checkStack();
       rcu.enter();
       try {
         if (!device.isClosed()) { // M1
@@ -193,20 +206,13 @@ public final class DeviceLogs {
   /** After the grace period: no call is under way, and none begins. Without the lock. */
   private void leave(DeviceLog device) {
     reportThrown(device.tracker()::detach);
-    List<Slot> held;
-    collector.lock().lock();
-    try {
-      held = device.leave();
-      devices = Arrays.stream(devices).filter(d -> d != device).toArray(DeviceLog[]::new); // M2
-    } finally {
-      collector.lock().unlock();
-    }
-    for (Slot slot : held) {
-      LeavingSlot leaving = slot.views().leaving();
-      if (leaving != null) {
-        leaving.release(collector);
-      }
-    }
+    collector
+        .lock()
+        .run(() -> {
+          device.leave();
+          devices = Arrays.stream(devices).filter(d -> d != device).toArray(DeviceLog[]::new); // M2
+        });
+    collector.releaseUnused();
     reportThrown(device.tracker()::close);
   }
 

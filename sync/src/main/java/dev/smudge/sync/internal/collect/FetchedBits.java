@@ -23,9 +23,9 @@ public final class FetchedBits {
   private final SlotTracker part;
   private final PageSet told;
 
-  FetchedBits(SlotTracker part, long pageCount) {
+  FetchedBits(SlotTracker part, PageSet told) {
     this.part = part;
-    this.told = new PageSet(pageCount);
+    this.told = told;
   }
 
   SlotTracker part() {

@@ -3,6 +3,7 @@ package dev.smudge.sync.internal.collect;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import org.agrona.ErrorHandler;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -12,8 +13,14 @@ import org.jspecify.annotations.Nullable;
  * give pages back later still. Under the collector lock.
  */
 final class LeavingSlot {
-  /** Pages that go to another slot, or, if that is null, to the remover. */
-  record Carry(long fromPage, long pageCount, @Nullable Slot to, long toPage) {}
+  /** Pages that go to another slot, or, if that is null, to a remover. */
+  record Carry(
+      long fromPage, long pageCount, @Nullable Slot to, long toPage, @Nullable RemovedPages lost) {
+    /** Pages of another slot's. */
+    Carry(long fromPage, long pageCount, Slot to, long toPage) {
+      this(fromPage, pageCount, to, toPage, null);
+    }
+  }
 
   /** Receives the pages of a new slot that are carried over. */
   interface CarryConsumer {
@@ -21,11 +28,10 @@ final class LeavingSlot {
   }
 
   private final Slot slot;
-  private final List<Carry> carries; // every page is in one, or in several
+  private List<Carry> carries; // every page is in one, or in several
   private final RemovedPages removed;
-  private final Runnable released;
+  private Runnable released;
   private boolean retired;
-  private boolean toldReleased;
 
   LeavingSlot(RemovedPages removed, List<Carry> carries, Runnable released) {
     this.slot = removed.slot();
@@ -44,7 +50,7 @@ final class LeavingSlot {
 
   private void addGap(long from, long to) {
     if (from < to) {
-      carries.add(new Carry(from, to - from, null, from));
+      carries.add(new Carry(from, to - from, null, from, removed));
     }
   }
 
@@ -75,14 +81,17 @@ final class LeavingSlot {
       long first = Math.max(firstPage, carry.fromPage);
       long count = Math.min(firstPage + pageCount, carry.fromPage + carry.pageCount) - first;
       if (count > 0) {
-        add(carry.to, carry.toPage + (first - carry.fromPage), count, client);
+        add(carry, carry.toPage + (first - carry.fromPage), count, client);
       }
     }
   }
 
-  private void add(@Nullable Slot to, long first, long count, @Nullable ClientView client) {
+  private static void add(Carry carry, long first, long count, @Nullable ClientView client) {
+    Slot to = carry.to;
     if (to == null) {
-      removed.add(first, count);
+      if (carry.lost != null) {
+        carry.lost.add(first, count);
+      }
       return;
     }
     LeavingSlot next = to.views().leaving();
@@ -95,29 +104,69 @@ final class LeavingSlot {
     }
   }
 
+  /** It was not removed after all. */
+  void comeBack() {
+    slot.views().comeBack();
+    removed.clear();
+  }
+
   /** Nobody marks it any more. */
   void retire() {
     retired = true;
     slot.retire();
   }
 
-  /** Tells the remover, once, if nobody uses the slot any more. Without the lock. */
-  void release(Collector collector) {
-    boolean now;
-    collector.lock().lock();
-    try {
-      now = retired && !slot.views().isHeld() && !toldReleased;
-      toldReleased |= now;
-    } finally {
-      collector.lock().unlock();
+  boolean isUnused() {
+    return retired && !slot.views().isHeld();
+  }
+
+  /** Pages that go to a slot that is about to be cut go from now on to where that sends them. */
+  void leadPast(LeavingSlot gone) {
+    if (carries.stream().noneMatch(carry -> gone.slot.equals(carry.to))) {
+      return;
     }
-    if (now) {
-      try {
-        released.run();
-      } catch (RuntimeException | Error e) {
-        // It has no caller that could mend it: another slot's release must not wait for this one.
-        collector.vcpus().errorHandler().onError(e);
+    List<Carry> past = new ArrayList<>();
+    for (Carry carry : carries) {
+      if (gone.slot.equals(carry.to)) {
+        gone.addPast(carry, past);
+      } else {
+        past.add(carry);
       }
+    }
+    carries = past;
+  }
+
+  private void addPast(Carry before, List<Carry> past) {
+    for (Carry carry : carries) {
+      long first = Math.max(before.toPage, carry.fromPage);
+      long count =
+          Math.min(before.toPage + before.pageCount, carry.fromPage + carry.pageCount) - first;
+      if (count > 0) {
+        past.add(
+            new Carry(
+                before.fromPage + (first - before.toPage),
+                count,
+                carry.to,
+                carry.toPage + (first - carry.fromPage),
+                carry.lost));
+      }
+    }
+  }
+
+  /** Nobody uses it any more, and nothing leads here. */
+  void cut() {
+    carries = List.of();
+  }
+
+  /** Tells the remover. Once, without the lock. */
+  void release(ErrorHandler errorHandler) {
+    Runnable once = released;
+    released = () -> {};
+    try {
+      once.run();
+    } catch (RuntimeException | Error e) {
+      // It has no caller that could mend it: another slot's release must not wait for this one.
+      errorHandler.onError(e);
     }
   }
 }

@@ -1,11 +1,10 @@
 package dev.smudge.sync.internal.collect;
 
 import dev.smudge.bitmap.PageSet;
-import java.util.concurrent.locks.ReentrantLock;
 
 /** Dirty pages of a slot that was removed, which no slot took over. From any thread. */
 public final class RemovedPages {
-  private final ReentrantLock lock; // the collector lock
+  private final CollectorLock lock;
   private final Slot slot;
   private final PageSet dirty;
 
@@ -23,23 +22,18 @@ public final class RemovedPages {
   /** Adds pages. */
   public void add(long firstPage, long pageCount) {
     slot.checkRange(firstPage, pageCount);
-    lock.lock();
-    try {
-      dirty.addRange(firstPage, pageCount);
-    } finally {
-      lock.unlock();
-    }
+    lock.run(() -> dirty.addRange(firstPage, pageCount));
   }
 
   /** {@return the pages of now, the caller's} */
   public PageSet copy() {
     PageSet copy = new PageSet(slot.pageCount());
-    lock.lock();
-    try {
-      copy.addAll(dirty);
-    } finally {
-      lock.unlock();
-    }
+    lock.run(() -> copy.addAll(dirty));
     return copy;
+  }
+
+  /** The slot was not removed after all. */
+  void clear() {
+    dirty.clear();
   }
 }

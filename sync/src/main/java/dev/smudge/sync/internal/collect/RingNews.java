@@ -51,26 +51,45 @@ final class RingNews implements RingPageConsumer {
     }
     for (int i = 0; i < length; ) {
       int slotId = (int) (keys[i] >>> PAGE_BITS);
-      Slot slot = slots.get(slotId);
+      Slot slot = slots.find(slotId);
+      if (slot == null) { // removed while there was no client
+        i = skip(i, slotId);
+        continue;
+      }
       PageSet news = slot.views().news();
-      i = collect(i, slotId, news);
+      i = collect(i, slot, news);
       slot.views().tell(news);
       news.clear();
     }
+    clear();
+  }
+
+  /** Nobody is to be told any more. */
+  void clear() {
     length = 0;
     ascending = true;
   }
 
-  /** Puts the pages of a slot into a set; returns where the next slot begins. */
-  private int collect(int from, int slotId, PageSet news) {
+  private int skip(int from, int slotId) {
     int i = from;
     while (i < length && (int) (keys[i] >>> PAGE_BITS) == slotId) {
+      i++;
+    }
+    return i;
+  }
+
+  /** Puts the pages of a slot into a set; returns where the next slot begins. */
+  private int collect(int from, Slot slot, PageSet news) {
+    int i = from;
+    while (i < length && (int) (keys[i] >>> PAGE_BITS) == slot.id()) {
       int word = (int) ((keys[i] & (1L << PAGE_BITS) - 1) >>> 6);
       long pages = 0;
       for (long key = keys[i] >>> 6; i < length && keys[i] >>> 6 == key; i++) {
         pages |= 1L << keys[i];
       }
-      news.add(word, pages);
+      if ((long) word << 6 < slot.pageCount()) { // not if a smaller slot has the number by now
+        news.add(word, pages);
+      }
     }
     return i;
   }

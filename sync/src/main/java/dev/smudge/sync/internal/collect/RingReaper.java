@@ -13,16 +13,15 @@ public final class RingReaper implements Agent {
 
   @Override
   public int doWork() {
-    if (!collector.lock().tryLock()) {
-      return 0; // somebody collects
-    }
-    try {
-      return collector.clients().isAny() && collector.tracker().isAnyRingHalfFull()
-          ? collector.reap()
-          : 0;
-    } finally {
-      collector.lock().unlock();
-    }
+    int[] found = new int[1];
+    collector
+        .lock()
+        .tryRun(() -> {
+          if (collector.clients().isAny() && collector.tracker().isAnyRingHalfFull()) {
+            found[0] = collector.reap();
+          }
+        });
+    return found[0]; // none if somebody collects
   }
 
   @Override

@@ -1,5 +1,6 @@
 package dev.smudge.sync.internal.collect;
 
+import dev.smudge.bitmap.PageSet;
 import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
 import dev.smudge.sync.tracker.Tracker;
@@ -97,17 +98,23 @@ public final class Slot {
   /** Has a tracker prepare a part of this slot. */
   FetchedBits newPart(Tracker tracker) {
     TrackedSlot slot = new TrackedSlot(id, entryId, pageCount, 1L << pageShift, attachment);
+    PageSet told = new PageSet(pageCount); // first: the tracker's part may have to be closed
     SlotTracker part = tracker.newSlot(slot);
-    return new FetchedBits(part, pageCount);
+    return new FetchedBits(part, told);
+  }
+
+  /** The change that adds it was given up. */
+  void giveUp() {
+    FetchedBits prepared = fetched;
+    if (prepared != null) {
+      prepared.part().close();
+      fetched = null;
+    }
   }
 
   /** {@return its part in the log's tracker} */
   public FetchedBits fetched() {
     return Objects.requireNonNull(fetched);
-  }
-
-  boolean isPrepared() {
-    return fetched != null;
   }
 
   SlotViews views() {
@@ -126,6 +133,11 @@ public final class Slot {
 
   void added() {
     state = CURRENT;
+  }
+
+  /** It was not added after all. */
+  void notAdded() {
+    state = NEW;
   }
 
   void retire() {

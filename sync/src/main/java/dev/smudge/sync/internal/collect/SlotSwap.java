@@ -1,9 +1,7 @@
 package dev.smudge.sync.internal.collect;
 
-import dev.smudge.bitmap.PageSet;
 import dev.smudge.sync.tracker.TrackerVcpus;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
@@ -11,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A change of the slots of a log: slots that go, slots that come, and which pages of those that go
@@ -25,6 +24,13 @@ import java.util.function.Function;
  *   retire     one more fetch; later marks of the old slots are refused; they are released
  * </pre>
  *
+ * <p><b>An error in the middle.</b> The swap is made when the embedder's callback has returned.
+ * Until then every step can be undone, and an error undoes them: what was removed is there again,
+ * with every page dirty. After that nothing is left but to tidy up. Where the undoing or the
+ * tidying is itself cut short, the next call under the collector lock goes on with it ({@link
+ * #settle}). A retirement that is cut short, or whose grace period takes too long, is made by the
+ * next change whose grace period is over, or by a task of RCU.
+ *
  * <p><b>Why nothing is lost.</b> A vCPU that still holds an old slot stores to the same memory. Any
  * page that it finds marked there already was reported to every client at the swap or later. And
  * nobody reads a page before a barrier, after which no vCPU holds an old slot any more. For one
@@ -38,11 +44,15 @@ public final class SlotSwap {
   private final Map<Slot, Runnable> released = new HashMap<>();
   private final Map<Slot, List<LeavingSlot.Carry>> carries = new HashMap<>();
   private final List<LeavingSlot> leaving = new ArrayList<>();
-  private boolean swapped;
+  private volatile boolean swapped;
 
+  // Under the collector lock.
   private final List<Slot> gone = new ArrayList<>(); // from the tracker
   private final List<Slot> come = new ArrayList<>();
+  private SlotTable.@Nullable Slots before; // the table, while the swap can be undone
   private boolean logging; // there is a client
+  private boolean undoing;
+  private volatile boolean retired;
 
   /** Makes a change that is empty. */
   public SlotSwap(Collector collector) {
@@ -111,6 +121,11 @@ public final class SlotSwap {
   /** {@return whether the new slots were published} */
   public boolean isSwapped() {
     return swapped;
+  }
+
+  /** {@return whether nobody can use any more what was removed} */
+  public boolean isRetired() {
+    return retired;
   }
 
   /** {@return what was removed, in the order of the removals} */
@@ -202,10 +217,15 @@ public final class SlotSwap {
 
   private void giveUp() {
     leaving.clear();
-    for (Slot slot : added) {
-      if (slot.isPrepared()) {
-        slot.fetched().part().close();
-      }
+    added.forEach(slot -> attempt(slot::giveUp));
+  }
+
+  /** Where the rest has to be done in any case: what it throws is reported. */
+  private void attempt(Runnable step) {
+    try {
+      step.run();
+    } catch (RuntimeException | Error e) {
+      collector.vcpus().errorHandler().onError(e);
     }
   }
 
@@ -213,140 +233,139 @@ public final class SlotSwap {
    * Makes the swap, all of it or nothing.
    *
    * @param publish publishes the embedder's own map: called in the middle, where the old slots
-   *     still take marks and the new ones take them already. Must not wait, nor call the log
+   *     still take marks and the new ones take them already. If it throws, it has published
+   *     nothing, and the swap is undone. Must not wait, nor call the log
    */
   public void swap(Runnable publish) {
-    collector.lock().lock();
+    boolean done = false;
     try {
-      boolean applied = false;
-      try {
-        collector.checkOpen();
+      collector.locked(() -> {
         collector.slots().checkChange(removed, added);
         logging = collector.clients().isAny();
-        apply();
-        applied = true;
-      } finally {
-        if (!applied) {
-          giveUp();
+        SlotTable.Slots after = collector.slots().with(removed, added);
+        before = collector.slots().current();
+        collector.halfMade(this);
+        try {
+          apply();
+          publish(after, publish);
+          swapped = true; // from here on it is made
+        } finally {
+          settle();
         }
-      }
-      publish(publish);
+      });
+      done = true;
     } finally {
-      collector.lock().unlock();
+      if (!done && !swapped) {
+        // After the undoing: taking the lock once more sees to it, if it was cut short.
+        collector.lock().run(this::giveUp);
+      }
     }
+  }
+
+  /** Undoes a swap that was not made, and tidies up after one that was. Under the lock. */
+  void settle() {
+    if (swapped) {
+      tidyUp();
+    } else {
+      undo();
+    }
+    collector.halfMade(null);
   }
 
   private void apply() {
-    boolean done = false;
-    try {
-      if (logging && removes()) {
-        collector.reap(); // where a tracker has stopped its vCPUs no entry of an old slot is left
-      }
-      for (Slot slot : removed) {
-        if (logging) {
-          collector.fetch(slot);
-        }
-        slot.fetched().part().remove();
-        gone.add(slot);
-      }
-      for (Slot slot : added) {
-        slot.fetched().part().add();
-        come.add(slot);
-        slot.fetched().countAllAsTold();
-      }
+    if (logging && removes()) {
+      collector.reap(); // where a tracker has stopped its vCPUs no entry of an old slot is left
+    }
+    for (Slot slot : removed) {
       if (logging) {
-        startAdded();
+        collector.fetch(slot);
       }
-      done = true;
-    } finally {
-      if (!done) {
-        undo();
-      }
+      gone.add(slot); // first: to add it once more does no harm
+      slot.fetched().part().remove();
     }
-  }
-
-  /** A view for every client, and what is not dirty in it armed. */
-  private void startAdded() {
-    for (ClientView client : collector.clients().all()) {
-      added.forEach(client::add);
-      for (LeavingSlot slot : leaving) {
-        client.of(slot.slot()).forEachRun((first, count) -> slot.carry(first, count, client));
-      }
-    }
-    Map<Slot, PageSet> carriedPages = carried();
     for (Slot slot : added) {
-      PageSet carried = carriedPages.computeIfAbsent(slot, to -> new PageSet(to.pageCount()));
-      PageSet fresh = new PageSet(slot.pageCount());
-      fresh.addAll();
-      fresh.removeAll(carried);
-      for (ClientView client : collector.clients().all()) {
-        client.of(slot).addAll(fresh);
-      }
-      slot.fetched().part().start();
-      collector.devices().logStart(slot);
-      if (!carried.isEmpty()) {
-        collector.clear(slot, carried);
-      }
-    }
-  }
-
-  /** The pages of the new slots that are carried over. */
-  private Map<Slot, PageSet> carried() {
-    Map<Slot, PageSet> carried = new HashMap<>();
-    for (LeavingSlot from : leaving) {
-      from.forEachCarry((to, first, count) ->
-          carried
-              .computeIfAbsent(to, slot -> new PageSet(slot.pageCount()))
-              .addRange(first, count));
-    }
-    return carried;
-  }
-
-  /** What was removed is there again, with every page dirty: its bits may be gone. */
-  private void undo() {
-    for (ClientView client : collector.clients().all()) {
-      added.forEach(client::drop);
-    }
-    added.forEach(collector.devices()::undoStart);
-    Collections.reverse(come);
-    come.forEach(slot -> slot.fetched().part().remove());
-    Collections.reverse(gone);
-    for (Slot slot : gone) {
-      for (ClientView client : collector.clients().all()) {
-        client.of(slot).addAll();
-      }
-      slot.fetched().countAllAsTold();
+      come.add(slot);
       slot.fetched().part().add();
-      if (logging) {
-        slot.fetched().part().start();
-      }
+      slot.fetched().countAllAsTold();
+    }
+    if (logging) {
+      new AddedSlots(collector, added, leaving).start();
+    } else {
+      leaving.forEach(LeavingSlot::tellAll); // nothing was tracked
+    }
+    for (Slot slot : added) {
+      collector.clients().setViews(slot);
     }
   }
 
-  private void publish(Runnable publish) {
+  private void publish(SlotTable.Slots after, Runnable publish) {
     for (LeavingSlot slot : leaving) {
-      slot.slot().views().leave(slot);
       collector.slots().leave(slot);
-      if (!logging) {
-        slot.tellAll(); // nothing was tracked
-      }
+      slot.slot().views().leave(slot);
+    }
+    if (removes()) {
+      collector.slots().unretired(this);
+    }
+    added.forEach(Slot::added);
+    collector.slots().set(after);
+    if (removes()) {
+      collector.willArm(); // S3: after the swap; vCPUs drop what they hold of the old slots
+    }
+    publish.run();
+  }
+
+  private void tidyUp() {
+    for (LeavingSlot slot : leaving) {
       for (ClientView client : collector.clients().all()) {
         client.drop(slot.slot());
       }
     }
-    for (Slot slot : added) {
-      slot.added();
-      collector.clients().setViews(slot);
+  }
+
+  /**
+   * What was removed is there again, with every page dirty: its bits may be gone. Begins again
+   * where it was cut short; what a tracker throws is reported the second time.
+   */
+  private void undo() {
+    boolean again = undoing;
+    undoing = true;
+    SlotTable.Slots table = before;
+    if (table != null) {
+      collector.slots().set(table);
     }
-    collector.slots().change(removed, added);
-    swapped = true;
-    try {
-      publish.run();
-    } finally {
-      if (removes()) {
-        // S3: after the swap; vCPUs drop what they hold of the old slots.
-        collector.vcpus().handshake().pagesArmed();
+    added.forEach(Slot::notAdded);
+    collector.slots().retired(this);
+    for (LeavingSlot slot : leaving) {
+      slot.comeBack();
+      collector.slots().comeBack(slot);
+    }
+    for (ClientView client : collector.clients().all()) {
+      added.forEach(client::drop);
+    }
+    added.forEach(collector.devices()::undoStart);
+    for (; !come.isEmpty(); come.remove(come.size() - 1)) {
+      Slot slot = come.get(come.size() - 1);
+      step(again, slot.fetched().part()::remove);
+    }
+    for (; !gone.isEmpty(); gone.remove(gone.size() - 1)) {
+      Slot slot = gone.get(gone.size() - 1);
+      for (ClientView client : collector.clients().all()) {
+        client.of(slot).addAll();
       }
+      slot.fetched().countAllAsTold();
+      step(again, slot.fetched().part()::add);
+      if (logging) {
+        step(again, slot.fetched().part()::start);
+      }
+    }
+    undoing = false;
+  }
+
+  private void step(boolean again, Runnable step) {
+    if (again) {
+      attempt(step);
+    } else {
+      step.run();
     }
   }
 
@@ -355,11 +374,13 @@ public final class SlotSwap {
    * that takes too long, they are retired later, by a task of RCU.
    */
   public void retireAfterGracePeriod() {
-    if (!swapped || !removes()) {
+    if (!swapped || !removes() || retired) {
       return;
     }
+    List<SlotSwap> waiting = new ArrayList<>(); // others too, whose retirement was cut short
     boolean over = false;
     try {
+      collector.lock().run(() -> waiting.addAll(collector.slots().unretired()));
       collector.vcpus().rcu().synchronize();
       over = true;
     } finally {
@@ -367,52 +388,58 @@ public final class SlotSwap {
         collector.vcpus().rcu().callRcu(this::retire);
       }
     }
-    retire();
+    waiting.forEach(SlotSwap::retire);
   }
 
   /** The grace period is over. */
   private void retire() {
     boolean done = false;
-    collector.lock().lock();
     try {
-      // First, so that what comes later is refused (T2).
-      leaving.forEach(LeavingSlot::retire);
-      if (collector.clients().isAny()) {
-        collector.reap();
-      } else { // the last one has ended meanwhile, and what is in the rings stays there
-        leaving.forEach(LeavingSlot::tellAll);
-      }
-      for (LeavingSlot slot : leaving) {
-        collector.fetch(slot.slot());
-        collector.devices().retire(slot.slot());
-      }
-      for (LeavingSlot slot : leaving) {
-        if (collector.slots().left(slot)) {
-          slot.slot().fetched().part().close();
-        }
-      }
+      collector.lock().run(this::retireLocked);
       done = true;
     } finally {
-      collector.lock().unlock();
       if (!done) {
         collector.vcpus().rcu().callRcu(this::retire); // until then every fetch looks into them
       }
     }
-    leaving.forEach(slot -> slot.release(collector));
+    collector.releaseUnused();
+  }
+
+  private void retireLocked() {
+    if (retired) {
+      return;
+    }
+    // First, so that what comes later is refused (T2).
+    leaving.forEach(LeavingSlot::retire);
+    if (collector.clients().isAny()) {
+      collector.reap();
+    } else { // the last one has ended meanwhile, and what is in the rings stays there
+      leaving.forEach(LeavingSlot::tellAll);
+    }
+    for (LeavingSlot slot : leaving) {
+      collector.fetch(slot.slot());
+      collector.devices().retire(slot.slot());
+    }
+    for (LeavingSlot slot : leaving) {
+      if (collector.slots().left(slot)) {
+        attempt(slot.slot().fetched().part()::close);
+      }
+    }
+    collector.slots().retired(this);
+    retired = true;
   }
 
   /** A tracker that has handed out RAM, to a kernel perhaps, takes it back. */
   static void removeAtClose(Collector collector) {
     Runnable resume = stopVcpus(collector);
     try {
-      collector.lock().lock();
-      try {
-        for (Slot slot : collector.slots().used()) {
-          slot.fetched().part().remove();
-        }
-      } finally {
-        collector.lock().unlock();
-      }
+      collector
+          .lock()
+          .run(() -> {
+            for (Slot slot : collector.slots().used()) {
+              slot.fetched().part().remove();
+            }
+          });
     } finally {
       resume.run();
     }

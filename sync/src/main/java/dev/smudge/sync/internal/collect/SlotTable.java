@@ -24,7 +24,8 @@ public final class SlotTable {
   private static final int ID_MASK = 0xffff;
   private static final int MAX_GENERATION = 0xffff;
 
-  private static final class Slots {
+  /** What is in the table at one time. */
+  static final class Slots {
     final @Nullable Slot[] byId;
     final Slot[] used;
 
@@ -38,8 +39,10 @@ public final class SlotTable {
 
   private final AtomicInteger generations = new AtomicInteger(1); // of entry ids
 
-  /** Removed, and marked still: under the collector lock. */
-  private final Set<LeavingSlot> leaving = new LinkedHashSet<>();
+  // Under the collector lock.
+  private final Set<LeavingSlot> leaving = new LinkedHashSet<>(); // removed, and marked still
+  private final Set<LeavingSlot> unreleased = new LinkedHashSet<>(); // these, and those in use
+  private final Set<SlotSwap> unretired = new LinkedHashSet<>();
 
   /** Makes a slot that is not in the table yet. */
   public Slot newSlot(int slotId, long pageCount, long pageSize, Function<Slot, Object> identity) {
@@ -130,8 +133,13 @@ public final class SlotTable {
     }
   }
 
-  /** Removes and adds in one step. */
-  void change(Collection<Slot> removed, Collection<Slot> added) {
+  /** The table of now, to be set again if a change fails. */
+  Slots current() {
+    return slots;
+  }
+
+  /** The table after a change; nothing is changed yet. */
+  Slots with(Collection<Slot> removed, Collection<Slot> added) {
     Slots old = slots;
     int length = added.stream().mapToInt(slot -> slot.id() + 1).max().orElse(0);
     @Nullable Slot[] byId = Arrays.copyOf(old.byId, Math.max(old.byId.length, length));
@@ -142,9 +150,14 @@ public final class SlotTable {
       used.removeIf(slot -> byId[slot.id()] != slot);
     }
     used.addAll(added);
+    return new Slots(byId, used.toArray(Slot[]::new));
+  }
+
+  /** Removes and adds in one step. */
+  void set(Slots now) {
     // ORDER T1 volatile: the new slots, their armed pages and views before the table. Pairs with
     // the reads in find and used. If weaker: a vCPU marks a slot whose bitmap is not there yet.
-    slots = new Slots(byId, used.toArray(Slot[]::new));
+    slots = now;
   }
 
   /** Those that were removed and may be marked still; the caller must not change it. */
@@ -153,12 +166,54 @@ public final class SlotTable {
   }
 
   void leave(LeavingSlot slot) {
+    unreleased.add(slot);
     leaving.add(slot);
+  }
+
+  /** It was not removed after all. */
+  void comeBack(LeavingSlot slot) {
+    leaving.remove(slot);
+    unreleased.remove(slot);
   }
 
   /** Returns whether it was there. */
   boolean left(LeavingSlot slot) {
     return leaving.remove(slot);
+  }
+
+  boolean isAnyUnreleased() {
+    return !unreleased.isEmpty();
+  }
+
+  /**
+   * Takes out one that nobody uses any more; null if there is none. Whatever leads to it leads past
+   * it from now on, so that an old slot that somebody keeps does not keep all that came after it.
+   */
+  @Nullable LeavingSlot takeUnused() {
+    for (LeavingSlot slot : unreleased) {
+      if (slot.isUnused()) {
+        for (LeavingSlot other : unreleased) {
+          other.leadPast(slot);
+        }
+        slot.cut();
+        unreleased.remove(slot);
+        return slot;
+      }
+    }
+    return null;
+  }
+
+  /** Changes that were made, and wait for the grace period; the caller must not change it. */
+  Set<SlotSwap> unretired() {
+    return unretired;
+  }
+
+  void unretired(SlotSwap swap) {
+    unretired.add(swap);
+  }
+
+  void retired(SlotSwap swap) {
+    unretired.remove(swap);
   }
 
   /** {@return the numbers of the slots, for messages} */

@@ -45,6 +45,7 @@ final class SlotViews {
   void tellAll() {
     if (leaving != null) {
       leaving.tell(0, pageCount);
+      return;
     }
     for (PageSet view : views) {
       view.addAll();
@@ -52,6 +53,11 @@ final class SlotViews {
   }
 
   void tell(PageSet pages) {
+    LeavingSlot to = leaving;
+    if (to != null) {
+      pages.forEachRun(to::tell);
+      return;
+    }
     for (PageSet view : views) {
       view.addAll(pages);
     }
@@ -79,7 +85,11 @@ final class SlotViews {
   /** It was removed: from here on its pages are told to others. */
   void leave(LeavingSlot to) {
     leaving = to;
-    views = new PageSet[0];
+  }
+
+  /** It was not removed after all. */
+  void comeBack() {
+    leaving = null;
   }
 
   void hold() {

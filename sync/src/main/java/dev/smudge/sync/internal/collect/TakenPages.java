@@ -1,19 +1,51 @@
 package dev.smudge.sync.internal.collect;
 
 import dev.smudge.bitmap.PageSet;
+import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.function.BiConsumer;
 import org.jspecify.annotations.Nullable;
 
-/** Pages that a client has taken and not acknowledged. For one thread at a time. */
+/**
+ * Pages that a client has taken and not acknowledged. Several threads may acknowledge, count and
+ * walk at once: each look and each change is one step under this object's monitor, which is never
+ * held while foreign code runs. Whoever needs the collector lock too takes that one first.
+ */
 public final class TakenPages {
-  private final ClientView client;
-  private final Map<Slot, PageSet> held = new LinkedHashMap<>();
-  private long barrierNanos;
+  /** Receives runs of pages that are not acknowledged. */
+  public interface Runs {
+    /** Called once per run. */
+    void accept(Slot slot, long firstPage, long pageCount);
+  }
 
-  TakenPages(ClientView client) {
+  /** Pages of one slot. */
+  private static final class Held {
+    final Slot slot;
+    final PageSet pages;
+    boolean holds; // the slot: it is not released meanwhile
+    boolean gone; // given back, and the set is the client's again
+
+    Held(Slot slot, PageSet pages) {
+      this.slot = slot;
+      this.pages = pages;
+    }
+  }
+
+  private final ClientView client;
+  private final Map<Slot, Held> held = new LinkedHashMap<>(); // under this
+  private volatile long barrierNanos;
+
+  /** It was cut short before it was handed out: nobody has it, and the next call gives it back. */
+  volatile boolean failed;
+
+  /** Of the client's discards that are under way; under the collector lock. */
+  @Nullable TakenPages next;
+
+  /** Makes one without pages. */
+  public TakenPages(ClientView client) {
     this.client = client;
   }
 
@@ -21,39 +53,85 @@ public final class TakenPages {
     return client;
   }
 
-  /** The pages of a slot, none at first. Under the collector lock. */
-  PageSet of(Slot slot) {
-    PageSet pages = held.get(slot);
+  /** The pages of a slot, none at first. Under the collector lock, before it is handed out. */
+  synchronized PageSet of(Slot slot) {
+    Held pages = held.get(slot);
     if (pages == null) {
-      pages = client.takeSpare(slot);
+      pages = new Held(slot, client.takeSpare(slot));
       held.put(slot, pages);
-      slot.views().hold(); // the last, which cannot fail: from here on the batch lets it go
+      slot.views().hold(); // the last: from here on the batch lets it go
+      pages.holds = true;
     }
-    return pages;
+    return pages.pages;
   }
 
-  /** {@return the pages of a slot, if there were any} */
-  public @Nullable PageSet find(Slot slot) {
-    return held.get(slot);
-  }
-
-  /** Walks through the slots in the order in which they were added to the log. */
-  public void forEachSlot(BiConsumer<Slot, PageSet> consumer) {
-    held.forEach(consumer);
+  /** Walks through the slots, before it is handed out. */
+  void forEachSlot(BiConsumer<Slot, PageSet> consumer) {
+    held.values().forEach(pages -> consumer.accept(pages.slot, pages.pages));
   }
 
   /** {@return how many pages are not acknowledged} */
-  public long pageCount() {
+  public synchronized long pageCount() {
     long sum = 0;
-    for (PageSet pages : held.values()) {
-      sum += pages.size();
+    for (Held pages : held.values()) {
+      sum += pages.pages.size();
     }
     return sum;
   }
 
+  /** Acknowledges pages of a range, those of them that are here. */
+  public synchronized void acknowledge(Slot slot, long firstPage, long pageCount) {
+    Held pages = held.get(slot);
+    if (pages != null && !pages.gone) {
+      pages.pages.removeRange(firstPage, pageCount);
+    }
+  }
+
   /** Acknowledges all. */
-  public void acknowledgeAll() {
-    held.values().forEach(PageSet::clear);
+  public synchronized void acknowledgeAll() {
+    for (Held pages : held.values()) {
+      if (!pages.gone) {
+        pages.pages.clear();
+      }
+    }
+  }
+
+  /**
+   * Hands out the pages that are here, slot by slot in the order in which they were added to the
+   * log, ascending, in runs of at most so many. Looks again after each run, so what is acknowledged
+   * meanwhile does not come any more.
+   *
+   * @throws IllegalStateException if they were given back meanwhile
+   */
+  public void forEachRun(long maxPages, Runs consumer) {
+    for (Held pages : slots()) {
+      long[] run = new long[2];
+      while (find(pages, run[0] + run[1], maxPages, run)) {
+        consumer.accept(pages.slot, run[0], run[1]);
+      }
+    }
+  }
+
+  private synchronized List<Held> slots() {
+    return new ArrayList<>(held.values());
+  }
+
+  /** Finds the first run from a page on; returns whether there is one. */
+  private synchronized boolean find(Held pages, long from, long maxPages, long[] run) {
+    if (pages.gone) {
+      throw new IllegalStateException(
+          "the batch was closed while its runs were being handed out: pages that were not"
+              + " acknowledged by then are dirty again, and come with a later take");
+    }
+    PageSet set = pages.pages;
+    long first = set.nextPage(from);
+    if (first < 0) {
+      return false;
+    }
+    long most = Math.min(maxPages, set.pageCount() - first);
+    run[0] = first;
+    run[1] = set.endOfRun(first, first + most) - first;
+    return true;
   }
 
   void barrierTook(long nanos) {
@@ -66,15 +144,43 @@ public final class TakenPages {
   }
 
   /**
-   * Hands out each slot, and forgets it when that has returned: after an error a second walk goes
-   * on with the rest.
+   * Gives back what is here, to the client if it is still to have it, and lets the slots go. Under
+   * the collector lock. After an error, a second call goes on with the rest.
    */
-  void forEachSlotOnce(BiConsumer<Slot, PageSet> consumer) {
-    Iterator<Map.Entry<Slot, PageSet>> each = held.entrySet().iterator();
+  synchronized void giveBack(boolean toClient) {
+    Iterator<Held> each = held.values().iterator();
     while (each.hasNext()) {
-      Map.Entry<Slot, PageSet> next = each.next();
-      consumer.accept(next.getKey(), next.getValue());
+      Held pages = each.next();
+      if (toClient && !pages.gone) {
+        giveBack(pages.slot, pages.pages);
+      }
+      pages.gone = true;
+      if (pages.holds) {
+        pages.slot.views().letGo();
+        pages.holds = false;
+      }
       each.remove();
     }
+  }
+
+  private void giveBack(Slot slot, PageSet pages) {
+    LeavingSlot leaving = slot.views().leaving();
+    if (leaving == null) {
+      client.giveBack(slot, pages);
+    } else {
+      pages.forEachRun((first, count) -> leaving.carry(first, count, client));
+    }
+  }
+
+  /** Pages are dirty for the client again, besides being here. Under the collector lock. */
+  void addBack() {
+    forEachSlot((slot, pages) -> {
+      LeavingSlot leaving = slot.views().leaving();
+      if (leaving == null) {
+        client.of(slot).addAll(pages);
+      } else {
+        pages.forEachRun((first, count) -> leaving.carry(first, count, client));
+      }
+    });
   }
 }

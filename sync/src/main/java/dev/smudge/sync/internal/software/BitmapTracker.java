@@ -72,6 +72,7 @@ public final class BitmapTracker extends SoftwareTracker {
     public void collect(PageWordConsumer sink) {
       // Read before the fetch: a barrier that ends during it proves nothing about this fetch's end.
       boolean quiesced = handshake.completed() > lastFetchRequest;
+      lastFetchRequest = Long.MAX_VALUE; // not quiesced, should even the last step be cut short
       try {
         live.fetch(quiesced, sink);
       } finally {

@@ -9,8 +9,8 @@ import dev.smudge.sync.internal.vcpu.Handshake;
 import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
-import org.agrona.collections.Int2ObjectHashMap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -24,7 +24,7 @@ public final class RingTracker extends SoftwareTracker {
   private final RingArmer armer = this::arm;
 
   // Under the collector lock.
-  private final Int2ObjectHashMap<Part> parts = new Int2ObjectHashMap<>(); // by entry id
+  private final PartTable parts = new PartTable();
   private final List<VcpuRing> rings = new ArrayList<>();
   private RingCounts closed = RingCounts.NONE;
 
@@ -51,8 +51,11 @@ public final class RingTracker extends SoftwareTracker {
 
   @Override
   public void drop(VcpuMarks marks) {
-    if (marks instanceof VcpuRing ring && rings.remove(ring)) {
-      closed = closed.plus(ring);
+    if (marks instanceof VcpuRing ring) {
+      RingCounts sum = closed.plus(ring);
+      if (rings.remove(ring)) {
+        closed = sum;
+      }
     }
   }
 
@@ -123,6 +126,7 @@ public final class RingTracker extends SoftwareTracker {
   private final class Part implements SlotTracker {
     private final TrackedSlot slot;
     private final ReportedBitmap live;
+    private @Nullable Part next; // of the same slot number, in the table
 
     Part(TrackedSlot slot) {
       this.slot = slot;
@@ -131,7 +135,7 @@ public final class RingTracker extends SoftwareTracker {
 
     @Override
     public void add() {
-      parts.put(slot.entryId(), this);
+      parts.add(this);
       live.disarm();
     }
 
@@ -154,8 +158,57 @@ public final class RingTracker extends SoftwareTracker {
     /** No late mark passes for one that is done. */
     @Override
     public void close() {
-      parts.remove(slot.entryId());
+      parts.remove(this);
       live.clear(0, slot.pageCount());
+    }
+  }
+
+  /**
+   * Parts by entry id: in lists by the number of the slot, which is its lower half. Every change is
+   * one store, with nothing allocated after it: a hash table that an error has cut short in the
+   * middle of a change may never find an end again.
+   */
+  private static final class PartTable {
+    private static final int SLOT_IDS = 0xffff;
+
+    private @Nullable Part[] lists = new Part[0];
+
+    @Nullable Part get(int entryId) {
+      int at = entryId & SLOT_IDS;
+      Part part = at < lists.length ? lists[at] : null;
+      while (part != null && part.slot.entryId() != entryId) {
+        part = part.next;
+      }
+      return part;
+    }
+
+    /** Adds a part, unless it is here already. */
+    @SuppressWarnings("ReferenceEquality") // parts are compared by identity
+    void add(Part part) {
+      int at = part.slot.entryId() & SLOT_IDS;
+      if (get(part.slot.entryId()) != part) {
+        if (at >= lists.length) {
+          lists = Arrays.copyOf(lists, Math.max(at + 1, 2 * lists.length));
+        }
+        part.next = lists[at];
+        lists[at] = part;
+      }
+    }
+
+    @SuppressWarnings("ReferenceEquality") // parts are compared by identity
+    void remove(Part part) {
+      int at = part.slot.entryId() & SLOT_IDS;
+      Part before = at < lists.length ? lists[at] : null;
+      if (before == part) {
+        lists[at] = part.next;
+        return;
+      }
+      for (; before != null; before = before.next) {
+        if (before.next == part) {
+          before.next = part.next;
+          return;
+        }
+      }
     }
   }
 

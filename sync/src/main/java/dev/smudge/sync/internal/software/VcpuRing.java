@@ -11,6 +11,7 @@ import dev.smudge.ring.RingProducer;
 import dev.smudge.sync.internal.vcpu.RingRoom;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The dirty ring of a vCPU, and how pages come into it and out of it.
@@ -23,6 +24,11 @@ import java.lang.invoke.VarHandle;
  * says beforehand which word it is about to report, and a collector that finds such a word reports
  * it in the bitmap in its stead, before it looks there. A page that comes twice is dirty twice,
  * which does no harm.
+ *
+ * <p><b>A mark that is cut short by an error</b> leaves its note, with which collectors go on as
+ * above, also when the vCPU's thread has died. The vCPU's next mark needs the note for itself: it
+ * reports the word first. So a bit that is set is always that of a page in a ring, in a report, or
+ * under way.
  *
  * <p><b>Why a reset loses nothing.</b> It clears the live bit of a page that was harvested, which
  * is told to every client in the same step, under the collector lock, and no client reads a page
@@ -40,6 +46,7 @@ final class VcpuRing implements VcpuMarks, RingRoom {
   private final RingProducer producer;
   private final RingHarvester harvester;
   private final long[] shared = new long[34];
+  private @Nullable ReportedBitmap marked; // the vCPU's: the bitmap of the word under way
 
   // Under the collector lock.
   private final HarvestedPages harvested;
@@ -61,7 +68,11 @@ final class VcpuRing implements VcpuMarks, RingRoom {
   /** Marks pages, and reports those that were clean. */
   @Override
   public long mark(ArmableBitmap bitmap, int entryId, long firstPage, long lastPage) {
+    if (shared[UNDER_WAY] != NOTHING) {
+      finishReport(); // a mark was cut short
+    }
     ReportedBitmap live = (ReportedBitmap) bitmap;
+    marked = live;
     long changed = 0;
     int lastWord = (int) (lastPage >>> 6);
     for (int word = (int) (firstPage >>> 6); word <= lastWord; word++) {
@@ -91,7 +102,20 @@ final class VcpuRing implements VcpuMarks, RingRoom {
       // nothing is under way, and not yet what came of it.
       SHARED.setRelease(shared, UNDER_WAY, NOTHING);
     }
+    marked = null;
     return changed;
+  }
+
+  /**
+   * The note of a mark that was cut short by an error: its bits are set perhaps, and other vCPUs
+   * may rely on them, so the word is reported before the note is used again.
+   */
+  private void finishReport() {
+    ReportedBitmap live = marked;
+    if (live != null) {
+      live.report((int) shared[UNDER_WAY]);
+    }
+    SHARED.setRelease(shared, UNDER_WAY, NOTHING); // S11
   }
 
   /** Returns how many of the pages had no room. */

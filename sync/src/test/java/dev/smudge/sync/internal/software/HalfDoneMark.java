@@ -11,6 +11,7 @@ import org.jspecify.annotations.Nullable;
 public final class HalfDoneMark {
   private static final VarHandle SHARED_OF;
   private static final VarHandle PRODUCER_OF;
+  private static final VarHandle MARKED_OF;
   private static final VarHandle SHARED = MethodHandles.arrayElementVarHandle(long[].class);
   private static final int UNDER_WAY = 16;
 
@@ -19,6 +20,7 @@ public final class HalfDoneMark {
       MethodHandles.Lookup lookup =
           MethodHandles.privateLookupIn(VcpuRing.class, MethodHandles.lookup());
       SHARED_OF = lookup.findVarHandle(VcpuRing.class, "shared", long[].class);
+      MARKED_OF = lookup.findVarHandle(VcpuRing.class, "marked", ReportedBitmap.class);
       PRODUCER_OF = lookup.findVarHandle(VcpuRing.class, "producer", RingProducer.class);
     } catch (ReflectiveOperationException e) {
       throw new ExceptionInInitializerError(e);
@@ -34,6 +36,7 @@ public final class HalfDoneMark {
     this.ring = ringOf(marks);
     this.slotId = slotId;
     this.page = page;
+    MARKED_OF.set(ring, (ReportedBitmap) Objects.requireNonNull(live));
     setUnderWay(ring, (long) slotId << 32 | page >>> 6);
     if (((ReportedBitmap) Objects.requireNonNull(live)).markWord((int) (page >>> 6), 1L << page)
         == 0) {

@@ -1,0 +1,188 @@
+package dev.smudge.sync.internal.collect;
+
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What clients do with their pages: take, give back, discard, and mark what they write themselves.
+ *
+ * <p><b>A take</b>, in the order of the methods below. Under the lock: every tracker tells what is
+ * new, which goes into the view of every client ({@link Collector#fetch}); the client's pages move
+ * from its view into a batch ({@link #move}); those of them that {@link FetchedBits} has are
+ * cleared in the tracker ({@link Collector#clear}), so that the next write to them is found.
+ * Without the lock: the after-sync barrier, after which no vCPU relies on a bit from before. Only
+ * then is the batch handed out, and its pages are read.
+ *
+ * <p><b>A take that is cut short</b> gives its pages back. Where even that is cut short, the batch
+ * stays the client's, says that it failed, and the client's next call gives it back. Source:
+ * docs/design.md 3.4 and 3.8; QEMU accel/kvm/kvm-all.c.
+ */
+@SuppressWarnings("ReferenceEquality") // clients are compared by identity
+public final class Takes {
+  private final Collector collector;
+
+  Takes(Collector collector) {
+    this.collector = collector;
+  }
+
+  /**
+   * Takes at most {@code limit} dirty pages for the client of a batch, into the batch: of a range
+   * of one slot, or of all slots where {@code only} is null. Fetches first if {@code sync}. After
+   * return the batch's pages may be read.
+   */
+  public void take(
+      TakenPages batch,
+      @Nullable Slot only,
+      long firstPage,
+      long pageCount,
+      long limit,
+      boolean sync) {
+    ClientView client = batch.client();
+    try {
+      collector.locked(() -> {
+        check(client, only, firstPage, pageCount);
+        client.checkHasNoOpenBatch();
+        if (sync) {
+          collector.fetch();
+        }
+        client.open(batch);
+        move(client, batch, only, firstPage, pageCount, limit);
+        clear(batch);
+      });
+      // Always, also when nothing was cleared: another client may have cleared these pages a moment
+      // ago and be waiting for its own barrier (docs/design.md 3.4).
+      long start = System.nanoTime();
+      if (!collector.afterSync()) {
+        collector.lock().run(() -> addBack(batch));
+      }
+      batch.barrierTook(System.nanoTime() - start);
+    } catch (RuntimeException | Error e) {
+      batch.failed = true; // first: it cannot fail
+      giveBackAfter(batch, e);
+      throw e;
+    }
+  }
+
+  private void check(ClientView client, @Nullable Slot only, long firstPage, long pageCount) {
+    collector.checkOpen();
+    client.checkOpen();
+    finish(client);
+    if (only != null) {
+      collector.slots().checkCurrent(only);
+      only.checkRange(firstPage, pageCount);
+    }
+  }
+
+  /** Gives back what a call that was cut short could not. Under the lock. */
+  private void finish(ClientView client) {
+    for (TakenPages batch = client.failed(); batch != null; batch = client.failed()) {
+      giveBackLocked(batch);
+    }
+  }
+
+  private void move(
+      ClientView client,
+      TakenPages batch,
+      @Nullable Slot only,
+      long firstPage,
+      long pageCount,
+      long limit) {
+    if (only != null) {
+      client.moveRange(batch, only, firstPage, pageCount, limit);
+    } else if (limit == Long.MAX_VALUE) {
+      for (Slot slot : collector.slots().used()) {
+        client.moveRange(batch, slot, 0, slot.pageCount(), limit);
+      }
+    } else {
+      client.moveFromCursor(batch, collector.slots().used(), limit);
+    }
+  }
+
+  /** Slot by slot after all was moved: an error leaves every page in view or batch. */
+  private void clear(TakenPages batch) {
+    batch.forEachSlot(collector::clear);
+    batch.forEachSlot(collector.devices()::clear);
+  }
+
+  private static void addBack(TakenPages batch) {
+    if (!batch.client().isClosed()) {
+      batch.addBack();
+    }
+  }
+
+  /** The batch is done: what it holds still is dirty again for its client. Can be repeated. */
+  public void giveBack(TakenPages batch) {
+    boolean mayRelease =
+        collector
+            .lock()
+            .get(() -> {
+              giveBackLocked(batch);
+              return collector.slots().isAnyUnreleased();
+            });
+    if (mayRelease) {
+      collector.releaseUnused();
+    }
+  }
+
+  private void giveBackAfter(TakenPages batch, Throwable error) {
+    try {
+      giveBack(batch);
+    } catch (RuntimeException | Error e) {
+      error.addSuppressed(e); // the client's next call gives it back
+    }
+  }
+
+  private static void giveBackLocked(TakenPages batch) {
+    ClientView client = batch.client();
+    batch.giveBack(client.has(batch)); // not to a client that was closed
+    client.forget(batch);
+  }
+
+  /**
+   * Takes pages out of a client's view and clears them in the trackers: only a later write makes
+   * them dirty again. The other clients keep what is theirs. It is a take of which every page is
+   * acknowledged, beside the batch that the client may have open.
+   */
+  public void discard(ClientView client, Slot slot, long firstPage, long pageCount) {
+    TakenPages gone = new TakenPages(client);
+    try {
+      collector.locked(() -> {
+        check(client, slot, firstPage, pageCount);
+        collector.fetch();
+        client.setAside(gone);
+        client.moveRange(gone, slot, firstPage, pageCount, Long.MAX_VALUE);
+        clear(gone);
+      });
+      if (!collector.afterSync()) {
+        collector.lock().run(() -> addBack(gone));
+      }
+      gone.acknowledgeAll();
+    } catch (RuntimeException | Error e) {
+      gone.failed = true;
+      giveBackAfter(gone, e);
+      throw e;
+    }
+    giveBack(gone);
+  }
+
+  /**
+   * Marks bytes that a client has written itself, for all other clients: their views get the pages,
+   * and its own does not. The trackers are not told, so a write by the guest to the same page is
+   * found as ever, by this client too.
+   */
+  public void markForOthers(ClientView client, Slot slot, long byteOffset, long length) {
+    collector.locked(() -> {
+      check(client, null, 0, 0);
+      slot.checkTakesMarks(collector.slots());
+      if (!slot.isNothing(byteOffset, length)) {
+        long first = byteOffset >>> slot.pageShift();
+        long count = ((byteOffset + length - 1) >>> slot.pageShift()) - first + 1;
+        for (ClientView other : collector.clients().all()) {
+          if (other != client) {
+            other.addRange(slot, first, count);
+          }
+        }
+        collector.reportIfSealed(slot, byteOffset);
+      }
+    });
+  }
+}

@@ -1,0 +1,66 @@
+package dev.smudge.sync;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.smudge.bitmap.PageSet;
+import dev.smudge.ring.DirtyRing;
+import java.io.File;
+import java.net.URI;
+import java.net.URL;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Objects;
+import java.util.Set;
+import java.util.concurrent.TimeUnit;
+import org.agrona.ErrorHandler;
+import org.jctools.queues.MessagePassingQueue;
+import org.jctools.queues.varhandle.MpscLinkedVarHandleQueue;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** Memory runs out in earnest, in a JVM of its own. */
+@Timeout(value = 300, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+class SmallHeapTest {
+  private static String classPath() throws Exception {
+    Set<String> places = new LinkedHashSet<>();
+    for (Class<?> type :
+        List.of(
+            SmallHeapProgram.class,
+            DirtyLog.class,
+            PageSet.class,
+            DirtyRing.class,
+            ErrorHandler.class,
+            MessagePassingQueue.class,
+            MpscLinkedVarHandleQueue.class)) {
+      String name = type.getName().replace('.', '/') + ".class";
+      URL url = Objects.requireNonNull(type.getResource("/" + name), name);
+      String place = url.toString();
+      place = place.substring(0, place.length() - name.length());
+      place = place.startsWith("jar:") ? place.substring(4, place.length() - 2) : place;
+      places.add(Path.of(new URI(place)).toString());
+    }
+    return String.join(File.pathSeparator, places);
+  }
+
+  @Test
+  void everyCall_runsOutOfMemoryAtEveryPoint_losesNothing() throws Exception {
+    String java = Path.of(System.getProperty("java.home"), "bin", "java").toString();
+    Process process =
+        new ProcessBuilder(
+                java,
+                "-Xmx24m",
+                "-XX:+UseSerialGC",
+                "-XX:-UsePerfData",
+                "-cp",
+                classPath(),
+                SmallHeapProgram.class.getName())
+            .redirectErrorStream(true)
+            .start();
+    String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertTrue(process.waitFor(200, TimeUnit.SECONDS), "it does not end");
+    assertEquals(0, process.exitValue(), output);
+  }
+}

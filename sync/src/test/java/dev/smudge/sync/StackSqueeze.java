@@ -1,0 +1,160 @@
+package dev.smudge.sync;
+
+import java.util.concurrent.atomic.AtomicReference;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Makes a call with less stack than it needs, then with a little more, until it gets through: so a
+ * {@link StackOverflowError} is thrown at every call that it makes, from the outermost to the
+ * innermost. Everything is done by one thread, whose stack is small.
+ */
+final class StackSqueeze {
+  /** A call that may be cut short. */
+  interface Call {
+    void run() throws Exception;
+  }
+
+  /** What to do around the call, with plenty of stack. */
+  interface Step {
+    void run(int frames) throws Exception;
+  }
+
+  private static final int STACK = 300_000;
+  private static final int MOST_FRAMES = 5_000;
+  private static final int PADS = 8;
+  private static final int ENOUGH = 3; // frames in a row with which it got through
+
+  private final Call call;
+  private int frames;
+  private @Nullable Throwable thrown;
+  private boolean called;
+
+  private StackSqueeze(Call call) {
+    this.call = call;
+  }
+
+  /**
+   * Squeezes a call.
+   *
+   * @param before makes it ready, each time
+   * @param call what is cut short
+   * @param after looks what has come of it, each time
+   * @return how often it was cut short
+   */
+  static int squeeze(Step before, Call call, Step after) {
+    return squeeze(PADS, before, call, after);
+  }
+
+  /** As {@link #squeeze(Step, Call, Step)}, in steps of so many to a frame. */
+  static int squeeze(int pads, Step before, Call call, Step after) {
+    AtomicReference<@Nullable Throwable> failed = new AtomicReference<>();
+    int[] errors = new int[1];
+    Thread thread =
+        new Thread(
+            null,
+            () -> {
+              try {
+                errors[0] = squeezeHere(pads, before, call, after);
+              } catch (Throwable e) {
+                failed.set(e);
+              }
+            },
+            "squeezed",
+            STACK);
+    thread.start();
+    try {
+      thread.join();
+    } catch (InterruptedException e) {
+      throw new AssertionError(e);
+    }
+    Throwable e = failed.get();
+    if (e != null) {
+      throw e instanceof AssertionError a ? a : new AssertionError(e);
+    }
+    return errors[0];
+  }
+
+  private static int squeezeHere(int pads, Step before, Call call, Step after) throws Exception {
+    // With plenty first: no class is initialized, and no call linked, for the first time where
+    // there is no stack for it. That would be the JVM's to mend.
+    for (int i = 0; i < 3; i++) {
+      before.run(-1);
+      call.run();
+      after.run(-1);
+    }
+    StackSqueeze squeeze = new StackSqueeze(call);
+    int errors = 0;
+    int through = 0;
+    for (int step = 0; through < ENOUGH * pads; step++) {
+      int frames = step / pads;
+      if (frames > MOST_FRAMES) {
+        throw new AssertionError("it never gets through", squeeze.thrown);
+      }
+      before.run(frames);
+      Throwable e = squeeze.callAbove(frames, step % pads);
+      if (e == null) {
+        through++;
+      } else {
+        through = 0;
+        errors++;
+        if (!isOfTheStack(e)) {
+          throw new AssertionError("thrown with a stack of " + frames + " frames", e);
+        }
+      }
+      try {
+        after.run(frames);
+      } catch (Throwable wrong) {
+        if (e != null) {
+          wrong.addSuppressed(e);
+        }
+        throw new AssertionError("after a call with a stack of " + frames + " frames", wrong);
+      }
+    }
+    return errors;
+  }
+
+  private static boolean isOfTheStack(Throwable e) {
+    for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+      if (cause instanceof StackOverflowError) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private @Nullable Throwable callAbove(int frames, int pads) {
+    this.frames = frames;
+    thrown = null;
+    called = false;
+    pad(pads, 1, 2, 3);
+    if (!called) {
+      throw new AssertionError("the stack has not so many frames: " + frames);
+    }
+    return thrown;
+  }
+
+  /** Frames of another size than those below: so that the steps are smaller than a frame. */
+  private long pad(int pads, long a, long b, long c) {
+    return pads == 0 ? descend() : a + pad(pads - 1, b, c, a);
+  }
+
+  /** To the end of the stack; on the way back, so many frames above it, makes the call. */
+  @SuppressWarnings("InfiniteRecursion") // ends by an error
+  private int descend() {
+    int height;
+    try {
+      height = descend() + 1;
+    } catch (StackOverflowError e) {
+      height = 0;
+    }
+    if (height == frames) {
+      called = true;
+      try {
+        call.run();
+      } catch (Throwable e) {
+        thrown = e;
+      }
+    }
+    return height;
+  }
+}
