@@ -2,8 +2,13 @@ package dev.smudge.core;
 
 import dev.smudge.core.internal.map.AddressSpace;
 import dev.smudge.core.internal.map.MappedSlot;
+import dev.smudge.core.internal.map.SlotMap;
 import dev.smudge.core.internal.ram.SparseRam;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -17,24 +22,60 @@ import org.jspecify.annotations.Nullable;
  * hears of it.
  */
 public final class AsyncWrite implements AutoCloseable {
-  private final AddressSpace space;
-  private final MappedSlot slot;
-  private final long offset;
-  private final long length;
-  private final MemorySegment target;
-  private final SparseRam.@Nullable Pin pin;
+  /** What of the write is in one slot. */
+  private record Part(
+      MappedSlot slot, long offset, long done, MemorySegment ram, SparseRam.@Nullable Pin pin) {}
 
-  /** In a read-side section in which the slot was found. */
-  AsyncWrite(AddressSpace space, MappedSlot slot, long offset, long length) {
+  private final AddressSpace space;
+  private final long address;
+  private final long length;
+  private final List<Part> parts = new ArrayList<>(1);
+  private final MemorySegment target;
+  private final @Nullable MemorySegment before; // what a target that is no guest RAM began with
+
+  /** In a read-side section in which the map was found, which covers it. */
+  AsyncWrite(AddressSpace space, SlotMap map, long address, long length) {
     this.space = space;
-    this.slot = slot;
-    this.offset = offset;
+    this.address = address;
     this.length = length;
-    this.pin = slot.pin(offset, length);
-    this.target = pin == null ? slot.ram.asSlice(offset, length) : pin.segment();
+    try {
+      if (length == 0) {
+        target = MemorySegment.ofArray(new byte[0]);
+        before = null;
+        return;
+      }
+      map.forEachPart(address, length, this::addPart);
+      if (parts.size() == 1) {
+        target = parts.getFirst().ram;
+        before = null;
+      } else {
+        target = Arena.ofAuto().allocate(length);
+        before = Arena.ofAuto().allocate(length);
+        parts.forEach(part -> part(before, part).copyFrom(part.ram));
+        target.copyFrom(before);
+      }
+    } catch (RuntimeException | Error e) {
+      release();
+      throw e;
+    }
   }
 
-  /** {@return where the bytes go: guest RAM; not to be used after {@link #close}} */
+  private void addPart(MappedSlot slot, long offset, long done, long count) {
+    SparseRam.Pin pin = slot.pin(offset, count);
+    MemorySegment ram = pin == null ? slot.ram.asSlice(offset, count) : pin.segment();
+    parts.add(new Part(slot, offset, done, ram, pin));
+  }
+
+  private static MemorySegment part(MemorySegment all, Part part) {
+    return all.asSlice(part.done, part.ram.byteSize());
+  }
+
+  /**
+   * Returns where the bytes go: guest RAM; where the write goes over the border of two slots, a
+   * buffer whose changed bytes {@link #close} copies there.
+   *
+   * @return as many bytes as the write has; not to be used after {@link #close}
+   */
   public MemorySegment target() {
     return target;
   }
@@ -46,20 +87,49 @@ public final class AsyncWrite implements AutoCloseable {
   @Override
   public void close() {
     try {
+      if (before != null) {
+        mark(); // what that needs is there then
+        land(before);
+      }
       mark();
     } catch (InternalError e) {
       mark(); // a fault of the write itself came late
       throw e;
     } finally {
-      if (pin != null) {
-        pin.release();
+      space.ended(this);
+      release();
+    }
+  }
+
+  private void land(MemorySegment old) {
+    for (Part part : parts) {
+      MemorySegment from = part(target, part);
+      MemorySegment was = part(old, part);
+      for (long at = 0; at < part.ram.byteSize(); at++) {
+        byte now = from.get(ValueLayout.JAVA_BYTE, at);
+        if (now != was.get(ValueLayout.JAVA_BYTE, at)) {
+          part.ram.set(ValueLayout.JAVA_BYTE, at, now);
+        }
       }
     }
   }
 
   private void mark() {
-    if (length > 0) {
-      space.markLanded(slot, offset, length);
+    for (Part part : parts) {
+      space.markLanded(part.slot, part.offset, part.ram.byteSize());
     }
+  }
+
+  private void release() {
+    for (Part part : parts) {
+      if (part.pin != null) {
+        part.pin.release();
+      }
+    }
+  }
+
+  @Override
+  public String toString() {
+    return "AsyncWrite[0x" + Long.toHexString(address) + " + " + length + "]";
   }
 }

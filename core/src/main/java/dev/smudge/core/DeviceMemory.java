@@ -1,11 +1,16 @@
 package dev.smudge.core;
 
 import dev.smudge.core.internal.map.AddressSpace;
+import dev.smudge.core.internal.map.DeviceGate;
 import dev.smudge.core.internal.map.MappedSlot;
 import dev.smudge.core.internal.map.SlotMap;
+import dev.smudge.core.internal.map.SlotMap.PartConsumer;
+import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.SealedException;
 import dev.smudge.sync.rcu.Rcu;
+import dev.smudge.sync.rcu.RcuReader;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 
 /**
@@ -13,34 +18,43 @@ import java.nio.ByteOrder;
  * registration or safepoints; several at once. Every write marks what it wrote, after it has
  * landed, with one atomic OR per 64 pages; after return the next sync finds it. Each call is one
  * read-side section ({@link Rcu}), from the look-up of the slot to the mark: a {@link
- * SlotTransaction} waits for it. Source: docs/design.md 3.2; Linux 2efd61a608b0.
+ * SlotTransaction} waits for it. Values are in the byte order of the memory; addresses need not be
+ * aligned, and an access may go over the border of slots that adjoin. Reads are not tracked.
  *
- * <p>An access outside every slot, or across a slot's end, is a {@link GuestAccessException};
- * nothing is written then. After {@link GuestMemory#seal} writes are refused with {@link
- * SealedException}.
+ * <p>An access that is not all in slots is a {@link GuestAccessException}; nothing is written then.
+ * After {@link GuestMemory#seal} writes are refused with {@link SealedException} before they touch
+ * RAM. During {@link GuestMemory#pauseAll} a write waits, but for those of the thread that holds
+ * the pause. Whatever else a write throws, an {@link Error} among it: what has landed is marked.
+ *
+ * <p>Source: docs/design.md 3.2; Linux 2efd61a608b0.
  */
+@SuppressWarnings("Finally") // what is thrown there has the same cause: the stack has ended
 public final class DeviceMemory {
+  private static final ValueLayout.OfLong LONG =
+      ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
   private final AddressSpace space;
   private final Rcu rcu;
+  private final DeviceGate gate;
   private final boolean bigEndian;
 
   DeviceMemory(AddressSpace space, ByteOrder order) {
     this.space = space;
     this.rcu = space.log().rcu();
+    this.gate = space.gate();
     this.bigEndian = order == ByteOrder.BIG_ENDIAN;
   }
 
-  private MappedSlot find(long address, long length) {
+  private SlotMap mapFor(long address, long length) {
     SlotMap map = space.openMap();
-    MappedSlot slot = map.find(address, length);
-    if (slot == null) {
+    if (!map.covers(address, length)) {
       throw GuestAccessException.notFound(map, address, length);
     }
-    return slot;
+    return map;
   }
 
-  private MappedSlot writable(long address, long length) {
-    MappedSlot slot = find(address, length);
+  private SlotMap mapForWrite(long address, long length) {
+    SlotMap map = mapFor(address, length);
     if (space.log().isSealed()) {
       throw new SealedException(
           "a device write of "
@@ -49,10 +63,34 @@ public final class DeviceMemory {
               + Long.toHexString(address)
               + " came after seal()");
     }
-    return slot;
+    return map;
   }
 
-  private void markWritten(MappedSlot slot, long offset, long length) {
+  /**
+   * One write. It is marked before it too: what the mark needs is there then, its memory and the
+   * room on the stack, so that the mark that counts, after the write, does not fail.
+   */
+  private void write(long address, long length, PartConsumer mark, PartConsumer part) {
+    RcuReader section = gate.enter();
+    try {
+      SlotMap map = mapForWrite(address, length);
+      map.forEachPart(address, length, mark);
+      try {
+        map.forEachPart(address, length, part);
+      } finally {
+        map.forEachPart(address, length, mark); // also what landed before a fault
+      }
+    } finally {
+      try {
+        section.cross(RcuReader.LEAVE);
+      } catch (StackOverflowError e) {
+        section.left = true;
+        throw e;
+      }
+    }
+  }
+
+  private void mark(MappedSlot slot, long offset, long done, long length) {
     space.log().mark(slot.log, offset, length);
   }
 
@@ -60,32 +98,40 @@ public final class DeviceMemory {
    * Writes bytes.
    *
    * @param address guest address of the first
-   * @param source what to write
+   * @param source what to write, all of it
    * @throws GuestAccessException see the class comment; nothing is written
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void write(long address, MemorySegment source) {
-    long length = source.byteSize();
-    rcu.enter();
-    try {
-      write(writable(address, length), address, source);
-    } finally {
-      rcu.exit();
-    }
+    write(address, source, this::mark);
   }
 
-  private void write(MappedSlot slot, long address, MemorySegment source) {
-    long length = source.byteSize();
-    long offset = address - slot.base;
-    try {
-      MemorySegment.copy(source, 0, slot.ram, offset, length);
-      markWritten(slot, offset, length);
-    } catch (Throwable e) {
-      markWritten(
-          slot, offset,
-          length); // what landed before a fault, which may come as late as in the mark
-      throw e;
-    }
+  private void write(long address, MemorySegment source, PartConsumer mark) {
+    write(
+        address,
+        source.byteSize(),
+        mark,
+        (slot, offset, done, length) -> MemorySegment.copy(source, done, slot.ram, offset, length));
+  }
+
+  /**
+   * Writes bytes as a client that knows them: a restore, a rewind, the destination of a migration.
+   * The pages become dirty for every other client, and stay as they are for this one; see {@link
+   * DirtyClient#markForOthers}. Takes the log's lock: for pages, not for single bytes.
+   *
+   * @param client client of this memory
+   * @param address guest address of the first
+   * @param source what to write, all of it
+   * @throws GuestAccessException see the class comment; nothing is written
+   * @throws SealedException after {@link GuestMemory#seal}; nothing is written
+   * @throws IllegalArgumentException if the client is another memory's; nothing is written
+   * @throws IllegalStateException if the client is closed; nothing is written
+   */
+  public void writeAs(DirtyClient<GuestSlot> client, long address, MemorySegment source) {
+    write(
+        address,
+        source,
+        (slot, offset, done, length) -> client.markForOthers(GuestSlot.of(slot), offset, length));
   }
 
   /**
@@ -101,63 +147,6 @@ public final class DeviceMemory {
   }
 
   /**
-   * Writes one byte.
-   *
-   * @param address guest address
-   * @param value the byte
-   * @throws GuestAccessException see the class comment; nothing is written
-   * @throws SealedException after {@link GuestMemory#seal}; nothing is written
-   */
-  public void putByte(long address, byte value) {
-    rcu.enter();
-    try {
-      MappedSlot slot = writable(address, 1);
-      slot.setByte(address - slot.base, value);
-      markWritten(slot, address - slot.base, 1);
-    } finally {
-      rcu.exit();
-    }
-  }
-
-  /**
-   * Writes four bytes, in the byte order of the memory.
-   *
-   * @param address guest address; need not be aligned
-   * @param value the value
-   * @throws GuestAccessException see the class comment; nothing is written
-   * @throws SealedException after {@link GuestMemory#seal}; nothing is written
-   */
-  public void putInt(long address, int value) {
-    rcu.enter();
-    try {
-      MappedSlot slot = writable(address, 4);
-      slot.setInt(address - slot.base, bigEndian ? Integer.reverseBytes(value) : value);
-      markWritten(slot, address - slot.base, 4);
-    } finally {
-      rcu.exit();
-    }
-  }
-
-  /**
-   * Writes eight bytes, in the byte order of the memory.
-   *
-   * @param address guest address; need not be aligned
-   * @param value the value
-   * @throws GuestAccessException see the class comment; nothing is written
-   * @throws SealedException after {@link GuestMemory#seal}; nothing is written
-   */
-  public void putLong(long address, long value) {
-    rcu.enter();
-    try {
-      MappedSlot slot = writable(address, 8);
-      slot.setLong(address - slot.base, bigEndian ? Long.reverseBytes(value) : value);
-      markWritten(slot, address - slot.base, 8);
-    } finally {
-      rcu.exit();
-    }
-  }
-
-  /**
    * Sets bytes to one value.
    *
    * @param address guest address of the first
@@ -167,25 +156,88 @@ public final class DeviceMemory {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void fill(long address, long length, byte value) {
-    rcu.enter();
-    try {
-      fill(writable(address, length), address, length, value);
-    } finally {
-      rcu.exit();
-    }
+    write(
+        address,
+        length,
+        this::mark,
+        (slot, offset, done, count) -> slot.ram.asSlice(offset, count).fill(value));
   }
 
-  private void fill(MappedSlot slot, long address, long length, byte value) {
-    long offset = address - slot.base;
+  /** Writes the low bytes of a value, little-endian. */
+  private void put(long address, int width, long value) {
+    RcuReader section = gate.enter();
     try {
-      slot.ram.asSlice(offset, length).fill(value);
-      markWritten(slot, offset, length);
-    } catch (Throwable e) {
-      markWritten(
-          slot, offset,
-          length); // what landed before a fault, which may come as late as in the mark
-      throw e;
+      MappedSlot slot = space.openMap().find(address, width);
+      if (slot != null && !space.log().isSealed()) {
+        long offset = address - slot.base;
+        mark(slot, offset, 0, width);
+        try {
+          slot.set(offset, width, value);
+        } finally {
+          mark(slot, offset, 0, width);
+        }
+        return;
+      }
+    } finally {
+      try {
+        section.cross(RcuReader.LEAVE);
+      } catch (StackOverflowError e) {
+        section.left = true;
+        throw e;
+      }
     }
+    byte[] bytes = new byte[Long.BYTES];
+    MemorySegment all = MemorySegment.ofArray(bytes);
+    all.set(LONG, 0, value);
+    write(address, all.asSlice(0, width)); // over a border, or refused
+  }
+
+  /**
+   * Writes one byte.
+   *
+   * @param address guest address
+   * @param value the value
+   * @throws GuestAccessException see the class comment; nothing is written
+   * @throws SealedException after {@link GuestMemory#seal}; nothing is written
+   */
+  public void putByte(long address, byte value) {
+    put(address, 1, value);
+  }
+
+  /**
+   * Writes two bytes.
+   *
+   * @param address guest address
+   * @param value the value
+   * @throws GuestAccessException see the class comment; nothing is written
+   * @throws SealedException after {@link GuestMemory#seal}; nothing is written
+   */
+  public void putShort(long address, short value) {
+    put(address, 2, bigEndian ? Short.reverseBytes(value) : value);
+  }
+
+  /**
+   * Writes four bytes.
+   *
+   * @param address guest address
+   * @param value the value
+   * @throws GuestAccessException see the class comment; nothing is written
+   * @throws SealedException after {@link GuestMemory#seal}; nothing is written
+   */
+  public void putInt(long address, int value) {
+    put(address, 4, bigEndian ? Integer.reverseBytes(value) : value);
+  }
+
+  /**
+   * Writes eight bytes.
+   *
+   * @param address guest address
+   * @param value the value
+   * @throws GuestAccessException see the class comment; nothing is written
+   * @throws SealedException after {@link GuestMemory#seal}; nothing is written
+   */
+  public void putLong(long address, long value) {
+    put(address, 8, bigEndian ? Long.reverseBytes(value) : value);
   }
 
   /**
@@ -198,12 +250,19 @@ public final class DeviceMemory {
    * @throws SealedException after {@link GuestMemory#seal}
    */
   public AsyncWrite beginWrite(long address, long length) {
+    RcuReader section = rcu.reader();
     rcu.enter();
     try {
-      MappedSlot slot = writable(address, length);
-      return new AsyncWrite(space, slot, address - slot.base, length);
+      AsyncWrite write = new AsyncWrite(space, mapForWrite(address, length), address, length);
+      space.begun(write);
+      return write;
     } finally {
-      rcu.exit();
+      try {
+        section.cross(RcuReader.LEAVE);
+      } catch (StackOverflowError e) {
+        section.left = true;
+        throw e;
+      }
     }
   }
 
@@ -216,17 +275,22 @@ public final class DeviceMemory {
    * @throws GuestAccessException see the class comment; nothing is marked
    */
   public void mark(long address, long length) {
+    RcuReader section = rcu.reader();
     rcu.enter();
     try {
-      MappedSlot slot = find(address, length);
-      markWritten(slot, address - slot.base, length);
+      mapFor(address, length).forEachPart(address, length, this::mark);
     } finally {
-      rcu.exit();
+      try {
+        section.cross(RcuReader.LEAVE);
+      } catch (StackOverflowError e) {
+        section.left = true;
+        throw e;
+      }
     }
   }
 
   /**
-   * Reads bytes. Not tracked.
+   * Reads bytes.
    *
    * @param address guest address of the first
    * @param target where they go, all of it
@@ -234,12 +298,91 @@ public final class DeviceMemory {
    */
   public void read(long address, MemorySegment target) {
     long length = target.byteSize();
+    RcuReader section = rcu.reader();
     rcu.enter();
     try {
-      MappedSlot slot = find(address, length);
-      MemorySegment.copy(slot.ram, address - slot.base, target, 0, length);
+      mapFor(address, length)
+          .forEachPart(
+              address,
+              length,
+              (slot, offset, done, count) ->
+                  MemorySegment.copy(slot.ram, offset, target, done, count));
     } finally {
-      rcu.exit();
+      try {
+        section.cross(RcuReader.LEAVE);
+      } catch (StackOverflowError e) {
+        section.left = true;
+        throw e;
+      }
     }
+  }
+
+  /** Reads a value, little-endian and zero-extended. */
+  private long get(long address, int width) {
+    RcuReader section = rcu.reader();
+    rcu.enter();
+    try {
+      MappedSlot slot = space.openMap().find(address, width);
+      if (slot != null) {
+        return slot.get(address - slot.base, width);
+      }
+    } finally {
+      try {
+        section.cross(RcuReader.LEAVE);
+      } catch (StackOverflowError e) {
+        section.left = true;
+        throw e;
+      }
+    }
+    MemorySegment all = MemorySegment.ofArray(new byte[Long.BYTES]);
+    read(address, all.asSlice(0, width)); // over a border, or refused
+    return all.get(LONG, 0);
+  }
+
+  /**
+   * Reads one byte.
+   *
+   * @param address guest address
+   * @return the value
+   * @throws GuestAccessException see the class comment
+   */
+  public byte getByte(long address) {
+    return (byte) get(address, 1);
+  }
+
+  /**
+   * Reads two bytes.
+   *
+   * @param address guest address
+   * @return the value
+   * @throws GuestAccessException see the class comment
+   */
+  public short getShort(long address) {
+    short value = (short) get(address, 2);
+    return bigEndian ? Short.reverseBytes(value) : value;
+  }
+
+  /**
+   * Reads four bytes.
+   *
+   * @param address guest address
+   * @return the value
+   * @throws GuestAccessException see the class comment
+   */
+  public int getInt(long address) {
+    int value = (int) get(address, 4);
+    return bigEndian ? Integer.reverseBytes(value) : value;
+  }
+
+  /**
+   * Reads eight bytes.
+   *
+   * @param address guest address
+   * @return the value
+   * @throws GuestAccessException see the class comment
+   */
+  public long getLong(long address) {
+    long value = get(address, 8);
+    return bigEndian ? Long.reverseBytes(value) : value;
   }
 }

@@ -6,13 +6,17 @@ import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.RemovedSlot;
 import dev.smudge.sync.VcpuPause;
+import dev.smudge.sync.rcu.RcuTimeoutException;
 import dev.smudge.sync.tracker.Registration;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
+import java.util.concurrent.ConcurrentHashMap;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The memory of a guest: slots of RAM at guest addresses, vCPUs and devices that write it, clients
@@ -28,6 +32,7 @@ public final class GuestMemory implements AutoCloseable {
   private final AddressSpace space;
   private final ByteOrder order;
   private final DeviceMemory device;
+  private final Map<Integer, RemovedSlot<GuestSlot>> lateRemovals = new ConcurrentHashMap<>();
 
   private GuestMemory(DirtyLog log, ByteOrder order) {
     this.space = new AddressSpace(log);
@@ -142,12 +147,31 @@ public final class GuestMemory implements AutoCloseable {
    * @throws IllegalStateException as {@link SlotTransaction#commit}, and if this thread has a
    *     transaction open; nothing is changed
    * @throws dev.smudge.sync.rcu.RcuException see {@link SlotTransaction#commit}; nothing is changed
-   * @throws dev.smudge.sync.rcu.RcuTimeoutException see there; the slot is removed
+   * @throws dev.smudge.sync.rcu.RcuTimeoutException see there; the slot is removed, and the next
+   *     call for this number waits again and returns it, unless another slot has the number by then
    */
   public RemovedSlot<GuestSlot> removeSlot(int slotId) {
     try (SlotTransaction transaction = beginAlone()) {
-      return transaction.remove(slotId).commit().getFirst();
+      RemovedSlot<GuestSlot> late = space.map().has(slotId) ? null : late(slotId);
+      if (late != null) {
+        return late;
+      }
+      try {
+        return transaction.remove(slotId).commit().getFirst();
+      } catch (RcuTimeoutException e) {
+        transaction.removed().forEach(removed -> lateRemovals.put(slotId, removed));
+        throw e;
+      }
     }
+  }
+
+  /** A slot that was removed by a call that timed out; null if there is none. */
+  private @Nullable RemovedSlot<GuestSlot> late(int slotId) {
+    if (lateRemovals.containsKey(slotId)) {
+      log().rcu().synchronize();
+      log().rcu().barrier(); // its retirement is a task of RCU by now, or done
+    }
+    return lateRemovals.remove(slotId);
   }
 
   private SlotTransaction beginAlone() {
@@ -263,7 +287,8 @@ public final class GuestMemory implements AutoCloseable {
   }
 
   /**
-   * Stops all vCPUs but the caller's own; see {@link DirtyLog#pause}.
+   * Stops all vCPUs but the caller's own; see {@link DirtyLog#pause}. Devices write on; to stop
+   * them too, for a snapshot of one moment: {@link #pauseAll}.
    *
    * @return the pause; closing it lets the vCPUs run
    * @throws dev.smudge.sync.VcpuTimeoutException see {@link DirtyLog#pause}
@@ -273,21 +298,44 @@ public final class GuestMemory implements AutoCloseable {
   }
 
   /**
+   * Stops all vCPUs but the caller's own, and all writes through {@link #device} but the calling
+   * thread's: until the pause is closed, guest RAM changes by what this thread does alone.
+   * Asynchronous writes that have begun may land all the same.
+   *
+   * <p>A device's write that comes meanwhile waits, without a limit, until the pause is closed, its
+   * holder has died, or the memory is closed. So the holder waits for nothing that such a thread
+   * has, an emulator's own lock for example. A write in a read-side section of its own ({@code
+   * log().rcu()}), for which this thread may be waiting, goes through.
+   *
+   * @return the pause; closing it lets them go on
+   * @throws dev.smudge.sync.VcpuTimeoutException see {@link DirtyLog#pause}; all go on, as after
+   *     everything that is thrown here
+   * @throws dev.smudge.sync.rcu.RcuTimeoutException if a write of a device does not end in time
+   * @throws dev.smudge.sync.rcu.RcuException in a read-side section, or in a listener, which would
+   *     wait for itself
+   */
+  public VcpuPause pauseAll() {
+    return space.pauseAll();
+  }
+
+  /**
    * Declares the guest stopped for good (docs/bugs.md row 24): later writes through the accessors
    * are refused with {@link dev.smudge.sync.SealedException} before they touch RAM; those that were
    * under way, and marks, are reported to the log's error handler. Call it after the guest was
-   * stopped and before the last take.
+   * stopped and before the last take. It waits for the asynchronous writes that are open.
    *
+   * @throws IllegalStateException if one of those does not land within the log's timeout; the
+   *     message names them; not sealed then
    * @throws dev.smudge.sync.VcpuTimeoutException if a vCPU does not reach a safepoint in time; not
    *     sealed then
    */
   public void seal() {
-    space.log().seal();
+    space.seal();
   }
 
   /** Takes {@link #seal} back: the guest runs on here after all. Nothing is lost by the two. */
   public void unseal() {
-    space.log().unseal();
+    space.unseal();
   }
 
   /**

@@ -72,9 +72,17 @@ public final class GuestSlot {
    * @return the pages, read-only; valid as long as the batch is open, or the {@link
    *     dev.smudge.sync.RemovedSlot}
    * @throws IndexOutOfBoundsException if they are not all inside the slot
+   * @throws IllegalStateException if the slot's RAM was closed by whoever it belongs to; the
+   *     message names the slot, which has to be removed for its pages to come no more
    */
   public MemorySegment pages(long firstPage, long pageCount) {
     Objects.checkFromIndexSize(firstPage, pageCount, mapped.log.pageCount());
+    if (!mapped.ram.scope().isAlive()) {
+      throw new IllegalStateException(
+          "the RAM of "
+              + mapped
+              + " was closed: remove the slot, or close the memory, before that");
+    }
     int shift = mapped.pageShift;
     return mapped.ram.asSlice(firstPage << shift, pageCount << shift).asReadOnly();
   }

@@ -4,7 +4,6 @@ import dev.smudge.core.internal.map.AddressSpace;
 import dev.smudge.core.internal.map.MappedSlot;
 import dev.smudge.sync.LogVcpu;
 import dev.smudge.sync.SealedException;
-import dev.smudge.sync.VcpuException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
@@ -48,12 +47,16 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void putByte(long address, byte value) {
-    MappedSlot to = writable(address, 1);
+    MappedSlot to = writeCursor();
     long offset = address - to.base;
-    to.setByte(offset, value);
-    if (isOutsideMarkedPage(offset)) {
-      marked(to, offset, 1);
+    if (!to.hasWidest(offset)) {
+      storeSlowly(address, 1, value);
+      return;
     }
+    if (isOutsideMarkedPage(offset)) {
+      mark(to, offset, 1);
+    }
+    to.setByte(offset, value);
   }
 
   /**
@@ -65,12 +68,17 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void putShort(long address, short value) {
-    MappedSlot to = writable(address, 2);
+    short bytes = bigEndian ? Short.reverseBytes(value) : value;
+    MappedSlot to = writeCursor();
     long offset = address - to.base;
-    to.setShort(offset, bigEndian ? Short.reverseBytes(value) : value);
-    if (isOutsideMarkedPage(offset)) {
-      marked(to, offset, 2);
+    if (!to.hasWidest(offset)) {
+      storeSlowly(address, 2, bytes);
+      return;
     }
+    if (isOutsideMarkedPage(offset)) {
+      mark(to, offset, 2);
+    }
+    to.setShort(offset, bytes);
   }
 
   /**
@@ -82,12 +90,17 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void putInt(long address, int value) {
-    MappedSlot to = writable(address, 4);
+    int bytes = bigEndian ? Integer.reverseBytes(value) : value;
+    MappedSlot to = writeCursor();
     long offset = address - to.base;
-    to.setInt(offset, bigEndian ? Integer.reverseBytes(value) : value);
-    if (isOutsideMarkedPage(offset)) {
-      marked(to, offset, 4);
+    if (!to.hasWidest(offset)) {
+      storeSlowly(address, 4, bytes);
+      return;
     }
+    if (isOutsideMarkedPage(offset)) {
+      mark(to, offset, 4);
+    }
+    to.setInt(offset, bytes);
   }
 
   /**
@@ -99,12 +112,17 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void putLong(long address, long value) {
-    MappedSlot to = writable(address, 8);
+    long bytes = bigEndian ? Long.reverseBytes(value) : value;
+    MappedSlot to = writeCursor();
     long offset = address - to.base;
-    to.setLong(offset, bigEndian ? Long.reverseBytes(value) : value);
-    if (isOutsideMarkedPage(offset)) {
-      marked(to, offset, 8);
+    if (!to.hasWidest(offset)) {
+      storeSlowly(address, 8, bytes);
+      return;
     }
+    if (isOutsideMarkedPage(offset)) {
+      mark(to, offset, 8);
+    }
+    to.setLong(offset, bytes);
   }
 
   /**
@@ -115,8 +133,9 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    * @throws GuestAccessException see the class comment
    */
   public byte getByte(long address) {
-    MappedSlot from = readable(address, 1);
-    return from.getByte(address - from.base);
+    MappedSlot from = readCursor();
+    long offset = address - from.base;
+    return from.hasWidest(offset) ? from.getByte(offset) : (byte) loadSlowly(address, 1);
   }
 
   /**
@@ -127,9 +146,10 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    * @throws GuestAccessException see the class comment
    */
   public short getShort(long address) {
-    MappedSlot from = readable(address, 2);
-    short value = from.getShort(address - from.base);
-    return bigEndian ? Short.reverseBytes(value) : value;
+    MappedSlot from = readCursor();
+    long offset = address - from.base;
+    short bytes = from.hasWidest(offset) ? from.getShort(offset) : (short) loadSlowly(address, 2);
+    return bigEndian ? Short.reverseBytes(bytes) : bytes;
   }
 
   /**
@@ -140,9 +160,10 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    * @throws GuestAccessException see the class comment
    */
   public int getInt(long address) {
-    MappedSlot from = readable(address, 4);
-    int value = from.getInt(address - from.base);
-    return bigEndian ? Integer.reverseBytes(value) : value;
+    MappedSlot from = readCursor();
+    long offset = address - from.base;
+    int bytes = from.hasWidest(offset) ? from.getInt(offset) : (int) loadSlowly(address, 4);
+    return bigEndian ? Integer.reverseBytes(bytes) : bytes;
   }
 
   /**
@@ -153,9 +174,23 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    * @throws GuestAccessException see the class comment
    */
   public long getLong(long address) {
-    MappedSlot from = readable(address, 8);
-    long value = from.getLong(address - from.base);
-    return bigEndian ? Long.reverseBytes(value) : value;
+    MappedSlot from = readCursor();
+    long offset = address - from.base;
+    long bytes = from.hasWidest(offset) ? from.getLong(offset) : loadSlowly(address, 8);
+    return bigEndian ? Long.reverseBytes(bytes) : bytes;
+  }
+
+  /**
+   * Returns whether an access would be one of RAM. An emulator whose devices have registers at
+   * guest addresses asks before it accesses: an exception costs microseconds. Where the last read
+   * was in the same slot, it costs two compares.
+   *
+   * @param address guest address
+   * @param length bytes, 0 or more
+   * @return whether all of it is in slots; what is true stays so until the next safepoint
+   */
+  public boolean isRam(long address, long length) {
+    return isInReadCursor(address, length) || isCovered(address, length);
   }
 
   /**
@@ -168,16 +203,14 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    */
   public void write(long address, MemorySegment source) {
     long length = source.byteSize();
-    MappedSlot to = writableRange(address, length);
-    long offset = address - to.base;
-    try {
-      MemorySegment.copy(source, 0, to.ram, offset, length);
-      markedRange(to, offset, length);
-    } catch (Throwable e) {
-      // What landed before a fault, which may come as late as in the mark.
-      markedRange(to, offset, length);
-      throw e;
+    MappedSlot to = writable(address, length);
+    if (to == null) {
+      writeParts(address, source);
+      return;
     }
+    long offset = address - to.base;
+    markRange(to, offset, length);
+    MemorySegment.copy(source, 0, to.ram, offset, length);
   }
 
   /**
@@ -193,16 +226,14 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    */
   public void write(long address, byte[] source, int from, int length) {
     Objects.checkFromIndexSize(from, length, source.length);
-    MappedSlot to = writableRange(address, length);
-    long offset = address - to.base;
-    try {
-      MemorySegment.copy(source, from, to.ram, ValueLayout.JAVA_BYTE, offset, length);
-      markedRange(to, offset, length);
-    } catch (Throwable e) {
-      // What landed before a fault, which may come as late as in the mark.
-      markedRange(to, offset, length);
-      throw e;
+    MappedSlot to = writable(address, length);
+    if (to == null) {
+      writeParts(address, MemorySegment.ofArray(source).asSlice(from, length));
+      return;
     }
+    long offset = address - to.base;
+    markRange(to, offset, length);
+    MemorySegment.copy(source, from, to.ram, ValueLayout.JAVA_BYTE, offset, length);
   }
 
   /**
@@ -214,7 +245,11 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    */
   public void read(long address, MemorySegment target) {
     long length = target.byteSize();
-    MappedSlot from = readableRange(address, length);
+    MappedSlot from = readable(address, length);
+    if (from == null) {
+      readParts(address, length, target);
+      return;
+    }
     MemorySegment.copy(from.ram, address - from.base, target, 0, length);
   }
 
@@ -230,7 +265,11 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    */
   public void read(long address, byte[] target, int to, int length) {
     Objects.checkFromIndexSize(to, length, target.length);
-    MappedSlot from = readableRange(address, length);
+    MappedSlot from = readable(address, length);
+    if (from == null) {
+      readParts(address, length, MemorySegment.ofArray(target).asSlice(to, length));
+      return;
+    }
     MemorySegment.copy(from.ram, ValueLayout.JAVA_BYTE, address - from.base, target, to, length);
   }
 
@@ -244,16 +283,14 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void fill(long address, long length, byte value) {
-    MappedSlot to = writableRange(address, length);
-    long offset = address - to.base;
-    try {
-      to.ram.asSlice(offset, length).fill(value);
-      markedRange(to, offset, length);
-    } catch (Throwable e) {
-      // What landed before a fault, which may come as late as in the mark.
-      markedRange(to, offset, length);
-      throw e;
+    MappedSlot to = writable(address, length);
+    if (to == null) {
+      fillParts(address, length, value);
+      return;
     }
+    long offset = address - to.base;
+    markRange(to, offset, length);
+    to.ram.asSlice(offset, length).fill(value);
   }
 
   /**
@@ -266,17 +303,7 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void copy(long from, long to, long length) {
-    MappedSlot source = readableRange(from, length);
-    MappedSlot target = writableRange(to, length);
-    long offset = to - target.base;
-    try {
-      MemorySegment.copy(source.ram, from - source.base, target.ram, offset, length);
-      markedRange(target, offset, length);
-    } catch (Throwable e) {
-      // What landed before a fault, which may come as late as in the mark.
-      markedRange(target, offset, length);
-      throw e;
-    }
+    copyParts(from, to, length);
   }
 
   /**
@@ -290,12 +317,11 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
   public void mark(long address, long length) {
     try {
       log.online(); // first: it may wait for a pause, in which the slots change
-    } catch (VcpuException e) {
-      markForeign(address, length); // the store was made all the same
+    } catch (RuntimeException | Error e) {
+      markForeign(address, length, e); // the store was made all the same
       throw e;
     }
-    MappedSlot written = find(address, length);
-    log.mark(written.log, address - written.base, length);
+    markWritten(address, length);
   }
 
   /**
@@ -377,8 +403,11 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    */
   @Override
   public void close() {
-    log.close();
-    dropCursors();
+    try {
+      log.close();
+    } finally {
+      dropCursors(); // also if it threw: the next access takes the slow path
+    }
   }
 
   @Override

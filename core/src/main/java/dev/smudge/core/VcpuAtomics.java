@@ -8,8 +8,8 @@ import java.nio.ByteOrder;
 
 /**
  * Atomics of a {@link Vcpu}: sequentially consistent reads, writes and read-modify-writes of 1, 2,
- * 4 or 8 bytes. Each that writes marks; a compare-and-exchange that fails writes nothing and marks
- * nothing.
+ * 4 or 8 bytes. Each that writes marks. A compare-and-exchange that finds another value marks
+ * nothing; one that loses against another vCPU after it has found the value may.
  *
  * <p>{@code width} is 1, 2, 4 or 8. Values are the low {@code width} bytes of a {@code long};
  * results are zero-extended. The address is a multiple of {@code width}. Threads and errors are
@@ -68,9 +68,10 @@ public final class VcpuAtomics {
     MappedSlot slot = slot(address, width, true);
     long offset = address - slot.base;
     long wanted = guest(width, expected);
-    long witness = exchange(slot.ram, offset, width, wanted, guest(width, value));
+    long witness = load(slot.ram, offset, width);
     if (witness == wanted) {
-      vcpu.markWritten(slot, offset, width);
+      vcpu.mark(slot, offset, width);
+      witness = exchange(slot.ram, offset, width, wanted, guest(width, value));
     }
     return guest(width, witness);
   }
@@ -86,6 +87,7 @@ public final class VcpuAtomics {
   public long getAndSet(long address, int width, long value) {
     MappedSlot slot = slot(address, width, true);
     long offset = address - slot.base;
+    vcpu.mark(slot, offset, width);
     long operand = guest(width, value);
     long old;
     if (width == 4) {
@@ -99,7 +101,6 @@ public final class VcpuAtomics {
         old = exchange(slot.ram, offset, width, seen, operand);
       }
     }
-    vcpu.markWritten(slot, offset, width);
     return guest(width, old);
   }
 
@@ -114,6 +115,7 @@ public final class VcpuAtomics {
   public long getAndAdd(long address, int width, long delta) {
     MappedSlot slot = slot(address, width, true);
     long offset = address - slot.base;
+    vcpu.mark(slot, offset, width);
     long old;
     if (width == 4 && !bigEndian) {
       old = (int) INT.getAndAdd(slot.ram, offset, (int) delta) & 0xffff_ffffL;
@@ -127,7 +129,6 @@ public final class VcpuAtomics {
         old = exchange(slot.ram, offset, width, seen, sum);
       }
     }
-    vcpu.markWritten(slot, offset, width);
     return guest(width, old);
   }
 
@@ -142,6 +143,7 @@ public final class VcpuAtomics {
   public long getAndAnd(long address, int width, long mask) {
     MappedSlot slot = slot(address, width, true);
     long offset = address - slot.base;
+    vcpu.mark(slot, offset, width);
     long bits = guest(width, mask);
     int shift = shift(offset, width);
     long old =
@@ -153,7 +155,6 @@ public final class VcpuAtomics {
                         offset & -4L,
                         (int) ((bits << shift) | ~(lowBytes(width) << shift)))
                 >>> shift;
-    vcpu.markWritten(slot, offset, width);
     return guest(width, old & lowBytes(width));
   }
 
@@ -168,13 +169,13 @@ public final class VcpuAtomics {
   public long getAndOr(long address, int width, long mask) {
     MappedSlot slot = slot(address, width, true);
     long offset = address - slot.base;
+    vcpu.mark(slot, offset, width);
     long bits = guest(width, mask);
     int shift = shift(offset, width);
     long old =
         width == 8
             ? (long) LONG.getAndBitwiseOr(slot.ram, offset, bits)
             : (int) INT.getAndBitwiseOr(slot.ram, offset & -4L, (int) (bits << shift)) >>> shift;
-    vcpu.markWritten(slot, offset, width);
     return guest(width, old & lowBytes(width));
   }
 
@@ -189,13 +190,13 @@ public final class VcpuAtomics {
   public long getAndXor(long address, int width, long mask) {
     MappedSlot slot = slot(address, width, true);
     long offset = address - slot.base;
+    vcpu.mark(slot, offset, width);
     long bits = guest(width, mask);
     int shift = shift(offset, width);
     long old =
         width == 8
             ? (long) LONG.getAndBitwiseXor(slot.ram, offset, bits)
             : (int) INT.getAndBitwiseXor(slot.ram, offset & -4L, (int) (bits << shift)) >>> shift;
-    vcpu.markWritten(slot, offset, width);
     return guest(width, old & lowBytes(width));
   }
 

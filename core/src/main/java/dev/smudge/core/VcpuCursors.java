@@ -5,6 +5,11 @@ import dev.smudge.core.internal.map.MappedSlot;
 import dev.smudge.core.internal.map.SlotMap;
 import dev.smudge.sync.LogVcpu;
 import dev.smudge.sync.SealedException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * How a {@link Vcpu} finds the slot of an address, and knows that a page needs no mark: one cursor
@@ -22,6 +27,9 @@ abstract class VcpuCursors {
   private final AddressSpace space;
   final LogVcpu log;
   private final Runnable armCallback;
+
+  // Of the last safepoint, or newer: all that this vCPU does until its next one is in this map.
+  private SlotMap map = SlotMap.EMPTY;
 
   // The write cursor: the slot of the last write, and its page. Dropped at a safepoint when pages
   // were armed, and when the vCPU goes offline.
@@ -42,14 +50,11 @@ abstract class VcpuCursors {
   private void pagesArmed() {
     dropPage();
     SlotMap now = space.map(); // C2
-    if (isGone(slot, now) || isGone(readSlot, now) || space.isSealedOrClosed()) {
+    if (now != map || space.isSealedOrClosed()) {
       dropCursors(); // the next access takes the slow path, and finds the slot of now or is refused
+      map = now;
     }
     armCallback.run();
-  }
-
-  private static boolean isGone(MappedSlot cursor, SlotMap now) {
-    return cursor != MappedSlot.NONE && !now.isCurrent(cursor);
   }
 
   final void dropCursors() {
@@ -58,18 +63,26 @@ abstract class VcpuCursors {
     readSlot = MappedSlot.NONE;
   }
 
-  /** The slot for a write of at most 8 bytes; moves the cursor if it has to. */
-  final MappedSlot writable(long address, int length) {
-    MappedSlot cursor = slot;
-    return Long.compareUnsigned(address - cursor.base, cursor.span) < 0
-        ? cursor
-        : moveCursor(address, length);
+  // How an access finds its slot. Where the cursor has it all, no method below is called.
+
+  final MappedSlot writeCursor() {
+    return slot;
   }
 
-  /** As {@link #writable}, for any length. */
-  final MappedSlot writableRange(long address, long length) {
+  final MappedSlot readCursor() {
+    return readSlot;
+  }
+
+  /** The slot that holds all of a write, for any length; null: it goes over a border of slots. */
+  final @Nullable MappedSlot writable(long address, long length) {
     MappedSlot cursor = slot;
     return holds(cursor, address, length) ? cursor : moveCursor(address, length);
+  }
+
+  /** As {@link #writable}, for a read. */
+  final @Nullable MappedSlot readable(long address, long length) {
+    MappedSlot cursor = readSlot;
+    return holds(cursor, address, length) ? cursor : moveReadCursor(address, length);
   }
 
   /** An access of no bytes has to begin inside, too; in NONE nothing does. */
@@ -78,8 +91,25 @@ abstract class VcpuCursors {
     return offset >= 0 && length >= 0 && offset <= cursor.size - Math.max(length, 1);
   }
 
-  private MappedSlot moveCursor(long address, long length) {
-    MappedSlot found = find(address, length);
+  private @Nullable MappedSlot moveCursor(long address, long length) {
+    MappedSlot found = mapFor(address, length).find(address, length);
+    checkNotSealed(address, length);
+    if (found != null) {
+      dropPage();
+      slot = found;
+    }
+    return found;
+  }
+
+  private @Nullable MappedSlot moveReadCursor(long address, long length) {
+    MappedSlot found = mapFor(address, length).find(address, length);
+    if (found != null) {
+      readSlot = found;
+    }
+    return found;
+  }
+
+  private void checkNotSealed(long address, long length) {
     if (space.log().isSealed()) {
       throw new SealedException(
           "a write of "
@@ -90,37 +120,124 @@ abstract class VcpuCursors {
               + log.index()
               + " came after seal()");
     }
-    dropPage();
-    slot = found;
-    return found;
   }
 
-  final MappedSlot find(long address, long length) {
+  /**
+   * The map of this vCPU, in which all of an access is. Until its next safepoint a vCPU uses one
+   * map, for all that it does, however often that has changed meanwhile; but for an access that it
+   * knows no slot for: then it takes the map of now, and forgets all that it had of the old one.
+   */
+  final SlotMap mapFor(long address, long length) {
     log.online(); // from here on a barrier waits for this vCPU, and close() too
-    SlotMap map = space.openMap();
-    MappedSlot found = map.find(address, length);
-    if (found == null) {
+    space.checkOpen();
+    if (!map.covers(address, length) && !refresh().covers(address, length)) {
       throw GuestAccessException.notFound(map, address, length);
     }
-    return found;
+    return map;
   }
 
-  final MappedSlot readable(long address, int length) {
-    MappedSlot cursor = readSlot;
-    return Long.compareUnsigned(address - cursor.base, cursor.span) < 0
-        ? cursor
-        : moveReadCursor(address, length);
+  /** As {@link #mapFor}, for a read and a write that belong together. */
+  private SlotMap mapFor(long from, long to, long length) {
+    SlotMap found = mapFor(from, length);
+    return mapFor(to, length) == found ? found : mapFor(from, length);
   }
 
-  final MappedSlot readableRange(long address, long length) {
-    MappedSlot cursor = readSlot;
-    return holds(cursor, address, length) ? cursor : moveReadCursor(address, length);
+  final boolean isInReadCursor(long address, long length) {
+    return holds(readSlot, address, length);
   }
 
-  private MappedSlot moveReadCursor(long address, long length) {
-    MappedSlot found = find(address, length);
-    readSlot = found;
-    return found;
+  /** Whether an access is all in slots; moves the read cursor there if one slot has it. */
+  final boolean isCovered(long address, long length) {
+    log.online();
+    space.checkOpen();
+    if (!map.covers(address, length) && !refresh().covers(address, length)) {
+      return false;
+    }
+    MappedSlot found = map.find(address, length);
+    if (found != null) {
+      readSlot = found;
+    }
+    return true;
+  }
+
+  private SlotMap refresh() {
+    SlotMap now = space.map();
+    if (now != map) {
+      dropCursors();
+      map = now;
+    }
+    return now;
+  }
+
+  // Accesses that the cursors do not hold: of any length, over borders of slots that adjoin.
+
+  /** Writes the low bytes of a value, little-endian. */
+  final void storeSlowly(long address, int width, long value) {
+    MappedSlot to = writable(address, width);
+    if (to != null) {
+      long offset = address - to.base;
+      mark(to, offset, width);
+      to.set(offset, width, value);
+      return;
+    }
+    markParts(address, width);
+    for (int i = 0; i < width; i++) {
+      byte one = (byte) (value >>> (8 * i));
+      map.forEachPart(address + i, 1, (part, offset, done, length) -> part.setByte(offset, one));
+    }
+  }
+
+  /** Reads a value, little-endian. */
+  final long loadSlowly(long address, int width) {
+    MappedSlot from = readable(address, width);
+    if (from != null) {
+      return from.get(address - from.base, width);
+    }
+    byte[] bytes = new byte[Long.BYTES];
+    MemorySegment all = MemorySegment.ofArray(bytes);
+    readParts(address, width, all);
+    return all.get(ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN), 0);
+  }
+
+  final void readParts(long address, long length, MemorySegment target) {
+    mapFor(address, length)
+        .forEachPart(
+            address,
+            length,
+            (part, offset, done, count) ->
+                MemorySegment.copy(part.ram, offset, target, done, count));
+  }
+
+  final void writeParts(long address, MemorySegment source) {
+    markParts(address, source.byteSize());
+    map.forEachPart(
+        address,
+        source.byteSize(),
+        (part, offset, done, count) -> MemorySegment.copy(source, done, part.ram, offset, count));
+  }
+
+  final void fillParts(long address, long length, byte value) {
+    markParts(address, length);
+    map.forEachPart(
+        address,
+        length,
+        (part, offset, done, count) -> part.ram.asSlice(offset, count).fill(value));
+  }
+
+  /** Copies what may overlap: from its end, where the target is above. */
+  final void copyParts(long from, long to, long length) {
+    SlotMap both = mapFor(from, to, length);
+    checkNotSealed(to, length);
+    both.forEachPart(to, length, (part, offset, done, count) -> log.mark(part.log, offset, count));
+    both.copy(from, to, length);
+  }
+
+  /** Marks what is about to be written. */
+  private void markParts(long address, long length) {
+    SlotMap all = mapFor(address, length);
+    checkNotSealed(address, length);
+    all.forEachPart(
+        address, length, (part, offset, done, count) -> log.mark(part.log, offset, count));
   }
 
   // The methods of the store path are small, so that they are inlined also where they are not hot.
@@ -130,8 +247,8 @@ abstract class VcpuCursors {
     return Long.compareUnsigned(offset - pageStart, pageSpan) >= 0;
   }
 
-  /** Marks what was written outside the cursor's page. */
-  final void marked(MappedSlot to, long offset, int length) {
+  /** Marks what is about to be written outside the cursor's page. */
+  final void mark(MappedSlot to, long offset, int length) {
     if (isUnmarked(to, offset, length)) {
       log.mark(to.log, offset, length);
     } else if ((offset & CURSOR_SAMPLE) == 0) {
@@ -139,14 +256,14 @@ abstract class VcpuCursors {
     }
   }
 
-  /** Marks what a bulk write has written. */
-  final void markedRange(MappedSlot to, long offset, long length) {
+  /** Marks what a bulk write is about to write. */
+  final void markRange(MappedSlot to, long offset, long length) {
     if (offset < pageStart || offset + length > pageEnd) {
-      markRange(to, offset, length);
+      markOutside(to, offset, length);
     }
   }
 
-  private void markRange(MappedSlot to, long offset, long length) {
+  private void markOutside(MappedSlot to, long offset, long length) {
     log.mark(to.log, offset, length);
     if (length > 0 && (offset & CURSOR_SAMPLE) == 0) {
       moveToPage(to, offset);
@@ -171,27 +288,38 @@ abstract class VcpuCursors {
     pageEnd = 0;
   }
 
-  /** The slot for an atomic access; {@code write} if it may write. */
+  /** The slot for an aligned access, which goes over no border. */
   final MappedSlot atomicSlot(long address, int width, boolean write) {
-    return write ? writable(address, width) : readable(address, width);
+    return Objects.requireNonNull(write ? writable(address, width) : readable(address, width));
   }
 
-  final void markWritten(MappedSlot written, long offset, long length) {
-    log.mark(written.log, offset, length);
+  /** Marks what was written by other means. */
+  final void markWritten(long address, long length) {
+    mapFor(address, length)
+        .forEachPart(
+            address, length, (part, offset, done, count) -> log.mark(part.log, offset, count));
   }
 
-  /** Marks what a thread wrote that may not run this vCPU. */
-  final void markForeign(long address, long length) {
-    space.log().rcu().enter();
+  /**
+   * Marks what a thread wrote that may not run this vCPU; what that throws is added to the cause.
+   */
+  final void markForeign(long address, long length, Throwable why) {
     try {
-      SlotMap map = space.openMap();
-      MappedSlot written = map.find(address, length);
-      if (written == null) {
-        throw GuestAccessException.notFound(map, address, length);
+      space.log().rcu().enter();
+      try {
+        SlotMap now = space.openMap();
+        if (!now.covers(address, length)) {
+          throw GuestAccessException.notFound(now, address, length);
+        }
+        now.forEachPart(
+            address,
+            length,
+            (part, offset, done, count) -> space.log().mark(part.log, offset, count));
+      } finally {
+        space.log().rcu().exit();
       }
-      space.log().mark(written.log, address - written.base, length);
-    } finally {
-      space.log().rcu().exit();
+    } catch (RuntimeException | Error e) {
+      why.addSuppressed(e);
     }
   }
 }

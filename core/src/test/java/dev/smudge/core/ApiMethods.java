@@ -2,7 +2,10 @@ package dev.smudge.core;
 
 import static dev.smudge.core.TestGuest.WRITTEN;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.InitialView;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -79,15 +82,15 @@ final class ApiMethods {
   }
 
   private static void raw(TestGuest guest, long address, int length) {
-    GuestSlot slot = slotAt(guest, address, length);
-    slot.ram().asSlice(address - slot.guestAddress(), length).fill(WRITTEN);
-  }
-
-  private static GuestSlot slotAt(TestGuest guest, long address, int length) {
-    return guest.memory.slots().stream()
-        .filter(slot -> slot.mapped.contains(address, length))
-        .findFirst()
-        .orElseThrow(() -> new GuestAccessException(address, length, "in no slot"));
+    if (Dirty.pages(guest.memory, address, 1).isEmpty()
+        || Dirty.pages(guest.memory, address + length - 1, 1).isEmpty()) {
+      throw new GuestAccessException(address, length, "in no slot");
+    }
+    for (GuestSlot slot : guest.memory.slots()) {
+      long from = Math.clamp(address - slot.guestAddress(), 0, slot.size());
+      long to = Math.clamp(address + length - slot.guestAddress(), from, slot.size());
+      slot.ram().asSlice(from, to - from).fill(WRITTEN);
+    }
   }
 
   private static MemorySegment source() {
@@ -111,6 +114,7 @@ final class ApiMethods {
     writes("Vcpu.putShort[long, short]", 2, (g, a) -> g.vcpu.putShort(a, (short) ONES));
     writes("Vcpu.putInt[long, int]", 4, (g, a) -> g.vcpu.putInt(a, (int) ONES));
     writes("Vcpu.putLong[long, long]", 8, (g, a) -> g.vcpu.putLong(a, ONES));
+    none("Vcpu.isRam[long, long]", (g, a) -> assertTrue(g.vcpu.isRam(TestGuest.LOW, 600)));
     reads("Vcpu.getByte[long]", 1, (g, a) -> g.vcpu.getByte(a));
     reads("Vcpu.getShort[long]", 2, (g, a) -> g.vcpu.getShort(a));
     reads("Vcpu.getInt[long]", 4, (g, a) -> g.vcpu.getInt(a));
@@ -147,6 +151,15 @@ final class ApiMethods {
             }));
   }
 
+  private static void writeAs(TestGuest guest, long address) {
+    try (DirtyClient<GuestSlot> other = guest.memory.client("other", InitialView.NONE_DIRTY)) {
+      guest.memory.device().writeAs(guest.client, address, source());
+      assertEquals(Dirty.pages(guest.memory, address, BULK), Dirty.take(other));
+      guest.assertWritten(address, BULK, "as the client");
+      guest.refill();
+    }
+  }
+
   private static void device() {
     writes(
         "DeviceMemory.write[long, MemorySegment]",
@@ -157,7 +170,17 @@ final class ApiMethods {
         BULK,
         (g, a) ->
             g.memory.device().write(a, source().toArray(java.lang.foreign.ValueLayout.JAVA_BYTE)));
+    reads( // by the client that the test asks: the others are told
+        "DeviceMemory.writeAs[DirtyClient, long, MemorySegment]", BULK, (g, a) -> writeAs(g, a));
     writes("DeviceMemory.putByte[long, byte]", 1, (g, a) -> g.memory.device().putByte(a, WRITTEN));
+    writes(
+        "DeviceMemory.putShort[long, short]",
+        2,
+        (g, a) -> g.memory.device().putShort(a, (short) ONES));
+    reads("DeviceMemory.getByte[long]", 1, (g, a) -> g.memory.device().getByte(a));
+    reads("DeviceMemory.getShort[long]", 2, (g, a) -> g.memory.device().getShort(a));
+    reads("DeviceMemory.getInt[long]", 4, (g, a) -> g.memory.device().getInt(a));
+    reads("DeviceMemory.getLong[long]", 8, (g, a) -> g.memory.device().getLong(a));
     writes("DeviceMemory.putInt[long, int]", 4, (g, a) -> g.memory.device().putInt(a, (int) ONES));
     writes("DeviceMemory.putLong[long, long]", 8, (g, a) -> g.memory.device().putLong(a, ONES));
     writes(
@@ -182,7 +205,10 @@ final class ApiMethods {
     reads(
         "DeviceMemory.beginWrite[long, long]",
         BULK,
-        (g, a) -> assertEquals(BULK, g.memory.device().beginWrite(a, BULK).target().byteSize()));
+        (g, a) -> {
+          AsyncWrite write = g.memory.device().beginWrite(a, BULK);
+          assertEquals(BULK, write.target().byteSize());
+        });
     ALL.add(
         new Call(
             "AsyncWrite.close[]",

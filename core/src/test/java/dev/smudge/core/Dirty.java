@@ -37,6 +37,19 @@ final class Dirty {
     return pages;
   }
 
+  /** The pages of a range of guest addresses that is all in slots. */
+  static Map<Integer, BitSet> pages(GuestMemory memory, long address, long length) {
+    Map<Integer, BitSet> pages = new TreeMap<>();
+    for (long done = 0; done < length; done++) {
+      for (GuestSlot slot : memory.slots()) {
+        if (slot.mapped.contains(address + done, 1)) {
+          add(pages, slot, address + done, 1);
+        }
+      }
+    }
+    return pages;
+  }
+
   static void add(Map<Integer, BitSet> pages, GuestSlot slot, long address, long length) {
     if (length > 0) {
       long offset = address - slot.guestAddress();

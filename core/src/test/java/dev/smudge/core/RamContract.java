@@ -385,32 +385,46 @@ abstract class RamContract {
 
   @ParameterizedTest
   @ValueSource(ints = {256, 4096})
-  void accesses_acrossTheBorderOfAdjacentSlots_refusedAndUnchanged(int pageSize) {
+  void accesses_acrossTheBorderOfAdjacentSlots_writeBoth(int pageSize) {
     open(pageSize);
-    long border = model(2).slot.guestAddress();
+    SlotModel right = model(2);
+    long border = right.slot.guestAddress();
+    SlotModel left =
+        models.values().stream()
+            .filter(model -> model.slot.guestAddress() + model.slot.size() == border)
+            .findFirst()
+            .orElseThrow();
+    long bits = 0x0102_0304_0506_0708L;
     for (boolean warm : new boolean[] {false, true}) {
       for (Access access : Access.ALL) {
         for (long address = border - access.width() + 1; address < border; address++) {
-          long at = address;
           if (warm) { // the slot of the last access is remembered
             vcpu.putByte(border - 1, (byte) 0);
+            left.store(border - 1, 1, false, 0);
             vcpu.getByte(border - 1);
             Dirty.take(client);
           }
-          GuestAccessException put =
-              assertThrows(
-                  GuestAccessException.class, () -> access.put().put(vcpu, at, 0x0101_0101_0101L));
-          assertEquals(address, put.address());
-          assertEquals(access.width(), put.length());
-          GuestAccessException get =
-              assertThrows(GuestAccessException.class, () -> access.get().get(vcpu, at));
-          assertEquals(address, get.address());
-          assertEquals(access.width(), get.length());
+          bits = bits * 31 + 7;
+          access.put().put(vcpu, address, bits);
+          for (int i = 0; i < access.width(); i++) {
+            (address + i < border ? left : right).store(address + i, 1, false, bits >>> (8 * i));
+          }
+          assertEquals(
+              Map.of(
+                  left.slot.id(), page((int) left.slot.pageCount() - 1),
+                  right.slot.id(), page(0)),
+              Dirty.take(client));
+          assertEquals(access.bits(bits), access.get().get(vcpu, address));
         }
         vcpu.offline(); // forgets the slot
       }
     }
-    assertDirty("refused writes");
-    SlotModel.assertSame(models, "refused writes");
+    SlotModel.assertSame(models, "writes over the border");
+  }
+
+  private static BitSet page(int page) {
+    BitSet pages = new BitSet();
+    pages.set(page);
+    return pages;
   }
 }

@@ -7,6 +7,7 @@ import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
@@ -307,7 +308,24 @@ final class TransactionModel {
     return null;
   }
 
-  void write(Slot slot, long offset, byte[] bytes) {
+  /** Whether an access is all in slots, over borders too. */
+  boolean covers(long address, long length) {
+    for (long at = address; at != address + length; at++) {
+      if (find(at, 1) == null) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  void write(long address, byte[] bytes) {
+    for (int i = 0; i < bytes.length; i++) {
+      Slot slot = Objects.requireNonNull(find(address + i, 1));
+      write(slot, address + i - slot.address, new byte[] {bytes[i]});
+    }
+  }
+
+  private void write(Slot slot, long offset, byte[] bytes) {
     System.arraycopy(bytes, 0, slot.ram.bytes, (int) (slot.offset + offset), bytes.length);
     mark(slot, offset, bytes.length);
   }

@@ -46,4 +46,9 @@ final class ApiInternals extends ApiAccess {
   public Object removedSlot(RemovedPages pages, Object slot, Runnable whenClosed) {
     return new RemovedSlot<>(pages, slot, whenClosed);
   }
+
+  @Override
+  public void onClose(Object pause, Runnable letGo) {
+    ((VcpuPause) pause).onClose(letGo);
+  }
 }

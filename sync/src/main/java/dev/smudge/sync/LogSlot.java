@@ -16,12 +16,16 @@ import org.jspecify.annotations.Nullable;
  */
 public final class LogSlot {
   final Slot slot;
+  private final long size; // here too, as the next: a mark loads no other object for them
+  private final int pageShift;
 
   /** Bit set: a mark would change nothing. Null until the slot is added, and if nobody marks. */
   @Nullable ArmableBitmap live;
 
   LogSlot(Slot slot) {
     this.slot = slot;
+    this.size = slot.size();
+    this.pageShift = slot.pageShift();
   }
 
   /** The tracker has prepared its part: from here on it can be marked. */
@@ -47,12 +51,12 @@ public final class LogSlot {
 
   /** {@return the size of a page, a power of two, in bytes or in the embedder's own units} */
   public long pageSize() {
-    return 1L << slot.pageShift();
+    return 1L << pageShift;
   }
 
   /** {@return page size times page count} */
   public long size() {
-    return slot.size();
+    return size;
   }
 
   /**
@@ -73,8 +77,8 @@ public final class LogSlot {
   boolean isMarked(long byteOffset, long length) {
     ArmableBitmap bitmap = live;
     long last = byteOffset + length - 1;
-    int shift = slot.pageShift();
-    if (bitmap == null || byteOffset < 0 || length < 1 || last >= slot.size() || last < 0) {
+    int shift = pageShift;
+    if (bitmap == null || byteOffset < 0 || length < 1 || last >= size || last < 0) {
       return false;
     }
     long page = byteOffset >>> shift;

@@ -16,9 +16,17 @@ public final class VcpuPause implements AutoCloseable {
     this.pause = pauses.pause();
   }
 
-  /** Has the close let others go on too. Before this is handed out. */
+  /** Has the close let others go on too, the last first. Before this is handed out. */
   synchronized void onClose(Runnable letGo) {
-    others = letGo;
+    Runnable before = others;
+    others =
+        () -> {
+          try {
+            letGo.run();
+          } finally {
+            before.run();
+          }
+        };
   }
 
   private synchronized Runnable takeOthers() {

@@ -4,6 +4,7 @@ import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
+import dev.smudge.sync.VcpuPause;
 import dev.smudge.sync.internal.collect.Collector;
 import dev.smudge.sync.internal.collect.Slot;
 import dev.smudge.sync.internal.facade.ApiAccess;
@@ -89,6 +90,26 @@ public final class EmbeddedLog {
    */
   public static @Nullable Object attachment(LogSlot slot) {
     return ApiAccess.get().slot(slot).attachment();
+  }
+
+  /**
+   * Pauses the log's vCPUs, and then other writers of the embedder's, until the pause is closed.
+   *
+   * @param stopOthers stops those; if it throws, nothing is paused
+   * @param letGo has them go on
+   * @return the pause
+   */
+  public VcpuPause pause(Runnable stopOthers, Runnable letGo) {
+    VcpuPause pause = log.pause();
+    try {
+      stopOthers.run();
+      ApiAccess.get().onClose(pause, letGo);
+      return pause;
+    } catch (RuntimeException | Error e) {
+      letGo.run();
+      pause.close();
+      throw e;
+    }
   }
 
   /** {@return how long the log's waits take at most} */

@@ -37,9 +37,24 @@ public final class RcuReader {
     return thread;
   }
 
+  /** Of {@link #cross}: a section ends. */
+  public static final long LEAVE = 0;
+
+  /**
+   * Set by the reader's thread where the stack had no room for the {@link #cross} that was to leave
+   * a section: a store needs none. The thread's next call does the rest, and nobody waits until
+   * then. Cleared by {@code cross} alone.
+   */
+  // ORDER U9 volatile: what the section read comes before. Pairs with the read in isPast, after
+  // that of the word. If weaker: as U2.
+  public volatile boolean left;
+
   // The thread itself.
 
   boolean isInside() {
+    if (left) {
+      cross(LEAVE);
+    }
     return words[NESTING] != 0;
   }
 
@@ -52,40 +67,50 @@ public final class RcuReader {
     entry = stack;
   }
 
-  /** Enters the outermost section. */
-  void begin(long epoch) {
-    words[ENTERED] = epoch;
-    if (!online) {
-      // ORDER U1 release, full fence: the word, then what the section reads. Pairs with the full
-      // fence of GracePeriod (unlink, then read the words). If weaker: a load of the section passes
-      // the buffered word; nobody waits, and what it read is reclaimed. The release: a word of this
-      // section says that the one before is over (U2).
-      WORDS.setRelease(words, WORD, epoch);
-      VarHandle.fullFence();
-    }
-    words[NESTING] = 1; // last: if the stack overflows before, grace periods wait, and say for whom
-  }
-
   /**
-   * Leaves a section.
+   * Enters the outermost section, or leaves a section; by the reader's thread. One method does
+   * both, so that leaving takes no more of the stack than entering took: what could be entered can
+   * be left, wherever the stack may end.
    *
-   * @return false if there is none
+   * @param epoch the epoch in which the outermost section begins; {@link #LEAVE}: a section ends
+   * @return false if there is none to leave
    */
-  boolean exit() {
+  public boolean cross(long epoch) {
     long nesting = words[NESTING];
-    if (nesting > 1) {
-      words[NESTING] = nesting - 1;
+    if (epoch != LEAVE) {
+      words[ENTERED] = epoch;
+      if (!online) {
+        // ORDER U1 release, full fence: the word, then what the section reads. Pairs with the full
+        // fence of GracePeriod (unlink, then read the words). If weaker: a load of the section
+        // passes the buffered word; nobody waits, and what it read is reclaimed. The release: a
+        // word of this section says that the one before is over (U2).
+        WORDS.setRelease(words, WORD, epoch);
+        VarHandle.fullFence();
+      }
+      words[NESTING] = 1; // last: if the stack ends before, grace periods wait, and say for whom
       return true;
     }
-    if (nesting == 0) {
-      return false;
+    if (nesting != 1) {
+      words[NESTING] = nesting == 0 ? 0 : nesting - 1;
+      if (left) {
+        left = false;
+      }
+      return nesting > 0;
     }
+    words[NESTING] = 0; // first: it calls nothing
     if (words[WORD] != 0) {
-      // ORDER U2 release: what the section read comes before. Pairs with the acquire in isPast. If
-      // weaker: what is still to be read is reclaimed.
-      WORDS.setRelease(words, WORD, 0L);
+      try {
+        // ORDER U2 release: what the section read comes before. Pairs with the acquire in isPast.
+        // If weaker: what is still to be read is reclaimed.
+        WORDS.setRelease(words, WORD, 0L);
+      } catch (StackOverflowError e) {
+        words[WORD] = 0; // calls nothing; the section's reads are long over as this is caught
+        throw e;
+      }
     }
-    words[NESTING] = 0;
+    if (left) {
+      left = false; // U9: after the word
+    }
     return true;
   }
 
@@ -117,9 +142,9 @@ public final class RcuReader {
 
   /** Whether there is no section from before {@code epoch} that has to be waited for. */
   boolean isPast(long epoch) {
-    // U1, U2, U4 acquire.
+    // U1, U2, U4 acquire; U9 volatile, after that.
     long word = (long) WORDS.getAcquire(words, WORD);
-    return word == 0 || word >= epoch;
+    return word == 0 || word >= epoch || (left && words[NESTING] == 1);
   }
 
   boolean isAlive() {

@@ -83,13 +83,13 @@ final class RcuReaders {
     if (stacks) {
       reader.entry(new Throwable("entered here by " + reader.thread()));
     }
-    reader.begin(epoch);
+    reader.cross(epoch);
   }
 
   /** Returns false if the calling thread is in no section. */
   boolean exit() {
     RcuReader reader = find();
-    return reader != null && reader.exit();
+    return reader != null && reader.isInside() && reader.cross(RcuReader.LEAVE);
   }
 
   boolean isInSection() {

@@ -2,6 +2,8 @@ package dev.smudge.core.internal.map;
 
 import dev.smudge.core.internal.ram.SparseRam;
 import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.SealedException;
+import dev.smudge.sync.VcpuPause;
 import dev.smudge.sync.embed.EmbeddedLog;
 import dev.smudge.sync.embed.LostPages;
 import dev.smudge.sync.embed.MapChange;
@@ -17,6 +19,8 @@ import org.jspecify.annotations.Nullable;
  * transaction of each thread, the RAM of our own, and what removers still hold. From any thread.
  */
 public final class AddressSpace {
+  private static final long LOOK_MILLIS = 10;
+
   /** A removed slot whose remover has not closed its handle: late writes are told there. */
   record Lost(MappedSlot slot, LostPages pages, List<long[]> runs) {
     /** A write to a range of the slot landed late: marks those of its pages that are lost. */
@@ -43,6 +47,10 @@ public final class AddressSpace {
   @SuppressWarnings("ThreadLocalUsage") // one per address space
   private final ThreadLocal<@Nullable SlotOverlay> transactions = new ThreadLocal<>();
 
+  private final DeviceGate gate;
+  private final Set<Object> asyncWrites = ConcurrentHashMap.newKeySet(); // open
+
+  private volatile boolean sealing;
   private volatile SlotMap map = SlotMap.EMPTY;
   private volatile boolean closed;
 
@@ -52,6 +60,7 @@ public final class AddressSpace {
     this.embedded = EmbeddedLog.of(log);
     this.lock = embedded.newLock("a change of the memory map or of its listeners");
     this.listeners = new MapListeners(log.rcu());
+    this.gate = new DeviceGate(log.rcu());
   }
 
   /** {@return the dirty log} */
@@ -67,6 +76,11 @@ public final class AddressSpace {
   /** {@return who is told of changes} */
   public MapListeners listeners() {
     return listeners;
+  }
+
+  /** {@return where writes of devices wait during a pause} */
+  public DeviceGate gate() {
+    return gate;
   }
 
   /** {@return the map of now} */
@@ -198,6 +212,79 @@ public final class AddressSpace {
     }
   }
 
+  // Stopping who writes.
+
+  /** Stops all vCPUs but the caller's, and all writes of devices but the caller's. */
+  public VcpuPause pauseAll() {
+    return embedded.pause(gate::shut, gate::open);
+  }
+
+  /** An asynchronous write has begun; refused while the memory is being sealed. */
+  public void begun(Object write) {
+    asyncWrites.add(write);
+    // ORDER G2 volatile: the write is in the set before this look. Pairs with seal, which stores,
+    // and then looks at the set. If weaker: it is neither refused nor waited for.
+    if (sealing) {
+      asyncWrites.remove(write);
+      throw new SealedException(write + " came after seal()");
+    }
+  }
+
+  /** It has landed. A second call does nothing. */
+  public void ended(Object write) {
+    if (asyncWrites.remove(write) && sealing) {
+      synchronized (asyncWrites) {
+        asyncWrites.notifyAll();
+      }
+    }
+  }
+
+  /** Waits for the asynchronous writes that are open, then seals the log. */
+  public void seal() {
+    sealing = true; // G2
+    try {
+      awaitAsyncWrites();
+      log.seal();
+    } catch (RuntimeException | Error e) {
+      sealing = false;
+      throw e;
+    }
+  }
+
+  private void awaitAsyncWrites() {
+    boolean interrupted = false;
+    try {
+      synchronized (asyncWrites) {
+        long left = embedded.timeout().toMillis();
+        while (!asyncWrites.isEmpty()) {
+          if (left <= 0) {
+            throw new IllegalStateException(
+                "asynchronous writes have not landed within "
+                    + embedded.timeout().toMillis()
+                    + " ms, and would be in no last take: close them, then seal; open: "
+                    + asyncWrites.stream().limit(8).map(String::valueOf).toList());
+          }
+          try {
+            asyncWrites.wait(LOOK_MILLIS); // a landing that came just before is seen at the next
+          } catch (InterruptedException e) {
+            interrupted = true;
+          }
+          left -= LOOK_MILLIS;
+        }
+      }
+    } finally {
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
+    }
+  }
+
+  /** The guest runs on. */
+  public void unseal() {
+    log.unseal();
+    sealing = false;
+  }
+
   /** Closes the log, has listeners leave, and unmaps RAM of our own. Can be tried again. */
   public void close() {
     if (log.rcu().isInSection()) {
@@ -210,6 +297,7 @@ public final class AddressSpace {
     // a
     // slot whose RAM is unmapped a moment later.
     closed = true;
+    gate.open(); // who waits there finds it closed
     log.close();
     log.rcu().barrier(); // the listeners write no more
     locked(() -> new ArrayList<>(rams).forEach(SparseRam::close)); // a commit has ended by now

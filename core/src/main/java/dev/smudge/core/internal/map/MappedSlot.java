@@ -25,10 +25,9 @@ public final class MappedSlot {
   private static final ValueLayout.OfLong LONG =
       ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
-  /** Whether the embedder has granted native access, so that asking for it prints no warning. */
-  private static final boolean RAW = MappedSlot.class.getModule().isNativeAccessEnabled();
+  private static final boolean RAW = SparseRam.NATIVE;
 
-  /** All memory, for slots over RAM of our own: nothing unmaps it while a cursor points there. */
+  /** All memory, for slots over RAM of our own: it stays mapped while a cursor points there. */
   private static final MemorySegment ALL = RAW ? everything() : MemorySegment.NULL;
 
   /** Stands for no slot: nothing is inside. */
@@ -61,7 +60,7 @@ public final class MappedSlot {
   /** The widest access that can be atomic, 0 if none. */
   public final int atomicWidth;
 
-  /** Address of RAM that nobody unmaps while a vCPU has a cursor there; 0: by the segment. */
+  /** Address of RAM that stays mapped while this object is reachable; 0: by the segment. */
   private final long raw;
 
   private final SlotPlan plan;
@@ -83,7 +82,7 @@ public final class MappedSlot {
     this.span = Math.max(0, size - 7);
     this.log = log;
     this.pageShift = Long.numberOfTrailingZeros(log.pageSize());
-    this.raw = RAW && pin != null ? ram.address() : 0;
+    this.raw = pin != null ? pin.address() : 0;
     long alignment = ram.maxByteAlignment();
     this.atomicWidth = alignment >= 8 ? 8 : alignment >= 4 ? 4 : 0;
     this.handle = handle.apply(this);
@@ -130,6 +129,13 @@ public final class MappedSlot {
   public boolean contains(long address, long length) {
     long offset = address - base;
     return offset >= 0 && offset < size && length >= 0 && length <= size - offset;
+  }
+
+  /**
+   * {@return whether an access of at most 8 bytes at this offset is inside; at its end: perhaps}
+   */
+  public boolean hasWidest(long offset) {
+    return Long.compareUnsigned(offset, span) < 0;
   }
 
   // Accessors.
@@ -190,6 +196,26 @@ public final class MappedSlot {
   /** Reads 8 bytes. */
   public long getLong(long offset) {
     return RAW && raw != 0 ? ALL.get(LONG, raw + offset) : ram.get(LONG, offset);
+  }
+
+  /** Writes the low 1, 2, 4 or 8 bytes of a value. */
+  public void set(long offset, int width, long value) {
+    switch (width) {
+      case 1 -> setByte(offset, (byte) value);
+      case 2 -> setShort(offset, (short) value);
+      case 4 -> setInt(offset, (int) value);
+      default -> setLong(offset, value);
+    }
+  }
+
+  /** {@return 1, 2, 4 or 8 bytes, zero-extended} */
+  public long get(long offset, int width) {
+    return switch (width) {
+      case 1 -> getByte(offset) & 0xffL;
+      case 2 -> getShort(offset) & 0xffffL;
+      case 4 -> getInt(offset) & 0xffff_ffffL;
+      default -> getLong(offset);
+    };
   }
 
   @Override

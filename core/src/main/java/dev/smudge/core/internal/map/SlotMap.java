@@ -1,8 +1,10 @@
 package dev.smudge.core.internal.map;
 
+import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.Comparator;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /** The slots by guest address. Immutable: a change makes a new one. */
@@ -91,6 +93,71 @@ public final class SlotMap {
       throw new IllegalArgumentException("there is no slot " + slotId + "; slots: " + describe());
     }
     return byId[slotId];
+  }
+
+  /** Receives an access slot by slot. */
+  public interface PartConsumer {
+    /**
+     * Receives a part.
+     *
+     * @param slot its slot
+     * @param offset where it begins in the slot
+     * @param done bytes of the access before it
+     * @param length its bytes
+     */
+    void accept(MappedSlot slot, long offset, long done, long length);
+  }
+
+  /** {@return whether all of an access is in slots, of which each adjoins the next} */
+  public boolean covers(long address, long length) {
+    MappedSlot slot = slotAt(address);
+    if (slot == null || length < 0) {
+      return false;
+    }
+    long left = length - (slot.size - (address - slot.base));
+    while (left > 0) {
+      long next =
+          slot.base + slot.size; // 0 after the last of all addresses, where no access goes on
+      slot = next == 0 ? null : slotAt(next);
+      if (slot == null) {
+        return false;
+      }
+      left -= slot.size;
+    }
+    return true;
+  }
+
+  /** Hands out an access that is covered, by ascending address. */
+  public void forEachPart(long address, long length, PartConsumer consumer) {
+    for (long done = 0; done < length; ) {
+      MappedSlot slot = Objects.requireNonNull(slotAt(address + done));
+      long offset = address + done - slot.base;
+      long count = Math.min(length - done, slot.size - offset);
+      consumer.accept(slot, offset, done, count);
+      done += count;
+    }
+  }
+
+  /** Copies between ranges that are covered and may overlap. */
+  public void copy(long from, long to, long length) {
+    boolean upwards = Long.compareUnsigned(to - from, length) >= 0; // no source is overwritten
+    for (long left = length; left > 0; ) {
+      long at = upwards ? length - left : left - 1;
+      MappedSlot source = Objects.requireNonNull(slotAt(from + at));
+      MappedSlot target = Objects.requireNonNull(slotAt(to + at));
+      long sourceOffset = from + at - source.base;
+      long targetOffset = to + at - target.base;
+      long count;
+      if (upwards) {
+        count = Math.min(source.size - sourceOffset, target.size - targetOffset);
+      } else {
+        count = Math.min(sourceOffset, targetOffset) + 1;
+      }
+      count = Math.min(count, left);
+      long back = upwards ? 0 : count - 1;
+      MemorySegment.copy(source.ram, sourceOffset - back, target.ram, targetOffset - back, count);
+      left -= count;
+    }
   }
 
   /** {@return the slot that holds all of an access; null if none does} */

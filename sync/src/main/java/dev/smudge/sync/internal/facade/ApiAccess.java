@@ -42,4 +42,7 @@ public abstract class ApiAccess {
 
   /** {@return a RemovedSlot} */
   public abstract Object removedSlot(RemovedPages pages, Object slot, Runnable whenClosed);
+
+  /** Has the close of a VcpuPause let others go on too. */
+  public abstract void onClose(Object pause, Runnable letGo);
 }

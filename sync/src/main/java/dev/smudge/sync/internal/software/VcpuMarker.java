@@ -23,7 +23,7 @@ public final class VcpuMarker {
     return marks;
   }
 
-  /** Marks bytes that the vCPU, online in the calling thread, has written. */
+  /** Marks bytes that the vCPU, online in the calling thread, has written or is about to write. */
   public void mark(Slot slot, ArmableBitmap live, long byteOffset, long length) {
     if (slot.isNothing(byteOffset, length)) {
       return;

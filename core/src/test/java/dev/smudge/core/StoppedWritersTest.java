@@ -1,0 +1,151 @@
+package dev.smudge.core;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.SealedException;
+import dev.smudge.sync.VcpuPause;
+import java.lang.foreign.ValueLayout;
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** A pause and a seal stop devices too, and know of writes that are to land yet. */
+@Timeout(60)
+class StoppedWritersTest {
+  private static final int SIZE = 64 * 4096;
+
+  private final List<Throwable> errors = new CopyOnWriteArrayList<>();
+
+  private GuestMemory memory(Duration timeout) {
+    return GuestMemory.over(DirtyLog.builder().timeout(timeout).errorHandler(errors::add).build());
+  }
+
+  @SuppressWarnings("try") // the pause is for what is inside
+  @Test
+  void pauseAll_devicesWrite_memoryStandsStill() throws Exception {
+    try (GuestMemory memory = memory(Duration.ofSeconds(10))) {
+      GuestSlot slot = memory.addSlot(0, 0, SIZE);
+      AtomicBoolean stop = new AtomicBoolean();
+      AtomicLong writes = new AtomicLong();
+      Future<?> disk =
+          Threads.start(
+              "disk",
+              index -> {
+                for (long n = 1; !stop.get(); n++) {
+                  memory.device().putLong((n & 63) << 12, n);
+                  memory.device().fill((n & 63) << 12 | 64, 200, (byte) n);
+                  writes.incrementAndGet();
+                }
+              },
+              0);
+      for (int i = 0; i < 200; i++) {
+        long before = writes.get();
+        while (writes.get() < before + 3) {
+          Thread.onSpinWait();
+        }
+        try (VcpuPause pause = memory.pauseAll()) {
+          byte[] copy = slot.ram().toArray(ValueLayout.JAVA_BYTE);
+          for (int look = 0; look < 20; look++) {
+            assertEquals(-1, slot.ram().mismatch(java.lang.foreign.MemorySegment.ofArray(copy)));
+          }
+          memory.device().putByte(5, (byte) i); // the holder's own goes through
+          assertEquals((byte) i, memory.device().getByte(5));
+        }
+      }
+      stop.set(true);
+      disk.get();
+    }
+  }
+
+  /** Its holder has ended: the pause is over, for devices too. */
+  @Test
+  void pauseAll_itsHolderEnds_devicesGoOn() throws Exception {
+    try (GuestMemory memory = memory(Duration.ofSeconds(10))) {
+      memory.addSlot(0, 0, SIZE);
+      Threads.start("holder", index -> memory.pauseAll(), 0).get();
+      Future<?> disk = Threads.start("disk", index -> memory.device().putLong(0, 1), 0);
+      disk.get(30, TimeUnit.SECONDS);
+    }
+  }
+
+  @Test
+  void close_inAPauseOfAll_whoWaitsIsRefused() throws Exception {
+    GuestMemory memory = memory(Duration.ofSeconds(10));
+    memory.addSlot(0, 0, SIZE);
+    VcpuPause pause = memory.pauseAll();
+    AtomicBoolean began = new AtomicBoolean();
+    Future<?> disk =
+        Threads.start(
+            "disk",
+            index -> {
+              began.set(true);
+              assertThrows(IllegalStateException.class, () -> memory.device().putLong(0, 1));
+            },
+            0);
+    while (!began.get()) {
+      Thread.onSpinWait();
+    }
+    memory.close();
+    disk.get();
+    pause.close();
+  }
+
+  @Test
+  void seal_asyncWriteIsOpen_waitsUntilItHasLanded() throws Exception {
+    try (GuestMemory memory = memory(Duration.ofSeconds(30))) {
+      memory.addSlot(0, 0, SIZE);
+      AsyncWrite write = memory.device().beginWrite(0, 4096);
+      AtomicBoolean landed = new AtomicBoolean();
+      Future<?> disk =
+          Threads.start(
+              "disk",
+              index -> {
+                while (!isRefused(memory)) {
+                  Thread.onSpinWait(); // until the seal has begun
+                }
+                landed.set(true);
+                write.close();
+              },
+              0);
+      memory.seal();
+      assertTrue(landed.get());
+      disk.get();
+      assertEquals(List.of(), errors);
+    }
+  }
+
+  private static boolean isRefused(GuestMemory memory) {
+    try {
+      memory.device().beginWrite(0, 1).close();
+      return false;
+    } catch (SealedException e) {
+      return true;
+    }
+  }
+
+  @Test
+  void seal_asyncWriteStaysOpen_namesItAndIsNotSealed() {
+    try (GuestMemory memory = memory(Duration.ofMillis(200))) {
+      memory.addSlot(0, 0, SIZE);
+      AsyncWrite write = memory.device().beginWrite(0x5000, 100);
+      IllegalStateException e = assertThrows(IllegalStateException.class, memory::seal);
+      assertTrue(String.valueOf(e.getMessage()).contains("AsyncWrite[0x5000 + 100]"), e.toString());
+      assertFalse(memory.log().isSealed());
+      memory.device().beginWrite(0, 1).close(); // all go on
+      write.close();
+      memory.seal();
+      memory.unseal();
+      memory.device().beginWrite(0, 1).close();
+    }
+  }
+}
