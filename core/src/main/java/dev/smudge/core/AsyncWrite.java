@@ -62,7 +62,7 @@ public final class AsyncWrite implements AutoCloseable {
 
   private void addPart(MappedSlot slot, long offset, long done, long count) {
     SparseRam.Pin pin = slot.pin(offset, count);
-    MemorySegment ram = pin == null ? slot.ram.asSlice(offset, count) : pin.segment();
+    MemorySegment ram = pin == null ? slot.ram().asSlice(offset, count) : pin.segment();
     parts.add(new Part(slot, offset, done, ram, pin));
   }
 

@@ -111,7 +111,8 @@ public final class DeviceMemory {
         address,
         source.byteSize(),
         mark,
-        (slot, offset, done, length) -> MemorySegment.copy(source, done, slot.ram, offset, length));
+        (slot, offset, done, length) ->
+            MemorySegment.copy(source, done, slot.ram(), offset, length));
   }
 
   /**
@@ -160,7 +161,7 @@ public final class DeviceMemory {
         address,
         length,
         this::mark,
-        (slot, offset, done, count) -> slot.ram.asSlice(offset, count).fill(value));
+        (slot, offset, done, count) -> slot.ram().asSlice(offset, count).fill(value));
   }
 
   /** Writes the low bytes of a value, little-endian. */
@@ -306,7 +307,7 @@ public final class DeviceMemory {
               address,
               length,
               (slot, offset, done, count) ->
-                  MemorySegment.copy(slot.ram, offset, target, done, count));
+                  MemorySegment.copy(slot.ram(), offset, target, done, count));
     } finally {
       try {
         section.cross(RcuReader.LEAVE);

@@ -36,6 +36,7 @@ public final class GuestMemory implements AutoCloseable {
 
   private GuestMemory(DirtyLog log, ByteOrder order) {
     this.space = new AddressSpace(log);
+    space.embedded().claim("a GuestMemory");
     this.order = order;
     this.device = new DeviceMemory(space, order);
   }
@@ -51,6 +52,8 @@ public final class GuestMemory implements AutoCloseable {
    * @param log a new log: its slots, vCPUs and clients are this memory's from here on, which also
    *     closes it
    * @return a memory without slots
+   * @throws IllegalStateException if the log is that of another memory, has slots already, or is
+   *     closed; nothing is changed
    */
   public static GuestMemory over(DirtyLog log) {
     return over(log, ByteOrder.LITTLE_ENDIAN);
@@ -122,6 +125,11 @@ public final class GuestMemory implements AutoCloseable {
    * live as long as this memory, and has to be accessible to every thread that uses it. Atomics
    * need memory that is aligned to their width: a {@code byte[]} is not.
    *
+   * <p>Two slots cannot share memory, because a write by way of one would not be dirty in the
+   * other: it is refused. Where the guest sees some RAM at several addresses, add it once and have
+   * the emulator's address decoding lead there. Two mappings of one file are two memories to this
+   * check; do not add both.
+   *
    * @param slotId 0 to 32,763, not in use
    * @param guestAddress address of its first byte, a multiple of the page size
    * @param ram the RAM, writable and alive; its size is the slot's: a multiple of the page size,
@@ -129,7 +137,7 @@ public final class GuestMemory implements AutoCloseable {
    * @param pageSize bytes, a power of two from 256 to 2^30
    * @return the slot
    * @throws IllegalArgumentException if a value is outside that, or the slot would overlap another
-   *     or wrap round; nothing is changed
+   *     or wrap round, or its RAM is another slot's too; nothing is changed
    */
   public GuestSlot addSlot(int slotId, long guestAddress, MemorySegment ram, long pageSize) {
     try (SlotTransaction transaction = beginAlone()) {

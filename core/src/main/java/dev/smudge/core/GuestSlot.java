@@ -77,14 +77,8 @@ public final class GuestSlot {
    */
   public MemorySegment pages(long firstPage, long pageCount) {
     Objects.checkFromIndexSize(firstPage, pageCount, mapped.log.pageCount());
-    if (!mapped.ram.scope().isAlive()) {
-      throw new IllegalStateException(
-          "the RAM of "
-              + mapped
-              + " was closed: remove the slot, or close the memory, before that");
-    }
     int shift = mapped.pageShift;
-    return mapped.ram.asSlice(firstPage << shift, pageCount << shift).asReadOnly();
+    return mapped.ram().asSlice(firstPage << shift, pageCount << shift).asReadOnly();
   }
 
   @Override

@@ -305,8 +305,9 @@ public final class SlotTransaction implements AutoCloseable {
    *
    * @return what the guest lost; close each when it has been read. Empty for a transaction inside
    *     another
-   * @throws IllegalArgumentException if what was checked by the steps does not hold any more;
-   *     nothing is changed, and the transaction is open still
+   * @throws IllegalArgumentException if what was checked by the steps does not hold any more, or
+   *     two slots would be over the same memory; nothing is changed, and the transaction is open
+   *     still
    * @throws IllegalStateException if a slot that it changes was changed meanwhile, the memory is
    *     closed, the transaction is over, or this is called while a commit of the same thread tells
    *     others of its change; nothing is changed

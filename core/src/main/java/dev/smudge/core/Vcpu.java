@@ -210,7 +210,7 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
     }
     long offset = address - to.base;
     markRange(to, offset, length);
-    MemorySegment.copy(source, 0, to.ram, offset, length);
+    MemorySegment.copy(source, 0, to.ram(), offset, length);
   }
 
   /**
@@ -233,7 +233,7 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
     }
     long offset = address - to.base;
     markRange(to, offset, length);
-    MemorySegment.copy(source, from, to.ram, ValueLayout.JAVA_BYTE, offset, length);
+    MemorySegment.copy(source, from, to.ram(), ValueLayout.JAVA_BYTE, offset, length);
   }
 
   /**
@@ -250,7 +250,7 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
       readParts(address, length, target);
       return;
     }
-    MemorySegment.copy(from.ram, address - from.base, target, 0, length);
+    MemorySegment.copy(from.ram(), address - from.base, target, 0, length);
   }
 
   /**
@@ -270,7 +270,7 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
       readParts(address, length, MemorySegment.ofArray(target).asSlice(to, length));
       return;
     }
-    MemorySegment.copy(from.ram, ValueLayout.JAVA_BYTE, address - from.base, target, to, length);
+    MemorySegment.copy(from.ram(), ValueLayout.JAVA_BYTE, address - from.base, target, to, length);
   }
 
   /**
@@ -290,7 +290,7 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
     }
     long offset = address - to.base;
     markRange(to, offset, length);
-    to.ram.asSlice(offset, length).fill(value);
+    to.ram().asSlice(offset, length).fill(value);
   }
 
   /**

@@ -41,7 +41,7 @@ public final class VcpuAtomics {
    */
   public long getVolatile(long address, int width) {
     MappedSlot slot = slot(address, width, false);
-    return guest(width, load(slot.ram, address - slot.base, width));
+    return guest(width, load(slot.ram(), address - slot.base, width));
   }
 
   /**
@@ -68,10 +68,10 @@ public final class VcpuAtomics {
     MappedSlot slot = slot(address, width, true);
     long offset = address - slot.base;
     long wanted = guest(width, expected);
-    long witness = load(slot.ram, offset, width);
+    long witness = load(slot.ram(), offset, width);
     if (witness == wanted) {
       vcpu.mark(slot, offset, width);
-      witness = exchange(slot.ram, offset, width, wanted, guest(width, value));
+      witness = exchange(slot.ram(), offset, width, wanted, guest(width, value));
     }
     return guest(width, witness);
   }
@@ -91,14 +91,14 @@ public final class VcpuAtomics {
     long operand = guest(width, value);
     long old;
     if (width == 4) {
-      old = (int) INT.getAndSet(slot.ram, offset, (int) operand) & 0xffff_ffffL;
+      old = (int) INT.getAndSet(slot.ram(), offset, (int) operand) & 0xffff_ffffL;
     } else if (width == 8) {
-      old = (long) LONG.getAndSet(slot.ram, offset, operand);
+      old = (long) LONG.getAndSet(slot.ram(), offset, operand);
     } else {
-      old = load(slot.ram, offset, width);
+      old = load(slot.ram(), offset, width);
       for (long seen = ~old; seen != old; ) {
         seen = old;
-        old = exchange(slot.ram, offset, width, seen, operand);
+        old = exchange(slot.ram(), offset, width, seen, operand);
       }
     }
     return guest(width, old);
@@ -118,15 +118,15 @@ public final class VcpuAtomics {
     vcpu.mark(slot, offset, width);
     long old;
     if (width == 4 && !bigEndian) {
-      old = (int) INT.getAndAdd(slot.ram, offset, (int) delta) & 0xffff_ffffL;
+      old = (int) INT.getAndAdd(slot.ram(), offset, (int) delta) & 0xffff_ffffL;
     } else if (width == 8 && !bigEndian) {
-      old = (long) LONG.getAndAdd(slot.ram, offset, delta);
+      old = (long) LONG.getAndAdd(slot.ram(), offset, delta);
     } else {
-      old = load(slot.ram, offset, width);
+      old = load(slot.ram(), offset, width);
       for (long seen = ~old; seen != old; ) {
         seen = old;
         long sum = guest(width, guest(width, seen) + delta);
-        old = exchange(slot.ram, offset, width, seen, sum);
+        old = exchange(slot.ram(), offset, width, seen, sum);
       }
     }
     return guest(width, old);
@@ -148,10 +148,10 @@ public final class VcpuAtomics {
     int shift = shift(offset, width);
     long old =
         width == 8
-            ? (long) LONG.getAndBitwiseAnd(slot.ram, offset, bits)
+            ? (long) LONG.getAndBitwiseAnd(slot.ram(), offset, bits)
             : (int)
                     INT.getAndBitwiseAnd(
-                        slot.ram,
+                        slot.ram(),
                         offset & -4L,
                         (int) ((bits << shift) | ~(lowBytes(width) << shift)))
                 >>> shift;
@@ -174,8 +174,8 @@ public final class VcpuAtomics {
     int shift = shift(offset, width);
     long old =
         width == 8
-            ? (long) LONG.getAndBitwiseOr(slot.ram, offset, bits)
-            : (int) INT.getAndBitwiseOr(slot.ram, offset & -4L, (int) (bits << shift)) >>> shift;
+            ? (long) LONG.getAndBitwiseOr(slot.ram(), offset, bits)
+            : (int) INT.getAndBitwiseOr(slot.ram(), offset & -4L, (int) (bits << shift)) >>> shift;
     return guest(width, old & lowBytes(width));
   }
 
@@ -195,8 +195,8 @@ public final class VcpuAtomics {
     int shift = shift(offset, width);
     long old =
         width == 8
-            ? (long) LONG.getAndBitwiseXor(slot.ram, offset, bits)
-            : (int) INT.getAndBitwiseXor(slot.ram, offset & -4L, (int) (bits << shift)) >>> shift;
+            ? (long) LONG.getAndBitwiseXor(slot.ram(), offset, bits)
+            : (int) INT.getAndBitwiseXor(slot.ram(), offset & -4L, (int) (bits << shift)) >>> shift;
     return guest(width, old & lowBytes(width));
   }
 
@@ -213,7 +213,7 @@ public final class VcpuAtomics {
       throw new UnsupportedOperationException(
           slot
               + " is over memory aligned to "
-              + slot.ram.maxByteAlignment()
+              + slot.ram().maxByteAlignment()
               + ": its RAM has no atomics of width "
               + width);
     }

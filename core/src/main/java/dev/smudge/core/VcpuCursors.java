@@ -205,7 +205,7 @@ abstract class VcpuCursors {
             address,
             length,
             (part, offset, done, count) ->
-                MemorySegment.copy(part.ram, offset, target, done, count));
+                MemorySegment.copy(part.ram(), offset, target, done, count));
   }
 
   final void writeParts(long address, MemorySegment source) {
@@ -213,7 +213,7 @@ abstract class VcpuCursors {
     map.forEachPart(
         address,
         source.byteSize(),
-        (part, offset, done, count) -> MemorySegment.copy(source, done, part.ram, offset, count));
+        (part, offset, done, count) -> MemorySegment.copy(source, done, part.ram(), offset, count));
   }
 
   final void fillParts(long address, long length, byte value) {
@@ -221,7 +221,7 @@ abstract class VcpuCursors {
     map.forEachPart(
         address,
         length,
-        (part, offset, done, count) -> part.ram.asSlice(offset, count).fill(value));
+        (part, offset, done, count) -> part.ram().asSlice(offset, count).fill(value));
   }
 
   /** Copies what may overlap: from its end, where the target is above. */

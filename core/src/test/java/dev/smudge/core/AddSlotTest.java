@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.core.internal.ram.SparseRam;
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.InitialView;
@@ -294,7 +295,8 @@ class AddSlotTest {
     }
     assertEquals(before, mappings());
     memory.close();
-    assertTrue(mappings() < before);
+    // With native access it stays mapped while something can reach it: RamLifetimeTest.
+    assertTrue(SparseRam.NATIVE || mappings() < before);
   }
 
   @Test

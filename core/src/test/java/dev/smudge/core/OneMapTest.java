@@ -44,7 +44,9 @@ class OneMapTest {
       vcpu.putInt(64, 5);
       assertEquals(5, vcpu.getInt(64));
       assertEquals(5, vcpu.atomics().getVolatile(64, 4));
-      vcpu.safepoint();
+      while (!change.isDone()) {
+        vcpu.safepoint(); // which takes the new map as soon as the change waits for it
+      }
       assertEquals(0, vcpu.getInt(64), "the RAM of after");
       vcpu.offline();
       change.get();

@@ -7,11 +7,17 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
+import java.io.IOException;
 import java.lang.foreign.Arena;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.condition.EnabledIf;
 
 /** RAM that is gone, or is to grow, and who has a hold on it still. */
 @Timeout(60)
@@ -23,23 +29,11 @@ class RamLifetimeTest {
       GuestMemory memory = GuestMemory.over(DirtyLog.builder().errorHandler(e -> {}).build());
       memory.addSlot(0, 0, 1 << 20);
       Vcpu vcpu = memory.addVcpu();
-      Threads.start(
-              "guest",
-              index -> {
-                vcpu.putInt(4096, 1);
-                vcpu.getInt(4096);
-              },
-              0)
-          .get();
-      Thread guest = new Thread(() -> vcpu.offline());
-      guest.start();
-      guest.join();
       Thread dies =
           new Thread(() -> {
             vcpu.putInt(4096, 1);
             vcpu.getInt(4096);
           });
-      dies.setUncaughtExceptionHandler((thread, e) -> {});
       dies.start();
       dies.join();
       memory.close();
@@ -90,6 +84,81 @@ class RamLifetimeTest {
       for (int i = 0; i < slots; i++) {
         assertEquals(i, memory.device().getInt((long) i << 13));
       }
+    }
+  }
+
+  /** Native access keeps it mapped while a vCPU may point there, and no longer. */
+  @Test
+  @EnabledIf("hasMaps")
+  void close_nothingReachesTheRam_itIsUnmapped() throws IOException {
+    String mapping = mappingOfAClosedMemory();
+    while (isMapped(mapping)) {
+      System.gc();
+      Thread.onSpinWait();
+    }
+  }
+
+  static boolean hasMaps() {
+    return Files.isReadable(Path.of("/proc/self/maps"));
+  }
+
+  private static String mappingOfAClosedMemory() throws IOException {
+    try (GuestMemory memory = GuestMemory.create()) {
+      GuestSlot slot = memory.addSlot(0, 0, 77 << 12);
+      String mapping =
+          String.format(
+              Locale.ROOT, "%x-%x", slot.ram().address(), slot.ram().address() + (77 << 12));
+      assertTrue(isMapped(mapping), mapping);
+      return mapping;
+    }
+  }
+
+  private static boolean isMapped(String mapping) throws IOException {
+    try (Stream<String> lines = Files.lines(Path.of("/proc/self/maps"))) {
+      return lines.anyMatch(
+          line -> line.startsWith(mapping) && line.contains("smudge-") && line.contains(".ram"));
+    }
+  }
+
+  @Test
+  void access_theRamWasClosed_namesTheSlot() {
+    byte[] bytes = new byte[8];
+    try (Arena arena = Arena.ofShared();
+        GuestMemory memory = GuestMemory.create()) {
+      Arena owner = Arena.ofShared();
+      memory.addSlot(3, 0, owner.allocate(8 << 12, 4096), 4096);
+      Vcpu vcpu = memory.addVcpu();
+      vcpu.putInt(64, vcpu.getInt(64));
+      owner.close();
+      for (Runnable access :
+          List.<Runnable>of(
+              () -> vcpu.putByte(64, (byte) 1),
+              () -> vcpu.putShort(64, (short) 1),
+              () -> vcpu.putInt(64, 1),
+              () -> vcpu.putLong(64, 1),
+              () -> vcpu.getByte(64),
+              () -> vcpu.getShort(64),
+              () -> vcpu.getInt(64),
+              () -> vcpu.getLong(64),
+              () -> vcpu.putLong(4093, 1),
+              () -> vcpu.write(64, bytes, 0, 8),
+              () -> vcpu.read(64, bytes, 0, 8),
+              () -> vcpu.fill(64, 8, (byte) 1),
+              () -> vcpu.atomics().getAndAdd(64, 4, 1),
+              () -> vcpu.atomics().getVolatile(64, 4),
+              () -> memory.device().putInt(64, 1),
+              () -> memory.device().getInt(64),
+              () -> memory.device().fill(64, 8, (byte) 1),
+              () -> memory.device().beginWrite(64, 8))) {
+        IllegalStateException e = assertThrows(IllegalStateException.class, access::run);
+        assertTrue(String.valueOf(e.getMessage()).contains("GuestSlot[3"), e.toString());
+      }
+      vcpu.offline();
+      memory.removeSlot(3).close();
+      memory.addSlot(3, 0, arena.allocate(8 << 12, 4096), 4096);
+      vcpu.putInt(64, 7);
+      assertEquals(7, memory.device().getInt(64));
+      vcpu.offline();
     }
   }
 

@@ -351,15 +351,16 @@ class SlotTransactionTest {
   void commit_allSlotsInOne_andOneByOne() {
     try (GuestMemory memory = GuestMemory.create();
         SlotTransaction change = memory.beginTransaction()) {
-      MemorySegment ram = MemorySegment.ofArray(new byte[PAGE]);
+      MemorySegment ram = MemorySegment.ofArray(new byte[PAGE * 32_765]);
       long start = System.nanoTime();
       for (int id = 0; id < 32_764; id++) {
-        change.add(id, 4L * PAGE * id, ram, PAGE);
+        change.add(id, 4L * PAGE * id, ram.asSlice((long) PAGE * id, PAGE), PAGE);
       }
       change.commit();
       long added = System.nanoTime();
       assertThrows(
-          IllegalArgumentException.class, () -> memory.addSlot(32_764, FAR << 8, ram, PAGE));
+          IllegalArgumentException.class,
+          () -> memory.addSlot(32_764, FAR << 8, ram.asSlice(32_764L * PAGE), PAGE));
       memory.beginTransaction().move(7, FAR << 4).commit();
       System.out.println("32,764 slots in one transaction: " + (added - start) / 1_000_000 + " ms");
       assertEquals(32_764, memory.slots().size());

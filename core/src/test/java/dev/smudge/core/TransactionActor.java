@@ -22,7 +22,7 @@ import org.jspecify.annotations.Nullable;
 final class TransactionActor implements AutoCloseable {
   static final int OPERATIONS = 40;
   private static final int UNIT = TransactionModel.UNIT;
-  private static final int POOL_UNITS = 300;
+  private static final int POOL_UNITS = 600;
 
   /** What is done, to what: everything is taken modulo what there is. */
   record Step(int operation, int a, int b, int c) {}
@@ -144,7 +144,7 @@ final class TransactionActor implements AutoCloseable {
           change -> change.add(id, address, size, pageSize));
       return;
     }
-    Segment part = new Segment(step.b % 2, step.c % 200, pages(step.c / 4), step.b % 32 == 0);
+    Segment part = new Segment(step.b % 2, step.c % 500, pages(step.c / 4), step.b % 32 == 0);
     step(
         next -> {
           part.checkWritable();
@@ -245,7 +245,7 @@ final class TransactionActor implements AutoCloseable {
     int id = visibleId(step.a);
     Slot slot = visible(step.a);
     int pool = step.c % 2;
-    long first = step.b % 200;
+    long first = step.b % 500;
     if (slot != null && !slot.ram.own && step.c % 4 > 1) { // more or less of what it has
       pool = slot.ram == poolRams[0] ? 0 : 1;
       first = Math.clamp(slot.offset / UNIT + step.b % 9 - 4, 0, POOL_UNITS);

@@ -201,8 +201,13 @@ final class TransactionModel {
     added.removeIf(plan -> isKept(plan, overlay.hidden().get(plan.id)));
     Map<Integer, Slot> after = new TreeMap<>(slots);
     leaving.forEach(slot -> after.remove(slot.id));
+    added.forEach(slot -> after.put(slot.id, slot));
     for (Slot slot : added) {
-      after.put(slot.id, slot);
+      for (Slot other : after.values()) {
+        check(slot == other || !slot.sharesWith(other), slot + " shares RAM with " + other);
+      }
+    }
+    for (Slot slot : added) {
       take(slot);
       carryInto(slot, leaving);
     }

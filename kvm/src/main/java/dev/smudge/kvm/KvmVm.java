@@ -119,8 +119,9 @@ public final class KvmVm implements AutoCloseable {
    * @param slotId number of the slot
    * @param flags {@link #LOG_DIRTY_PAGES}, {@link #READ_ONLY}, both or 0
    * @param guestAddress guest-physical address of its first byte, a multiple of the page size
-   * @param ram its RAM: whole pages of native memory
-   * @throws IllegalArgumentException if {@code ram} is not
+   * @param ram its RAM: whole pages of native memory, none of which another slot has, unless both
+   *     are {@link #READ_ONLY}
+   * @throws IllegalArgumentException if {@code ram} is not; nothing is changed
    * @throws IllegalStateException if the VM is closed
    * @throws KvmException if the kernel refuses: {@code EEXIST} if it would overlap another slot,
    *     {@code EINVAL} if an argument is unaligned, wraps or is out of range, or if an existing

@@ -21,7 +21,17 @@ import org.jspecify.annotations.Nullable;
  */
 final class VmSlots {
   /** A slot. Holding its RAM here keeps memory of an automatic arena reachable. */
-  private record Slot(long pageCount, MemorySegment ram) {}
+  private record Slot(long pageCount, int flags, MemorySegment ram) {
+    boolean overlaps(Slot other) {
+      long start = ram.address();
+      long otherStart = other.ram.address();
+      return start < otherStart + other.ram.byteSize() && otherStart < start + ram.byteSize();
+    }
+
+    boolean isReadOnly() {
+      return (flags & KvmVm.READ_ONLY) != 0;
+    }
+  }
 
   private final KvmFile file;
   private final int pageSize;
@@ -42,16 +52,29 @@ final class VmSlots {
   }
 
   synchronized void set(int slotId, int flags, long guestAddress, MemorySegment ram) {
-    Slot slot = checked(ram);
+    Slot slot = checked(ram, flags);
+    slots.forEach((id, other) -> {
+      if (id != slotId && slot.overlaps(other) && !(slot.isReadOnly() && other.isReadOnly())) {
+        throw new IllegalArgumentException(
+            "slot "
+                + slotId
+                + " would be over RAM of slot "
+                + id
+                + " too, "
+                + other.ram
+                + ", and a write by way of one would not be dirty in the other; only slots that are"
+                + " all READ_ONLY share RAM");
+      }
+    });
     setRegion(slotId, flags, guestAddress, ram.byteSize(), ram.address(), ram);
     slots.put(slotId, slot);
   }
 
   synchronized void adopt(int slotId, MemorySegment ram) {
-    slots.put(slotId, checked(ram));
+    slots.put(slotId, checked(ram, 0));
   }
 
-  private Slot checked(MemorySegment ram) {
+  private Slot checked(MemorySegment ram, int flags) {
     if (!ram.isNative() || ram.address() % pageSize != 0 || ram.byteSize() % pageSize != 0) {
       throw new IllegalArgumentException(
           "the RAM of a slot has to be whole pages of "
@@ -62,7 +85,7 @@ final class VmSlots {
     if (ram.byteSize() == 0) {
       throw new IllegalArgumentException("the RAM of a slot has 0 bytes");
     }
-    return new Slot(ram.byteSize() / pageSize, ram);
+    return new Slot(ram.byteSize() / pageSize, flags, ram);
   }
 
   synchronized void delete(int slotId) {

@@ -300,18 +300,40 @@ class KvmFactsTest {
   @Test
   void setSlot_overlap_isRefused() {
     try (KvmGuest guest = new KvmGuest(4, PLAIN).log()) {
-      refused("EEXIST", () -> guest.vm.setSlot(2, 0, ADDRESS + 3 * PAGE, guest.ram));
-      refused("EEXIST", () -> guest.vm.setSlot(2, 0, ADDRESS - PAGE, guest.ram));
+      MemorySegment other = guest.arena.allocate(4 * PAGE, PAGE);
+      refused("EEXIST", () -> guest.vm.setSlot(2, 0, ADDRESS + 3 * PAGE, other));
+      refused("EEXIST", () -> guest.vm.setSlot(2, 0, ADDRESS - PAGE, other));
       refused("EEXIST", () -> guest.vm.setSlot(SLOT, 1, 0, guest.ram)); // a move onto slot 0
-      guest.vm.setSlot(2, 0, ADDRESS + 4 * PAGE, guest.ram);
+      guest.vm.setSlot(2, 0, ADDRESS + 4 * PAGE, other);
+    }
+  }
+
+  /** The kernel takes it, and a write by way of one slot is not in the other's log. */
+  @Test
+  void setSlot_ramOfAnotherSlot_isRefusedHere() {
+    try (KvmGuest guest = new KvmGuest(4, PLAIN).log()) {
+      MemorySegment last = guest.ram.asSlice(3 * PAGE, PAGE);
+      for (int flags : new int[] {0, KvmVm.LOG_DIRTY_PAGES, KvmVm.READ_ONLY}) {
+        IllegalArgumentException e =
+            assertThrows(
+                IllegalArgumentException.class,
+                () -> guest.vm.setSlot(2, flags, ADDRESS + 4 * PAGE, last));
+        assertTrue(e.getMessage().contains("slot 2 would be over RAM of slot 1 too"), e::toString);
+      }
+      MemorySegment rom = guest.arena.allocate(PAGE, PAGE);
+      guest.vm.setSlot(2, KvmVm.READ_ONLY, ADDRESS + 4 * PAGE, rom);
+      guest.vm.setSlot(3, KvmVm.READ_ONLY, ADDRESS + 5 * PAGE, rom); // a BIOS at two addresses
+      guest.vm.deleteSlot(SLOT);
+      guest.vm.setSlot(4, 0, ADDRESS, guest.ram); // and now it is free
     }
   }
 
   @Test
   void refusal_message_hasWhatWasAskedFor() {
     try (KvmGuest guest = new KvmGuest(4, MANUAL).log()) {
+      MemorySegment other = guest.arena.allocate(4 * PAGE, PAGE);
       KvmException slot =
-          assertThrows(KvmException.class, () -> guest.vm.setSlot(2, 1, ADDRESS + PAGE, guest.ram));
+          assertThrows(KvmException.class, () -> guest.vm.setSlot(2, 1, ADDRESS + PAGE, other));
       assertTrue(
           slot.toString().contains("slot 2, flags 1, 16384 bytes at guest address 0x40001000"),
           slot::toString);

@@ -338,10 +338,10 @@ class KvmTrackerTest {
               () -> memory.addSlot(2, free, heap, PAGE),
               () -> memory.addSlot(2, free, machine.ram(4), 2 * PAGE),
               () -> memory.addSlot(2, free, machine.ram(1), 256),
-              () -> memory.addSlot(2, free, machine.ram(3).asSlice(8, PAGE), PAGE),
-              () -> memory.log().addSlot(2, 1, PAGE))) {
+              () -> memory.addSlot(2, free, machine.ram(3).asSlice(8, PAGE), PAGE))) {
         assertThrows(IllegalArgumentException.class, wrong::run);
       }
+      assertThrows(IllegalStateException.class, () -> memory.log().addSlot(2, 1, PAGE));
       machine.write(1, BASE);
       assertEquals(Set.of("1:0"), GuestMachine.take(client));
     }

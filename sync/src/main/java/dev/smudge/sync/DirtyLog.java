@@ -113,7 +113,8 @@ public final class DirtyLog implements AutoCloseable {
    *     cell per guest byte)
    * @return the slot
    * @throws IllegalArgumentException if a value is outside that; nothing is changed
-   * @throws IllegalStateException if the log is closed
+   * @throws IllegalStateException if the log is closed, or is that of a memory, which adds its
+   *     slots
    */
   public LogSlot addSlot(int slotId, long pageCount, long pageSize) {
     SlotChange change = change();
@@ -126,8 +127,10 @@ public final class DirtyLog implements AutoCloseable {
    * Begins a change of the slots: adds, removes, and replaces them by others of the same memory.
    *
    * @return the change; {@link SlotChange#commit} makes it
+   * @throws IllegalStateException if the log is that of a memory, which changes its slots
    */
   public SlotChange change() {
+    collector.slots().checkUnclaimed();
     return new SlotChange(collector);
   }
 

@@ -34,6 +34,18 @@ public final class EmbeddedLog {
   }
 
   /**
+   * Makes the log the embedder's: from here on its slots are changed by {@link #beginChange} alone,
+   * and {@link DirtyLog#change} refuses.
+   *
+   * @param owner what it is the log of, for messages: "a GuestMemory"
+   * @throws IllegalStateException if the log has an owner or slots already, or is closed; nothing
+   *     is changed
+   */
+  public void claim(String owner) {
+    collector.claim(Objects.requireNonNull(owner, "owner"));
+  }
+
+  /**
    * Returns a lock for the map, for which a vCPU waits offline.
    *
    * @param what what its holder does, for messages: "a change of ..."

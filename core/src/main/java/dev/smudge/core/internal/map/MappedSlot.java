@@ -98,6 +98,12 @@ public final class MappedSlot {
     return plan;
   }
 
+  /** {@return where its RAM is, whoever's it is: what two slots share has the same addresses} */
+  MemoryOverlaps.MemoryRange addresses() {
+    long from = ram.address();
+    return new MemoryOverlaps.MemoryRange(SlotPlan.memoryOf(ram), from, from + size);
+  }
+
   /** {@return what the API hands out for it} */
   public Object handle() {
     return handle;
@@ -138,14 +144,36 @@ public final class MappedSlot {
     return Long.compareUnsigned(offset, span) < 0;
   }
 
-  // Accessors.
+  /** {@return its RAM, if that is there still} */
+  public MemorySegment ram() {
+    if (!ram.scope().isAlive()) {
+      throw gone(null);
+    }
+    return ram;
+  }
+
+  private IllegalStateException gone(@Nullable IllegalStateException why) {
+    return new IllegalStateException(
+        "the RAM of "
+            + this
+            + (pin == null
+                ? " was closed: remove the slot, or close the memory, before that"
+                : " is gone: the slot was removed, or the memory closed"),
+        why);
+  }
+
+  // Accessors. Those of RAM that was closed say whose: IllegalStateException of the segment.
 
   /** Writes a byte. */
   public void setByte(long offset, byte value) {
     if (RAW && raw != 0) {
       ALL.set(ValueLayout.JAVA_BYTE, raw + offset, value);
     } else {
-      ram.set(ValueLayout.JAVA_BYTE, offset, value);
+      try {
+        ram.set(ValueLayout.JAVA_BYTE, offset, value);
+      } catch (IllegalStateException e) {
+        throw gone(e);
+      }
     }
   }
 
@@ -154,7 +182,11 @@ public final class MappedSlot {
     if (RAW && raw != 0) {
       ALL.set(SHORT, raw + offset, value);
     } else {
-      ram.set(SHORT, offset, value);
+      try {
+        ram.set(SHORT, offset, value);
+      } catch (IllegalStateException e) {
+        throw gone(e);
+      }
     }
   }
 
@@ -163,7 +195,11 @@ public final class MappedSlot {
     if (RAW && raw != 0) {
       ALL.set(INT, raw + offset, value);
     } else {
-      ram.set(INT, offset, value);
+      try {
+        ram.set(INT, offset, value);
+      } catch (IllegalStateException e) {
+        throw gone(e);
+      }
     }
   }
 
@@ -172,30 +208,60 @@ public final class MappedSlot {
     if (RAW && raw != 0) {
       ALL.set(LONG, raw + offset, value);
     } else {
-      ram.set(LONG, offset, value);
+      try {
+        ram.set(LONG, offset, value);
+      } catch (IllegalStateException e) {
+        throw gone(e);
+      }
     }
   }
 
   /** Reads a byte. */
   public byte getByte(long offset) {
-    return RAW && raw != 0
-        ? ALL.get(ValueLayout.JAVA_BYTE, raw + offset)
-        : ram.get(ValueLayout.JAVA_BYTE, offset);
+    if (RAW && raw != 0) {
+      return ALL.get(ValueLayout.JAVA_BYTE, raw + offset);
+    }
+    try {
+      return ram.get(ValueLayout.JAVA_BYTE, offset);
+    } catch (IllegalStateException e) {
+      throw gone(e);
+    }
   }
 
   /** Reads 2 bytes. */
   public short getShort(long offset) {
-    return RAW && raw != 0 ? ALL.get(SHORT, raw + offset) : ram.get(SHORT, offset);
+    if (RAW && raw != 0) {
+      return ALL.get(SHORT, raw + offset);
+    }
+    try {
+      return ram.get(SHORT, offset);
+    } catch (IllegalStateException e) {
+      throw gone(e);
+    }
   }
 
   /** Reads 4 bytes. */
   public int getInt(long offset) {
-    return RAW && raw != 0 ? ALL.get(INT, raw + offset) : ram.get(INT, offset);
+    if (RAW && raw != 0) {
+      return ALL.get(INT, raw + offset);
+    }
+    try {
+      return ram.get(INT, offset);
+    } catch (IllegalStateException e) {
+      throw gone(e);
+    }
   }
 
   /** Reads 8 bytes. */
   public long getLong(long offset) {
-    return RAW && raw != 0 ? ALL.get(LONG, raw + offset) : ram.get(LONG, offset);
+    if (RAW && raw != 0) {
+      return ALL.get(LONG, raw + offset);
+    }
+    try {
+      return ram.get(LONG, offset);
+    } catch (IllegalStateException e) {
+      throw gone(e);
+    }
   }
 
   /** Writes the low 1, 2, 4 or 8 bytes of a value. */

@@ -91,7 +91,8 @@ public final class SlotCommit {
     makeSlots(plans, change);
     SlotMap before = space.map();
     SlotMap after = before.with(removed, added);
-    MemoryOverlaps live = new MemoryOverlaps(added);
+    MemoryOverlaps.refuseShared(after.slots(), added);
+    MemoryOverlaps live = new MemoryOverlaps(added, slot -> slot.plan().memoryRange());
     for (MappedSlot slot : removed) {
       LostPages pages = change.remove(slot.log, slot::release);
       List<long[]> runs = carry(slot, live, change);
@@ -188,7 +189,7 @@ public final class SlotCommit {
     long pageSize = from.log.pageSize();
     List<long[]> carried = new ArrayList<>();
     live.forEachOverlap(
-        from.plan(),
+        from.plan().memoryRange(),
         (to, start, end) -> {
           long fromOffset = start - from.plan().memoryOffset();
           long toOffset = start - to.plan().memoryOffset();

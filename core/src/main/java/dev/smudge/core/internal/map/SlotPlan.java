@@ -137,7 +137,15 @@ public record SlotPlan(
     if (own != null) {
       return own;
     }
+    return memoryOf(segment);
+  }
+
+  static Object memoryOf(MemorySegment segment) {
     return segment.heapBase().orElse(NATIVE);
+  }
+
+  MemoryOverlaps.MemoryRange memoryRange() {
+    return new MemoryOverlaps.MemoryRange(memory(), memoryOffset(), memoryEnd());
   }
 
   long memoryOffset() {

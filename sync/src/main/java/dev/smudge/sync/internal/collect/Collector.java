@@ -171,6 +171,11 @@ public final class Collector {
     });
   }
 
+  /** Has one alone change the slots from now on. */
+  public void claim(String owner) {
+    locked(() -> slots.claim(owner));
+  }
+
   /** Finishes what an error has left undone. First of all that is done under the lock. */
   private void settle() {
     settleEpoch();

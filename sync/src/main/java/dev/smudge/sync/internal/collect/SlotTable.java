@@ -39,6 +39,8 @@ public final class SlotTable {
 
   private final AtomicInteger generations = new AtomicInteger(1); // of entry ids
 
+  private volatile @Nullable String owner; // who alone adds and removes slots; null: anybody
+
   // Under the collector lock.
   private final Set<LeavingSlot> leaving = new LinkedHashSet<>(); // removed, and marked still
   private final Set<LeavingSlot> unreleased = new LinkedHashSet<>(); // these, and those in use
@@ -63,6 +65,28 @@ public final class SlotTable {
     }
     int generation = generations.getAndUpdate(g -> g == MAX_GENERATION ? 1 : g + 1);
     return new Slot(this, slotId, generation << 16 | slotId, pageCount, pageSize, identity);
+  }
+
+  /** Has one alone change the slots from now on. Under the collector lock. */
+  void claim(String newOwner) {
+    if (owner != null) {
+      throw new IllegalStateException(
+          "this log is that of " + owner + " already: make one log for each");
+    }
+    if (slots.used.length != 0) {
+      throw new IllegalStateException(
+          "this log has slots already, which " + newOwner + " knows nothing of: " + ids());
+    }
+    owner = newOwner;
+  }
+
+  /** Refuses a change by whoever is not the owner. */
+  public void checkUnclaimed() {
+    String other = owner;
+    if (other != null) {
+      throw new IllegalStateException(
+          "the slots of this log are those of " + other + ": add and remove them there");
+    }
   }
 
   /** {@return the slots in use; a caller must not change it} */
