@@ -319,7 +319,9 @@ abstract class VcpuCursors {
         space.log().rcu().exit();
       }
     } catch (RuntimeException | Error e) {
-      why.addSuppressed(e);
+      if (!e.equals(why)) { // the JVM throws one OutOfMemoryError several times
+        why.addSuppressed(e);
+      }
     }
   }
 }

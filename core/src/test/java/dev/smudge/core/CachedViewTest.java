@@ -112,11 +112,10 @@ class CachedViewTest {
                 .interceptTracker(backend -> new Counting(backend, fetches))
                 .build());
     try (memory) {
-      MemorySegment ram = MemorySegment.ofArray(new byte[PAGE]);
-      memory.addSlot(32_763, 0, ram, PAGE);
+      memory.addSlot(32_763, 0, MemorySegment.ofArray(new byte[PAGE]), PAGE);
       try (SlotTransaction change = memory.beginTransaction()) {
         for (int id = 0; id < 1000; id++) {
-          change.add(id, PAGE * (1L + id), ram, PAGE);
+          change.add(id, PAGE * (1L + id), MemorySegment.ofArray(new byte[PAGE]), PAGE);
         }
         change.commit();
       }

@@ -23,7 +23,7 @@ class SharedMemoryTest {
 
   private static IllegalArgumentException refused(Runnable what) {
     IllegalArgumentException e = assertThrows(IllegalArgumentException.class, what::run);
-    assertTrue(e.getMessage().contains("memory in common"), e.getMessage());
+    assertTrue(e.toString().contains("memory in common"), e::toString);
     return e;
   }
 
@@ -32,9 +32,9 @@ class SharedMemoryTest {
       memory.addSlot(0, 0, ram.asSlice(0, 4 * PAGE), PAGE);
       MemorySegment last = ram.asSlice(3 * PAGE, 2 * PAGE);
       IllegalArgumentException e = refused(() -> memory.addSlot(1, 0x10_0000, last, PAGE));
-      assertTrue(e.getMessage().contains("GuestSlot[0,"), e.getMessage());
-      assertTrue(e.getMessage().contains("GuestSlot[1,"), e.getMessage());
-      assertTrue(e.getMessage().contains(" 4096 bytes"), e.getMessage());
+      assertTrue(e.toString().contains("GuestSlot[0,"), e::toString);
+      assertTrue(e.toString().contains("GuestSlot[1,"), e::toString);
+      assertTrue(e.toString().contains(" 4096 bytes"), e::toString);
       refused(() -> memory.addSlot(1, 0x10_0000, ram.asSlice(4 * PAGE - 8, PAGE), PAGE));
       memory.addSlot(1, 0x10_0000, ram.asSlice(4 * PAGE, 2 * PAGE), PAGE); // beside it
       try (SlotTransaction change = memory.beginTransaction()) {
@@ -104,9 +104,9 @@ class SharedMemoryTest {
       memory.addSlot(0, 0, PAGE);
       IllegalStateException e =
           assertThrows(IllegalStateException.class, () -> GuestMemory.over(log));
-      assertTrue(e.getMessage().contains("make one log for each"), e.getMessage());
+      assertTrue(e.toString().contains("make one log for each"), e::toString);
       e = assertThrows(IllegalStateException.class, () -> log.addSlot(1, 1, PAGE));
-      assertTrue(e.getMessage().contains("those of a GuestMemory"), e.getMessage());
+      assertTrue(e.toString().contains("those of a GuestMemory"), e::toString);
       assertThrows(IllegalStateException.class, log::change);
       memory.device().putByte(0, (byte) 1); // all is as it was
       assertEquals(1, memory.slots().size());
@@ -116,8 +116,8 @@ class SharedMemoryTest {
       used.addSlot(7, 1, PAGE);
       IllegalStateException e =
           assertThrows(IllegalStateException.class, () -> GuestMemory.over(used));
-      assertTrue(e.getMessage().contains("slots already"), e.getMessage());
-      assertTrue(e.getMessage().contains("[7]"), e.getMessage());
+      assertTrue(e.toString().contains("slots already"), e::toString);
+      assertTrue(e.toString().contains("[7]"), e::toString);
       used.addSlot(8, 1, PAGE);
     }
   }

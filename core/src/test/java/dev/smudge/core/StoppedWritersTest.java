@@ -11,11 +11,14 @@ import dev.smudge.sync.VcpuPause;
 import java.lang.foreign.ValueLayout;
 import java.time.Duration;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -75,6 +78,25 @@ class StoppedWritersTest {
       Threads.start("holder", index -> memory.pauseAll(), 0).get();
       Future<?> disk = Threads.start("disk", index -> memory.device().putLong(0, 1), 0);
       disk.get(30, TimeUnit.SECONDS);
+    }
+  }
+
+  @Test
+  void pauseAll_ofOneWhoHasEndedIsClosedLate_leavesAnothersOn() throws Exception {
+    try (GuestMemory memory = memory(Duration.ofSeconds(10))) {
+      memory.addSlot(0, 0, SIZE);
+      AtomicReference<VcpuPause> old = new AtomicReference<>();
+      Thread holder = new Thread(() -> old.set(memory.pauseAll()));
+      holder.start();
+      holder.join();
+      VcpuPause now = memory.pauseAll();
+      Objects.requireNonNull(old.get()).close();
+      Future<?> disk = Threads.start("disk", index -> memory.device().putLong(0, 1), 0);
+      assertThrows(TimeoutException.class, () -> disk.get(300, TimeUnit.MILLISECONDS));
+      assertEquals(0, memory.device().getLong(0));
+      now.close();
+      disk.get();
+      assertEquals(1, memory.device().getLong(0));
     }
   }
 

@@ -79,6 +79,8 @@ class ModuleBoundariesTest {
     onlyUses(
         "testkit",
         "dev.smudge.core..",
+        "dev.smudge.ring..",
+        "dev.smudge.bitmap..",
         "dev.smudge.sync..",
         "org.junit.jupiter..",
         "org.agrona.concurrent..");

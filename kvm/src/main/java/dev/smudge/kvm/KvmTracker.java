@@ -172,7 +172,8 @@ public final class KvmTracker {
 
     @Override
     public TrackerVcpus vcpus() {
-      return () -> inhibitor().inhibit()::close;
+      // A change that was cut short is settled by the log, which knows what was half done.
+      return () -> inhibitor().pause()::close;
     }
 
     /**

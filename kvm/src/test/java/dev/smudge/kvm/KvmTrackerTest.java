@@ -2,6 +2,7 @@ package dev.smudge.kvm;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -344,6 +345,24 @@ class KvmTrackerTest {
       assertThrows(IllegalStateException.class, () -> memory.log().addSlot(2, 1, PAGE));
       machine.write(1, BASE);
       assertEquals(Set.of("1:0"), GuestMachine.take(client));
+    }
+  }
+
+  @Test
+  void pause_itsHolderHasEnded_isOver() throws Exception {
+    try (KvmMachine machine = machine(0)) {
+      slot(machine);
+      DirtyClient<GuestSlot> client = client(machine);
+      Thread holder = new Thread(() -> assertNotNull(machine.memory().pause()));
+      holder.start();
+      holder.join();
+      machine.write(1, BASE); // the vCPU
+      assertEquals(Set.of("1:0"), GuestMachine.take(client));
+      holder = new Thread(() -> assertNotNull(machine.memory().pause()));
+      holder.start();
+      holder.join();
+      machine.memory().addSlot(2, BASE + (1L << 30), machine.ram(1), PAGE);
+      machine.memory().removeSlot(2).close(); // a change
     }
   }
 

@@ -114,7 +114,9 @@ public final class LogVcpu implements AutoCloseable {
     try {
       hostWriter.mark(slot.slot, byteOffset, length);
     } catch (RuntimeException | Error e) {
-      why.addSuppressed(e);
+      if (!e.equals(why)) { // the JVM throws one OutOfMemoryError several times
+        why.addSuppressed(e);
+      }
     }
   }
 

@@ -36,7 +36,9 @@ public final class RemovedSlot<S> implements AutoCloseable {
   }
 
   /**
-   * Hands out the dirty pages as runs, ascending.
+   * Hands out the dirty pages as runs, ascending. Those are the last ones, unless the removal threw
+   * after it was made, as by a timeout: then there are more when no vCPU can use the slot any
+   * longer.
    *
    * @param consumer gets the runs; what it throws comes through
    * @param <E> what it may throw

@@ -28,6 +28,12 @@ public final class SoftwareMachine extends GuestMachine {
     return new SoftwareMachine(options.ring(256, 64, RingFullPolicy.SPILL), true);
   }
 
+  /** As {@link #withRing}, with a ring that is full after three pages. */
+  public static SoftwareMachine withTinyRing(UnaryOperator<Tracker> interceptor) {
+    DirtyLogBuilder options = DirtyLog.builder().interceptTracker(interceptor);
+    return new SoftwareMachine(options.ring(4, 1, RingFullPolicy.SPILL), true);
+  }
+
   @Override
   public void write(long value, long... addresses) {
     for (long address : addresses) {

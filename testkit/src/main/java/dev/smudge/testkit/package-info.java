@@ -7,7 +7,8 @@
  *        |                         LockStepActor      one of the sides
  *        |                               |
  *        +--------&gt;  GuestMachine  &lt;-----+            a guest that writes what it is told to
- *                     |        |
+ *                     |  ^     |
+ *                     |  +-----|--------- Storm          everything at once, and errors
  *          SoftwareMachine    a machine over the tracker that is tested
  * </pre>
  *

@@ -60,6 +60,8 @@ public final class AccessInhibitor {
   private int added;
   private @Nullable Thread holder;
   private int holds;
+  private boolean endsWithHolder; // all of the holder's holds are pauses
+  private long era; // of who holds: a hold is closed in its own alone
   private boolean holderWaits; // not all have left yet; the holder's
 
   private AccessInhibitor(long timeoutNanos, ErrorHandler errorHandler) {
@@ -142,9 +144,27 @@ public final class AccessInhibitor {
    *     thrown here: this call inhibits nothing any more, and all go on
    */
   public Hold inhibit() {
+    return inhibit(false);
+  }
+
+  /**
+   * As {@link #inhibit}, for whoever changes nothing meanwhile, so that nobody can see half of a
+   * change: when the thread that holds has ended, its hold has ended too. Whoever finds that, the
+   * next that would wait for it, tells the error handler, and goes on.
+   *
+   * @return the hold, to be closed; never without one
+   * @throws VcpuException as {@link #inhibit}
+   * @throws VcpuTimeoutException as {@link #inhibit}
+   */
+  public Hold pause() {
+    return inhibit(true);
+  }
+
+  private Hold inhibit(boolean pause) {
     Hold hold = new Hold();
     Patience patience = new Patience(timeoutNanos);
     InhibitableAccess[] all;
+    Thread dead;
     lock.lock();
     try {
       if (holder == Thread.currentThread()) {
@@ -153,12 +173,16 @@ public final class AccessInhibitor {
               "inhibit by " + holder + " in a kick would wait for itself: do it after the kick");
         }
         holds++;
+        endsWithHolder &= pause;
+        hold.era = era;
         return hold;
       }
       checkIsOutside();
-      awaitTurn(patience);
+      dead = awaitTurn(patience);
       holder = Thread.currentThread();
       holds = 1;
+      endsWithHolder = pause;
+      hold.era = era;
       holderWaits = true;
       // ORDER I2 volatile: the flag is up before the words of the accesses are looked at. Pairs
       // with I1 in enter, and with I3 in leave. If weaker: a thread is inside, and the changer has
@@ -169,6 +193,7 @@ public final class AccessInhibitor {
       lock.unlock();
     }
     try {
+      reportPauseOf(dead);
       for (InhibitableAccess access : all) {
         access.kickIfInside();
       }
@@ -189,10 +214,13 @@ public final class AccessInhibitor {
     }
   }
 
-  private void awaitTurn(Patience patience) {
+  /** Waits until nobody holds; returns a thread whose pause has ended with it, if one has. */
+  private @Nullable Thread awaitTurn(Patience patience) {
+    Thread dead = null;
     for (Thread other = holder; other != null; other = holder) {
-      checkIsAlive(other);
-      if (!await(released, patience)) {
+      if (endsNow(other)) {
+        dead = other;
+      } else if (!await(released, patience)) {
         throw new VcpuTimeoutException(
             "waited "
                 + timeoutMillis()
@@ -202,15 +230,41 @@ public final class AccessInhibitor {
             other);
       }
     }
+    return dead;
   }
 
-  private static void checkIsAlive(Thread holder) {
-    if (!holder.isAlive()) {
+  /** Ends what a thread holds that has ended, if that is a pause. */
+  private boolean endsNow(Thread thread) {
+    if (thread.isAlive()) {
+      return false;
+    }
+    if (!endsWithHolder) {
       throw new VcpuException(
-          holder
+          thread
               + " has ended and holds accesses back still; whoever knows that its change is"
               + " whole has to close its hold");
     }
+    endLocked();
+    return true;
+  }
+
+  private void reportPauseOf(@Nullable Thread dead) {
+    if (dead != null) {
+      errorHandler.onError(
+          new VcpuException(
+              dead + " has ended and has not closed its pause; the pause has ended now"));
+    }
+  }
+
+  private void endLocked() {
+    era++;
+    holds = 0;
+    holder = null;
+    holderWaits = false;
+    // ORDER I4 volatile: the change comes before the flag is down. Pairs with the look at
+    // the flag in enter. If weaker: who enters sees half of the change.
+    inhibited = false;
+    released.signalAll();
   }
 
   private void awaitAllOutside(Patience patience) {
@@ -298,6 +352,7 @@ public final class AccessInhibitor {
 
   /** This thread has stored that it is inside, and has seen the flag: it goes back, and waits. */
   void awaitRelease(InhibitableAccess access) {
+    Thread dead = null;
     lock.lock();
     try {
       access.setInside(false);
@@ -311,13 +366,17 @@ public final class AccessInhibitor {
                   + ", which holds accesses back: it would wait for itself."
                   + " Close the hold first");
         }
-        checkIsAlive(other);
-        sleep(released, DEATH_LOOK_NANOS);
+        if (endsNow(other)) {
+          dead = other;
+        } else {
+          sleep(released, DEATH_LOOK_NANOS);
+        }
       }
       access.setInside(true);
     } finally {
       lock.unlock();
     }
+    reportPauseOf(dead);
   }
 
   void wakeChanger() {
@@ -344,30 +403,27 @@ public final class AccessInhibitor {
 
   /** Accesses are inhibited, from {@link AccessInhibitor#inhibit} until {@code close}. */
   public final class Hold implements AutoCloseable {
+    private long era; // under the lock
     private boolean closed; // under the lock
 
     private Hold() {}
 
     /**
      * Ends this hold; with the thread's last one, everybody is let in. From any thread; a second
-     * call does nothing.
+     * call does nothing, nor does one after a {@link AccessInhibitor#pause} has ended with its
+     * thread.
      */
     @Override
     public void close() {
       lock.lock();
       try {
-        if (closed) {
+        if (closed || era != AccessInhibitor.this.era) {
           return;
         }
         closed = true;
         holds--;
         if (holds == 0) {
-          holder = null;
-          holderWaits = false;
-          // ORDER I4 volatile: the change comes before the flag is down. Pairs with the look at
-          // the flag in enter. If weaker: who enters sees half of the change.
-          inhibited = false;
-          released.signalAll();
+          endLocked();
         }
       } finally {
         lock.unlock();

@@ -142,7 +142,7 @@ public final class RcuReader {
 
   /** Whether there is no section from before {@code epoch} that has to be waited for. */
   boolean isPast(long epoch) {
-    // U1, U2, U4 acquire; U9 volatile, after that.
+    // U1, U2, U4, U9: acquire of the word, and after that a volatile read, U9.
     long word = (long) WORDS.getAcquire(words, WORD);
     return word == 0 || word >= epoch || (left && words[NESTING] == 1);
   }

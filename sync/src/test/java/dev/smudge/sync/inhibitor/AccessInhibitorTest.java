@@ -441,6 +441,46 @@ class AccessInhibitorTest {
     inhibitor.inhibit().close();
   }
 
+  /** Nothing is changed in a pause: it ends with its thread, which is told once. */
+  @Test
+  void pause_holderHasEnded_isOverAndReportedOnce() throws Exception {
+    InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
+    List<Hold> holds = new ArrayList<>();
+    for (int i = 0; i < 2; i++) {
+      Thread late = new Thread(() -> holds.add(inhibitor.pause()), "the late holder");
+      late.start();
+      late.join();
+      if (i == 0) {
+        access.enter();
+        access.leave();
+      } else {
+        inhibitor.inhibit().close();
+      }
+      assertEquals(i + 1, errors.size());
+    }
+    assertTrue(errors.element().toString().contains("the late holder"), errors::toString);
+    try (Hold now = inhibitor.inhibit()) {
+      holds.forEach(Hold::close); // late: it is another's by now
+      assertTrue(inhibitor.isInhibited(), now::toString);
+    }
+    assertFalse(inhibitor.isInhibited());
+  }
+
+  @Test
+  void inhibit_insideAPause_holderHasEnded_isNotOver() throws Exception {
+    InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
+    AtomicReference<Hold> change = new AtomicReference<>();
+    Thread late =
+        new Thread(() -> {
+          assertNotNull(inhibitor.pause());
+          change.set(inhibitor.inhibit());
+        });
+    late.start();
+    late.join();
+    assertFails("has ended and holds accesses back", access::enter);
+    assertNotNull(change.get());
+  }
+
   @Test
   void enter_holderEndsMeanwhile_fails() throws Exception {
     InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);

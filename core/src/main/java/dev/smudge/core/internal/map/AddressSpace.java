@@ -216,7 +216,8 @@ public final class AddressSpace {
 
   /** Stops all vCPUs but the caller's, and all writes of devices but the caller's. */
   public VcpuPause pauseAll() {
-    return embedded.pause(gate::shut, gate::open);
+    Thread self = Thread.currentThread();
+    return embedded.pause(gate::shut, () -> gate.open(self));
   }
 
   /** An asynchronous write has begun; refused while the memory is being sealed. */

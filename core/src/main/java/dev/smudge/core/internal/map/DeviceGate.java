@@ -51,12 +51,19 @@ public final class DeviceGate {
       over = true;
     } finally {
       if (!over) {
-        open();
+        open(Thread.currentThread());
       }
     }
   }
 
-  /** Opens it. From any thread. */
+  /** Opens it, if it is shut by that thread. From any thread. */
+  synchronized void open(Thread by) {
+    if (holder == by) {
+      open();
+    }
+  }
+
+  /** Opens it, whoever has shut it. */
   synchronized void open() {
     holder = null;
     notifyAll();
@@ -73,7 +80,7 @@ public final class DeviceGate {
     }
     Thread by = holder;
     if (by != null) {
-      open(); // by has ended: the pause is over, which whoever waits for that reports
+      open(by); // by has ended: the pause is over, which whoever waits for that reports
     }
     if (interrupted) {
       Thread.currentThread().interrupt();

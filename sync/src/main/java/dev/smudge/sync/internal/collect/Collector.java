@@ -64,6 +64,13 @@ public final class Collector {
     }
   }
 
+  /** If a slot that was removed may have marks that were not fetched. Under the lock. */
+  void fetchIfLeaving(Slot slot) {
+    if (!closed && clients.isAny() && slots.isLeaving(slot)) {
+      fetch();
+    }
+  }
+
   /** Under the lock; there is a client. */
   int reap() {
     if (!tracker.hasRings()) {

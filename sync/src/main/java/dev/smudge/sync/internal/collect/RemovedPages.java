@@ -4,11 +4,13 @@ import dev.smudge.bitmap.PageSet;
 
 /** Dirty pages of a slot that was removed, which no slot took over. From any thread. */
 public final class RemovedPages {
+  private final Collector collector;
   private final CollectorLock lock;
   private final Slot slot;
   private final PageSet dirty;
 
   RemovedPages(Collector collector, Slot slot) {
+    this.collector = collector;
     this.lock = collector.lock();
     this.slot = slot;
     this.dirty = new PageSet(slot.pageCount());
@@ -28,7 +30,10 @@ public final class RemovedPages {
   /** {@return the pages of now, the caller's} */
   public PageSet copy() {
     PageSet copy = new PageSet(slot.pageCount());
-    lock.run(() -> copy.addAll(dirty));
+    lock.run(() -> {
+      collector.fetchIfLeaving(slot); // an error has cut short what follows the grace period
+      copy.addAll(dirty);
+    });
     return copy;
   }
 

@@ -189,6 +189,10 @@ public final class SlotTable {
     return leaving;
   }
 
+  boolean isLeaving(Slot slot) {
+    return leaving.stream().anyMatch(other -> other.slot().equals(slot));
+  }
+
   void leave(LeavingSlot slot) {
     unreleased.add(slot);
     leaving.add(slot);

@@ -127,7 +127,10 @@ public final class Takes {
     try {
       giveBack(batch);
     } catch (RuntimeException | Error e) {
-      error.addSuppressed(e); // the client's next call gives it back
+      // The client's next call gives it back.
+      if (!e.equals(error)) { // the JVM throws one OutOfMemoryError several times
+        error.addSuppressed(e);
+      }
     }
   }
 
