@@ -54,7 +54,7 @@ public final class Storm implements AutoCloseable {
   private static final long WINDOW = 1L << 20;
   private static final int STACK = 256 << 10;
   private static final long NANOS =
-      TimeUnit.SECONDS.toNanos(Long.getLong("smudge.stormSeconds", 5));
+      TimeUnit.SECONDS.toNanos(Long.getLong("smudge.stormSeconds", 2));
 
   /** Where errors without a caller go: of threads that die, here. */
   private static final Logger REPORTS = Logger.getLogger(DirtyLog.class.getName());
@@ -142,7 +142,7 @@ public final class Storm implements AutoCloseable {
   }
 
   /**
-   * Lets a storm rage, for {@code -Dsmudge.stormSeconds}, 5 if that is not set, and fails if a byte
+   * Lets a storm rage, for {@code -Dsmudge.stormSeconds}, 2 if that is not set, and fails if a byte
    * is lost. {@code -Dsmudge.seed} sets the random numbers.
    *
    * @param name for messages
