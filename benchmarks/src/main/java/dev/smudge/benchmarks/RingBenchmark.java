@@ -192,6 +192,7 @@ public class RingBenchmark {
    * @param run the queue
    */
   @Benchmark
+  // Agrona's buffers need it, which Smudge does not use; without it: IllegalAccessError.
   @Fork(value = 3, jvmArgsAppend = "--add-opens=java.base/jdk.internal.misc=ALL-UNNAMED")
   public void agrona(Agrona run) {
     run.batch();

@@ -31,7 +31,6 @@ final class LeavingSlot {
   private List<Carry> carries; // every page is in one, or in several
   private final RemovedPages removed;
   private Runnable released;
-  private boolean retired;
 
   LeavingSlot(RemovedPages removed, List<Carry> carries, Runnable released) {
     this.slot = removed.slot();
@@ -110,14 +109,9 @@ final class LeavingSlot {
     removed.clear();
   }
 
-  /** Nobody marks it any more. */
-  void retire() {
-    retired = true;
-    slot.retire();
-  }
-
-  boolean isUnused() {
-    return retired && !slot.views().isHeld();
+  /** Whether a batch has pages of it. */
+  boolean isHeld() {
+    return slot.views().isHeld();
   }
 
   /** Pages that go to a slot that is about to be cut go from now on to where that sends them. */

@@ -410,7 +410,7 @@ public final class SlotSwap {
       return;
     }
     // First, so that what comes later is refused (T2).
-    leaving.forEach(LeavingSlot::retire);
+    leaving.forEach(slot -> slot.slot().retire());
     if (collector.clients().isAny()) {
       collector.reap();
     } else { // the last one has ended meanwhile, and what is in the rings stays there

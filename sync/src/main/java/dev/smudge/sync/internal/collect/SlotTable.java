@@ -214,12 +214,14 @@ public final class SlotTable {
   }
 
   /**
-   * Takes out one that nobody uses any more; null if there is none. Whatever leads to it leads past
-   * it from now on, so that an old slot that somebody keeps does not keep all that came after it.
+   * Takes out one that nobody uses any more, and that was fetched for the last time: what is
+   * fetched still has to find where it leads. Null if there is none. Whatever leads to it leads
+   * past it from now on, so that an old slot that somebody keeps does not keep all that came after
+   * it.
    */
   @Nullable LeavingSlot takeUnused() {
     for (LeavingSlot slot : unreleased) {
-      if (slot.isUnused()) {
+      if (!leaving.contains(slot) && !slot.isHeld()) {
         for (LeavingSlot other : unreleased) {
           other.leadPast(slot);
         }
