@@ -4,8 +4,13 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.bitmap.PageWordConsumer;
+import dev.smudge.sync.tracker.ForwardingTracker;
+import dev.smudge.sync.tracker.SlotTracker;
+import dev.smudge.sync.tracker.TrackedSlot;
 import java.util.Arrays;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
@@ -47,6 +52,40 @@ class FaultTest {
       batch.commit();
       return pages;
     }
+  }
+
+  /** Where the stack of whoever holds the collector lock has ended, no set of pages is trusted. */
+  @Test
+  void stackEndsUnderTheLock_everyPageIsDirtyForAllOnceMore() {
+    AtomicBoolean ends = new AtomicBoolean();
+    DirtyLog log =
+        mode.builder()
+            .interceptTracker(real ->
+                new ForwardingTracker(real) {
+                  @Override
+                  protected void collect(TrackedSlot slot, SlotTracker to, PageWordConsumer sink) {
+                    if (ends.getAndSet(false)) {
+                      throw new StackOverflowError();
+                    }
+                    super.collect(slot, to, sink);
+                  }
+                })
+            .build();
+    LogSlot slot = log.addSlot(0, 100, PAGE);
+    LogVcpu vcpu = log.addVcpu();
+    DirtyClient<LogSlot> a = log.client("a", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> b = log.client("b", InitialView.NONE_DIRTY);
+    vcpu.mark(slot, 7 * PAGE, 1);
+    vcpu.offline();
+    ends.set(true);
+    assertThrows(StackOverflowError.class, a::take);
+    assertEquals(100, take(a).size());
+    assertEquals(100, take(b).size());
+    vcpu.mark(slot, 9 * PAGE, 1); // and all is armed
+    vcpu.offline();
+    assertEquals(Set.of(9L), take(a));
+    assertEquals(Set.of(9L), take(b));
+    log.close();
   }
 
   @Test

@@ -146,11 +146,14 @@ class SlotChangeErrorTest {
     LogSlot other = log.addSlot(1, PAGES, PAGE);
     LogVcpu vcpu = log.addVcpu();
     AtomicInteger released = new AtomicInteger();
+    DirtyBatch<LogSlot> batch = log.client("c", InitialView.NONE_DIRTY).take();
     SlotChange change = log.change().remove(old, released::incrementAndGet);
     try (GuestThread guest = new GuestThread("guest")) {
       guest.run(vcpu::online);
       assertThrows(RcuTimeoutException.class, change::commit);
       assertEquals(1, change.removed().size());
+      batch.close();
+      assertEquals(0, released.get(), "the close of a batch releases what nobody uses, not this");
       guest.run(vcpu::close);
     }
     log.change().remove(other).commit();

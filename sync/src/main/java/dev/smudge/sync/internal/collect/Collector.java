@@ -71,6 +71,15 @@ public final class Collector {
     }
   }
 
+  /** Does what has to be done in any case, beside others like it: what it throws is reported. */
+  void attempt(Runnable step) {
+    try {
+      step.run();
+    } catch (RuntimeException | Error e) {
+      vcpus.errorHandler().onError(e);
+    }
+  }
+
   /** Under the lock; there is a client. */
   int reap() {
     if (!tracker.hasRings()) {
@@ -191,6 +200,20 @@ public final class Collector {
       half.settle();
     }
     clients.settle();
+    if (lock.stackEnded) {
+      doubtAll();
+      lock.stackEnded = false; // last: else once more
+    }
+  }
+
+  /** Every page is dirty for every client, whatever is in the sets; and then none is armed. */
+  private void doubtAll() {
+    for (ClientView client : clients.all()) {
+      client.addAll();
+    }
+    for (Slot slot : slots.used()) {
+      slot.fetched().countAllAsTold();
+    }
   }
 
   /**

@@ -7,6 +7,10 @@ import java.util.function.Supplier;
  * The collector lock. Whatever is done under it begins with what an error has left undone before,
  * and ends with the lock given back, wherever an error comes: also one that comes out of {@code
  * lock()} itself when the lock is taken, as a {@link StackOverflowError} may.
+ *
+ * <p>A stack that ends inside a set of pages can leave the set wrong. {@link #checkStack} makes
+ * that unlikely, no more: how much room a call needs depends on what is compiled. So the lock keeps
+ * in mind that it has happened, and whoever takes it next doubts all sets.
  */
 final class CollectorLock {
   /** Frames that are enough for what is done on the way out. */
@@ -15,6 +19,9 @@ final class CollectorLock {
   private final ReentrantLock lock = new ReentrantLock();
   private final Runnable before;
   private final Runnable after;
+
+  /** A stack has ended under the lock; cleared, under the lock, when that is settled. */
+  volatile boolean stackEnded;
 
   /**
    * Makes one that is free.
@@ -36,6 +43,9 @@ final class CollectorLock {
         before.run();
       }
       what.run();
+    } catch (StackOverflowError e) {
+      stackEnded = true; // calls nothing
+      throw e;
     } finally {
       giveBack(held);
     }
@@ -50,6 +60,9 @@ final class CollectorLock {
         before.run();
       }
       return what.get();
+    } catch (StackOverflowError e) {
+      stackEnded = true;
+      throw e;
     } finally {
       giveBack(held);
     }
@@ -68,6 +81,9 @@ final class CollectorLock {
       }
       what.run();
       return true;
+    } catch (StackOverflowError e) {
+      stackEnded = true;
+      throw e;
     } finally {
       giveBack(held);
     }

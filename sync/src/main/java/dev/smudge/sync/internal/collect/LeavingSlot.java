@@ -114,20 +114,28 @@ final class LeavingSlot {
     return slot.views().isHeld();
   }
 
-  /** Pages that go to a slot that is about to be cut go from now on to where that sends them. */
-  void leadPast(LeavingSlot gone) {
-    if (carries.stream().noneMatch(carry -> gone.slot.equals(carry.to))) {
+  /**
+   * Pages that go to a slot that was removed in its turn go from now on to where that sends them:
+   * so no way has more than one step, and a slot can be released in any order.
+   */
+  void leadPast() {
+    if (carries.stream().noneMatch(carry -> next(carry) != null)) {
       return;
     }
     List<Carry> past = new ArrayList<>();
     for (Carry carry : carries) {
-      if (gone.slot.equals(carry.to)) {
-        gone.addPast(carry, past);
-      } else {
+      LeavingSlot next = next(carry);
+      if (next == null) {
         past.add(carry);
+      } else {
+        next.addPast(carry, past);
       }
     }
     carries = past;
+  }
+
+  private static @Nullable LeavingSlot next(Carry carry) {
+    return carry.to == null ? null : carry.to.views().leaving();
   }
 
   private void addPast(Carry before, List<Carry> past) {
@@ -147,7 +155,7 @@ final class LeavingSlot {
     }
   }
 
-  /** Nobody uses it any more, and nothing leads here. */
+  /** Nobody uses it any more: whoever keeps it does not keep all that came after it. */
   void cut() {
     carries = List.of();
   }

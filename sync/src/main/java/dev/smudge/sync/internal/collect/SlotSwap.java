@@ -44,6 +44,7 @@ public final class SlotSwap {
   private final Map<Slot, Runnable> released = new HashMap<>();
   private final Map<Slot, List<LeavingSlot.Carry>> carries = new HashMap<>();
   private final List<LeavingSlot> leaving = new ArrayList<>();
+  private final SlotRetirement retirement;
   private volatile boolean swapped;
 
   // Under the collector lock.
@@ -52,11 +53,11 @@ public final class SlotSwap {
   private SlotTable.@Nullable Slots before; // the table, while the swap can be undone
   private boolean logging; // there is a client
   private boolean undoing;
-  private volatile boolean retired;
 
   /** Makes a change that is empty. */
   public SlotSwap(Collector collector) {
     this.collector = collector;
+    this.retirement = new SlotRetirement(collector, leaving);
   }
 
   /** Adds a slot. */
@@ -125,7 +126,7 @@ public final class SlotSwap {
 
   /** {@return whether nobody can use any more what was removed} */
   public boolean isRetired() {
-    return retired;
+    return retirement.isDone();
   }
 
   /** {@return what was removed, in the order of the removals} */
@@ -217,16 +218,7 @@ public final class SlotSwap {
 
   private void giveUp() {
     leaving.clear();
-    added.forEach(slot -> attempt(slot::giveUp));
-  }
-
-  /** Where the rest has to be done in any case: what it throws is reported. */
-  private void attempt(Runnable step) {
-    try {
-      step.run();
-    } catch (RuntimeException | Error e) {
-      collector.vcpus().errorHandler().onError(e);
-    }
+    added.forEach(slot -> collector.attempt(slot::giveUp));
   }
 
   /**
@@ -304,7 +296,7 @@ public final class SlotSwap {
       slot.slot().views().leave(slot);
     }
     if (removes()) {
-      collector.slots().unretired(this);
+      collector.slots().unretired(retirement);
     }
     added.forEach(Slot::added);
     collector.slots().set(after);
@@ -320,6 +312,7 @@ public final class SlotSwap {
         client.drop(slot.slot());
       }
     }
+    collector.slots().leadPast();
   }
 
   /**
@@ -334,7 +327,7 @@ public final class SlotSwap {
       collector.slots().set(table);
     }
     added.forEach(Slot::notAdded);
-    collector.slots().retired(this);
+    collector.slots().retired(retirement);
     for (LeavingSlot slot : leaving) {
       slot.comeBack();
       collector.slots().comeBack(slot);
@@ -363,7 +356,7 @@ public final class SlotSwap {
 
   private void step(boolean again, Runnable step) {
     if (again) {
-      attempt(step);
+      collector.attempt(step);
     } else {
       step.run();
     }
@@ -371,62 +364,12 @@ public final class SlotSwap {
 
   /**
    * If the swap was made and has removed slots: waits for the grace period, then retires them. If
-   * that takes too long, they are retired later, by a task of RCU.
+   * that takes too long, they are retired later.
    */
   public void retireAfterGracePeriod() {
-    if (!swapped || !removes() || retired) {
-      return;
+    if (swapped && removes() && !retirement.isDone()) {
+      retirement.run();
     }
-    List<SlotSwap> waiting = new ArrayList<>(); // others too, whose retirement was cut short
-    boolean over = false;
-    try {
-      collector.lock().run(() -> waiting.addAll(collector.slots().unretired()));
-      collector.vcpus().rcu().synchronize();
-      over = true;
-    } finally {
-      if (!over) {
-        collector.vcpus().rcu().callRcu(this::retire);
-      }
-    }
-    waiting.forEach(SlotSwap::retire);
-  }
-
-  /** The grace period is over. */
-  private void retire() {
-    boolean done = false;
-    try {
-      collector.lock().run(this::retireLocked);
-      done = true;
-    } finally {
-      if (!done) {
-        collector.vcpus().rcu().callRcu(this::retire); // until then every fetch looks into them
-      }
-    }
-    collector.releaseUnused();
-  }
-
-  private void retireLocked() {
-    if (retired) {
-      return;
-    }
-    // First, so that what comes later is refused (T2).
-    leaving.forEach(slot -> slot.slot().retire());
-    if (collector.clients().isAny()) {
-      collector.reap();
-    } else { // the last one has ended meanwhile, and what is in the rings stays there
-      leaving.forEach(LeavingSlot::tellAll);
-    }
-    for (LeavingSlot slot : leaving) {
-      collector.fetch(slot.slot());
-      collector.devices().retire(slot.slot());
-    }
-    for (LeavingSlot slot : leaving) {
-      if (collector.slots().left(slot)) {
-        attempt(slot.slot().fetched().part()::close);
-      }
-    }
-    collector.slots().retired(this);
-    retired = true;
   }
 
   /** A tracker that has handed out RAM, to a kernel perhaps, takes it back. */

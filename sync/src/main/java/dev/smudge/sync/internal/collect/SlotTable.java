@@ -44,7 +44,7 @@ public final class SlotTable {
   // Under the collector lock.
   private final Set<LeavingSlot> leaving = new LinkedHashSet<>(); // removed, and marked still
   private final Set<LeavingSlot> unreleased = new LinkedHashSet<>(); // these, and those in use
-  private final Set<SlotSwap> unretired = new LinkedHashSet<>();
+  private final Set<SlotRetirement> unretired = new LinkedHashSet<>();
 
   /** Makes a slot that is not in the table yet. */
   public Slot newSlot(int slotId, long pageCount, long pageSize, Function<Slot, Object> identity) {
@@ -213,18 +213,15 @@ public final class SlotTable {
     return !unreleased.isEmpty();
   }
 
-  /**
-   * Takes out one that nobody uses any more, and that was fetched for the last time: what is
-   * fetched still has to find where it leads. Null if there is none. Whatever leads to it leads
-   * past it from now on, so that an old slot that somebody keeps does not keep all that came after
-   * it.
-   */
+  /** After a change was made: what led to a slot that has gone leads past it. */
+  void leadPast() {
+    unreleased.forEach(LeavingSlot::leadPast);
+  }
+
+  /** Takes out one that nobody uses any more, and that was fetched for the last time, or null. */
   @Nullable LeavingSlot takeUnused() {
     for (LeavingSlot slot : unreleased) {
       if (!leaving.contains(slot) && !slot.isHeld()) {
-        for (LeavingSlot other : unreleased) {
-          other.leadPast(slot);
-        }
         slot.cut();
         unreleased.remove(slot);
         return slot;
@@ -234,16 +231,16 @@ public final class SlotTable {
   }
 
   /** Changes that were made, and wait for the grace period; the caller must not change it. */
-  Set<SlotSwap> unretired() {
+  Set<SlotRetirement> unretired() {
     return unretired;
   }
 
-  void unretired(SlotSwap swap) {
-    unretired.add(swap);
+  void unretired(SlotRetirement slots) {
+    unretired.add(slots);
   }
 
-  void retired(SlotSwap swap) {
-    unretired.remove(swap);
+  void retired(SlotRetirement slots) {
+    unretired.remove(slots);
   }
 
   /** {@return the numbers of the slots, for messages} */
