@@ -74,8 +74,8 @@ public final class HostBitmap {
       return markRange(firstPage, count);
     } catch (Error e) {
       // ORDER H2 volatile: a word may be marked, and its summary bit not set. Pairs with the read
-      // in
-      // drain, which then looks at every word. If weaker: that mark stays behind a clear summary.
+      // in drain, which then looks at every word. If weaker: that mark stays behind a clear
+      // summary.
       cutShort = true;
       markRange(firstPage, count);
       throw e;

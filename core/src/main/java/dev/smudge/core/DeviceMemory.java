@@ -45,6 +45,9 @@ public final class DeviceMemory {
     this.bigEndian = order == ByteOrder.BIG_ENDIAN;
   }
 
+  // Each section is left by code that stands in its own finally block, five times: a method for it
+  // would be a call that finds no stack where the section has used up the last, and leaves nothing.
+
   private SlotMap mapFor(long address, long length) {
     SlotMap map = space.openMap();
     if (!map.covers(address, length)) {
@@ -68,7 +71,9 @@ public final class DeviceMemory {
 
   /**
    * One write. It is marked before it too: what the mark needs is there then, its memory and the
-   * room on the stack, so that the mark that counts, after the write, does not fail.
+   * room on the stack, so that the mark that counts, after the write, does not fail. Where it fails
+   * all the same, as one for a client's others does when that client was closed meanwhile, the
+   * plain mark takes its place.
    */
   private void write(long address, long length, PartConsumer mark, PartConsumer part) {
     RcuReader section = gate.enter();
@@ -77,8 +82,16 @@ public final class DeviceMemory {
       map.forEachPart(address, length, mark);
       try {
         map.forEachPart(address, length, part);
-      } finally {
-        map.forEachPart(address, length, mark); // also what landed before a fault
+      } finally { // also what landed before a fault
+        boolean marked = false;
+        try {
+          map.forEachPart(address, length, mark);
+          marked = true;
+        } finally {
+          if (!marked) {
+            map.forEachPart(address, length, this::mark);
+          }
+        }
       }
     } finally {
       try {
@@ -126,7 +139,8 @@ public final class DeviceMemory {
    * @throws GuestAccessException see the class comment; nothing is written
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    * @throws IllegalArgumentException if the client is another memory's; nothing is written
-   * @throws IllegalStateException if the client is closed; nothing is written
+   * @throws IllegalStateException if the client is closed: before the write, and nothing is
+   *     written; or during it, and what was written is dirty for all
    */
   public void writeAs(DirtyClient<GuestSlot> client, long address, MemorySegment source) {
     write(
@@ -276,10 +290,14 @@ public final class DeviceMemory {
    * @throws GuestAccessException see the class comment; nothing is marked
    */
   public void mark(long address, long length) {
+    forEachPart(address, length, this::mark);
+  }
+
+  private void forEachPart(long address, long length, PartConsumer part) {
     RcuReader section = rcu.reader();
     rcu.enter();
     try {
-      mapFor(address, length).forEachPart(address, length, this::mark);
+      mapFor(address, length).forEachPart(address, length, part);
     } finally {
       try {
         section.cross(RcuReader.LEAVE);
@@ -298,24 +316,10 @@ public final class DeviceMemory {
    * @throws GuestAccessException see the class comment; nothing is read
    */
   public void read(long address, MemorySegment target) {
-    long length = target.byteSize();
-    RcuReader section = rcu.reader();
-    rcu.enter();
-    try {
-      mapFor(address, length)
-          .forEachPart(
-              address,
-              length,
-              (slot, offset, done, count) ->
-                  MemorySegment.copy(slot.ram(), offset, target, done, count));
-    } finally {
-      try {
-        section.cross(RcuReader.LEAVE);
-      } catch (StackOverflowError e) {
-        section.left = true;
-        throw e;
-      }
-    }
+    forEachPart(
+        address,
+        target.byteSize(),
+        (slot, offset, done, count) -> MemorySegment.copy(slot.ram(), offset, target, done, count));
   }
 
   /** Reads a value, little-endian and zero-extended. */

@@ -15,6 +15,7 @@ import dev.smudge.sync.VcpuException;
 import dev.smudge.sync.VcpuTimeoutException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.channels.Pipe;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -23,9 +24,13 @@ import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Future;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -452,5 +457,50 @@ class CloseTest {
     }
     pipe.sink().close();
     pipe.source().close();
+  }
+
+  /** The other client takes what was marked before the write; what is marked after it counts. */
+  @Test
+  void writeAs_itsClientIsClosedMeanwhile_theOtherHasEveryPage() throws Exception {
+    long half = 32 << 20;
+    long pages = half / 4096;
+    try (GuestMemory memory = GuestMemory.create();
+        Arena arena = Arena.ofShared()) {
+      memory.addSlot(0, 0, half);
+      GuestSlot second = memory.addSlot(1, half, half);
+      DirtyClient<GuestSlot> other = memory.client("other", InitialView.NONE_DIRTY);
+      MemorySegment source = arena.allocate(2 * half);
+      AtomicReference<@Nullable Throwable> thrown = new AtomicReference<>();
+      for (byte version = 1; thrown.get() == null; version++) { // it may be done before the close
+        assertTrue(version < 50, "the close never came in the middle of a write");
+        DirtyClient<GuestSlot> writer = memory.client("writer", InitialView.NONE_DIRTY);
+        Dirty.take(other);
+        source.fill(version);
+        Future<?> writing =
+            Threads.start(
+                "writing",
+                index -> {
+                  try {
+                    memory.device().writeAs(writer, 0, source);
+                  } catch (IllegalStateException e) {
+                    thrown.set(e);
+                  }
+                },
+                0);
+        while (memory.device().getByte(0) != version) {
+          Thread.onSpinWait();
+        }
+        Dirty.take(other);
+        writer.close();
+        writing.get();
+      }
+      assertEquals(
+          Map.of(0, (int) pages, 1, (int) pages),
+          Dirty.take(other).entrySet().stream()
+              .collect(Collectors.toMap(Map.Entry::getKey, e -> e.getValue().cardinality())));
+      assertEquals(
+          source.get(ValueLayout.JAVA_BYTE, 0), second.ram().get(ValueLayout.JAVA_BYTE, 0));
+      other.close();
+    }
   }
 }

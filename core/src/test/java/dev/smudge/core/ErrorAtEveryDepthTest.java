@@ -102,6 +102,7 @@ class ErrorAtEveryDepthTest {
               way.write.run(memory, vcpu, page * PAGE, n);
             });
         vcpu.safepoint();
+        memory.log().rcu().synchronize(); // no section is left behind
         take(client, copy);
         long differs = ram.mismatch(copy);
         assertEquals(

@@ -10,6 +10,7 @@ import dev.smudge.sync.SealedException;
 import dev.smudge.sync.VcpuPause;
 import java.lang.foreign.ValueLayout;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -19,6 +20,7 @@ import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -120,6 +122,31 @@ class StoppedWritersTest {
     memory.close();
     disk.get();
     pause.close();
+  }
+
+  /** A landing wakes who seals: that is not a look at the clock. */
+  @Test
+  void seal_manyAsyncWritesLandOneByOne_waitsForAll() throws Exception {
+    try (GuestMemory memory = memory(Duration.ofMillis(500))) {
+      memory.addSlot(0, 0, SIZE);
+      List<AsyncWrite> writes = new ArrayList<>();
+      for (int i = 0; i < 1000; i++) {
+        writes.add(memory.device().beginWrite(i * 8L, 8));
+      }
+      Future<?> disk =
+          Threads.start(
+              "disk",
+              index -> {
+                for (AsyncWrite write : writes) {
+                  write.close();
+                  LockSupport.parkNanos(20_000);
+                }
+              },
+              0);
+      memory.seal();
+      disk.get();
+      memory.unseal();
+    }
   }
 
   @Test

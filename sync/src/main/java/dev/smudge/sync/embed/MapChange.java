@@ -20,8 +20,7 @@ public final class MapChange {
     this.lock = lock;
     this.swap = new SlotSwap(collector);
     // Before the lock: whoever holds a pause, and so these vCPUs, may be waiting for it. Not again
-    // by
-    // a thread that is in a change already: the lock refuses that one.
+    // by a thread that is in a change already: the lock refuses that one.
     if (removes && !lock.isMine()) {
       resume = SlotSwap.stopVcpus(collector);
     }

@@ -84,10 +84,15 @@ public final class RcuReader {
         // fence of GracePeriod (unlink, then read the words). If weaker: a load of the section
         // passes the buffered word; nobody waits, and what it read is reclaimed. The release: a
         // word of this section says that the one before is over (U2).
-        WORDS.setRelease(words, WORD, epoch);
-        VarHandle.fullFence();
+        try {
+          WORDS.setRelease(words, WORD, epoch);
+          VarHandle.fullFence();
+        } catch (StackOverflowError e) {
+          words[WORD] = 0; // calls nothing; no section has begun
+          throw e;
+        }
       }
-      words[NESTING] = 1; // last: if the stack ends before, grace periods wait, and say for whom
+      words[NESTING] = 1;
       return true;
     }
     if (nesting != 1) {

@@ -107,9 +107,8 @@ final class RcuReaders {
   private @Nullable RcuReader find() {
     Thread thread = Thread.currentThread();
     int index = indexOf(thread);
-    // ORDER U8 opaque: only the thread itself takes a reader whose final field names it, and it
-    // has made that reader. Pairs with the exchanges in remember and pruneAfter, which take away
-    // only
+    // ORDER U8 opaque: only the thread itself takes a reader whose final field names it, and it has
+    // made that reader. Pairs with the exchanges in remember and pruneAfter, which take away only
     // readers of threads that have ended: once found here, found here for ever. If weaker (plain):
     // nothing; a thread reads what it has written itself, or goes to the variable.
     RcuReader reader = (RcuReader) TABLE.getOpaque(table, index);

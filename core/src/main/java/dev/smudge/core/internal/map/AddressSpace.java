@@ -20,6 +20,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class AddressSpace {
   private static final long LOOK_MILLIS = 10;
+  private static final long MOST_OF_A_LOOK_NANOS = 5 * LOOK_MILLIS * 1_000_000;
 
   /** A removed slot whose remover has not closed its handle: late writes are told there. */
   record Lost(MappedSlot slot, LostPages pages, List<long[]> runs) {
@@ -152,9 +153,7 @@ public final class AddressSpace {
     lost.addAll(removed); // first: whoever finds a slot in no map finds it there
     // ORDER C2 volatile: the map before vCPUs are told of it (S3). Pairs with the reads of the map,
     // by VcpuCursors.pagesArmed among others. If weaker: a vCPU acknowledges the change, and keeps
-    // a
-    // cursor
-    // in a slot whose RAM is unmapped a moment later.
+    // a cursor in a slot whose RAM is unmapped a moment later.
     map = after;
   }
 
@@ -256,8 +255,9 @@ public final class AddressSpace {
     boolean interrupted = false;
     try {
       synchronized (asyncWrites) {
-        long left = embedded.timeout().toMillis();
+        long left = embedded.timeout().toNanos();
         while (!asyncWrites.isEmpty()) {
+          long begin = System.nanoTime();
           if (left <= 0) {
             throw new IllegalStateException(
                 "asynchronous writes have not landed within "
@@ -270,7 +270,8 @@ public final class AddressSpace {
           } catch (InterruptedException e) {
             interrupted = true;
           }
-          left -= LOOK_MILLIS;
+          // No more than a few looks: time in which this process was stopped blames nobody.
+          left -= Math.min(System.nanoTime() - begin, MOST_OF_A_LOOK_NANOS);
         }
       }
     } finally {
@@ -295,8 +296,7 @@ public final class AddressSpace {
     }
     // ORDER C1 volatile: closed before the vCPUs are asked to drop what they hold. Pairs with the
     // read in checkOpen, which a vCPU makes after it has come online (S5). If weaker: a vCPU finds
-    // a
-    // slot whose RAM is unmapped a moment later.
+    // a slot whose RAM is unmapped a moment later.
     closed = true;
     gate.open(); // who waits there finds it closed
     log.close();

@@ -33,9 +33,14 @@ public final class DeviceGate {
     // ORDER G1 volatile: the section has begun before this look. Pairs with shut, which stores, and
     // then waits for sections by U1. If weaker: a write goes through, and is not waited for.
     for (Thread by = holder; by != null && by != self && !nested; by = holder) {
-      reader.cross(RcuReader.LEAVE);
-      await();
-      rcu.enter();
+      try {
+        reader.cross(RcuReader.LEAVE);
+        await();
+        rcu.enter();
+      } catch (StackOverflowError e) {
+        reader.left = true; // U9: of the section, if it could not be left
+        throw e;
+      }
     }
     return reader;
   }

@@ -82,8 +82,7 @@ final class VcpuRing implements VcpuMarks, RingRoom {
       }
       // ORDER S10 release: before the live bit (B4), and after what came of the word before. Pairs
       // with the acquire in underWay: whoever has relied on that bit, and was waited for, brings it
-      // to
-      // the collector. If weaker (after the bit): neither the entry nor this is seen, and a page
+      // to the collector. If weaker (after the bit): neither the entry nor this is seen, and a page
       // that another vCPU has written, and did not report, is missing from a fetch. If opaque: the
       // collector sees this, and not yet the entries of the word before, whose S11 it hides.
       SHARED.setRelease(shared, UNDER_WAY, (long) entryId << 32 | word);

@@ -112,8 +112,7 @@ public class Handshake {
     // ORDER S1 volatile: live bits are cleared before the request is visible. Pairs with the
     // volatile load of the request in VcpuState.acknowledge (S2). If weaker: a vCPU acknowledges,
     // and still sees 'set'. Being volatile, as the loads of the list and of the states after it
-    // are,
-    // it also keeps those behind the clears (S4, S5, S7).
+    // are, it also keeps those behind the clears (S4, S5, S7).
     long number = (long) REQUESTED.getAndAdd(this, 1L) + 1;
     VcpuState[] all = group.vcpus();
     for (VcpuState vcpu : all) {

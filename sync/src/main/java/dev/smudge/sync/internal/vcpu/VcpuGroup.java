@@ -114,8 +114,7 @@ public final class VcpuGroup implements RcuVcpus {
       more[vcpus.length] = vcpu;
       // ORDER S7 volatile: the list is published before the vCPU comes online (S5). Pairs with the
       // read in Handshake.request. If weaker: a barrier misses a vCPU that saw live bits from
-      // before
-      // its clear.
+      // before its clear.
       vcpus = more;
     } finally {
       signal.unlock();
