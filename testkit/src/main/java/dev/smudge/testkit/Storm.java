@@ -379,7 +379,15 @@ public final class Storm implements AutoCloseable {
         copyTo(copies[1], memoryAt(at, bytes.length));
       }
       case 4 -> memory.log().sync();
-      case 5 -> squeezed(own, () -> client.take().close());
+      case 5 -> {
+        AtomicReference<@Nullable DirtyBatch<GuestSlot>> taken = new AtomicReference<>();
+        squeezed(own, () -> taken.set(client.take()));
+        DirtyBatch<GuestSlot> batch = taken.get();
+        if (batch != null) {
+          squeezed(own, batch::close);
+          batch.close(); // again, if the first was cut short
+        }
+      }
       default -> copy(1, client.take(), own);
     }
     takes.incrementAndGet();

@@ -23,6 +23,7 @@ final class StormTracker extends ForwardingTracker {
 
   private final Random random;
   private volatile boolean calm;
+  private boolean changeFailed; // under the collector lock
 
   StormTracker(Tracker tracker, long seed) {
     super(tracker);
@@ -32,6 +33,17 @@ final class StormTracker extends ForwardingTracker {
   /** Throws no more. */
   void calm() {
     calm = true;
+  }
+
+  /** Changes of a slot fail once: a log that undoes one leaves what fails in that as well. */
+  private void changePoint() {
+    boolean before = changeFailed;
+    changeFailed = false;
+    if (!before) {
+      changeFailed = true;
+      point();
+      changeFailed = false;
+    }
   }
 
   private void point() {
@@ -53,13 +65,13 @@ final class StormTracker extends ForwardingTracker {
 
   @Override
   protected void add(TrackedSlot slot, SlotTracker to) {
-    point();
+    changePoint();
     super.add(slot, to);
   }
 
   @Override
   protected void start(TrackedSlot slot, SlotTracker to) {
-    point();
+    changePoint();
     super.start(slot, to);
   }
 
@@ -80,7 +92,7 @@ final class StormTracker extends ForwardingTracker {
 
   @Override
   protected void remove(TrackedSlot slot, SlotTracker to) {
-    point();
+    changePoint();
     super.remove(slot, to);
   }
 }
