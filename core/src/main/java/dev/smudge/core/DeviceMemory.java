@@ -175,7 +175,7 @@ public final class DeviceMemory {
         address,
         length,
         this::mark,
-        (slot, offset, done, count) -> slot.ram().asSlice(offset, count).fill(value));
+        (slot, offset, done, count) -> slot.fill(offset, count, value));
   }
 
   /** Writes the low bytes of a value, little-endian. */

@@ -98,9 +98,10 @@ public final class GuestMemory implements AutoCloseable {
   }
 
   /**
-   * Adds a slot over RAM of our own: zeroed, and committed as it is touched. A machine that runs
-   * out of memory as the guest touches it gets an {@link InternalError} from that access, not a
-   * crash.
+   * Adds a slot over RAM of our own: zeroed, and committed as it is touched. Where native access is
+   * granted it is memory of this process, and the kernel ends a process that touches more than
+   * there is. Elsewhere it is a file in shared memory, and such an access gets an {@link
+   * InternalError}.
    *
    * @param slotId 0 to 32,763, not in use
    * @param guestAddress address of its first byte, a multiple of the page size

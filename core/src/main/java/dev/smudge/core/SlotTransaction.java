@@ -168,8 +168,9 @@ public final class SlotTransaction implements AutoCloseable {
 
   /**
    * Makes a slot longer or shorter, at its end. The pages that it gains are zero. RAM of our own
-   * grows where it is; a slot over RAM of the embedder's grows by {@link #replaceRam}, with a
-   * segment that contains the old one.
+   * grows where it is, with native access up to four times the size it was made with, or 1 GiB if
+   * that is more: beyond that the commit fails. A slot over RAM of the embedder's grows by {@link
+   * #replaceRam}, with a segment that contains the old one.
    *
    * @param slotId its number
    * @param size its new size, a multiple of the page size, more than 0

@@ -290,7 +290,7 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
     }
     long offset = address - to.base;
     markRange(to, offset, length);
-    to.ram().asSlice(offset, length).fill(value);
+    to.fill(offset, length, value);
   }
 
   /**

@@ -219,9 +219,7 @@ abstract class VcpuCursors {
   final void fillParts(long address, long length, byte value) {
     markParts(address, length);
     map.forEachPart(
-        address,
-        length,
-        (part, offset, done, count) -> part.ram().asSlice(offset, count).fill(value));
+        address, length, (part, offset, done, count) -> part.fill(offset, count, value));
   }
 
   /** Copies what may overlap: from its end, where the target is above. */
@@ -276,7 +274,11 @@ abstract class VcpuCursors {
   }
 
   private void moveToPage(MappedSlot to, long offset) {
-    if (to == slot) {
+    if (to == slot && space.embedded().findsWithoutMarks()) {
+      pageStart = 0; // one page, so to speak, for which no mark is needed
+      pageSpan = to.span;
+      pageEnd = to.size;
+    } else if (to == slot) {
       pageStart = offset & (-1L << to.pageShift);
       pageSpan = (1L << to.pageShift) - 7;
       pageEnd = pageStart + (1L << to.pageShift);

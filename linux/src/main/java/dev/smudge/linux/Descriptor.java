@@ -39,12 +39,46 @@ public final class Descriptor implements AutoCloseable {
    * @throws ErrnoException if the file cannot be opened
    */
   public static Descriptor open(String path) {
+    return open(path, Libc.O_RDWR);
+  }
+
+  /**
+   * As {@link #open}, for reading alone.
+   *
+   * @param path path of the file
+   * @return its descriptor, which {@link #close} closes
+   * @throws ErrnoException if the file cannot be opened
+   */
+  public static Descriptor openToRead(String path) {
+    return open(path, Libc.O_RDONLY);
+  }
+
+  private static Descriptor open(String path, int flags) {
     MemorySegment errno = Libc.newErrno();
-    int fd = Libc.open(errno, path, Libc.O_RDWR | Libc.O_CLOEXEC);
+    int fd = Libc.open(errno, path, flags | Libc.O_CLOEXEC);
     if (fd < 0) {
       throw new ErrnoException("open", Libc.errno(errno));
     }
     return owned(fd, path);
+  }
+
+  /**
+   * Makes a system call that returns a new file descriptor, and that the C library has no function
+   * for.
+   *
+   * @param call name of the call, for messages
+   * @param number its number, which differs from architecture to architecture
+   * @param flags its argument
+   * @return the descriptor, which {@link #close} closes
+   * @throws ErrnoException if the kernel refuses
+   */
+  public static Descriptor ofSystemCall(String call, long number, int flags) {
+    MemorySegment errno = Libc.newErrno();
+    long fd = Libc.systemCall(errno, number, flags);
+    if (fd < 0) {
+      throw new ErrnoException(call, Libc.errno(errno));
+    }
+    return owned((int) fd, call);
   }
 
   /**

@@ -27,12 +27,20 @@ import java.lang.invoke.VarHandle;
  */
 @SuppressWarnings("restricted")
 public final class Libc {
+  static final int O_RDONLY = 0;
   static final int O_RDWR = 2;
   static final int O_CLOEXEC = 02000000;
 
+  static final int MAP_SHARED = 1;
+  static final int MAP_PRIVATE = 2;
+  static final int MAP_FIXED = 0x10;
+  static final int MAP_ANONYMOUS = 0x20;
+  static final int MAP_NORESERVE = 0x4000;
+  static final int MADV_DONTNEED = 4;
+  static final int MADV_POPULATE_READ = 22;
+
   private static final int PROT_READ_WRITE = 3;
-  private static final int MAP_SHARED = 1;
-  private static final int MADV_POPULATE_READ = 22;
+  private static final int MFD_CLOEXEC = 1;
   private static final int SIG_BLOCK = 0;
   private static final int SIG_SETMASK = 2;
 
@@ -63,6 +71,10 @@ public final class Libc {
   private static final MethodHandle MADVISE =
       withErrno(
           "madvise", FIXED_ARITY, FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_LONG, JAVA_INT));
+  private static final MethodHandle MEMFD_CREATE =
+      withErrno("memfd_create", FIXED_ARITY, FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT));
+  private static final MethodHandle SYSTEM_CALL =
+      withErrno("syscall", 1, FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_LONG));
   private static final MethodHandle PAGE_SIZE =
       function("getpagesize", FunctionDescriptor.of(JAVA_INT));
   private static final MethodHandle THREAD_SELF =
@@ -122,6 +134,15 @@ public final class Libc {
     }
   }
 
+  /** Makes a system call of one argument; returns -1 if it fails. */
+  static long systemCall(MemorySegment errno, long number, long argument) {
+    try {
+      return (long) SYSTEM_CALL.invokeExact(errno, number, argument);
+    } catch (Throwable e) {
+      throw unexpected(e);
+    }
+  }
+
   /** Closes a file descriptor. */
   static void close(int fd) {
     try {
@@ -166,21 +187,39 @@ public final class Libc {
    */
   static MemorySegment map(String call, int fd, long offset, long size, Arena arena) {
     MemorySegment errno = newErrno();
-    long address;
-    try {
-      address = (long) MMAP.invokeExact(errno, 0L, size, PROT_READ_WRITE, MAP_SHARED, fd, offset);
-    } catch (Throwable e) {
-      throw unexpected(e);
-    }
+    long address = mmap(errno, 0, size, MAP_SHARED, fd, offset);
     if (address == -1) {
       throw new ErrnoException(call, errno(errno));
     }
-    MemorySegment mapping = MemorySegment.ofAddress(address).reinterpret(size, arena, Libc::unmap);
+    MemorySegment mapping = mapped(address, size, arena);
     int missing = populate(errno, mapping);
     if (missing != 0 && missing != Errno.EINVAL) {
       throw new ErrnoException(call, missing);
     }
     return mapping;
+  }
+
+  /** A new mapping, readable and writable; its address, or -1. */
+  static long mmap(MemorySegment errno, long address, long size, int flags, int fd, long offset) {
+    try {
+      return (long) MMAP.invokeExact(errno, address, size, PROT_READ_WRITE, flags, fd, offset);
+    } catch (Throwable e) {
+      throw unexpected(e);
+    }
+  }
+
+  /** What was mapped, until the arena closes. */
+  static MemorySegment mapped(long address, long size, Arena arena) {
+    return MemorySegment.ofAddress(address).reinterpret(size, arena, Libc::unmap);
+  }
+
+  /** A new file in memory, of no bytes: its descriptor, or -1. */
+  static int memfd(MemorySegment errno, String name) {
+    try (Arena arena = Arena.ofConfined()) {
+      return (int) MEMFD_CREATE.invokeExact(errno, arena.allocateFrom(name), MFD_CLOEXEC);
+    } catch (Throwable e) {
+      throw unexpected(e);
+    }
   }
 
   /** Whether it is known that a part of a file exists and can be mapped. */
@@ -195,9 +234,13 @@ public final class Libc {
 
   /** Returns 0 if all pages are loaded, EINVAL if the kernel cannot do that (before 5.14). */
   private static int populate(MemorySegment errno, MemorySegment mapping) {
+    return madvise(errno, mapping, MADV_POPULATE_READ);
+  }
+
+  /** Returns 0, or the error. */
+  static int madvise(MemorySegment errno, MemorySegment mapping, int advice) {
     try {
-      int result =
-          (int) MADVISE.invokeExact(errno, mapping, mapping.byteSize(), MADV_POPULATE_READ);
+      int result = (int) MADVISE.invokeExact(errno, mapping, mapping.byteSize(), advice);
       return result == 0 ? 0 : errno(errno);
     } catch (Throwable e) {
       throw unexpected(e);

@@ -5,12 +5,12 @@
  *
  * <pre>
  *   dev.smudge.kvm, dev.smudge.mmu, dev.smudge.core
- *        |                     |              |
- *        | open, ioctl, map    | send         | pageSize
- *        v                     v              v
- *   Descriptor           KickSignal         Libc ---&gt; the C library
- *        |                                   ^
- *        +-----------------------------------+
+ *        |                  |              |             |
+ *        | open, ioctl, map | send         | map         | pageSize
+ *        v                  v              v             v
+ *   Descriptor        KickSignal    AnonymousMemory    Libc ---&gt; the C library
+ *        |                  |              |             ^
+ *        +------------------+--------------+-------------+
  *   errors: ErrnoException, named and explained by Errno
  *   request numbers: IoctlNumber
  * </pre>

@@ -30,6 +30,8 @@ public final class MappedSlot {
   /** All memory, for slots over RAM of our own: it stays mapped while a cursor points there. */
   private static final MemorySegment ALL = RAW ? everything() : MemorySegment.NULL;
 
+  private static final MemorySegment ZEROES = MemorySegment.ofArray(new byte[4096]).asReadOnly();
+
   /** Stands for no slot: nothing is inside. */
   public static final MappedSlot NONE =
       new MappedSlot(
@@ -261,6 +263,22 @@ public final class MappedSlot {
       return ram.get(LONG, offset);
     } catch (IllegalStateException e) {
       throw gone(e);
+    }
+  }
+
+  /** Sets bytes. Where zeroes are zero already nothing is stored, which would commit memory. */
+  public void fill(long offset, long length, byte value) {
+    MemorySegment part = ram().asSlice(offset, length);
+    if (value != 0) {
+      part.fill(value);
+      return;
+    }
+    for (long done = 0; done < length; done += ZEROES.byteSize()) {
+      long count = Math.min(ZEROES.byteSize(), length - done);
+      MemorySegment some = part.asSlice(done, count);
+      if (some.mismatch(ZEROES.asSlice(0, count)) >= 0) {
+        some.fill(value);
+      }
     }
   }
 

@@ -175,7 +175,7 @@ public final class SlotCommit {
         SparseRam.Pin pin = own.pin(plan.offset(), plan.size());
         pins.add(pin);
         long usedEnd = used.getOrDefault(own, 0L);
-        plan.fresh().forEach(fresh -> SparseRam.clear(pin, fresh, usedEnd));
+        plan.fresh().forEach(fresh -> own.clear(pin, fresh, usedEnd));
         slot = new MappedSlot(plan.settled(), pin.segment(), log, pin, newHandle);
       }
       change.attach(log, slot.handle());

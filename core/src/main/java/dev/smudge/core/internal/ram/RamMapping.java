@@ -1,0 +1,41 @@
+package dev.smudge.core.internal.ram;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
+
+/** RAM that is mapped. */
+final class RamMapping {
+  private final Arena arena;
+  private final MemorySegment segment;
+  private final @Nullable MemorySegment addresses;
+  int users; // pins
+
+  /**
+   * Makes one.
+   *
+   * @param arena of the segment
+   * @param stays whether the addresses stay mapped while this can be reached; else they go with the
+   *     arena
+   */
+  @SuppressWarnings("restricted") // granted where they stay
+  RamMapping(Arena arena, MemorySegment mapped, boolean stays) {
+    this.arena = arena;
+    this.addresses = stays ? mapped : null;
+    this.segment = stays ? mapped.reinterpret(arena, null) : mapped;
+  }
+
+  MemorySegment segment() {
+    return segment;
+  }
+
+  /** Whether accesses by address are safe as long as this can be reached. */
+  boolean addressesStay() {
+    return addresses != null;
+  }
+
+  /** Its segment cannot be used from now on. */
+  void close() {
+    arena.close();
+  }
+}

@@ -1,0 +1,21 @@
+package dev.smudge.core.internal.ram;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+
+/** Where the memory of a {@link SparseRam} comes from. Under its lock. */
+interface RamSource {
+  /**
+   * Maps at least so many bytes; what was there before shows what it did, the rest is zero.
+   *
+   * @param arena ends the use of the mapping's segment
+   * @throws java.io.UncheckedIOException if the system gives no memory; nothing is changed
+   */
+  RamMapping map(long end, Arena arena);
+
+  /** Makes a part of a mapping zero that was used before, and is by nobody now. */
+  void clear(MemorySegment part);
+
+  /** Nobody uses it: its memory is free. It can be mapped anew: a commit that failed, say. */
+  void free();
+}
