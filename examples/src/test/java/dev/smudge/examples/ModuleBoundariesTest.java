@@ -48,8 +48,13 @@ class ModuleBoundariesTest {
   }
 
   @Test
-  void core_dependencies_syncAndBelow() {
-    onlyUses("core", "dev.smudge.sync..", "dev.smudge.bitmap..", "dev.smudge.ring..");
+  void core_dependencies_syncAndBelowAndLinux() {
+    onlyUses(
+        "core",
+        "dev.smudge.linux..",
+        "dev.smudge.sync..",
+        "dev.smudge.bitmap..",
+        "dev.smudge.ring..");
   }
 
   @Test
@@ -66,6 +71,16 @@ class ModuleBoundariesTest {
         "dev.smudge.sync..",
         "dev.smudge.bitmap..",
         "dev.smudge.ring..");
+  }
+
+  @Test
+  void mmu_dependencies_linuxAndCoreAndBelow() {
+    onlyUses(
+        "mmu",
+        "dev.smudge.linux..",
+        "dev.smudge.core..",
+        "dev.smudge.sync..",
+        "dev.smudge.bitmap..");
   }
 
   @Test

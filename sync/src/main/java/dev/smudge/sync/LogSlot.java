@@ -22,6 +22,8 @@ public final class LogSlot {
   /** Bit set: a mark would change nothing. Null until the slot is added, and if nobody marks. */
   @Nullable ArmableBitmap live;
 
+  private boolean needsNoMarks; // the tracker finds writes without them
+
   LogSlot(Slot slot) {
     this.slot = slot;
     this.size = slot.size();
@@ -31,6 +33,7 @@ public final class LogSlot {
   /** The tracker has prepared its part: from here on it can be marked. */
   void prepared(@Nullable SoftwareTracker tracker) {
     if (tracker == null) {
+      needsNoMarks = true;
       slot.hostMarks(new LazyHostMarks(slot.pageCount()));
       return;
     }
@@ -62,7 +65,7 @@ public final class LogSlot {
   /**
    * Returns whether a page was marked when last looked at. A vCPU that has just stored to it, and
    * gets true, needs no mark for that store, nor for others to the page until its next safepoint.
-   * Wait-free; one load. False if nobody marks: if the log's tracker finds writes by itself.
+   * Wait-free; one load. Always true of a vCPU whose writes the tracker finds without marks.
    *
    * @param pageIndex page
    * @return true if a mark would change nothing
@@ -70,7 +73,7 @@ public final class LogSlot {
    */
   public boolean isMarked(long pageIndex) {
     ArmableBitmap bitmap = live;
-    return bitmap != null && bitmap.isMarked(pageIndex);
+    return bitmap == null ? needsNoMarks : bitmap.isMarked(pageIndex);
   }
 
   /** The test of test, then mark; false also of a range outside, or of two pages. */
@@ -78,8 +81,11 @@ public final class LogSlot {
     ArmableBitmap bitmap = live;
     long last = byteOffset + length - 1;
     int shift = pageShift;
-    if (bitmap == null || byteOffset < 0 || length < 1 || last >= size || last < 0) {
+    if (byteOffset < 0 || length < 1 || last >= size || last < 0) {
       return false;
+    }
+    if (bitmap == null) {
+      return needsNoMarks;
     }
     long page = byteOffset >>> shift;
     return page == last >>> shift && bitmap.isMarked(page);

@@ -124,6 +124,11 @@ public final class EmbeddedLog {
     }
   }
 
+  /** {@return whether the guest's writes are found without marks} */
+  public boolean findsWithoutMarks() {
+    return collector.findsWithoutMarks();
+  }
+
   /** {@return how long the log's waits take at most} */
   public Duration timeout() {
     return Duration.ofNanos(collector.vcpus().timeoutNanos());

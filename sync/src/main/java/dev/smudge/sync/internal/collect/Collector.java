@@ -276,6 +276,11 @@ public final class Collector {
     return tracker;
   }
 
+  /** {@return whether the tracker finds the guest's writes without marks of the log's} */
+  public boolean findsWithoutMarks() {
+    return countsFetched;
+  }
+
   /** {@return the log's own vCPUs} */
   public VcpuGroup vcpus() {
     return vcpus;

@@ -1,0 +1,199 @@
+package dev.smudge.mmu;
+
+import dev.smudge.linux.AnonymousMemory;
+import dev.smudge.linux.Errno;
+import dev.smudge.linux.ErrnoException;
+import dev.smudge.linux.Libc;
+import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.DirtyLogBuilder;
+import dev.smudge.sync.tracker.SlotTracker;
+import dev.smudge.sync.tracker.TrackedSlot;
+import dev.smudge.sync.tracker.Tracker;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Optional;
+
+/**
+ * The tracker that is the memory management unit: Linux write-protects the pages of the guest's
+ * RAM, and notes the first write to each. The same memory, clients and batches as with marks:
+ *
+ * <pre>{@code
+ * GuestMemory memory = GuestMemory.over(MmuTracker.log());
+ * }</pre>
+ *
+ * <p><b>Any store counts,</b> by any thread: through {@code slot.ram()}, by native code, by system
+ * calls, by a KVM guest. No store is marked, so stores to a page that is dirty cost what untracked
+ * ones do; the first store to a page that is clean costs a fault, 1.5 to 2 microseconds. A take
+ * walks the page tables, so it costs more than with marks. docs/mmu.md has when which is cheaper.
+ *
+ * <p><b>What it does not see,</b> and has to be marked ({@code memory.device().mark}): reads from a
+ * file opened with O_DIRECT into the RAM, and other DMA; memory that is discarded by others ({@code
+ * MADV_DONTNEED}); writes through another mapping of the same memory.
+ *
+ * <p>RAM has to be private anonymous memory: what a {@code GuestMemory} makes itself is; so is a
+ * native library's, given as a segment. Pages are those of the host, 4 KiB mostly, or multiples.
+ *
+ * <p>Threads: the static methods may be called from any thread. Source: docs/mmu.md; Linux
+ * Documentation/admin-guide/mm/pagemap.rst.
+ */
+public final class MmuTracker {
+  private final Userfaultfd userfaultfd;
+  private final PagemapScan scan;
+  private boolean closed; // under the collector lock, or when nobody calls any more
+
+  private MmuTracker(Userfaultfd userfaultfd, PagemapScan scan) {
+    this.userfaultfd = userfaultfd;
+    this.scan = scan;
+  }
+
+  /**
+   * Tries it on one page.
+   *
+   * @return why writes cannot be found in this way here, in a sentence with the remedy; empty if
+   *     they can
+   */
+  public static Optional<String> whyNot() {
+    if (!AnonymousMemory.isGranted()) {
+      return Optional.of(
+          "the MMU tracker needs Linux, and native access: start the JVM with"
+              + " --enable-native-access=dev.smudge.linux, on the class path with ALL-UNNAMED");
+    }
+    if (UserfaultLayouts.SYSCALL == 0) {
+      return Optional.of(
+          "the MMU tracker knows x86-64 and aarch64, not "
+              + System.getProperty("os.arch")
+              + ": use software marks");
+    }
+    try (Userfaultfd userfaultfd = Userfaultfd.open();
+        PagemapScan scan = PagemapScan.open()) {
+      return test(userfaultfd, scan);
+    } catch (ErrnoException e) {
+      return Optional.of(reason(e.call(), e.errno()) + " (" + e.getMessage() + ")");
+    } catch (MmuException e) {
+      return Optional.of(
+          "the kernel is older than 6.7: use software marks (" + e.getMessage() + ")");
+    }
+  }
+
+  private static String reason(String call, int errno) {
+    if (call.equals("open")) {
+      return "/proc/self/pagemap cannot be opened: mount /proc";
+    }
+    if (errno == Errno.EPERM) {
+      return "this process may not use userfaultfd, by a seccomp profile perhaps: hand"
+          + " /dev/userfaultfd to the container, or allow the system call";
+    }
+    return "the kernel is older than 6.7, or was built without userfaultfd: use software marks";
+  }
+
+  private static Optional<String> test(Userfaultfd userfaultfd, PagemapScan scan) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment page = AnonymousMemory.map(Libc.pageSize(), arena);
+      long from = page.address();
+      long end = from + page.byteSize();
+      userfaultfd.register(from, end);
+      int[] found = new int[3];
+      for (int i = 0; i < found.length; i++) {
+        int round = i;
+        if (i != 1) {
+          page.set(ValueLayout.JAVA_INT, 0, i + 1);
+        }
+        scan.scan(from, end, true, (a, b) -> found[round]++);
+      }
+      userfaultfd.unregister(from, end);
+      return found[0] == 1 && found[1] == 0 && found[2] == 1
+          ? Optional.empty()
+          : Optional.of(
+              "this kernel does not find writes as it should (found "
+                  + found[0]
+                  + ", "
+                  + found[1]
+                  + ", "
+                  + found[2]
+                  + " pages where 1, 0, 1 are right): use software marks");
+    }
+  }
+
+  /**
+   * As {@link #log(DirtyLogBuilder)}, with defaults.
+   *
+   * @return the log
+   */
+  public static DirtyLog log() {
+    return log(DirtyLog.builder());
+  }
+
+  /**
+   * Makes a dirty log whose writes the MMU finds. It has vCPUs, for pauses, tasks and changes of
+   * slots; writes through them are not marked.
+   *
+   * @param options of the log: its tracker is set here
+   * @return the log, for one {@code GuestMemory}
+   * @throws UnsupportedOperationException if this machine cannot; the message is that of {@link
+   *     #whyNot}
+   */
+  public static DirtyLog log(DirtyLogBuilder options) {
+    Optional<String> reason = whyNot();
+    if (reason.isPresent()) {
+      throw new UnsupportedOperationException(reason.get());
+    }
+    Userfaultfd userfaultfd = Userfaultfd.open();
+    try {
+      return options.tracker(new MmuTracker(userfaultfd, PagemapScan.open()).new Spi()).build();
+    } catch (RuntimeException | Error e) {
+      userfaultfd.close();
+      throw e;
+    }
+  }
+
+  /**
+   * Makes a dirty log whose writes the MMU finds where it can, and software marks elsewhere. Then
+   * what is no vCPU has to be marked, so mark it in either case.
+   *
+   * @param options of the log
+   * @return the log
+   */
+  public static DirtyLog logOrMarks(DirtyLogBuilder options) {
+    return whyNot().isEmpty() ? log(options) : options.build();
+  }
+
+  Userfaultfd userfaultfd() {
+    return userfaultfd;
+  }
+
+  PagemapScan scan() {
+    return scan;
+  }
+
+  boolean isClosed() {
+    return closed;
+  }
+
+  /** What the log sees. */
+  private final class Spi implements Tracker {
+    @Override
+    public SlotTracker newSlot(TrackedSlot slot) {
+      return new MmuSlot(MmuTracker.this, slot);
+    }
+
+    /**
+     * Does nothing. The kernel has flushed the TLBs when a clear returns: a write that is not found
+     * later came before that, and is in memory.
+     */
+    @Override
+    public void afterSync() {}
+
+    @Override
+    public void close() {
+      closed = true;
+      userfaultfd.close();
+      scan.close();
+    }
+
+    @Override
+    public String toString() {
+      return "MmuTracker";
+    }
+  }
+}

@@ -1,0 +1,19 @@
+/**
+ * Guest writes found by the memory management unit: no store is marked, whoever makes it. Linux
+ * write-protects pages in the page tables of this process and notes the first write to each.
+ *
+ * <pre>
+ *   MmuTracker        start here: a dirty log over it, or why this machine cannot have one
+ *     MmuSlot         the pages of one slot
+ *     Userfaultfd     registers ranges, so that pages can be protected
+ *     PagemapScan     which pages were written; protects them again
+ *     ProcessMaps     what memory a range is
+ * </pre>
+ *
+ * <p>Linux 6.7 on x86-64, about 6.10 on aarch64. Source: Linux
+ * Documentation/admin-guide/mm/pagemap.rst and userfaultfd.rst, PAGEMAP_SCAN(2const).
+ */
+@NullMarked
+package dev.smudge.mmu;
+
+import org.jspecify.annotations.NullMarked;

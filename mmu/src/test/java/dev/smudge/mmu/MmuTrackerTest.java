@@ -1,0 +1,227 @@
+package dev.smudge.mmu;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.smudge.core.GuestMemory;
+import dev.smudge.core.GuestSlot;
+import dev.smudge.core.SlotTransaction;
+import dev.smudge.linux.AnonymousMemory;
+import dev.smudge.sync.DirtyBatch;
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.InitialView;
+import dev.smudge.testkit.GuestMachine;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.Optional;
+import java.util.Set;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What the MMU sees, what it refuses, and what happens when memory goes away beneath it. */
+@RequiresMmu
+@Timeout(60)
+class MmuTrackerTest {
+  private static final int PAGE = 4096;
+
+  private static GuestMemory memory() {
+    return GuestMemory.over(MmuTracker.log());
+  }
+
+  private static void store(MemorySegment ram, long page) {
+    ram.set(ValueLayout.JAVA_INT, page * PAGE + 8, 1);
+  }
+
+  @Test
+  void whyNot_here_nothing() {
+    assertEquals(Optional.empty(), MmuTracker.whyNot());
+  }
+
+  @Test
+  void store_rawAndBySystemCall_isFound(@TempDir Path directory) throws IOException {
+    Path file = Files.write(directory.resolve("content"), new byte[3 * PAGE]);
+    try (GuestMemory memory = memory();
+        FileChannel channel = FileChannel.open(file)) {
+      GuestSlot slot = memory.addSlot(1, 0, 100 * PAGE);
+      DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
+      store(slot.ram(), 7);
+      assertEquals(Set.of("1:7"), GuestMachine.take(client));
+      assertEquals(Set.of(), GuestMachine.take(client));
+      assertEquals(3 * PAGE, channel.read(slot.ram().asSlice(20 * PAGE, 3 * PAGE).asByteBuffer()));
+      slot.ram().asSlice(50 * PAGE, PAGE + 1).fill((byte) 1);
+      assertEquals(Set.of("1:20", "1:21", "1:22", "1:50", "1:51"), GuestMachine.take(client));
+    }
+  }
+
+  /** What is not there is neither found nor protected: then page tables would have to be filled. */
+  @Test
+  void take_aTebibyteAlmostUntouched_findsWhatWasTouchedAndFillsNoPageTables() throws IOException {
+    long tib = 1L << 40;
+    try (GuestMemory memory = memory()) {
+      GuestSlot slot = memory.addSlot(1, 0, tib);
+      DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
+      long before = pageTables();
+      store(slot.ram(), 5);
+      store(slot.ram(), (tib >>> 12) - 1);
+      assertEquals(Set.of("1:5", "1:268435455"), GuestMachine.take(client));
+      assertEquals(Set.of(), GuestMachine.take(client));
+      store(slot.ram(), 1 << 20);
+      assertEquals(Set.of("1:1048576"), GuestMachine.take(client));
+      assertTrue(pageTables() - before < 1 << 12, "page tables have grown: KiB");
+    }
+  }
+
+  private static long pageTables() throws IOException {
+    return Files.readAllLines(Path.of("/proc/self/status")).stream()
+        .filter(line -> line.startsWith("VmPTE:"))
+        .mapToLong(line -> Long.parseLong(line.replaceAll("[^0-9]", "")))
+        .findFirst()
+        .orElseThrow();
+  }
+
+  @Test
+  void largerPages_aStoreAnywhereInOne_isFoundAndItsNeighboursAreNot() {
+    try (GuestMemory memory = memory()) {
+      GuestSlot slot = memory.addSlot(1, 0, 64 << 16, 1 << 16);
+      DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
+      store(slot.ram(), 16 + 15);
+      store(slot.ram(), 32);
+      assertEquals(Set.of("1:1", "1:2"), GuestMachine.take(client));
+      store(slot.ram(), 16);
+      assertEquals(Set.of("1:1"), GuestMachine.take(client));
+    }
+  }
+
+  @Test
+  void move_writesByTheOldSlotsRam_areFoundInTheNewOne() {
+    try (GuestMemory memory = memory()) {
+      MemorySegment ram = memory.addSlot(1, 0, 100 * PAGE).ram();
+      DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
+      store(ram, 3);
+      try (SlotTransaction change = memory.beginTransaction()) {
+        change.move(1, 1 << 30).commit();
+      }
+      store(memory.slot(1).ram(), 4);
+      assertEquals(Set.of("1:3", "1:4"), GuestMachine.take(client));
+      store(memory.slot(1).ram(), 3);
+      assertEquals(Set.of("1:3"), GuestMachine.take(client));
+    }
+  }
+
+  @Test
+  void secondClient_afterTheFirstHasEnded_isToldOfWhatComesThen() {
+    try (GuestMemory memory = memory()) {
+      MemorySegment ram = memory.addSlot(1, 0, 100 * PAGE).ram();
+      DirtyClient<GuestSlot> first = memory.client("first", InitialView.NONE_DIRTY);
+      store(ram, 1);
+      assertEquals(Set.of("1:1"), GuestMachine.take(first));
+      first.close();
+      store(ram, 2);
+      DirtyClient<GuestSlot> second = memory.client("second", InitialView.NONE_DIRTY);
+      assertEquals(Set.of(), GuestMachine.take(second));
+      store(ram, 2);
+      assertEquals(Set.of("1:2"), GuestMachine.take(second));
+    }
+  }
+
+  // What it refuses.
+
+  private static void assertRefused(GuestMemory memory, MemorySegment ram, long page, String why) {
+    IllegalArgumentException e =
+        assertThrows(IllegalArgumentException.class, () -> memory.addSlot(9, 0, ram, page));
+    assertTrue(String.valueOf(e.getMessage()).contains(why), e.toString());
+    assertEquals(0, memory.slots().size());
+  }
+
+  @Test
+  void addSlot_memoryThatCannotBeTracked_isRefusedWithTheReason(@TempDir Path directory)
+      throws IOException {
+    Path file = directory.resolve("ram");
+    try (GuestMemory memory = memory();
+        Arena arena = Arena.ofShared();
+        FileChannel channel =
+            FileChannel.open(
+                file,
+                StandardOpenOption.CREATE,
+                StandardOpenOption.READ,
+                StandardOpenOption.WRITE)) {
+      assertRefused(memory, MemorySegment.ofArray(new byte[PAGE]), PAGE, "Java heap");
+      assertRefused(memory, arena.allocate(PAGE, PAGE), 1024, "pages of 4096");
+      assertRefused(memory, arena.allocate(3 * PAGE, PAGE).asSlice(8, PAGE), PAGE, "no multiple");
+      MemorySegment shared = channel.map(FileChannel.MapMode.READ_WRITE, 0, PAGE, arena);
+      assertRefused(memory, shared, PAGE, "shared memory (" + file);
+      MemorySegment copy = channel.map(FileChannel.MapMode.PRIVATE, 0, PAGE, arena);
+      assertRefused(memory, copy, PAGE, "mapping of the file " + file);
+      memory.addSlot(9, 0, arena.allocate(PAGE, PAGE), PAGE);
+    }
+  }
+
+  /** A second one would take from the first what it has not fetched yet. */
+  @Test
+  void twoLogs_overTheSameMemory_theSecondIsRefused() {
+    try (GuestMemory first = memory();
+        GuestMemory second = memory();
+        Arena arena = Arena.ofShared()) {
+      MemorySegment ram = AnonymousMemory.map(10 * PAGE, arena);
+      first.addSlot(1, 0, ram, PAGE);
+      DirtyClient<GuestSlot> client = first.client("c", InitialView.NONE_DIRTY);
+      second.addSlot(1, 0, ram, PAGE);
+      MmuException e =
+          assertThrows(MmuException.class, () -> second.client("d", InitialView.NONE_DIRTY));
+      assertTrue(String.valueOf(e.getMessage()).contains("another log"), e.toString());
+      store(ram, 3);
+      assertEquals(Set.of("1:3"), GuestMachine.take(client));
+      first.removeSlot(1).close();
+      DirtyClient<GuestSlot> other = second.client("d", InitialView.NONE_DIRTY);
+      store(ram, 4);
+      assertEquals(Set.of("1:4"), GuestMachine.take(other));
+    }
+  }
+
+  /** A scan of memory that is not registered would find nothing, in silence. */
+  @Test
+  void take_theRamWasMappedAnew_allOfItsPagesAreDirtyAndItCanBeRemoved() {
+    try (GuestMemory memory = memory();
+        Arena arena = Arena.ofShared()) {
+      MemorySegment ram = AnonymousMemory.map(10 * PAGE, arena);
+      memory.addSlot(1, 0, ram, PAGE);
+      GuestSlot other = memory.addSlot(2, 1 << 20, 10 * PAGE);
+      DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
+      store(other.ram(), 3);
+      AnonymousMemory.withdraw(ram); // another mapping is there now
+      for (int i = 0; i < 2; i++) {
+        try (DirtyBatch<GuestSlot> batch = client.take()) {
+          assertEquals(i == 0 ? 11 : 10, batch.pageCount());
+          batch.commit();
+        }
+      }
+      memory.removeSlot(1).close();
+      store(other.ram(), 4);
+      assertEquals(Set.of("2:4"), GuestMachine.take(client));
+    }
+  }
+
+  @Test
+  void take_theRamWasUnmapped_theOtherSlotsAreFoundAndItCanBeRemoved() {
+    try (GuestMemory memory = memory()) {
+      Arena arena = Arena.ofShared();
+      memory.addSlot(1, 0, AnonymousMemory.map(10 * PAGE, arena), PAGE);
+      GuestSlot other = memory.addSlot(2, 1 << 20, 10 * PAGE);
+      DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
+      store(other.ram(), 3);
+      arena.close();
+      assertEquals(Set.of("2:3"), GuestMachine.take(client));
+      memory.removeSlot(1).close();
+      store(other.ram(), 4);
+      assertEquals(Set.of("2:4"), GuestMachine.take(client));
+    }
+  }
+}
