@@ -53,6 +53,8 @@ import picocli.CommandLine.Spec;
       "      The same with a dirty ring a vCPU; the report says how full they were.",
       "  migrate --backend kvm --ring 4096",
       "      A guest of the kernel's KVM, whose dirty pages the kernel reports in its own rings.",
+      "  migrate --backend mmu --guest native --vcpus 4",
+      "      Stores without a mark, found by the kernel through the page tables.",
       "  migrate --break-barrier",
       "      The barrier is left out: writes are lost, and the comparison says where.",
       "  migrate --listen 7001 &   migrate --to localhost:7001 --output",
@@ -140,8 +142,13 @@ public final class Migrate implements Callable<Integer> {
           return MigrationRun.USAGE;
         })
         .setExecutionExceptionHandler((e, command, result) -> {
-          boolean noKvm = e instanceof KvmException || e instanceof UnsupportedOperationException;
-          err.println("migrate: failed: " + (noKvm ? "no KVM here: " + e.getMessage() : e));
+          String lacks = e instanceof UnsupportedOperationException ? migrate.backend : null;
+          lacks = e instanceof KvmException ? KvmProgram.KIND : lacks;
+          err.println(
+              "migrate: failed: "
+                  + (lacks == null
+                      ? e
+                      : "no " + lacks.toUpperCase(Locale.ROOT) + " here: " + e.getMessage()));
           return MigrationRun.FAILED;
         })
         .execute(args);
@@ -166,13 +173,14 @@ public final class Migrate implements Callable<Integer> {
   @Option(
       names = "--backend",
       order = 11,
-      paramLabel = "software|kvm",
+      paramLabel = "software|mmu|kvm",
       description =
-          "Who tracks writes: software, which is this library; or kvm, the Linux kernel, whose"
-              + " guest is x86-64 code of this program, and needs /dev/kvm at both ends. Default:"
-              + " software.")
+          "Who tracks writes: software, which is this library; mmu, the Linux kernel, through the"
+              + " page tables of the source, where the native guest then stores to RAM without a mark;"
+              + " or kvm, the Linux kernel, whose guest is x86-64 code of this program, and needs"
+              + " /dev/kvm at both ends. Default: software.")
   void setBackend(String value) {
-    backend = values("--backend").choice(value, "software", KvmProgram.KIND);
+    backend = values("--backend").choice(value, "software", MmuProgram.BACKEND, KvmProgram.KIND);
   }
 
   @Option(
@@ -309,7 +317,10 @@ public final class Migrate implements Callable<Integer> {
       }
       return new MigrationRun(settings(), out, err).listen(listen);
     }
-    Program program = KvmProgram.KIND.equals(backend) ? kvmProgram() : softwareProgram();
+    Program program =
+        KvmProgram.KIND.equals(backend)
+            ? kvmProgram()
+            : MmuProgram.BACKEND.equals(backend) ? mmuProgram() : softwareProgram();
     MigrationRun run = new MigrationRun(settings(), out, err);
     InetSocketAddress address = to;
     return address == null ? run.here(program) : run.to(program, address);
@@ -331,6 +342,18 @@ public final class Migrate implements Callable<Integer> {
     return isNative
         ? nativeOptions.program()
         : new QuickJsProgram(nativeOptions.callsOr(QuickJsProgram.DEFAULT_CALLS));
+  }
+
+  private Program mmuProgram() {
+    if (breakBarrier) {
+      throw usage(
+          "--break-barrier is for --backend software: with mmu there is no barrier to leave out, as"
+              + " the kernel flushes all TLBs before a clear returns");
+    }
+    if (ring != 0) {
+      throw usage("--ring is for --backend software or kvm: with mmu nobody reports pages");
+    }
+    return new MmuProgram(softwareProgram());
   }
 
   private Program kvmProgram() {

@@ -180,7 +180,7 @@ record NativeProgram(
   private List<NativeVcpu> vcpus(Machine machine, GuestOutput output) {
     List<NativeVcpu> made = new ArrayList<>();
     for (int index = 0; index < vcpus; index++) {
-      made.add(new NativeVcpu(this, index, machine.memory(), output));
+      made.add(new NativeVcpu(this, index, machine, output));
     }
     return made;
   }

@@ -5,6 +5,7 @@ import dev.smudge.core.Vcpu;
 import dev.smudge.core.VcpuAtomics;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
@@ -19,13 +20,15 @@ import java.util.function.BooleanSupplier;
  * marked, and puts the page into the write TLB; while the page is there, stores go to RAM alone,
  * without a look at the dirty bit. That is right because the arm callback empties the TLB before a
  * barrier is acknowledged, and it is what a migration without the barrier breaks. Without a TLB
- * each store is one of {@link Vcpu}'s.
+ * each store is one of {@link Vcpu}'s. Where no store needs a mark, all go to RAM, and nobody is
+ * told.
  */
 final class NativeVcpu implements GuestVcpu {
   static final int STATE_SIZE = 2 * Long.BYTES + WriteSequence.STATE_SIZE;
 
   private static final ValueLayout.OfLong WORD =
       ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final VarHandle COUNTER = ValueLayout.JAVA_LONG.varHandle();
   private static final long EMPTY = -1;
 
   /** A vCPU that is so far ahead of its rate waits. */
@@ -38,6 +41,7 @@ final class NativeVcpu implements GuestVcpu {
   private final MemorySegment ram;
   private final GuestOutput output;
   private final long[] tlb;
+  private final boolean needsMarks;
 
   // The registers: all that is not in RAM.
   private final WriteSequence sequence;
@@ -48,7 +52,9 @@ final class NativeVcpu implements GuestVcpu {
   private long began;
   private long written;
 
-  NativeVcpu(NativeProgram program, int index, GuestMemory memory, GuestOutput output) {
+  NativeVcpu(NativeProgram program, int index, Machine machine, GuestOutput output) {
+    GuestMemory memory = machine.memory();
+    this.needsMarks = machine.needsMarks();
     this.program = program;
     this.index = index;
     this.output = output;
@@ -124,8 +130,14 @@ final class NativeVcpu implements GuestVcpu {
       }
     }
     call++;
-    vcpu.putLong(NativeProgram.BASE + (long) Long.BYTES * index, digest);
-    atomics.getAndAdd(NativeProgram.COUNTER, Long.BYTES, 1);
+    if (needsMarks) {
+      vcpu.putLong(NativeProgram.BASE + (long) Long.BYTES * index, digest);
+      atomics.getAndAdd(NativeProgram.COUNTER, Long.BYTES, 1);
+    } else { // by the C library's copy, and by an instruction of its own
+      MemorySegment last = MemorySegment.ofArray(new long[] {digest});
+      MemorySegment.copy(last, 0, ram, (long) Long.BYTES * index, Long.BYTES);
+      long ignored = (long) COUNTER.getAndAdd(ram, NativeProgram.COUNTER - NativeProgram.BASE, 1L);
+    }
     vcpu.offline(); // around a host call, as any that may block
     output.line(
         index, String.format(Locale.ROOT, "vCPU %d, call %d: read %016x", index, call, digest));
@@ -141,6 +153,10 @@ final class NativeVcpu implements GuestVcpu {
   }
 
   private void put(long offset, long value) {
+    if (!needsMarks) {
+      ram.set(WORD, offset, value);
+      return;
+    }
     if (tlb.length == 0) {
       vcpu.putLong(NativeProgram.BASE + offset, value);
       return;

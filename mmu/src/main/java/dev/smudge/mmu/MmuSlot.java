@@ -24,8 +24,8 @@ import dev.smudge.sync.tracker.TrackedSlot;
 final class MmuSlot implements SlotTracker {
   private static final System.Logger LOGGER = System.getLogger(MmuTracker.class.getName());
 
-  /** Words between two that are to be cleared, over which one call goes on. */
-  private static final int MAX_GAP = 2;
+  /** Words from one to the next that is to be cleared: a call costs as much as so many of them. */
+  private static final int MAX_GAP = 16;
 
   private final MmuTracker tracker;
   private final TrackedSlot slot;
@@ -110,7 +110,7 @@ final class MmuSlot implements SlotTracker {
 
   @Override
   public void collect(PageWordConsumer sink) {
-    if (!registered) {
+    if (!registered || tracker.isClosed()) {
       return;
     }
     PageSet found = new PageSet(slot.pageCount());
@@ -147,7 +147,7 @@ final class MmuSlot implements SlotTracker {
   @Override
   public void clear(long firstPage, long pageCount, long[] bitmap) {
     slot.checkClearRange(firstPage, pageCount, bitmap);
-    if (!registered) {
+    if (!registered || tracker.isClosed()) {
       return;
     }
     int firstWord = (int) (firstPage >>> 6);

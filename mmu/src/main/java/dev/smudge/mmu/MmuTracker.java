@@ -40,7 +40,7 @@ import java.util.Optional;
 public final class MmuTracker {
   private final Userfaultfd userfaultfd;
   private final PagemapScan scan;
-  private boolean closed; // under the collector lock, or when nobody calls any more
+  private volatile boolean closed;
 
   private MmuTracker(Userfaultfd userfaultfd, PagemapScan scan) {
     this.userfaultfd = userfaultfd;
