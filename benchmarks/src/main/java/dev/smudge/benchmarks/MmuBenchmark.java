@@ -104,7 +104,7 @@ public class MmuBenchmark {
   @State(Scope.Thread)
   public static class DirtyGuest extends Guest {
     /** Makes them dirty. */
-    @Setup
+    @Setup(Level.Iteration)
     public void write() {
       storeToAll();
     }
