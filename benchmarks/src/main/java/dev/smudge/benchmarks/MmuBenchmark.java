@@ -45,12 +45,12 @@ public class MmuBenchmark {
     public int mib;
 
     private GuestMemory memory;
-    private GuestSlot slot;
-    private MemorySegment ram;
-    private Vcpu vcpu;
+    GuestSlot slot;
+    MemorySegment ram;
+    Vcpu vcpu;
     private DirtyClient<GuestSlot> client;
-    private long position;
-    private long mask;
+    long position;
+    long mask;
 
     /** Makes it; all its pages have content. */
     @Setup
@@ -141,13 +141,12 @@ public class MmuBenchmark {
   @Measurement(iterations = 6, time = 300, timeUnit = TimeUnit.MILLISECONDS)
   @OperationsPerInvocation(LOOP)
   public void storeVcpu(DirtyGuest guest) {
-    Guest of = guest;
-    long at = of.position;
+    long at = guest.position;
     for (int i = 0; i < LOOP; i++) {
-      of.vcpu.putLong(at, i);
-      at = (at + 8) & of.mask;
+      guest.vcpu.putLong(at, i);
+      at = (at + 8) & guest.mask;
     }
-    of.position = at;
+    guest.position = at;
   }
 
   /** The same stores to RAM, which nobody is told of. */
@@ -158,13 +157,12 @@ public class MmuBenchmark {
   @Measurement(iterations = 6, time = 300, timeUnit = TimeUnit.MILLISECONDS)
   @OperationsPerInvocation(LOOP)
   public void storePlain(DirtyGuest guest) {
-    Guest of = guest;
-    long at = of.position;
+    long at = guest.position;
     for (int i = 0; i < LOOP; i++) {
-      of.ram.set(ValueLayout.JAVA_LONG_UNALIGNED, at, i);
-      at = (at + 8) & of.mask;
+      guest.ram.set(ValueLayout.JAVA_LONG_UNALIGNED, at, i);
+      at = (at + 8) & guest.mask;
     }
-    of.position = at;
+    guest.position = at;
   }
 
   /** The first store to each page after a take, and the take: of all pages. */

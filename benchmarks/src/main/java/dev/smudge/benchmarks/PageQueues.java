@@ -15,11 +15,6 @@ import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
-import org.agrona.BufferUtil;
-import org.agrona.concurrent.MessageHandler;
-import org.agrona.concurrent.UnsafeBuffer;
-import org.agrona.concurrent.ringbuffer.OneToOneRingBuffer;
-import org.agrona.concurrent.ringbuffer.RingBufferDescriptor;
 import org.jctools.queues.MessagePassingQueue;
 import org.jctools.queues.varhandle.SpscVarHandleArrayQueue;
 
@@ -105,41 +100,6 @@ final class PageQueues {
     @Override
     public void accept(Page page) {
       sum += page.slotId + page.page;
-    }
-  }
-
-  /** Agrona: messages of 16 bytes, which take 24. */
-  static final class Agrona extends PageQueue implements MessageHandler {
-    private final OneToOneRingBuffer queue;
-    private final int entries;
-
-    Agrona(int entries) {
-      this.entries = entries;
-      int bytes = 32 * entries + RingBufferDescriptor.TRAILER_LENGTH;
-      queue =
-          new OneToOneRingBuffer(new UnsafeBuffer(BufferUtil.allocateDirectAligned(bytes, 128)));
-    }
-
-    @Override
-    boolean offer(int slotId, long page) {
-      int at = queue.tryClaim(1, 16);
-      if (at < 0) {
-        return false;
-      }
-      queue.buffer().putInt(at, slotId);
-      queue.buffer().putLong(at + 8, page);
-      queue.commit(at);
-      return true;
-    }
-
-    @Override
-    int drain() {
-      return queue.read(this, entries);
-    }
-
-    @Override
-    public void onMessage(int type, org.agrona.MutableDirectBuffer buffer, int at, int length) {
-      sum += buffer.getInt(at) + buffer.getLong(at + 8);
     }
   }
 

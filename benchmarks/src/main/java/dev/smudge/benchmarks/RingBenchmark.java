@@ -140,14 +140,6 @@ public class RingBenchmark {
     }
   }
 
-  /** Agrona. */
-  public static class Agrona extends Run {
-    @Override
-    PageQueue create(int entries, int pageCount) {
-      return new PageQueues.Agrona(entries);
-    }
-  }
-
   /** Disruptor. */
   public static class Disruptor extends Run {
     @Override
@@ -183,18 +175,6 @@ public class RingBenchmark {
    */
   @Benchmark
   public void jctools(JcTools run) {
-    run.batch();
-  }
-
-  /**
-   * {@code OneToOneRingBuffer}.
-   *
-   * @param run the queue
-   */
-  @Benchmark
-  // Agrona's buffers need it, which Smudge does not use; without it: IllegalAccessError.
-  @Fork(value = 3, jvmArgsAppend = "--add-opens=java.base/jdk.internal.misc=ALL-UNNAMED")
-  public void agrona(Agrona run) {
     run.batch();
   }
 
