@@ -77,14 +77,18 @@ public final class MmuTracker {
   }
 
   private static String reason(String call, int errno) {
-    if (call.equals("open")) {
-      return "/proc/self/pagemap cannot be opened: mount /proc";
-    }
-    if (errno == Errno.EPERM) {
-      return "this process may not use userfaultfd, by a seccomp profile perhaps: hand"
-          + " /dev/userfaultfd to the container, or allow the system call";
-    }
-    return "the kernel is older than 6.7, or was built without userfaultfd: use software marks";
+    return switch (errno) {
+      case Errno.EMFILE, Errno.ENFILE, Errno.ENOMEM ->
+          "not now: " + Errno.meaning(errno) + "; raise the limit, or try again later";
+      case Errno.EPERM, Errno.EACCES ->
+          "this process may not use userfaultfd, by a seccomp profile perhaps: hand"
+              + " /dev/userfaultfd to the container, or allow the system call";
+      default ->
+          call.equals("open")
+              ? "/proc/self/pagemap cannot be opened: mount /proc"
+              : "the kernel is older than 6.7, or was built without userfaultfd: use software"
+                  + " marks";
+    };
   }
 
   private static Optional<String> test(Userfaultfd userfaultfd, PagemapScan scan) {
@@ -119,6 +123,8 @@ public final class MmuTracker {
    * As {@link #log(DirtyLogBuilder)}, with defaults.
    *
    * @return the log
+   * @throws UnsupportedOperationException if this machine cannot
+   * @throws MmuException as there
    */
   public static DirtyLog log() {
     return log(DirtyLog.builder());
@@ -132,18 +138,33 @@ public final class MmuTracker {
    * @return the log, for one {@code GuestMemory}
    * @throws UnsupportedOperationException if this machine cannot; the message is that of {@link
    *     #whyNot}
+   * @throws MmuException if the kernel refuses all the same, for want of descriptors, say; nothing
+   *     is left open
    */
   public static DirtyLog log(DirtyLogBuilder options) {
     Optional<String> reason = whyNot();
     if (reason.isPresent()) {
       throw new UnsupportedOperationException(reason.get());
     }
-    Userfaultfd userfaultfd = Userfaultfd.open();
+    MmuTracker tracker = open();
     try {
-      return options.tracker(new MmuTracker(userfaultfd, PagemapScan.open()).new Spi()).build();
+      return options.tracker(tracker.new Spi()).build();
     } catch (RuntimeException | Error e) {
-      userfaultfd.close();
+      tracker.close();
       throw e;
+    }
+  }
+
+  private static MmuTracker open() {
+    Userfaultfd userfaultfd = null;
+    try {
+      userfaultfd = Userfaultfd.open();
+      return new MmuTracker(userfaultfd, PagemapScan.open());
+    } catch (ErrnoException e) {
+      if (userfaultfd != null) {
+        userfaultfd.close();
+      }
+      throw new MmuException(e, "");
     }
   }
 
@@ -151,8 +172,9 @@ public final class MmuTracker {
    * Makes a dirty log whose writes the MMU finds where it can, and software marks elsewhere. Then
    * what is no vCPU has to be marked, so mark it in either case.
    *
-   * @param options of the log
-   * @return the log
+   * @param options of the log: its tracker is set here
+   * @return the log, for one {@code GuestMemory}
+   * @throws MmuException as {@link #log(DirtyLogBuilder)}
    */
   public static DirtyLog logOrMarks(DirtyLogBuilder options) {
     return whyNot().isEmpty() ? log(options) : options.build();
@@ -168,6 +190,12 @@ public final class MmuTracker {
 
   boolean isClosed() {
     return closed;
+  }
+
+  private void close() {
+    closed = true;
+    userfaultfd.close();
+    scan.close();
   }
 
   /** What the log sees. */
@@ -186,9 +214,7 @@ public final class MmuTracker {
 
     @Override
     public void close() {
-      closed = true;
-      userfaultfd.close();
-      scan.close();
+      MmuTracker.this.close();
     }
 
     @Override

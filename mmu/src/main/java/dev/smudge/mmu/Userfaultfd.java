@@ -22,8 +22,8 @@ final class Userfaultfd implements AutoCloseable {
   private static final String DEVICE = "/dev/userfaultfd";
 
   private final Descriptor descriptor;
-  private final Arena arena = Arena.ofAuto();
-  private final MemorySegment request = arena.allocate(UserfaultLayouts.REGISTER_SIZE, 8);
+  private final MemorySegment request =
+      Arena.ofAuto().allocate(UserfaultLayouts.REGISTER_SIZE, Long.BYTES);
 
   /** By address: how many slots a range is registered for, up to the next one's address. */
   private final TreeMap<Long, Integer> counts = new TreeMap<>();

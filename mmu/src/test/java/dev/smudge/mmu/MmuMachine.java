@@ -1,6 +1,5 @@
 package dev.smudge.mmu;
 
-import dev.smudge.core.GuestAccessException;
 import dev.smudge.core.GuestMemory;
 import dev.smudge.core.GuestSlot;
 import dev.smudge.core.Vcpu;
@@ -57,7 +56,6 @@ final class MmuMachine extends GuestMachine {
         return slot;
       }
     }
-    memory().device().getLong(address); // says what is wrong
-    throw new AssertionError(GuestAccessException.class);
+    throw new IndexOutOfBoundsException("no slot at 0x" + Long.toHexString(address));
   }
 }
