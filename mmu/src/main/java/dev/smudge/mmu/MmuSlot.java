@@ -18,8 +18,13 @@ import dev.smudge.sync.tracker.TrackedSlot;
  * each fetch where the kernel refuses to look, because the embedder has unmapped the memory, say:
  * the other slots are not concerned, and this one can be removed.
  *
- * <p>A slot that was replaced over the same memory only looks, so it takes nothing from its
- * successor. Memory that nobody has touched is not protected, and is found when somebody has.
+ * <p><b>Slots that replace others over the same memory</b> share with them what the kernel knows. A
+ * page that is written between the last fetch of the old slot and the moment at which the change
+ * arms the pages of the new one is in no view yet. So an old slot protects its pages as it goes,
+ * and keeps what its last fetch has not found; and the clear by which the change arms those of the
+ * new one keeps all that it finds, also what it was asked for. Afterwards the old slot only looks.
+ *
+ * <p>Memory that nobody has touched is not protected, and is found when somebody has.
  */
 final class MmuSlot implements SlotTracker {
   private static final System.Logger LOGGER = System.getLogger(MmuTracker.class.getName());
@@ -33,8 +38,10 @@ final class MmuSlot implements SlotTracker {
   private final long end;
   private final int shift;
   private final PageSet kept; // written, protected, and not handed out
+  private PageSet last; // what was handed out last
   private boolean unsure; // a clear was cut short: all pages count as set
   private boolean registered;
+  private boolean takesOver; // replaces another, and was not fetched yet
   private boolean warned;
 
   /** Refuses what cannot be tracked. */
@@ -80,12 +87,13 @@ final class MmuSlot implements SlotTracker {
     }
     this.shift = Long.numberOfTrailingZeros(slot.pageSize());
     this.kept = new PageSet(slot.pageCount());
+    this.last = new PageSet(slot.pageCount());
   }
 
   @Override
   public void start() {
     if (!registered) {
-      tracker.userfaultfd().register(from, end);
+      takesOver = tracker.userfaultfd().register(from, end);
       registered = true;
     }
   }
@@ -99,6 +107,22 @@ final class MmuSlot implements SlotTracker {
   @Override
   public void close() {
     unregister();
+  }
+
+  @Override
+  public void remove() {
+    if (!registered || tracker.isClosed()) {
+      return;
+    }
+    boolean before = unsure;
+    unsure = true; // until it is whole
+    try {
+      tracker.scan().scan(from, end, true, (found, to) -> addRange(kept, found, to));
+      kept.removeAll(last);
+      unsure = before;
+    } catch (MmuException e) {
+      warn(e);
+    }
   }
 
   private void unregister() {
@@ -120,8 +144,10 @@ final class MmuSlot implements SlotTracker {
       found.addAll(kept);
     }
     found.forEachWord(sink);
+    last = found;
     kept.clear(); // only now: all were handed out
     unsure = false;
+    takesOver = false;
   }
 
   private boolean look(PageSet found) {
@@ -187,7 +213,7 @@ final class MmuSlot implements SlotTracker {
     long rangeFrom = from + ((long) (firstWord + begin) << (6 + shift));
     long rangeEnd = Math.min(end, from + ((long) (firstWord + wordEnd) << (6 + shift)));
     tracker.scan().scan(rangeFrom, rangeEnd, true, (found, to) -> addRange(kept, found, to));
-    for (int word = begin; word < wordEnd; word++) {
+    for (int word = begin; word < wordEnd && !takesOver; word++) {
       kept.remove(firstWord + word, bitmap[word]);
     }
   }

@@ -71,8 +71,7 @@ public final class MmuTracker {
     } catch (ErrnoException e) {
       return Optional.of(reason(e.call(), e.errno()) + " (" + e.getMessage() + ")");
     } catch (MmuException e) {
-      return Optional.of(
-          "the kernel is older than 6.7: use software marks (" + e.getMessage() + ")");
+      return Optional.of(reason("", e.errno()) + " (" + e.getMessage() + ")");
     }
   }
 

@@ -67,12 +67,19 @@ final class Userfaultfd implements AutoCloseable {
     }
   }
 
-  /** Registers a range for one slot more. Its pages can be protected then, and none is. */
-  void register(long from, long end) {
+  /**
+   * Registers a range for one slot more. Its pages can be protected then; none is that was not
+   * registered before.
+   *
+   * @return whether some of it was: for a slot that this one replaces
+   */
+  boolean register(long from, long end) {
     split(from); // first: a border more does no harm
     split(end);
+    boolean before = counts.subMap(from, end).values().stream().anyMatch(count -> count > 0);
     call("UFFDIO_REGISTER", UserfaultLayouts.UFFDIO_REGISTER, from, end);
     add(from, end, 1);
+    return before;
   }
 
   /** It is registered for one slot less. */

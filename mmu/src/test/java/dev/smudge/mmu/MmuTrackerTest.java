@@ -10,7 +10,12 @@ import dev.smudge.core.SlotTransaction;
 import dev.smudge.linux.AnonymousMemory;
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.DirtyLogBuilder;
 import dev.smudge.sync.InitialView;
+import dev.smudge.sync.tracker.ForwardingTracker;
+import dev.smudge.sync.tracker.SlotTracker;
+import dev.smudge.sync.tracker.TrackedSlot;
 import dev.smudge.testkit.GuestMachine;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -114,6 +119,42 @@ class MmuTrackerTest {
       assertEquals(Set.of("1:3", "1:4"), GuestMachine.take(client));
       store(memory.slot(1).ram(), 3);
       assertEquals(Set.of("1:3"), GuestMachine.take(client));
+    }
+  }
+
+  /** The old slot has been fetched, and the pages of the new one are not cleared yet. */
+  @Test
+  void move_aStoreInTheMiddleOfTheSwap_isFound() {
+    Runnable[] inTheMiddle = {() -> {}};
+    DirtyLogBuilder options =
+        DirtyLog.builder()
+            .interceptTracker(real ->
+                new ForwardingTracker(real) {
+                  @Override
+                  protected void start(TrackedSlot slot, SlotTracker to) {
+                    inTheMiddle[0].run();
+                    super.start(slot, to);
+                    inTheMiddle[0].run();
+                  }
+
+                  @Override
+                  protected void remove(TrackedSlot slot, SlotTracker to) {
+                    inTheMiddle[0].run();
+                    super.remove(slot, to);
+                  }
+                });
+    try (GuestMemory memory = GuestMemory.over(MmuTracker.log(options))) {
+      MemorySegment ram = memory.addSlot(1, 0, 100 * PAGE).ram();
+      ram.fill((byte) 1);
+      DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
+      long[] page = {40};
+      inTheMiddle[0] = () -> store(ram, page[0]++);
+      try (SlotTransaction change = memory.beginTransaction()) {
+        change.move(1, 1 << 30).commit();
+      }
+      inTheMiddle[0] = () -> {};
+      assertEquals(Set.of("1:40", "1:41", "1:42"), GuestMachine.take(client));
+      assertEquals(Set.of(), GuestMachine.take(client));
     }
   }
 

@@ -27,6 +27,7 @@ public final class LockStep {
   private final String name;
   private final GuestMachine.Factory expected;
   private final GuestMachine.Factory tested;
+  private boolean withoutTakeSynced;
 
   /**
    * Compares machines of two kinds. Either both have rings, or neither has.
@@ -39,6 +40,18 @@ public final class LockStep {
     this.name = name;
     this.expected = expected;
     this.tested = tested;
+  }
+
+  /**
+   * Leaves out what trackers do alike only where each looks at marks of its own: {@code takeSynced}
+   * of a page that a device has written and the guest writes again before it, and clears behind the
+   * log's back.
+   *
+   * @return this
+   */
+  public LockStep withoutTakeSynced() {
+    withoutTakeSynced = true;
+    return this;
   }
 
   /** Fails if a script of a few random seeds does not do the same on both. */
@@ -84,14 +97,17 @@ public final class LockStep {
     assertTrue(shrunk.size() <= 12, shrunk::toString);
   }
 
-  private static List<Step> script(long seed) {
+  private List<Step> script(long seed) {
     Random random = new Random(seed);
     List<Step> script = new ArrayList<>();
     script.add(new Step(18, 1, 100, 120)); // something to begin with
     script.add(new Step(15, 1, 0, 0));
     while (script.size() < STEPS) {
       int[] n = IntStream.generate(() -> random.nextInt(1 << 20)).limit(4).toArray();
-      script.add(new Step(n[0] % LockStepActor.OPERATIONS, n[1], n[2], n[3]));
+      int operation = n[0] % LockStepActor.OPERATIONS;
+      if (!withoutTakeSynced || !LockStepActor.isOfMarks(operation)) {
+        script.add(new Step(operation, n[1], n[2], n[3]));
+      }
     }
     return script;
   }

@@ -17,6 +17,9 @@ import org.jspecify.annotations.Nullable;
 /** One side of a {@link LockStep}: makes the steps of a script, and says what came of each. */
 final class LockStepActor implements AutoCloseable {
   static final int OPERATIONS = 24;
+
+  private static final int TAKE_SYNCED = 10;
+  private static final int CLEAR = 17;
   private static final int PAGE = GuestMachine.PAGE;
   private static final int MAX_CLIENTS = 3;
 
@@ -39,6 +42,11 @@ final class LockStepActor implements AutoCloseable {
     ring = machine.hasRing();
   }
 
+  /** {@link LockStep#withoutTakeSynced}. */
+  static boolean isOfMarks(int operation) {
+    return operation == TAKE_SYNCED || operation == CLEAR;
+  }
+
   /** The result, or the class of the error. */
   String make(Step step) {
     try {
@@ -57,14 +65,14 @@ final class LockStepActor implements AutoCloseable {
       case 6, 7 -> hostWrites(step);
       case 8 -> sync();
       case 9 -> clients.isEmpty() ? "" : GuestMachine.take(client(step.a));
-      case 10 -> takeSynced(step);
+      case TAKE_SYNCED -> takeSynced(step);
       case 11 -> aborted(step);
       case 12 -> takeRange(step);
       case 13 -> takeAtMost(step);
       case 14 -> discard(step);
       case 15 -> openClient(step);
       case 16 -> closeClients(step);
-      case 17 -> clear(step);
+      case CLEAR -> clear(step);
       case 18 -> addSlot(step);
       case 19 -> removed(List.of(machine.memory().removeSlot(1 + step.a % 6)));
       case 20 -> move(step);
