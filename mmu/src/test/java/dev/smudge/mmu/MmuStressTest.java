@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.fail;
 
 import dev.smudge.core.GuestMemory;
 import dev.smudge.core.GuestSlot;
+import dev.smudge.core.SlotTransaction;
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
@@ -32,8 +33,9 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * Writers that tell nobody, beside two clients that take: at the end, each has read what is in RAM,
- * byte for byte. {@code -Dsmudge.mmuSeconds=600} for as long as is wanted.
+ * Writers that tell nobody, beside two clients that take, and a slot that is moved: at the end,
+ * each client has read what is in RAM, byte for byte. {@code -Dsmudge.mmuSeconds=600} for as long
+ * as is wanted.
  */
 @RequiresMmu
 @Timeout(3600)
@@ -102,6 +104,11 @@ class MmuStressTest {
       long end = System.nanoTime() + nanos;
       long takes = 0;
       while (System.nanoTime() < end) {
+        if (takes % 10 == 0) { // its RAM stays where it is
+          try (SlotTransaction change = memory.beginTransaction()) {
+            change.move(0, takes % 20 == 0 ? SIZE : 0).commit();
+          }
+        }
         int which = (int) (takes++ % 3) == 0 ? 1 : 0;
         take(clients.get(which), copies.get(which), takes % 5 == 0 ? 100 : Long.MAX_VALUE);
       }
