@@ -2,6 +2,7 @@ package dev.smudge.core;
 
 import dev.smudge.core.internal.map.AddressSpace;
 import dev.smudge.core.internal.map.MappedSlot;
+import dev.smudge.core.internal.map.PendingWrite;
 import dev.smudge.core.internal.map.SlotMap;
 import dev.smudge.core.internal.ram.SparseRam;
 import java.lang.foreign.Arena;
@@ -26,12 +27,32 @@ public final class AsyncWrite implements AutoCloseable {
   private record Part(
       MappedSlot slot, long offset, long done, MemorySegment ram, SparseRam.@Nullable Pin pin) {}
 
+  /** What the address space knows of it. */
+  private final class Pending implements PendingWrite {
+    @Override
+    public boolean isTo(MappedSlot slot, long offset, long count) {
+      return parts.stream()
+          .anyMatch(part ->
+              slot.shares(offset, count, part.slot, part.offset, part.ram.byteSize()));
+    }
+
+    @Override
+    public String toString() {
+      return AsyncWrite.this.toString();
+    }
+  }
+
   private final AddressSpace space;
+  private final Pending pending = new Pending();
   private final long address;
   private final long length;
   private final List<Part> parts = new ArrayList<>(1);
   private final MemorySegment target;
   private final @Nullable MemorySegment before; // what a target that is no guest RAM began with
+
+  PendingWrite pending() {
+    return pending;
+  }
 
   /** In a read-side section in which the map was found, which covers it. */
   AsyncWrite(AddressSpace space, SlotMap map, long address, long length) {
@@ -96,7 +117,7 @@ public final class AsyncWrite implements AutoCloseable {
       mark(); // a fault of the write itself came late
       throw e;
     } finally {
-      space.ended(this);
+      space.ended(pending);
       release();
     }
   }

@@ -269,7 +269,7 @@ public final class DeviceMemory {
     rcu.enter();
     try {
       AsyncWrite write = new AsyncWrite(space, mapForWrite(address, length), address, length);
-      space.begun(write);
+      space.begun(write.pending());
       return write;
     } finally {
       try {

@@ -36,7 +36,7 @@ public final class GuestMemory implements AutoCloseable {
 
   private GuestMemory(DirtyLog log, ByteOrder order) {
     this.space = new AddressSpace(log);
-    space.embedded().claim("a GuestMemory");
+    space.embedded().claim("a GuestMemory", new SlotContent(space));
     this.order = order;
     this.device = new DeviceMemory(space, order);
   }

@@ -151,14 +151,20 @@ public final class DirtyClient<S> implements AutoCloseable {
 
   /**
    * Ends the client. Its open batch stays readable and can give nothing back. When the last client
-   * ends, tracking stops and costs nothing. A second call does nothing.
+   * ends, tracking stops and costs nothing. A second call does nothing. In the verify mode the
+   * last client waits for the barrier, and looks once more for writes that were not reported.
    *
    * @throws IllegalStateException if a device's tracker does it inside a call under the collector
    *     lock; nothing is changed
+   * @throws dev.smudge.sync.verify.UnreportedWriteException in the verify mode; it is closed
    */
   @Override
   public void close() {
-    collector.clients().end(view);
+    try {
+      collector.verification().lastLook(view);
+    } finally {
+      collector.clients().end(view);
+    }
   }
 
   @Override

@@ -77,6 +77,7 @@ public final class DirtyLog implements AutoCloseable {
     this.collector =
         new Collector(builder.interceptor.apply(first), vcpus, own == null, this::prepared);
     this.hostWriter = new HostWriter(collector.slots(), seal);
+    builder.verifyBy(collector, stopped);
   }
 
   private void prepared(Slot slot) {
@@ -390,9 +391,18 @@ public final class DirtyLog implements AutoCloseable {
    *
    * @throws VcpuTimeoutException if a vCPU does not stop, or reach a safepoint, in time; closed
    *     nonetheless, but the RAM of its slots may be in use still
+   * @throws dev.smudge.sync.verify.UnreportedWriteException in the verify mode; it is closed
    */
   @Override
   public void close() {
+    try {
+      collector.verification().lastLook(null);
+    } finally {
+      closeAll();
+    }
+  }
+
+  private void closeAll() {
     vcpus.close();
     try {
       collector.close();

@@ -1,7 +1,10 @@
 package dev.smudge.sync;
 
 import dev.smudge.ring.DirtyRing;
+import dev.smudge.sync.internal.collect.Collector;
+import dev.smudge.sync.internal.collect.WriteVerifier;
 import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.sync.verify.PageContent;
 import java.time.Duration;
 import java.util.Objects;
 import java.util.function.UnaryOperator;
@@ -10,6 +13,7 @@ import org.jspecify.annotations.Nullable;
 
 /** Options of a {@link DirtyLog}. Not thread-safe. */
 public final class DirtyLogBuilder {
+  private static final String VERIFY = "smudge.verify";
   private static final System.Logger LOGGER = System.getLogger(DirtyLog.class.getName());
 
   Duration timeout = Duration.ofSeconds(10);
@@ -20,6 +24,9 @@ public final class DirtyLogBuilder {
   int ringEntries; // 0: bitmap mode
   int ringReserve;
   RingFullPolicy ringFullPolicy = RingFullPolicy.WAIT;
+  private boolean verifies;
+  private @Nullable PageContent content;
+  private @Nullable ErrorHandler unreported; // null: thrown
 
   DirtyLogBuilder() {}
 
@@ -109,8 +116,77 @@ public final class DirtyLogBuilder {
     return this;
   }
 
+  /**
+   * Switches the verify mode on, for the log of a {@code GuestMemory}, which knows its RAM: each
+   * take and sync reads all of it, and finds what was written and not reported. For test suites.
+   * The system property {@code smudge.verify} does the same for every {@code GuestMemory}: with the
+   * value {@code true}, or with {@code report}, which tells the log's error handler.
+   *
+   * <p>A write that is found comes as an {@link
+   * dev.smudge.sync.verify.UnreportedWriteException} out of a later take, sync, or close of the
+   * last client: when a vCPU has passed a safepoint, and other writers have had 100 milliseconds,
+   * without a mark. The page is dirty for every client then.
+   *
+   * @return this
+   */
+  public DirtyLogBuilder verify() {
+    this.verifies = true;
+    return this;
+  }
+
+  /**
+   * Switches the verify mode on, as {@link #verify()}, for RAM of the embedder's own.
+   *
+   * @param of reads a page
+   * @return this
+   */
+  public DirtyLogBuilder verify(PageContent of) {
+    this.content = Objects.requireNonNull(of, "of");
+    return verify();
+  }
+
+  /**
+   * Switches the verify mode on, as {@link #verify()}, and has a handler told of what is found, in
+   * place of an exception.
+   *
+   * @param handler gets an {@link dev.smudge.sync.verify.UnreportedWriteException} per page, under
+   *     the collector lock; must not throw
+   * @return this
+   */
+  public DirtyLogBuilder verifyAndReport(ErrorHandler handler) {
+    this.unreported = Objects.requireNonNull(handler, "handler");
+    return verify();
+  }
+
+  void verifyBy(Collector collector, boolean stopped) {
+    String property = System.getProperty(VERIFY, "false");
+    boolean byProperty =
+        switch (property) {
+          case "false" -> false;
+          case "", "true", "report" -> true;
+          default ->
+              throw new IllegalArgumentException(
+                  "the system property "
+                      + VERIFY
+                      + " is '"
+                      + property
+                      + "': true, report and false are allowed");
+        };
+    if (verifies || byProperty) {
+      ErrorHandler handler =
+          !verifies && property.equals("report") ? errorHandler : unreported;
+      collector.verification(
+          new WriteVerifier(collector, content, verifies, stopped, handler));
+    }
+  }
+
   /** {@return the log} */
   public DirtyLog build() {
     return new DirtyLog(this, false);
+  }
+
+  /** {@return a log with a natural stop, as {@link DirtyLog#createStopped}} */
+  public DirtyLog buildStopped() {
+    return new DirtyLog(this, true);
   }
 }

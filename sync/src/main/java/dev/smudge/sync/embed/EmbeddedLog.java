@@ -9,6 +9,7 @@ import dev.smudge.sync.internal.collect.Collector;
 import dev.smudge.sync.internal.collect.Slot;
 import dev.smudge.sync.internal.facade.ApiAccess;
 import dev.smudge.sync.internal.facade.SlotMapping;
+import dev.smudge.sync.verify.PageContent;
 import java.time.Duration;
 import java.util.Objects;
 import java.util.function.Function;
@@ -38,11 +39,13 @@ public final class EmbeddedLog {
    * and {@link DirtyLog#change} refuses.
    *
    * @param owner what it is the log of, for messages: "a GuestMemory"
+   * @param content what its pages contain, for the verify mode
    * @throws IllegalStateException if the log has an owner or slots already, or is closed; nothing
    *     is changed
    */
-  public void claim(String owner) {
-    collector.claim(Objects.requireNonNull(owner, "owner"));
+  public void claim(String owner, PageContent content) {
+    collector.claim(
+        Objects.requireNonNull(owner, "owner"), Objects.requireNonNull(content, "content"));
   }
 
   /**

@@ -49,7 +49,7 @@ public final class AddressSpace {
   private final ThreadLocal<@Nullable SlotOverlay> transactions = new ThreadLocal<>();
 
   private final DeviceGate gate;
-  private final Set<Object> asyncWrites = ConcurrentHashMap.newKeySet(); // open
+  private final Set<PendingWrite> asyncWrites = ConcurrentHashMap.newKeySet(); // open
 
   private volatile boolean sealing;
   private volatile SlotMap map = SlotMap.EMPTY;
@@ -220,7 +220,7 @@ public final class AddressSpace {
   }
 
   /** An asynchronous write has begun; refused while the memory is being sealed. */
-  public void begun(Object write) {
+  public void begun(PendingWrite write) {
     asyncWrites.add(write);
     // ORDER G2 volatile: the write is in the set before this look. Pairs with seal, which stores,
     // and then looks at the set. If weaker: it is neither refused nor waited for.
@@ -231,12 +231,22 @@ public final class AddressSpace {
   }
 
   /** It has landed. A second call does nothing. */
-  public void ended(Object write) {
+  public void ended(PendingWrite write) {
     if (asyncWrites.remove(write) && sealing) {
       synchronized (asyncWrites) {
         asyncWrites.notifyAll();
       }
     }
+  }
+
+  /** {@return whether an asynchronous write to bytes of a slot's memory is open} */
+  public boolean isBeingWritten(MappedSlot slot, long offset, long length) {
+    for (PendingWrite write : asyncWrites) {
+      if (write.isTo(slot, offset, length)) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /** Waits for the asynchronous writes that are open, then seals the log. */

@@ -106,6 +106,17 @@ public final class MappedSlot {
     return new MemoryOverlaps.MemoryRange(SlotPlan.memoryOf(ram), from, from + size);
   }
 
+  /** {@return whether bytes of the memory under it are also some of those under another} */
+  @SuppressWarnings("ReferenceEquality") // of one memory
+  public boolean shares(
+      long offset, long length, MappedSlot other, long otherOffset, long otherLength) {
+    long from = plan.memoryOffset() + offset;
+    long otherFrom = other.plan.memoryOffset() + otherOffset;
+    return plan.memory() == other.plan.memory()
+        && from < otherFrom + otherLength
+        && otherFrom < from + length;
+  }
+
   /** {@return what the API hands out for it} */
   public Object handle() {
     return handle;

@@ -1,7 +1,9 @@
 package dev.smudge.sync.internal.collect;
 
 import dev.smudge.bitmap.PageSet;
+import dev.smudge.sync.internal.collect.Verification.Armed;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The clients of a log: how they start and end, and with the first and the last of them the
@@ -33,10 +35,17 @@ public final class Clients {
    */
   public void start(ClientView client, boolean allDirty) {
     boolean done = false;
+    @Nullable Armed[] armed = new Armed[1];
     try {
-      collector.locked(() -> startLocked(client, allDirty));
+      collector.locked(() -> {
+        collector.verification().checkStart();
+        startLocked(client, allDirty);
+        armed[0] = allDirty ? null : collector.verification().armed();
+      });
       if (!allDirty && !collector.afterSync()) {
         collector.lock().run(client::addAll);
+      } else {
+        collector.verification().barrierPassed(armed[0]);
       }
       done = true;
     } finally {
@@ -156,6 +165,7 @@ public final class Clients {
   private void stopLog() {
     collector.vcpus().pressure().setCollecting(false);
     collector.devices().stopLog();
+    collector.verification().stopLog();
     for (Slot slot : collector.slots().used()) {
       slot.fetched().part().stop();
       slot.fetched().countAllAsTold();

@@ -3,6 +3,7 @@ package dev.smudge.sync.internal.collect;
 import dev.smudge.bitmap.PageSet;
 import dev.smudge.sync.internal.vcpu.VcpuGroup;
 import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.sync.verify.PageContent;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
@@ -27,6 +28,7 @@ public final class Collector {
   private final Counters counters = new Counters();
   private final Clients clients = new Clients(this);
   private final Takes takes = new Takes(this);
+  private Verification verification = new Verification(this);
   private final boolean countsFetched;
   private final Consumer<Slot> whenPrepared;
 
@@ -140,7 +142,7 @@ public final class Collector {
     locked(() -> {
       checkOpen();
       if (clients.isAny()) {
-        fetch();
+        verification.fetch("sync");
       }
     });
   }
@@ -187,9 +189,12 @@ public final class Collector {
     });
   }
 
-  /** Has one alone change the slots from now on. */
-  public void claim(String owner) {
-    locked(() -> slots.claim(owner));
+  /** Has one alone change the slots from now on, who knows what they contain. */
+  public void claim(String owner, PageContent content) {
+    locked(() -> {
+      slots.claim(owner);
+      verification.content(content);
+    });
   }
 
   /** Finishes what an error has left undone. First of all that is done under the lock. */
@@ -294,6 +299,16 @@ public final class Collector {
   /** {@return what clients do with their pages} */
   public Takes takes() {
     return takes;
+  }
+
+  /** {@return what looks for writes that were not reported} */
+  public Verification verification() {
+    return verification;
+  }
+
+  /** Has writes verified, before there is any client. */
+  public void verification(Verification by) {
+    verification = by;
   }
 
   /** {@return the clients} */

@@ -97,10 +97,15 @@ public final class Slot {
 
   /** Has a tracker prepare a part of this slot. */
   FetchedBits newPart(Tracker tracker) {
-    TrackedSlot slot = new TrackedSlot(id, entryId, pageCount, 1L << pageShift, attachment);
+    TrackedSlot slot = tracked();
     PageSet told = new PageSet(pageCount); // first: the tracker's part may have to be closed
     SlotTracker part = tracker.newSlot(slot);
     return new FetchedBits(part, told);
+  }
+
+  /** {@return what trackers are told of it} */
+  TrackedSlot tracked() {
+    return new TrackedSlot(id, entryId, pageCount, 1L << pageShift, attachment);
   }
 
   /** The change that adds it was given up. */

@@ -12,6 +12,7 @@ final class SlotViews {
   private PageSet[] views = new PageSet[0];
   private @Nullable LeavingSlot leaving; // where its bits go since it was removed
   private @Nullable PageSet news; // pages out of rings, on their way; made by the first
+  private @Nullable SlotShadow shadow; // of the verify mode
   private int holders; // batches, and devices that leave, that use the slot
 
   SlotViews(long pageCount) {
@@ -26,6 +27,10 @@ final class SlotViews {
       }
       return;
     }
+    SlotShadow watch = shadow;
+    if (watch != null) {
+      watch.reported(wordIndex, bits);
+    }
     for (PageSet view : views) {
       view.add(wordIndex, bits);
     }
@@ -37,6 +42,7 @@ final class SlotViews {
       leaving.tell(firstPage, count);
       return;
     }
+    known(firstPage, count);
     for (PageSet view : views) {
       view.addRange(firstPage, count);
     }
@@ -47,6 +53,7 @@ final class SlotViews {
       leaving.tell(0, pageCount);
       return;
     }
+    known(0, pageCount);
     for (PageSet view : views) {
       view.addAll();
     }
@@ -58,9 +65,30 @@ final class SlotViews {
       pages.forEachRun(to::tell);
       return;
     }
+    SlotShadow watch = shadow;
+    if (watch != null) {
+      pages.forEachWord(watch::reported);
+    }
     for (PageSet view : views) {
       view.addAll(pages);
     }
+  }
+
+  /** Pages of a range were reported, or written by a client that knows them. */
+  void known(long firstPage, long count) {
+    if (leaving != null) {
+      leaving.forEachCarry((to, first, pages) -> to.views().known(first, pages));
+      return;
+    }
+    SlotShadow watch = shadow;
+    if (watch != null) {
+      watch.reported(firstPage, count);
+    }
+  }
+
+  /** From here on a shadow hears of each report; null: none does. */
+  void watch(@Nullable SlotShadow by) {
+    shadow = by;
   }
 
   /** An empty set, for pages that come out of rings. */

@@ -38,6 +38,9 @@ public final class TakenPages {
   private final Map<Slot, Held> held = new LinkedHashMap<>(); // under this
   private volatile long barrierNanos;
 
+  /** What was armed as it was taken, for the verify mode. Under the collector lock. */
+  Verification.@Nullable Armed armed;
+
   /** It was cut short before it was handed out: nobody has it, and the next call gives it back. */
   volatile boolean failed;
 

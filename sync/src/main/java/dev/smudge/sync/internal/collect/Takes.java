@@ -42,17 +42,20 @@ public final class Takes {
         check(client, only, firstPage, pageCount);
         client.checkHasNoOpenBatch();
         if (sync) {
-          collector.fetch();
+          collector.verification().fetch(client.toString());
         }
         client.open(batch);
         move(client, batch, only, firstPage, pageCount, limit);
         clear(batch);
+        batch.armed = collector.verification().armed();
       });
       // Always, also when nothing was cleared: another client may have cleared these pages a moment
       // ago and be waiting for its own barrier (docs/design.md 3.4).
       long start = System.nanoTime();
       if (!collector.afterSync()) {
         collector.lock().run(() -> addBack(batch));
+      } else {
+        collector.verification().barrierPassed(batch.armed);
       }
       batch.barrierTook(System.nanoTime() - start);
     } catch (RuntimeException | Error e) {
@@ -134,8 +137,9 @@ public final class Takes {
     }
   }
 
-  private static void giveBackLocked(TakenPages batch) {
+  private void giveBackLocked(TakenPages batch) {
     ClientView client = batch.client();
+    collector.verification().drop(batch.armed);
     batch.giveBack(client.has(batch)); // not to a client that was closed
     client.forget(batch);
   }
@@ -150,13 +154,16 @@ public final class Takes {
     try {
       collector.locked(() -> {
         check(client, slot, firstPage, pageCount);
-        collector.fetch();
+        collector.verification().fetch(client.toString());
         client.setAside(gone);
         client.moveRange(gone, slot, firstPage, pageCount, Long.MAX_VALUE);
         clear(gone);
+        gone.armed = collector.verification().armed();
       });
       if (!collector.afterSync()) {
         collector.lock().run(() -> addBack(gone));
+      } else {
+        collector.verification().barrierPassed(gone.armed);
       }
       gone.acknowledgeAll();
     } catch (RuntimeException | Error e) {
@@ -179,6 +186,7 @@ public final class Takes {
       if (!slot.isNothing(byteOffset, length)) {
         long first = byteOffset >>> slot.pageShift();
         long count = ((byteOffset + length - 1) >>> slot.pageShift()) - first + 1;
+        slot.views().known(first, count);
         for (ClientView other : collector.clients().all()) {
           if (other != client) {
             other.addRange(slot, first, count);

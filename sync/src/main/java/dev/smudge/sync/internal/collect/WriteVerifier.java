@@ -1,0 +1,264 @@
+package dev.smudge.sync.internal.collect;
+
+import dev.smudge.bitmap.PageSet;
+import dev.smudge.sync.internal.collect.SlotShadow.Suspect;
+import dev.smudge.sync.verify.PageContent;
+import dev.smudge.sync.verify.UnreportedWriteException;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.locks.LockSupport;
+import org.agrona.ErrorHandler;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The verify mode: names pages that have changed and were not reported.
+ *
+ * <p>Each fetch of a take is followed by a look, which compares the pages that are known ({@link
+ * SlotShadow}) with RAM. A page that differs is a suspect, not more: its writer may have stored a
+ * moment ago, and mark a moment later. A vCPU has marked by its next safepoint, so a suspect that a
+ * fetch does not report after the barrier was not marked by a vCPU. A writer without a vCPU takes
+ * part in no barrier; between its store and its mark it may lose the processor. So a suspect is
+ * named by the first look that comes at least {@link #PATIENCE_NANOS} later. Nobody writes beside a
+ * take of a log whose guest is stopped: there it is named at once.
+ *
+ * <p>Not seen are a write that leaves the content as it was, and one that comes between the barrier
+ * of the take in which its page was armed and the moment at which its content is copied.
+ */
+public final class WriteVerifier extends Verification {
+  /** How long a writer without a vCPU may take from its store to its mark. */
+  static final long PATIENCE_NANOS = 100_000_000;
+
+  private static final int MOST_SUPPRESSED = 15;
+
+  /** Pages that were armed, per slot. */
+  private record ArmedPages(Map<SlotShadow, PageSet> pages, long look) implements Armed {}
+
+  private @Nullable PageContent content; // null: not known yet
+  private final boolean required;
+  private final boolean stopped;
+  private final @Nullable ErrorHandler handler;
+  private final Map<Slot, SlotShadow> shadows = new HashMap<>();
+  private long looks;
+  private String lastLook = "the start of the log";
+
+  /**
+   * Makes one.
+   *
+   * @param content null: whoever claims the log knows it
+   * @param required whether a log whose content is not known is refused; else it is not verified
+   * @param stopped whether nobody writes while pages are taken
+   * @param handler is told; null: an exception is thrown
+   */
+  public WriteVerifier(
+      Collector collector,
+      @Nullable PageContent content,
+      boolean required,
+      boolean stopped,
+      @Nullable ErrorHandler handler) {
+    super(collector);
+    this.content = content;
+    this.required = required;
+    this.stopped = stopped;
+    this.handler = handler;
+  }
+
+  @Override
+  void content(PageContent known) {
+    if (content == null) {
+      content = known;
+    }
+  }
+
+  @Override
+  void checkStart() {
+    if (content == null && required) {
+      throw new IllegalStateException(
+          "this log is to verify writes, and does not know what its pages contain: use"
+              + " DirtyLogBuilder.verify(PageContent), or make a GuestMemory over the log");
+    }
+  }
+
+  @Override
+  void fetch(String by) {
+    // Before the fetch: it finds the marks of those that have ended.
+    shadows.values().forEach(shadow -> shadow.excuseWritten(looks + 1));
+    collector.fetch();
+    look(by);
+  }
+
+  private void look(String by) {
+    looks++;
+    String now = "take " + looks + (by.isEmpty() ? "" : " by " + by);
+    String between = "between " + lastLook + " and " + now;
+    lastLook = now;
+    shadows.keySet().retainAll(List.of(collector.slots().used()));
+    List<UnreportedWriteException> named = new ArrayList<>();
+    for (SlotShadow shadow : shadows.values()) {
+      if (!stopped) {
+        name(shadow, named);
+      }
+      attempt(shadow, () -> shadow.compare(between, looks));
+      if (stopped) {
+        name(shadow, named);
+      }
+    }
+    report(named);
+  }
+
+  private void attempt(SlotShadow shadow, Runnable step) {
+    try {
+      step.run();
+    } catch (RuntimeException e) {
+      RuntimeException first = shadow.cannotRead(e);
+      if (first != null) {
+        collector.vcpus().errorHandler().onError(first);
+      }
+    }
+  }
+
+  private void name(SlotShadow shadow, List<UnreportedWriteException> named) {
+    long now = System.nanoTime();
+    for (Suspect suspect : List.copyOf(shadow.suspects().values())) {
+      if (stopped || (suspect.barrierPassed && now - suspect.seenNanos >= PATIENCE_NANOS)) {
+        named.add(exception(shadow.slot(), suspect));
+        // From here on it is dirty, and no suspect.
+        shadow.slot().views().tell((int) (suspect.page >>> 6), 1L << suspect.page);
+      }
+    }
+  }
+
+  private static UnreportedWriteException exception(Slot slot, Suspect suspect) {
+    long offset = (suspect.page << slot.pageShift()) + suspect.offset;
+    Object where = slot.attachment() == null ? slot : slot.attachment();
+    return new UnreportedWriteException(
+        String.format(
+            "page %d of %s changed and nobody marked it: the byte at offset 0x%x of the slot was"
+                + " 0x%02x and is 0x%02x since a write %s. Whatever stores there has to store"
+                + " through the accessors, or to mark after its store. The page is dirty for every"
+                + " client now",
+            suspect.page, where, offset, suspect.before, suspect.now, suspect.between),
+        slot.id(),
+        suspect.page,
+        offset);
+  }
+
+  private void report(List<UnreportedWriteException> named) {
+    if (named.isEmpty()) {
+      return;
+    }
+    if (handler != null) {
+      named.forEach(handler::onError);
+      return;
+    }
+    UnreportedWriteException first = named.get(0);
+    if (named.size() > 1) {
+      first =
+          new UnreportedWriteException(
+              first.getMessage() + "; " + (named.size() - 1) + " more page(s) changed, too",
+              first.slotId(),
+              first.pageIndex(),
+              first.byteOffset());
+      named.stream().skip(1).limit(MOST_SUPPRESSED).forEach(first::addSuppressed);
+    }
+    throw first;
+  }
+
+  @Override
+  @Nullable Armed armed() {
+    PageContent of = content;
+    if (of == null) {
+      return null;
+    }
+    Map<SlotShadow, PageSet> pages = new HashMap<>();
+    ArmedPages armed = new ArmedPages(pages, looks);
+    for (Slot slot : collector.slots().used()) {
+      SlotShadow shadow = shadows.computeIfAbsent(slot, s -> new SlotShadow(s, of));
+      slot.views().watch(shadow);
+      pages.put(shadow, shadow.arm());
+    }
+    return armed;
+  }
+
+  @Override
+  @SuppressWarnings("ReferenceEquality")
+  void barrierPassed(@Nullable Armed armed) {
+    if (!(armed instanceof ArmedPages passed)) {
+      return;
+    }
+    collector.lock().run(() -> {
+      passed.pages.forEach((shadow, pages) -> {
+        if (shadows.get(shadow.slot()) == shadow
+            && collector.slots().find(shadow.slot().id()) == shadow.slot()) {
+          attempt(shadow, () -> shadow.learn(pages));
+        }
+      });
+      barrierPassed(passed.look);
+      drop(armed);
+    });
+  }
+
+  /** For all that were seen by that look or before. */
+  private void barrierPassed(long look) {
+    for (SlotShadow shadow : shadows.values()) {
+      for (Suspect suspect : shadow.suspects().values()) {
+        suspect.barrierPassed |= suspect.look <= look;
+      }
+    }
+  }
+
+  @Override
+  void drop(@Nullable Armed armed) {
+    if (armed instanceof ArmedPages dropped) {
+      dropped.pages.forEach(SlotShadow::disarm);
+    }
+  }
+
+  @Override
+  void stopLog() {
+    for (SlotShadow shadow : shadows.values()) {
+      shadow.slot().views().watch(null);
+    }
+    shadows.clear();
+  }
+
+  @Override
+  public void lastLook(@Nullable ClientView leaving) {
+    if (stopped || collector.isLockedByMe() || !isLast(leaving)) {
+      return;
+    }
+    // Suspects first, then a barrier, and time for those who take part in none.
+    long look = lookAgain();
+    collector.afterSync();
+    boolean[] wait = new boolean[1];
+    collector.lock().run(() -> {
+      barrierPassed(look);
+      wait[0] = shadows.values().stream().anyMatch(shadow -> !shadow.suspects().isEmpty());
+    });
+    if (wait[0]) {
+      long until = System.nanoTime() + PATIENCE_NANOS;
+      for (long left = PATIENCE_NANOS; left > 0; left = until - System.nanoTime()) {
+        LockSupport.parkNanos(left);
+      }
+      lookAgain();
+    }
+  }
+
+  @SuppressWarnings("ReferenceEquality")
+  private boolean isLast(@Nullable ClientView leaving) {
+    return collector.underLock(() -> {
+      ClientView[] all = collector.clients().all();
+      return leaving == null ? all.length > 0 : all.length == 1 && all[0] == leaving;
+    });
+  }
+
+  private long lookAgain() {
+    return collector.underLock(() -> {
+      if (collector.clients().isAny()) {
+        fetch("");
+      }
+      return looks;
+    });
+  }
+}

@@ -1,0 +1,306 @@
+package dev.smudge.sync;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.smudge.sync.verify.PageContent;
+import dev.smudge.sync.verify.UnreportedWriteException;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
+import java.util.ArrayList;
+import java.util.BitSet;
+import java.util.Collections;
+import java.util.List;
+import java.util.Random;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** The verify mode, over RAM of the embedder's own. */
+@Timeout(120)
+class VerifyTest {
+  private static final int PAGE = 64;
+  private static final int PAGES = 200;
+  private static final VarHandle CELLS = MethodHandles.arrayElementVarHandle(byte[].class);
+
+  private final byte[] ram = new byte[PAGES * PAGE];
+  private final PageContent content =
+      (slot, page, to) -> {
+        for (int i = 0; i < to.length; i++) {
+          to[i] = (byte) CELLS.getAcquire(ram, (int) page * PAGE + i);
+        }
+      };
+
+  private static void take(DirtyClient<LogSlot> client) {
+    try (DirtyBatch<LogSlot> batch = client.take()) {
+      batch.commit();
+    }
+  }
+
+  private static UnreportedWriteException takeUntilNamed(DirtyClient<LogSlot> client) {
+    for (; ; ) {
+      try {
+        take(client);
+      } catch (UnreportedWriteException e) {
+        return e;
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(Mode.class)
+  void take_afterAnUnmarkedWrite_namesSlotPageByteAndTakes(Mode mode) {
+    try (DirtyLog log = mode.builder().verify(content).build()) {
+      log.addSlot(3, PAGES, PAGE);
+      DirtyClient<LogSlot> client = log.client("saves", InitialView.ALL_DIRTY);
+      DirtyClient<LogSlot> other = log.client("display", InitialView.NONE_DIRTY);
+      take(client);
+      take(other);
+      ram[5 * PAGE + 9] = 0x41;
+      UnreportedWriteException e = takeUntilNamed(client);
+      assertEquals(3, e.slotId());
+      assertEquals(5, e.pageIndex());
+      assertEquals(5 * PAGE + 9, e.byteOffset());
+      assertTrue(
+          e.getMessage().contains("offset 0x149 of the slot was 0x00 and is 0x41 since a write"
+              + " between take 2 by DirtyClient[display] and take 3 by DirtyClient[saves]"),
+          e.getMessage());
+      try (DirtyBatch<LogSlot> batch = other.take()) {
+        assertEquals(1, batch.pageCount(), "the page is dirty for every client now");
+        batch.commit();
+      }
+      take(client); // and is named once
+    }
+  }
+
+  @Test
+  void take_ofAStoppedGuest_namesAtOnce() {
+    try (DirtyLog log = DirtyLog.builder().verify(content).buildStopped()) {
+      LogSlot slot = log.addSlot(0, PAGES, PAGE);
+      DirtyClient<LogSlot> client = log.client("rewind", InitialView.NONE_DIRTY);
+      ram[0] = 1;
+      log.mark(slot, 0, 1);
+      take(client);
+      ram[0] = 2;
+      ram[PAGE] = 2;
+      log.mark(slot, PAGE, 1);
+      ram[7 * PAGE] = 2;
+      UnreportedWriteException e =
+          assertThrows(UnreportedWriteException.class, client::take);
+      assertEquals(0, e.pageIndex());
+      assertTrue(e.getMessage().endsWith("; 1 more page(s) changed, too"), e.getMessage());
+      assertEquals(7, ((UnreportedWriteException) e.getSuppressed()[0]).pageIndex());
+      try (DirtyBatch<LogSlot> batch = client.take()) {
+        assertEquals(3, batch.pageCount());
+        batch.commit();
+      }
+    }
+  }
+
+  @Test
+  void close_ofTheLastClient_namesWhatTheLastTakeSuspected() {
+    DirtyLog log = DirtyLog.builder().verify(content).build();
+    log.addSlot(0, PAGES, PAGE);
+    DirtyClient<LogSlot> client = log.client("saves", InitialView.NONE_DIRTY);
+    ram[PAGE] = 1;
+    UnreportedWriteException e = assertThrows(UnreportedWriteException.class, client::close);
+    assertEquals(1, e.pageIndex());
+    assertThrows(IllegalStateException.class, client::take, "it is closed");
+    log.close();
+  }
+
+  @Test
+  void close_ofTheLog_namesToo() {
+    DirtyLog log = DirtyLog.builder().verify(content).build();
+    log.addSlot(0, PAGES, PAGE);
+    log.client("saves", InitialView.NONE_DIRTY);
+    ram[PAGE] = 1;
+    assertThrows(UnreportedWriteException.class, log::close);
+    assertThrows(IllegalStateException.class, log::addVcpu, "it is closed");
+  }
+
+  @ParameterizedTest
+  @EnumSource(Mode.class)
+  void storeWhoseMarkComesAfterTheTake_isNotNamed(Mode mode) {
+    List<Throwable> named = Collections.synchronizedList(new ArrayList<>());
+    try (DirtyLog log = mode.builder().verify(content).verifyAndReport(named::add).build();
+        GuestThread taker = new GuestThread("taker")) {
+      LogSlot slot = log.addSlot(0, PAGES, PAGE);
+      DirtyClient<LogSlot> client = log.client("saves", InitialView.NONE_DIRTY);
+      LogVcpu vcpu = log.addVcpu();
+      vcpu.online();
+      for (int page = 0; page < 3; page++) {
+        ram[page * PAGE] = 1;
+        var take = taker.begin(() -> take(client)); // has looked, and waits for the safepoint
+        vcpu.mark(slot, (long) page * PAGE, 1);
+        while (!take.isDone()) {
+          vcpu.safepoint();
+        }
+        GuestThread.end(take);
+      }
+      vcpu.offline();
+      client.close();
+    }
+    assertEquals(List.of(), named);
+  }
+
+  @Test
+  void whatAClientWritesItself_isNotNamed() {
+    try (DirtyLog log = DirtyLog.builder().verify(content).buildStopped()) {
+      LogSlot slot = log.addSlot(0, PAGES, PAGE);
+      DirtyClient<LogSlot> client = log.client("rewind", InitialView.NONE_DIRTY);
+      ram[3] = 1;
+      client.markForOthers(slot, 3, 1);
+      take(client);
+      ram[3] = 2;
+      assertThrows(UnreportedWriteException.class, client::take);
+    }
+  }
+
+  @Test
+  void pageThatNoTakeHasArmed_isNotNamed() {
+    try (DirtyLog log = DirtyLog.builder().verify(content).buildStopped()) {
+      LogSlot slot = log.addSlot(0, PAGES, PAGE);
+      DirtyClient<LogSlot> client = log.client("rewind", InitialView.ALL_DIRTY);
+      client.takeRange(slot, 0, 64).close();
+      ram[100 * PAGE] = 1; // dirty for the client already, and not armed
+      log.sync();
+      take(client);
+      ram[100 * PAGE] = 2;
+      assertThrows(UnreportedWriteException.class, log::sync);
+    }
+  }
+
+  @Test
+  void slotThatIsReplaced_isVerifiedFromTheNextTakeOn() {
+    try (DirtyLog log = DirtyLog.builder().verify(content).buildStopped()) {
+      LogSlot slot = log.addSlot(0, PAGES, PAGE);
+      DirtyClient<LogSlot> client = log.client("rewind", InitialView.NONE_DIRTY);
+      SlotChange change = log.change();
+      LogSlot half = change.add(1, 100, PAGE);
+      change.remove(slot);
+      change.carry(slot, 0, half, 0, 100);
+      change.commit().forEach(RemovedSlot::close);
+      ram[9] = 1;
+      log.mark(half, 9, 1);
+      take(client);
+      ram[9] = 2;
+      assertEquals(1, assertThrows(UnreportedWriteException.class, client::take).slotId());
+    }
+  }
+
+  @Test
+  void contentThatCannotBeRead_isReportedOnce_andPagesAreTaken() {
+    List<Throwable> errors = new ArrayList<>();
+    AtomicBoolean fails = new AtomicBoolean();
+    PageContent flaky =
+        (slot, page, to) -> {
+          if (fails.get()) {
+            throw new IllegalStateException("unmapped");
+          }
+          content.read(slot, page, to);
+        };
+    try (DirtyLog log =
+        DirtyLog.builder().verify(flaky).errorHandler(errors::add).buildStopped()) {
+      LogSlot slot = log.addSlot(0, PAGES, PAGE);
+      DirtyClient<LogSlot> client = log.client("rewind", InitialView.NONE_DIRTY);
+      fails.set(true);
+      log.mark(slot, 0, 1);
+      for (int i = 0; i < 3; i++) {
+        take(client);
+      }
+    }
+    assertEquals(1, errors.size());
+    assertEquals("unmapped", errors.get(0).getMessage());
+  }
+
+  @Test
+  void client_ofALogThatDoesNotKnowItsContent_isRefused() {
+    try (DirtyLog log = DirtyLog.builder().verify().build()) {
+      log.addSlot(0, PAGES, PAGE);
+      IllegalStateException e =
+          assertThrows(
+              IllegalStateException.class, () -> log.client("saves", InitialView.NONE_DIRTY));
+      assertTrue(e.getMessage().contains("DirtyLogBuilder.verify(PageContent)"), e.getMessage());
+    }
+  }
+
+  @Test
+  void property_thatIsNeitherTrueNorReportNorFalse_isRefused() {
+    System.setProperty("smudge.verify", "yes");
+    try {
+      assertThrows(IllegalArgumentException.class, DirtyLog::create);
+    } finally {
+      System.clearProperty("smudge.verify");
+    }
+  }
+
+  /**
+   * Beside a guest that runs and a device: whatever is marked is never named, and of the marks that
+   * are forgotten each page is named, unless another mark has reported it.
+   */
+  @ParameterizedTest
+  @EnumSource(Mode.class)
+  void besideARunningGuest_exactlyTheForgottenPagesAreNamed(Mode mode) throws Exception {
+    Set<Long> named = Collections.synchronizedSet(new TreeSet<>());
+    long seed = System.nanoTime();
+    int first = PAGES / 2; // the guest and the device write below, forgotten stores are above
+    BitSet forgotten = new BitSet();
+    try (DirtyLog log =
+        mode.builder()
+            .verify(content)
+            .verifyAndReport(e -> named.add(((UnreportedWriteException) e).pageIndex()))
+            .build()) {
+      LogSlot slot = log.addSlot(0, PAGES, PAGE);
+      DirtyClient<LogSlot> client = log.client("saves", InitialView.ALL_DIRTY);
+      take(client);
+      AtomicBoolean stop = new AtomicBoolean();
+      Thread guest =
+          new Thread(() -> {
+            Random random = new Random(seed);
+            LogVcpu vcpu = log.addVcpu();
+            vcpu.online();
+            while (!stop.get()) {
+              int at = random.nextInt(first * PAGE);
+              CELLS.setRelease(ram, at, (byte) random.nextInt());
+              vcpu.mark(slot, at, 1);
+              vcpu.safepoint();
+            }
+            vcpu.close();
+          });
+      Thread device =
+          new Thread(() -> {
+            Random random = new Random(~seed);
+            while (!stop.get()) {
+              int at = random.nextInt(first * PAGE);
+              CELLS.setRelease(ram, at, (byte) random.nextInt());
+              log.mark(slot, at, 1);
+            }
+          });
+      guest.start();
+      device.start();
+      Random random = new Random(seed + 1);
+      for (int round = 0; round < 300; round++) {
+        if (round % 10 == 0) {
+          int page = first + random.nextInt(PAGES - first);
+          CELLS.setRelease(ram, page * PAGE, (byte) (ram[page * PAGE] + 1));
+          forgotten.set(page);
+        }
+        take(client);
+      }
+      stop.set(true);
+      guest.join(TimeUnit.SECONDS.toMillis(60));
+      device.join(TimeUnit.SECONDS.toMillis(60));
+      client.close();
+    }
+    Set<Long> expected = new TreeSet<>();
+    forgotten.stream().forEach(page -> expected.add((long) page));
+    assertEquals(expected, named, "seed " + seed);
+  }
+}
