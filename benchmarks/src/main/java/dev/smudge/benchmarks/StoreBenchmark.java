@@ -4,6 +4,7 @@ import dev.smudge.core.DeviceMemory;
 import dev.smudge.core.GuestMemory;
 import dev.smudge.core.GuestSlot;
 import dev.smudge.core.Vcpu;
+import dev.smudge.core.WriteWindow;
 import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.LogVcpu;
 import java.lang.foreign.MemorySegment;
@@ -43,6 +44,7 @@ public class StoreBenchmark {
 
   private GuestMemory memory;
   private Vcpu vcpu;
+  private WriteWindow window;
   private LogVcpu logVcpu;
   private DeviceMemory device;
   private MemorySegment ram;
@@ -63,6 +65,7 @@ public class StoreBenchmark {
     ram.fill((byte) 1);
     vcpu = memory.addVcpu();
     vcpu.fill(BASE, size, (byte) 2);
+    window = vcpu.window(BASE, size);
     vcpu.offline(); // a thread runs one vCPU at a time: the one that is used first
     logSlot = memory.log().slot(0);
     logVcpu = memory.log().addVcpu();
@@ -124,6 +127,32 @@ public class StoreBenchmark {
       at = (at + 8) & mask;
     }
     position = at;
+  }
+
+  /** 8-byte stores in an inlined loop, by way of a window. */
+  @Benchmark
+  @OperationsPerInvocation(LOOP)
+  public void loopWindow() {
+    MemorySegment to = window.ram();
+    long at = position;
+    for (int i = 0; i < LOOP; i++) {
+      to.set(ValueLayout.JAVA_LONG_UNALIGNED, at, i);
+      at = (at + 8) & mask;
+    }
+    position = at;
+    vcpu.safepoint();
+  }
+
+  /** One 8-byte store a call, sequential, by way of a window that is asked each time. */
+  @Benchmark
+  public void sequentialWindow() {
+    window.ram().set(ValueLayout.JAVA_LONG_UNALIGNED, next(), 42L);
+  }
+
+  /** 8-byte stores at random, by way of a window that is asked each time. */
+  @Benchmark
+  public void randomWindow() {
+    window.ram().set(ValueLayout.JAVA_LONG_UNALIGNED, nextRandom(), 42L);
   }
 
   /** 8-byte stores at random, untracked. */

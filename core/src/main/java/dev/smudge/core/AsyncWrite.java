@@ -32,8 +32,8 @@ public final class AsyncWrite implements AutoCloseable {
     @Override
     public boolean isTo(MappedSlot slot, long offset, long count) {
       return parts.stream()
-          .anyMatch(part ->
-              slot.shares(offset, count, part.slot, part.offset, part.ram.byteSize()));
+          .anyMatch(
+              part -> slot.shares(offset, count, part.slot, part.offset, part.ram.byteSize()));
     }
 
     @Override

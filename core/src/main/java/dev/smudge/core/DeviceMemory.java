@@ -178,6 +178,22 @@ public final class DeviceMemory {
         (slot, offset, done, count) -> slot.fill(offset, count, value));
   }
 
+  /**
+   * Gives RAM back that the guest does not need (a balloon, free page reporting): the bytes are
+   * zero, and their pages dirty for every client. RAM of our own, where native access is granted,
+   * is not committed after that; elsewhere the bytes are only zeroed. A page that is written again
+   * is committed again.
+   *
+   * @param address guest address of the first byte; it need not be aligned, but only the memory of
+   *     whole pages is given back
+   * @param length bytes, 0 or more
+   * @throws GuestAccessException see the class comment; nothing is written
+   * @throws SealedException after {@link GuestMemory#seal}; nothing is written
+   */
+  public void release(long address, long length) {
+    write(address, length, this::mark, (slot, offset, done, count) -> slot.release(offset, count));
+  }
+
   /** Writes the low bytes of a value, little-endian. */
   private void put(long address, int width, long value) {
     RcuReader section = gate.enter();

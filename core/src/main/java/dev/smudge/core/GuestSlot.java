@@ -81,6 +81,23 @@ public final class GuestSlot {
     return mapped.ram().asSlice(firstPage << shift, pageCount << shift).asReadOnly();
   }
 
+  /**
+   * Tells pages that nobody has ever touched, which are all zero, from others: a snapshot, or a
+   * migration, can leave them out without reading them. In a batch, or while nobody writes.
+   *
+   * @param firstPage where to look first, 0 to {@link #pageCount}
+   * @return the first page from there on that may be other than zero; {@link #pageCount} if there
+   *     is none. It is {@code firstPage} itself where that is not known: for RAM of the embedder's,
+   *     and where native access is not granted
+   * @throws IndexOutOfBoundsException if {@code firstPage} is outside that
+   * @throws IllegalStateException if the slot's RAM is gone
+   */
+  public long nextTouchedPage(long firstPage) {
+    Objects.checkFromIndexSize(firstPage, 0, mapped.log.pageCount());
+    mapped.ram();
+    return mapped.nextTouched(firstPage << mapped.pageShift) >>> mapped.pageShift;
+  }
+
   @Override
   public String toString() {
     return mapped.toString();

@@ -325,6 +325,23 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
   }
 
   /**
+   * Returns a window: a range whose pages are marked once, and that this vCPU then writes raw until
+   * its next safepoint at which pages were armed. For inner loops and write TLBs. It marks nothing
+   * before {@link WriteWindow#ram}.
+   *
+   * @param address guest address of its first byte
+   * @param length bytes, more than 0, in one slot
+   * @return the window; keep it
+   * @throws IllegalArgumentException if the length is not more than 0
+   */
+  public WriteWindow window(long address, long length) {
+    if (length <= 0) {
+      throw new IllegalArgumentException("length " + length + " is not more than 0");
+    }
+    return new WriteWindow(this, address, length);
+  }
+
+  /**
    * Returns the atomics of this vCPU, for guests of several vCPUs, in the byte order of the memory.
    *
    * @return the atomics; keep them

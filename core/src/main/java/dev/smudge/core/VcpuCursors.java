@@ -40,6 +40,8 @@ abstract class VcpuCursors {
 
   private MappedSlot readSlot = MappedSlot.NONE; // the read cursor
 
+  private long armings; // how often pages were armed, perhaps: windows are marked once for each
+
   @SuppressWarnings("this-escape") // the callback runs on the vCPU's thread, later
   VcpuCursors(AddressSpace space, Runnable armCallback) {
     this.space = space;
@@ -48,6 +50,7 @@ abstract class VcpuCursors {
   }
 
   private void pagesArmed() {
+    armings++;
     dropPage();
     SlotMap now = space.map(); // C2
     if (now != map || space.isSealedOrClosed()) {
@@ -57,7 +60,13 @@ abstract class VcpuCursors {
     armCallback.run();
   }
 
+  /** A window that was opened since this has changed last needs no mark. */
+  final long armings() {
+    return armings;
+  }
+
   final void dropCursors() {
+    armings++;
     slot = MappedSlot.NONE;
     dropPage();
     readSlot = MappedSlot.NONE;

@@ -85,6 +85,51 @@ class AnonymousRamTest {
     }
   }
 
+  @Test
+  void release_pagesThatWereWritten_areZeroAndFreeAndDirtyForEverybody() throws IOException {
+    long size = 256 << 20;
+    try (GuestMemory memory = GuestMemory.create()) {
+      memory.addSlot(0, 0, size);
+      memory.addSlot(1, size, 4096);
+      memory.device().fill(0, size + 4096, (byte) 1);
+      DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
+      long full = committed();
+      memory.device().release(4097, size - 4096); // ends in the second slot
+      assertTrue(committed() < full - size / 2, committed() + " of " + full);
+      assertEquals(1, memory.device().getByte(4096));
+      for (long at : List.of(4097L, 8191L, 8192L, size - 1, size)) {
+        assertEquals(0, memory.device().getByte(at));
+      }
+      assertEquals(1, memory.device().getByte(size + 1));
+      try (var batch = client.take()) {
+        assertEquals(size / 4096, batch.pageCount());
+        batch.commit();
+      }
+      assertEquals(size / 4096 - 1, memory.slot(0).nextTouchedPage(3), "the last was read");
+      assertThrows(GuestAccessException.class, () -> memory.device().release(size, 8192));
+      assertEquals(1, memory.device().getByte(size + 1), "nothing is written");
+    }
+  }
+
+  @Test
+  void nextTouchedPage_tellsPagesThatWereWritten_alsoOfAVeryLargeSlot() throws IOException {
+    try (GuestMemory memory = GuestMemory.create()) {
+      GuestSlot slot = memory.addSlot(0, 0, 64 * GIB, 8192);
+      for (long page : List.of(0L, 1L, 70_000L, slot.pageCount() - 1)) {
+        memory.device().putByte((page << 13) + 8191, (byte) 1);
+      }
+      long before = committed();
+      assertEquals(0, slot.nextTouchedPage(0));
+      assertEquals(1, slot.nextTouchedPage(1));
+      assertEquals(70_000, slot.nextTouchedPage(2));
+      assertEquals(slot.pageCount() - 1, slot.nextTouchedPage(70_001));
+      assertEquals(slot.pageCount(), slot.nextTouchedPage(slot.pageCount()));
+      assertTrue(committed() - before < 64 << 20);
+      assertThrows(
+          IndexOutOfBoundsException.class, () -> slot.nextTouchedPage(slot.pageCount() + 1));
+    }
+  }
+
   /** What a slot loses and gets back is zero, and free meanwhile. */
   @Test
   void resize_shorterAndLongerAgain_theMemoryIsGivenBack() throws IOException {

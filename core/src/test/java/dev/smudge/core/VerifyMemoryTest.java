@@ -33,12 +33,12 @@ class VerifyMemoryTest {
     DirtyClient<GuestSlot> client = memory.client("saves", InitialView.ALL_DIRTY);
     take(client);
     slot.ram().set(ValueLayout.JAVA_INT, 0x5ffc, -1);
-    UnreportedWriteException e =
-        assertThrows(UnreportedWriteException.class, memory::close);
+    UnreportedWriteException e = assertThrows(UnreportedWriteException.class, memory::close);
     assertEquals(5, e.pageIndex());
     assertEquals(0x5ffc, e.byteOffset());
     assertTrue(
-        e.getMessage().startsWith("page 5 of GuestSlot[2, 0x80000000 + 0x100000"), e.getMessage());
+        String.valueOf(e.getMessage()).startsWith("page 5 of GuestSlot[2, 0x80000000 + 0x100000"),
+        e.getMessage());
     assertThrows(IllegalStateException.class, () -> memory.addSlot(3, 0, 4096), "it is closed");
   }
 

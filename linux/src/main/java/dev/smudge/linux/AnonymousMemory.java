@@ -1,5 +1,7 @@
 package dev.smudge.linux;
 
+import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Locale;
@@ -10,10 +12,13 @@ import java.util.Locale;
  * it can be larger than the machine's memory; a process that writes more than there is, is ended by
  * the kernel. Any thread may call the methods.
  *
- * <p>Source: mmap(2), madvise(2); Linux Documentation/mm/overcommit-accounting.rst.
+ * <p>Source: mmap(2), madvise(2); Documentation/admin-guide/mm/pagemap.rst; Linux
+ * Documentation/mm/overcommit-accounting.rst.
  */
 public final class AnonymousMemory {
   private static final int NEW = Libc.MAP_PRIVATE | Libc.MAP_ANONYMOUS | Libc.MAP_NORESERVE;
+
+  private static final int MOST_ENTRIES = 8192; // of 8 bytes: the pages of 32 MiB
 
   private AnonymousMemory() {}
 
@@ -48,12 +53,47 @@ public final class AnonymousMemory {
    * Gives pages back: they are zero again, and commit nothing until they are written.
    *
    * @param pages whole pages of what {@link #map} has returned
-   * @throws ErrnoException if they are not, or are locked in memory; they are as before then
+   * @return whether it is done; false of pages that are locked in memory, which are as before
    */
-  public static void discard(MemorySegment pages) {
-    int error = Libc.madvise(Libc.newErrno(), pages, Libc.MADV_DONTNEED);
-    if (error != 0) {
-      throw new ErrnoException("madvise(MADV_DONTNEED)", error);
+  public static boolean discard(MemorySegment pages) {
+    return Libc.madvise(Libc.newErrno(), pages, Libc.MADV_DONTNEED) == 0;
+  }
+
+  /**
+   * Finds memory that may have been written: pages that are there, in memory or in swap. A page
+   * that was only read may be among them. Commits nothing.
+   *
+   * @param mapped a part of what {@link #map} has returned
+   * @param from an offset in it
+   * @return the offset of the first byte, from there on, whose page is there, or the size of the
+   *     part; {@code from} where the system does not tell
+   */
+  public static long nextTouched(MemorySegment mapped, long from) {
+    long page = Libc.pageSize();
+    long size = mapped.byteSize();
+    if (from >= size) {
+      return size;
+    }
+    long first = (mapped.address() + from) / page;
+    long last = (mapped.address() + size - 1) / page;
+    byte[] entries = new byte[Math.toIntExact(Math.min(MOST_ENTRIES, last - first + 1)) * 8];
+    try (RandomAccessFile pagemap = new RandomAccessFile("/proc/self/pagemap", "r")) {
+      pagemap.seek(first * 8);
+      for (long at = first; at <= last; ) {
+        int read = pagemap.read(entries, 0, (int) Math.min(entries.length, (last - at + 1) * 8));
+        if (read < 8) {
+          return Math.max(from, at * page - mapped.address());
+        }
+        for (int entry = 0; entry + 8 <= read; entry += 8, at++) {
+          // Bits 62 and 63, little-endian.
+          if ((entries[entry + 7] & 0xc0) != 0) {
+            return Math.max(from, at * page - mapped.address());
+          }
+        }
+      }
+      return size;
+    } catch (IOException e) {
+      return from; // no /proc: it may have been written
     }
   }
 

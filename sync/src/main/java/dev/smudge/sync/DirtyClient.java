@@ -151,8 +151,8 @@ public final class DirtyClient<S> implements AutoCloseable {
 
   /**
    * Ends the client. Its open batch stays readable and can give nothing back. When the last client
-   * ends, tracking stops and costs nothing. A second call does nothing. In the verify mode the
-   * last client waits for the barrier, and looks once more for writes that were not reported.
+   * ends, tracking stops and costs nothing. A second call does nothing. In the verify mode the last
+   * client waits for the barrier, and looks once more for writes that were not reported.
    *
    * @throws IllegalStateException if a device's tracker does it inside a call under the collector
    *     lock; nothing is changed

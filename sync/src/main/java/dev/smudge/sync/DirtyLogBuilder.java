@@ -122,10 +122,10 @@ public final class DirtyLogBuilder {
    * The system property {@code smudge.verify} does the same for every {@code GuestMemory}: with the
    * value {@code true}, or with {@code report}, which tells the log's error handler.
    *
-   * <p>A write that is found comes as an {@link
-   * dev.smudge.sync.verify.UnreportedWriteException} out of a later take, sync, or close of the
-   * last client: when a vCPU has passed a safepoint, and other writers have had 100 milliseconds,
-   * without a mark. The page is dirty for every client then.
+   * <p>A write that is found comes as an {@link dev.smudge.sync.verify.UnreportedWriteException}
+   * out of a later take, sync, or close of the last client: when a vCPU has passed a safepoint, and
+   * other writers have had 100 milliseconds, without a mark. The page is dirty for every client
+   * then.
    *
    * @return this
    */
@@ -173,10 +173,8 @@ public final class DirtyLogBuilder {
                       + "': true, report and false are allowed");
         };
     if (verifies || byProperty) {
-      ErrorHandler handler =
-          !verifies && property.equals("report") ? errorHandler : unreported;
-      collector.verification(
-          new WriteVerifier(collector, content, verifies, stopped, handler));
+      ErrorHandler handler = !verifies && property.equals("report") ? errorHandler : unreported;
+      collector.verification(new WriteVerifier(collector, content, verifies, stopped, handler));
     }
   }
 

@@ -18,11 +18,13 @@ import java.util.concurrent.TimeUnit;
 import org.agrona.ErrorHandler;
 import org.jctools.queues.MessagePassingQueue;
 import org.jctools.queues.varhandle.MpscLinkedVarHandleQueue;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 /** Memory runs out in earnest, in a JVM of its own. */
 @Timeout(value = 300, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+@Tag("long")
 class SmallHeapTest {
   private static String classPath() throws Exception {
     Set<String> places = new LinkedHashSet<>();

@@ -17,12 +17,14 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** The verify mode, over RAM of the embedder's own. */
+@Tag("long")
 @Timeout(120)
 class VerifyTest {
   private static final int PAGE = 64;
@@ -68,8 +70,10 @@ class VerifyTest {
       assertEquals(5, e.pageIndex());
       assertEquals(5 * PAGE + 9, e.byteOffset());
       assertTrue(
-          e.getMessage().contains("offset 0x149 of the slot was 0x00 and is 0x41 since a write"
-              + " between take 2 by DirtyClient[display] and take 3 by DirtyClient[saves]"),
+          String.valueOf(e.getMessage())
+              .contains(
+                  "offset 0x149 of the slot was 0x00 and is 0x41 since a write"
+                      + " between take 2 by DirtyClient[display] and take 3 by DirtyClient[saves]"),
           e.getMessage());
       try (DirtyBatch<LogSlot> batch = other.take()) {
         assertEquals(1, batch.pageCount(), "the page is dirty for every client now");
@@ -91,10 +95,10 @@ class VerifyTest {
       ram[PAGE] = 2;
       log.mark(slot, PAGE, 1);
       ram[7 * PAGE] = 2;
-      UnreportedWriteException e =
-          assertThrows(UnreportedWriteException.class, client::take);
+      UnreportedWriteException e = assertThrows(UnreportedWriteException.class, client::take);
       assertEquals(0, e.pageIndex());
-      assertTrue(e.getMessage().endsWith("; 1 more page(s) changed, too"), e.getMessage());
+      assertTrue(
+          String.valueOf(e.getMessage()).endsWith("; 1 more page(s) changed, too"), e.getMessage());
       assertEquals(7, ((UnreportedWriteException) e.getSuppressed()[0]).pageIndex());
       try (DirtyBatch<LogSlot> batch = client.take()) {
         assertEquals(3, batch.pageCount());
@@ -206,8 +210,7 @@ class VerifyTest {
           }
           content.read(slot, page, to);
         };
-    try (DirtyLog log =
-        DirtyLog.builder().verify(flaky).errorHandler(errors::add).buildStopped()) {
+    try (DirtyLog log = DirtyLog.builder().verify(flaky).errorHandler(errors::add).buildStopped()) {
       LogSlot slot = log.addSlot(0, PAGES, PAGE);
       DirtyClient<LogSlot> client = log.client("rewind", InitialView.NONE_DIRTY);
       fails.set(true);
@@ -227,7 +230,9 @@ class VerifyTest {
       IllegalStateException e =
           assertThrows(
               IllegalStateException.class, () -> log.client("saves", InitialView.NONE_DIRTY));
-      assertTrue(e.getMessage().contains("DirtyLogBuilder.verify(PageContent)"), e.getMessage());
+      assertTrue(
+          String.valueOf(e.getMessage()).contains("DirtyLogBuilder.verify(PageContent)"),
+          e.getMessage());
     }
   }
 
@@ -286,7 +291,7 @@ class VerifyTest {
       guest.start();
       device.start();
       Random random = new Random(seed + 1);
-      for (int round = 0; round < 300; round++) {
+      for (int round = 0; round < 100; round++) {
         if (round % 10 == 0) {
           int page = first + random.nextInt(PAGES - first);
           CELLS.setRelease(ram, page * PAGE, (byte) (ram[page * PAGE] + 1));

@@ -8,8 +8,13 @@ package dev.smudge.sync.verify;
 public final class UnreportedWriteException extends RuntimeException {
   private static final long serialVersionUID = 1L;
 
+  /** Number of the slot. */
   private final int slotId;
+
+  /** The page. */
   private final long pageIndex;
+
+  /** Offset in the slot of the first byte that differs. */
   private final long byteOffset;
 
   /**

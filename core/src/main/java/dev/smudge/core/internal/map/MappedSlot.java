@@ -293,6 +293,20 @@ public final class MappedSlot {
     }
   }
 
+  /** Zeroes bytes, and gives the memory of whole pages back where it is of our own. */
+  public void release(long offset, long length) {
+    if (pin == null) {
+      fill(offset, length, (byte) 0);
+    } else {
+      pin.zero(offset, length);
+    }
+  }
+
+  /** {@return the first offset from one on that is other than zero, perhaps; the size if none} */
+  public long nextTouched(long from) {
+    return pin == null ? from : pin.nextTouched(from);
+  }
+
   /** Writes the low 1, 2, 4 or 8 bytes of a value. */
   public void set(long offset, int width, long value) {
     switch (width) {

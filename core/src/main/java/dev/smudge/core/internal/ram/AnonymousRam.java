@@ -78,13 +78,17 @@ final class AnonymousRam implements RamSource {
   public void clear(MemorySegment part) {
     long first = roundUp(part.address()) - part.address();
     long end = (part.address() + part.byteSize() & -PAGE) - part.address();
-    if (first < end) {
-      AnonymousMemory.discard(part.asSlice(first, end - first));
+    if (first < end && AnonymousMemory.discard(part.asSlice(first, end - first))) {
       part.asSlice(0, first).fill((byte) 0);
       part.asSlice(end).fill((byte) 0);
     } else {
       part.fill((byte) 0);
     }
+  }
+
+  @Override
+  public long nextTouched(MemorySegment part, long from) {
+    return AnonymousMemory.nextTouched(part, from);
   }
 
   @Override

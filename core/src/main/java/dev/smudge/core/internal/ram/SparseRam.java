@@ -64,6 +64,18 @@ public final class SparseRam {
       return mapping.addressesStay() ? segment.address() : 0;
     }
 
+    /** Zeroes a part, and gives back the memory of its whole pages where that can be done. */
+    public void zero(long from, long size) {
+      source.clear(segment.asSlice(from, size));
+    }
+
+    /**
+     * {@return the first offset from one on that was touched, perhaps; the size if there is none}
+     */
+    public long nextTouched(long from) {
+      return source.nextTouched(segment, from);
+    }
+
     /** Another pin of a part of this one's, while this one is there. */
     public Pin pin(long from, long size) {
       return SparseRam.this.pin(offset + from, size);

@@ -16,12 +16,12 @@ import org.jspecify.annotations.Nullable;
  * collector lock.
  *
  * <p>A page is known from the barrier after it was armed until it is reported again. While it is
- * known, a change of its content has to be reported; a known page that differs and is not reported
- * is a suspect.
+ * known, a change of its content has to be reported; a known page that differs and was not reported
+ * is a difference.
  */
 final class SlotShadow {
   /** A page that has changed, and was not reported by the fetch before the look. */
-  static final class Suspect {
+  static final class Difference {
     final long page;
     final int offset; // in the page, of the first byte that differs
     final int before;
@@ -31,7 +31,7 @@ final class SlotShadow {
     long seenNanos;
     boolean barrierPassed; // since then
 
-    Suspect(long page, int offset, int before, int now, String between, long look) {
+    Difference(long page, int offset, int before, int now, String between, long look) {
       this.page = page;
       this.offset = offset;
       this.before = before;
@@ -47,7 +47,7 @@ final class SlotShadow {
   private final PageContent content;
   private final PageSet unknown;
   private final Map<Long, byte[]> copies = new HashMap<>(); // of known pages; without: all zero
-  private final Map<Long, Suspect> suspects = new LinkedHashMap<>();
+  private final Map<Long, Difference> differences = new LinkedHashMap<>();
   private final List<PageSet> armed = new ArrayList<>(1); // and not reported since
   private final byte[] buffer;
   private final byte[] zeroes;
@@ -68,8 +68,8 @@ final class SlotShadow {
     return slot;
   }
 
-  Map<Long, Suspect> suspects() {
-    return suspects;
+  Map<Long, Difference> differences() {
+    return differences;
   }
 
   // Reports.
@@ -80,8 +80,8 @@ final class SlotShadow {
     for (PageSet pages : armed) {
       pages.remove(wordIndex, bits);
     }
-    if (!suspects.isEmpty()) {
-      suspects.keySet().removeIf(page -> page >>> 6 == wordIndex && (bits >>> page & 1) != 0);
+    if (!differences.isEmpty()) {
+      differences.keySet().removeIf(page -> page >>> 6 == wordIndex && (bits >>> page & 1) != 0);
     }
   }
 
@@ -90,7 +90,7 @@ final class SlotShadow {
     for (PageSet pages : armed) {
       pages.removeRange(firstPage, count);
     }
-    suspects.keySet().removeIf(page -> page >= firstPage && page - firstPage < count);
+    differences.keySet().removeIf(page -> page >= firstPage && page - firstPage < count);
   }
 
   // Known pages.
@@ -124,7 +124,7 @@ final class SlotShadow {
     });
   }
 
-  /** Compares the known pages, but for those that are suspects already. */
+  /** Compares the known pages, but for those that are differences already. */
   void compare(String between, long look) {
     PageSet told = slot.fetched().told();
     long words = (slot.pageCount() + 63) >>> 6;
@@ -140,25 +140,25 @@ final class SlotShadow {
   }
 
   private void compare(long page, String between, long look) {
-    if (suspects.containsKey(page)) {
+    if (differences.containsKey(page)) {
       return;
     }
     content.read(tracked, page, buffer);
     byte[] before = copies.getOrDefault(page, zeroes);
     int at = Arrays.mismatch(before, buffer);
     if (at >= 0) {
-      suspects.put(
-          page, new Suspect(page, at, before[at] & 0xff, buffer[at] & 0xff, between, look));
+      differences.put(
+          page, new Difference(page, at, before[at] & 0xff, buffer[at] & 0xff, between, look));
     }
   }
 
   /** Those that are being written count as seen by the look that comes. Before its fetch. */
   void excuseWritten(long nextLook) {
-    for (Suspect suspect : suspects.values()) {
-      if (content.isBeingWritten(tracked, suspect.page)) {
-        suspect.look = nextLook;
-        suspect.barrierPassed = false;
-        suspect.seenNanos = System.nanoTime();
+    for (Difference difference : differences.values()) {
+      if (content.isBeingWritten(tracked, difference.page)) {
+        difference.look = nextLook;
+        difference.barrierPassed = false;
+        difference.seenNanos = System.nanoTime();
       }
     }
   }

@@ -1,7 +1,7 @@
 package dev.smudge.sync.internal.collect;
 
 import dev.smudge.bitmap.PageSet;
-import dev.smudge.sync.internal.collect.SlotShadow.Suspect;
+import dev.smudge.sync.internal.collect.SlotShadow.Difference;
 import dev.smudge.sync.verify.PageContent;
 import dev.smudge.sync.verify.UnreportedWriteException;
 import java.util.ArrayList;
@@ -15,11 +15,11 @@ import org.jspecify.annotations.Nullable;
 /**
  * The verify mode: names pages that have changed and were not reported.
  *
- * <p>Each fetch of a take is followed by a look, which compares the pages that are known ({@link
- * SlotShadow}) with RAM. A page that differs is a suspect, not more: its writer may have stored a
- * moment ago, and mark a moment later. A vCPU has marked by its next safepoint, so a suspect that a
- * fetch does not report after the barrier was not marked by a vCPU. A writer without a vCPU takes
- * part in no barrier; between its store and its mark it may lose the processor. So a suspect is
+ * <p>Each fetch of a take or a sync is followed by a look, which compares the known pages ({@link
+ * SlotShadow}) with RAM. A difference is not named at once: its writer may have stored a moment
+ * ago, and mark a moment later. A vCPU has marked by its next safepoint, so a difference that the
+ * fetch after a barrier does not report was not marked by a vCPU. A writer without a vCPU takes
+ * part in no barrier, and may lose the processor between its store and its mark. So a difference is
  * named by the first look that comes at least {@link #PATIENCE_NANOS} later. Nobody writes beside a
  * take of a log whose guest is stopped: there it is named at once.
  *
@@ -120,17 +120,17 @@ public final class WriteVerifier extends Verification {
 
   private void name(SlotShadow shadow, List<UnreportedWriteException> named) {
     long now = System.nanoTime();
-    for (Suspect suspect : List.copyOf(shadow.suspects().values())) {
-      if (stopped || (suspect.barrierPassed && now - suspect.seenNanos >= PATIENCE_NANOS)) {
-        named.add(exception(shadow.slot(), suspect));
-        // From here on it is dirty, and no suspect.
-        shadow.slot().views().tell((int) (suspect.page >>> 6), 1L << suspect.page);
+    for (Difference difference : List.copyOf(shadow.differences().values())) {
+      if (stopped || (difference.barrierPassed && now - difference.seenNanos >= PATIENCE_NANOS)) {
+        named.add(exception(shadow.slot(), difference));
+        // From here on it is dirty, and no difference.
+        shadow.slot().views().tell((int) (difference.page >>> 6), 1L << difference.page);
       }
     }
   }
 
-  private static UnreportedWriteException exception(Slot slot, Suspect suspect) {
-    long offset = (suspect.page << slot.pageShift()) + suspect.offset;
+  private static UnreportedWriteException exception(Slot slot, Difference difference) {
+    long offset = (difference.page << slot.pageShift()) + difference.offset;
     Object where = slot.attachment() == null ? slot : slot.attachment();
     return new UnreportedWriteException(
         String.format(
@@ -138,9 +138,9 @@ public final class WriteVerifier extends Verification {
                 + " 0x%02x and is 0x%02x since a write %s. Whatever stores there has to store"
                 + " through the accessors, or to mark after its store. The page is dirty for every"
                 + " client now",
-            suspect.page, where, offset, suspect.before, suspect.now, suspect.between),
+            difference.page, where, offset, difference.before, difference.now, difference.between),
         slot.id(),
-        suspect.page,
+        difference.page,
         offset);
   }
 
@@ -187,23 +187,25 @@ public final class WriteVerifier extends Verification {
     if (!(armed instanceof ArmedPages passed)) {
       return;
     }
-    collector.lock().run(() -> {
-      passed.pages.forEach((shadow, pages) -> {
-        if (shadows.get(shadow.slot()) == shadow
-            && collector.slots().find(shadow.slot().id()) == shadow.slot()) {
-          attempt(shadow, () -> shadow.learn(pages));
-        }
-      });
-      barrierPassed(passed.look);
-      drop(armed);
-    });
+    collector
+        .lock()
+        .run(() -> {
+          passed.pages.forEach((shadow, pages) -> {
+            if (shadows.get(shadow.slot()) == shadow
+                && collector.slots().find(shadow.slot().id()) == shadow.slot()) {
+              attempt(shadow, () -> shadow.learn(pages));
+            }
+          });
+          barrierPassed(passed.look);
+          drop(armed);
+        });
   }
 
   /** For all that were seen by that look or before. */
   private void barrierPassed(long look) {
     for (SlotShadow shadow : shadows.values()) {
-      for (Suspect suspect : shadow.suspects().values()) {
-        suspect.barrierPassed |= suspect.look <= look;
+      for (Difference difference : shadow.differences().values()) {
+        difference.barrierPassed |= difference.look <= look;
       }
     }
   }
@@ -228,14 +230,16 @@ public final class WriteVerifier extends Verification {
     if (stopped || collector.isLockedByMe() || !isLast(leaving)) {
       return;
     }
-    // Suspects first, then a barrier, and time for those who take part in none.
+    // Differences first, then a barrier, and time for those who take part in none.
     long look = lookAgain();
     collector.afterSync();
     boolean[] wait = new boolean[1];
-    collector.lock().run(() -> {
-      barrierPassed(look);
-      wait[0] = shadows.values().stream().anyMatch(shadow -> !shadow.suspects().isEmpty());
-    });
+    collector
+        .lock()
+        .run(() -> {
+          barrierPassed(look);
+          wait[0] = shadows.values().stream().anyMatch(shadow -> !shadow.differences().isEmpty());
+        });
     if (wait[0]) {
       long until = System.nanoTime() + PATIENCE_NANOS;
       for (long left = PATIENCE_NANOS; left > 0; left = until - System.nanoTime()) {

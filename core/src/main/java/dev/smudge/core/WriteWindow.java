@@ -1,0 +1,100 @@
+package dev.smudge.core;
+
+import dev.smudge.core.internal.map.MappedSlot;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * A range of RAM that one vCPU may write without marks: its pages are marked once, and stay so
+ * until the vCPU's next safepoint at which pages were armed. For inner loops, translated code and
+ * the entries of a write TLB, whose stores cost no more than those to any memory.
+ *
+ * <pre>{@code
+ * WriteWindow frame = vcpu.window(0xa0000, 320 * 200);
+ * for (int line = 0; line < 200; line++) {
+ *   MemorySegment ram = frame.ram(); // once per block: marks again, if pages were armed
+ *   for (int x = 0; x < 320; x++) {
+ *     ram.set(JAVA_BYTE, line * 320 + x, color(x, line));
+ *   }
+ *   vcpu.safepoint();
+ * }
+ * }</pre>
+ *
+ * <p>What {@link #ram} returns is for stores before the next call of the vCPU that may be a
+ * safepoint: {@link Vcpu#safepoint}, {@link Vcpu#offline}, or an access that the vCPU begins
+ * offline. A store after that is lost; ask again, which costs one comparison. The verify mode
+ * (docs/design.md 3.9) names such stores.
+ *
+ * <p>Every page of the range counts as written when the window is opened, and once after each time
+ * that pages were armed, whether the guest writes it or not. So make it as large as what is written
+ * in a block, and no larger.
+ *
+ * <p>Used by the thread that runs the vCPU. Source: docs/design.md 3.2.
+ */
+public final class WriteWindow {
+  private static final long NEVER = -1;
+
+  private final VcpuCursors vcpu;
+  private final long address;
+  private final long length;
+  private MappedSlot slot = MappedSlot.NONE;
+  private MemorySegment ram = MemorySegment.NULL;
+  private long openedAt = NEVER; // how often pages had been armed
+
+  WriteWindow(VcpuCursors vcpu, long address, long length) {
+    this.vcpu = vcpu;
+    this.address = address;
+    this.length = length;
+  }
+
+  /**
+   * Returns the range, to be written raw until the vCPU's next safepoint. Marks its pages, if that
+   * was not done since pages were armed last; then the vCPU is online.
+   *
+   * @return the RAM; offset 0 is the window's first address
+   * @throws GuestAccessException if the range is not all RAM any more; nothing is marked
+   * @throws IllegalStateException if the range is in several slots since a change of the memory
+   *     map, or if the memory is closed; nothing is marked
+   * @throws dev.smudge.sync.SealedException after {@link GuestMemory#seal}; nothing is marked
+   */
+  public MemorySegment ram() {
+    if (openedAt != vcpu.armings()) {
+      open();
+    }
+    return ram;
+  }
+
+  @SuppressWarnings("ReferenceEquality") // slots are compared by identity
+  private void open() {
+    long before;
+    do {
+      MappedSlot found = vcpu.writable(address, length);
+      if (found == null) {
+        throw new IllegalStateException(
+            this + " is in several slots: a window is in one; make one for each");
+      }
+      long offset = address - found.base;
+      if (found != slot) {
+        ram = found.ram().asSlice(offset, length);
+        slot = found;
+      }
+      before = vcpu.armings();
+      vcpu.log.mark(found.log, offset, length);
+    } while (vcpu.armings() != before); // the mark has brought the vCPU online
+    openedAt = before;
+  }
+
+  /** {@return the guest address of its first byte} */
+  public long address() {
+    return address;
+  }
+
+  /** {@return bytes} */
+  public long length() {
+    return length;
+  }
+
+  @Override
+  public String toString() {
+    return "WriteWindow[0x" + Long.toHexString(address) + " + " + length + "]";
+  }
+}
