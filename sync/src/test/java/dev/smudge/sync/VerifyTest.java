@@ -17,6 +17,7 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -129,29 +130,67 @@ class VerifyTest {
     assertThrows(IllegalStateException.class, log::addVcpu, "it is closed");
   }
 
+  /** Two takes look at the store; both wait for the safepoint, before which the mark comes. */
   @ParameterizedTest
   @EnumSource(Mode.class)
-  void storeWhoseMarkComesAfterTheTake_isNotNamed(Mode mode) {
+  void storeWhoseVcpuMarksBeforeItsSafepoint_isNotNamed(Mode mode) {
     List<Throwable> named = Collections.synchronizedList(new ArrayList<>());
-    try (DirtyLog log = mode.builder().verify(content).verifyAndReport(named::add).build();
-        GuestThread taker = new GuestThread("taker")) {
+    AtomicInteger looks = new AtomicInteger();
+    PageContent counted =
+        (slot, page, to) -> {
+          content.read(slot, page, to);
+          looks.addAndGet(page == PAGES - 1 ? 1 : 0);
+        };
+    try (DirtyLog log = mode.builder().verify(counted).verifyAndReport(named::add).build();
+        GuestThread taker = new GuestThread("taker");
+        GuestThread another = new GuestThread("another")) {
       LogSlot slot = log.addSlot(0, PAGES, PAGE);
       DirtyClient<LogSlot> client = log.client("saves", InitialView.NONE_DIRTY);
+      DirtyClient<LogSlot> other = log.client("display", InitialView.NONE_DIRTY);
       LogVcpu vcpu = log.addVcpu();
       vcpu.online();
       for (int page = 0; page < 3; page++) {
         ram[page * PAGE] = 1;
-        var take = taker.begin(() -> take(client)); // has looked, and waits for the safepoint
+        int before = looks.get();
+        var first = taker.begin(() -> take(client));
+        GuestThread.await(() -> looks.get() > before);
+        long seen = System.nanoTime();
+        GuestThread.await(() -> System.nanoTime() - seen > 150_000_000); // no patience is left
+        var second = another.begin(() -> take(other));
+        GuestThread.await(() -> looks.get() > before + 1);
         vcpu.mark(slot, (long) page * PAGE, 1);
-        while (!take.isDone()) {
+        while (!first.isDone() || !second.isDone()) {
           vcpu.safepoint();
         }
-        GuestThread.end(take);
+        GuestThread.end(first);
+        GuestThread.end(second);
       }
       vcpu.offline();
       client.close();
+      other.close();
     }
     assertEquals(List.of(), named);
+  }
+
+  /** A writer without a vCPU takes part in no barrier. */
+  @Test
+  void storeWhoseWriterMarksALittleLater_isNotNamed() {
+    long took;
+    do {
+      List<Throwable> named = new ArrayList<>();
+      try (DirtyLog log = DirtyLog.builder().verify(content).verifyAndReport(named::add).build()) {
+        LogSlot slot = log.addSlot(0, PAGES, PAGE);
+        DirtyClient<LogSlot> client = log.client("saves", InitialView.NONE_DIRTY);
+        long begin = System.nanoTime();
+        ram[0]++;
+        take(client);
+        take(client);
+        log.mark(slot, 0, 1);
+        take(client);
+        took = System.nanoTime() - begin;
+        assertTrue(named.isEmpty() || took > 90_000_000, named.toString());
+      }
+    } while (took > 90_000_000); // longer than it may take: once more
   }
 
   @Test
