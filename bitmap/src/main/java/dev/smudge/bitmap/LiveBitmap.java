@@ -31,7 +31,9 @@ import static dev.smudge.bitmap.BitmapLayout.WORD_SHIFT;
  * block. Source: docs/design.md 3.2.
  */
 public final class LiveBitmap extends ArmableBitmap {
-  private final long[] suspects; // blocks to read again; touched by the collector only
+  // Touched by the collector only.
+  private final long[] suspects; // blocks to read again
+  private final long[] moving = new long[WORDS_PER_BLOCK]; // the block that is being moved
 
   /**
    * Makes a bitmap in which all bits are clear.
@@ -129,6 +131,85 @@ public final class LiveBitmap extends ArmableBitmap {
       suspects[s] = suspect | fresh;
       handOut(s, fresh | suspect, sink);
       suspects[s] = quiesced ? fresh : suspect | fresh;
+    }
+  }
+
+  /**
+   * Fetches and clears in one go: every page that {@link #fetch} would hand out is added to each of
+   * the sets, and its bit is cleared once all of them have it. A page that was handed out before
+   * and not cleared since comes again.
+   *
+   * <p>One thread at a time may call this or {@code fetch}, beside any number of markers. As after
+   * {@link #clearWord}, no page may be read before every marker has passed a quiescent state.
+   *
+   * @param quiesced as of {@code fetch}: of the previous call of either kind
+   * @param sets get the pages
+   * @return how many pages were handed on and cleared
+   * @throws OutOfMemoryError if a set cannot be made larger: pages that some of the sets have by
+   *     then are cleared if all of them do, and the next call hands out the others again
+   * @throws IllegalArgumentException if a set has another page count; nothing is changed
+   */
+  public long moveInto(boolean quiesced, PageSet... sets) {
+    for (PageSet set : sets) {
+      set.checkPageCount(pageCount);
+    }
+    long moved = 0;
+    for (int s = 0; s < summary.length; s++) {
+      long suspect = suspects[s];
+      long fresh = (long) WORDS.getOpaque(summary, s); // B5, as in fetch
+      if ((fresh | suspect) == 0) {
+        continue;
+      }
+      if (fresh != 0) {
+        fresh = (long) WORDS.getAndSet(summary, s, 0L); // B5, as in fetch
+      }
+      suspects[s] = suspect | fresh;
+      moved += moveBlocks(s, suspect | fresh, sets);
+      suspects[s] = quiesced ? fresh : suspect | fresh;
+    }
+    return moved;
+  }
+
+  private long moveBlocks(int summaryIndex, long blocks, PageSet[] sets) {
+    for (PageSet set : sets) {
+      set.expectBlocks(Long.bitCount(blocks));
+    }
+    long moved = 0;
+    for (long rest = blocks; rest != 0; rest &= rest - 1) {
+      int block = (summaryIndex << WORD_SHIFT) + Long.numberOfTrailingZeros(rest);
+      int pages = readBlock(block);
+      if (pages != 0) {
+        for (PageSet set : sets) {
+          set.addBlock(block, moving);
+        }
+        clearBlock(block);
+        moved += pages;
+      }
+    }
+    return moved;
+  }
+
+  /** Reads a block and returns how many of its pages are set. */
+  private int readBlock(int block) {
+    int from = block << WORDS_PER_BLOCK_SHIFT;
+    int pages = 0;
+    for (int i = 0; i < WORDS_PER_BLOCK; i++) {
+      // B6, as in handOut.
+      moving[i] = from + i < words.length ? (long) WORDS.getAcquire(words, from + i) : 0;
+      pages += Long.bitCount(moving[i]);
+    }
+    return pages;
+  }
+
+  /** Clears in a block what was read and has been handed on. */
+  private void clearBlock(int block) {
+    int from = block << WORDS_PER_BLOCK_SHIFT;
+    for (int i = 0; i < WORDS_PER_BLOCK; i++) {
+      long bits = moving[i];
+      // B11: as clearWord, which is left for a word that was marked meanwhile.
+      if (bits != 0 && !WORDS.compareAndSet(words, from + i, bits, 0L)) {
+        clearWord(from + i, bits);
+      }
     }
   }
 

@@ -55,9 +55,26 @@ public final class Collector {
 
   /** Has every tracker tell what is new. Under the lock. */
   void fetch() {
+    fetch(false);
+  }
+
+  /**
+   * Has every tracker tell what is new, and those that can clear it in the same step: for a client
+   * that is about to take everything. Under the lock.
+   */
+  void fetchAndClear() {
+    fetch(true);
+  }
+
+  private void fetch(boolean clear) {
     reap();
     for (Slot slot : slots.used()) {
-      fetch(slot);
+      if (clear && slot.fetched().canCollectAndClear()) {
+        collectAndClear(slot);
+        collectOthers(slot);
+      } else {
+        fetch(slot);
+      }
     }
     for (LeavingSlot leaving : slots.leaving()) {
       fetch(leaving.slot());
@@ -108,6 +125,17 @@ public final class Collector {
     if (countsFetched) {
       counters.addFetched(pages);
     }
+    collectOthers(slot);
+  }
+
+  private void collectAndClear(Slot slot) {
+    boolean armedBefore = armed;
+    armed = true; // if it is cut short, perhaps
+    boolean cleared = slot.fetched().collectAndClear(slot.views());
+    armed = armedBefore || cleared;
+  }
+
+  private void collectOthers(Slot slot) {
     slot.hostMarks().drain(slot.views()::tell);
     devices.collect(slot);
   }

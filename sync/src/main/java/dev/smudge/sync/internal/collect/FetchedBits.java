@@ -55,6 +55,20 @@ public final class FetchedBits {
     return collect(views, UnaryOperator.identity());
   }
 
+  /**
+   * Fetches, tells the clients, and clears in one step, where the tracker can. A page that counts
+   * as told stays so, and stays in every view: until it is taken, nobody has to hear of it again.
+   *
+   * @return whether something was cleared
+   */
+  boolean collectAndClear(SlotViews views) {
+    return ((ClearingTracker) part).collectAndClear(views.all());
+  }
+
+  boolean canCollectAndClear() {
+    return part instanceof ClearingTracker;
+  }
+
   /** As {@link #collect(SlotViews)}, with another sink in front. */
   long collect(SlotViews views, UnaryOperator<PageWordConsumer> front) {
     Fetch fetch = new Fetch(views);

@@ -74,6 +74,11 @@ final class SlotViews {
     return set;
   }
 
+  /** The views of all clients; a caller must not change the array. */
+  PageSet[] all() {
+    return views;
+  }
+
   void set(PageSet[] now) {
     views = now;
   }

@@ -41,12 +41,19 @@ public final class Takes {
       collector.locked(() -> {
         check(client, only, firstPage, pageCount);
         client.checkHasNoOpenBatch();
-        if (sync) {
+        boolean all = only == null && limit == Long.MAX_VALUE;
+        if (sync && all) {
+          collector.fetchAndClear();
+        } else if (sync) {
           collector.fetch();
         }
         client.open(batch);
         move(client, batch, only, firstPage, pageCount, limit);
-        clear(batch);
+        if (all) {
+          clearAllTold(batch);
+        } else {
+          clear(batch);
+        }
       });
       // Always, also when nothing was cleared: another client may have cleared these pages a moment
       // ago and be waiting for its own barrier (docs/design.md 3.4).
@@ -100,6 +107,14 @@ public final class Takes {
   /** Slot by slot after all was moved: an error leaves every page in view or batch. */
   private void clear(TakenPages batch) {
     batch.forEachSlot(collector::clear);
+    batch.forEachSlot(collector.devices()::clear);
+  }
+
+  /** As {@link #clear}, where all was moved: whatever was told is in the batch. */
+  private void clearAllTold(TakenPages batch) {
+    for (Slot slot : collector.slots().used()) {
+      collector.clear(slot, slot.fetched().told());
+    }
     batch.forEachSlot(collector.devices()::clear);
   }
 
