@@ -59,14 +59,10 @@ public final class Collector {
   }
 
   /**
-   * Has every tracker tell what is new, and those that can clear it in the same step: for a client
-   * that is about to take everything. Under the lock.
+   * As {@link #fetch()}; with {@code clear}, trackers that can clear in the same step do: for a
+   * client that is about to take everything.
    */
-  void fetchAndClear() {
-    fetch(true);
-  }
-
-  private void fetch(boolean clear) {
+  void fetch(boolean clear) {
     reap();
     for (Slot slot : slots.used()) {
       if (clear && slot.fetched().canCollectAndClear()) {

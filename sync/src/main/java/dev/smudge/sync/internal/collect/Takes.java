@@ -37,24 +37,26 @@ public final class Takes {
       long limit,
       boolean sync) {
     ClientView client = batch.client();
+    CollectorLock lock = collector.lock();
     try {
-      collector.locked(() -> {
+      int held = lock.begin();
+      try {
+        lock.take(held);
         check(client, only, firstPage, pageCount);
         client.checkHasNoOpenBatch();
         boolean all = only == null && limit == Long.MAX_VALUE;
-        if (sync && all) {
-          collector.fetchAndClear();
-        } else if (sync) {
-          collector.fetch();
+        if (sync) {
+          collector.fetch(all);
         }
         client.open(batch);
         move(client, batch, only, firstPage, pageCount, limit);
-        if (all) {
-          clearAllTold(batch);
-        } else {
-          clear(batch);
-        }
-      });
+        clear(batch, all);
+      } catch (StackOverflowError e) {
+        lock.stackEnded = true;
+        throw e;
+      } finally {
+        lock.giveBack(held);
+      }
       // Always, also when nothing was cleared: another client may have cleared these pages a moment
       // ago and be waiting for its own barrier (docs/design.md 3.4).
       long start = System.nanoTime();
@@ -104,18 +106,17 @@ public final class Takes {
     }
   }
 
-  /** Slot by slot after all was moved: an error leaves every page in view or batch. */
-  private void clear(TakenPages batch) {
-    batch.forEachSlot(collector::clear);
-    batch.forEachSlot(collector.devices()::clear);
-  }
-
-  /** As {@link #clear}, where all was moved: whatever was told is in the batch. */
-  private void clearAllTold(TakenPages batch) {
-    for (Slot slot : collector.slots().used()) {
-      collector.clear(slot, slot.fetched().told());
+  /**
+   * Slot by slot after all was moved: an error leaves every page in view or batch. Where {@code
+   * all} pages of the client were moved, whatever was told is in the batch.
+   */
+  private void clear(TakenPages batch, boolean all) {
+    for (TakenPages.Held held : batch.slots()) {
+      collector.clear(held.slot, all ? held.slot.fetched().told() : held.pages);
     }
-    batch.forEachSlot(collector.devices()::clear);
+    for (TakenPages.Held held : batch.slots()) {
+      collector.devices().clear(held.slot, held.pages);
+    }
   }
 
   private static void addBack(TakenPages batch) {
@@ -126,13 +127,19 @@ public final class Takes {
 
   /** The batch is done: what it holds still is dirty again for its client. Can be repeated. */
   public void giveBack(TakenPages batch) {
-    boolean mayRelease =
-        collector
-            .lock()
-            .get(() -> {
-              giveBackLocked(batch);
-              return collector.slots().isAnyUnreleased();
-            });
+    CollectorLock lock = collector.lock();
+    boolean mayRelease;
+    int held = lock.begin();
+    try {
+      lock.take(held);
+      giveBackLocked(batch);
+      mayRelease = collector.slots().isAnyUnreleased();
+    } catch (StackOverflowError e) {
+      lock.stackEnded = true;
+      throw e;
+    } finally {
+      lock.giveBack(held);
+    }
     if (mayRelease) {
       collector.releaseUnused();
     }
@@ -168,7 +175,7 @@ public final class Takes {
         collector.fetch();
         client.setAside(gone);
         client.moveRange(gone, slot, firstPage, pageCount, Long.MAX_VALUE);
-        clear(gone);
+        clear(gone, false);
       });
       if (!collector.afterSync()) {
         collector.lock().run(() -> addBack(gone));
