@@ -144,16 +144,16 @@ public final class LiveBitmap extends ArmableBitmap {
    *
    * @param quiesced as of {@code fetch}: of the previous call of either kind
    * @param sets get the pages
-   * @return how many pages were handed on and cleared
+   * @return whether there were any
    * @throws OutOfMemoryError if a set cannot be made larger: pages that some of the sets have by
    *     then are cleared if all of them do, and the next call hands out the others again
    * @throws IllegalArgumentException if a set has another page count; nothing is changed
    */
-  public long moveInto(boolean quiesced, PageSet... sets) {
+  public boolean moveInto(boolean quiesced, PageSet... sets) {
     for (PageSet set : sets) {
       set.checkPageCount(pageCount);
     }
-    long moved = 0;
+    boolean any = false;
     for (int s = 0; s < summary.length; s++) {
       long suspect = suspects[s];
       long fresh = (long) WORDS.getOpaque(summary, s); // B5, as in fetch
@@ -164,51 +164,60 @@ public final class LiveBitmap extends ArmableBitmap {
         fresh = (long) WORDS.getAndSet(summary, s, 0L); // B5, as in fetch
       }
       suspects[s] = suspect | fresh;
-      moved += moveBlocks(s, suspect | fresh, sets);
+      any |= moveBlocks(s, suspect | fresh, sets);
       suspects[s] = quiesced ? fresh : suspect | fresh;
     }
-    return moved;
+    return any;
   }
 
-  private long moveBlocks(int summaryIndex, long blocks, PageSet[] sets) {
+  private boolean moveBlocks(int summaryIndex, long blocks, PageSet[] sets) {
     for (PageSet set : sets) {
       set.expectBlocks(Long.bitCount(blocks));
     }
-    long moved = 0;
+    boolean any = false;
     for (long rest = blocks; rest != 0; rest &= rest - 1) {
       int block = (summaryIndex << WORD_SHIFT) + Long.numberOfTrailingZeros(rest);
-      int pages = readBlock(block);
-      if (pages != 0) {
+      int found = readBlock(block);
+      if (found != 0) {
         for (PageSet set : sets) {
           set.addBlock(block, moving);
         }
-        clearBlock(block);
-        moved += pages;
+        clearBlock(block, found);
+        any = true;
       }
     }
-    return moved;
+    return any;
   }
 
-  /** Reads a block and returns how many of its pages are set. */
+  /** Reads a block and returns which of its words have pages, one bit per word. */
   private int readBlock(int block) {
-    int from = block << WORDS_PER_BLOCK_SHIFT;
-    int pages = 0;
-    for (int i = 0; i < WORDS_PER_BLOCK; i++) {
-      // B6, as in handOut.
-      moving[i] = from + i < words.length ? (long) WORDS.getAcquire(words, from + i) : 0;
-      pages += Long.bitCount(moving[i]);
+    // In locals, because an access that is more than plain has every field loaded anew.
+    long[] from = words;
+    long[] to = moving;
+    int first = block << WORDS_PER_BLOCK_SHIFT;
+    int count = Math.min(WORDS_PER_BLOCK, from.length - first);
+    int found = 0;
+    for (int i = 0; i < count; i++) {
+      long bits = (long) WORDS.getAcquire(from, first + i); // B6, as in handOut
+      to[i] = bits;
+      found |= (int) ((bits | -bits) >>> 63) << i;
     }
-    return pages;
+    for (int i = count; i < WORDS_PER_BLOCK; i++) {
+      to[i] = 0;
+    }
+    return found;
   }
 
-  /** Clears in a block what was read and has been handed on. */
-  private void clearBlock(int block) {
-    int from = block << WORDS_PER_BLOCK_SHIFT;
-    for (int i = 0; i < WORDS_PER_BLOCK; i++) {
-      long bits = moving[i];
+  /** Clears in a block what was read, in those of its words that have pages. */
+  private void clearBlock(int block, int found) {
+    long[] from = words;
+    long[] read = moving;
+    int first = block << WORDS_PER_BLOCK_SHIFT;
+    for (int rest = found; rest != 0; rest &= rest - 1) {
+      int i = Integer.numberOfTrailingZeros(rest);
       // B11: as clearWord, which is left for a word that was marked meanwhile.
-      if (bits != 0 && !WORDS.compareAndSet(words, from + i, bits, 0L)) {
-        clearWord(from + i, bits);
+      if (!WORDS.compareAndSet(from, first + i, read[i], 0L)) {
+        clearWord(first + i, read[i]);
       }
     }
   }

@@ -84,7 +84,7 @@ public final class BitmapTracker extends SoftwareTracker {
     public boolean collectAndClear(PageSet[] views) {
       boolean quiesced = beginFetch();
       try {
-        return live.moveInto(quiesced, views) > 0;
+        return live.moveInto(quiesced, views);
       } finally {
         endFetch();
       }

@@ -74,7 +74,7 @@ public final class StoppedTracker extends SoftwareTracker {
 
     @Override
     public boolean collectAndClear(PageSet[] views) {
-      return live.moveInto(true, views) > 0;
+      return live.moveInto(true, views);
     }
 
     @Override
