@@ -215,7 +215,9 @@ public final class LiveBitmap extends ArmableBitmap {
     int first = block << WORDS_PER_BLOCK_SHIFT;
     for (int rest = found; rest != 0; rest &= rest - 1) {
       int i = Integer.numberOfTrailingZeros(rest);
-      // B11: as clearWord, which is left for a word that was marked meanwhile.
+      // ORDER B14 volatile: a word is exchanged for 0 only if it is what every set has. Pairs with
+      // B4, and with B1 through S1 and S2 as B11 does. If weaker (not atomic): a mark between the
+      // read and the store is wiped. A word that was marked meanwhile is left to clearWord.
       if (!WORDS.compareAndSet(from, first + i, read[i], 0L)) {
         clearWord(first + i, read[i]);
       }

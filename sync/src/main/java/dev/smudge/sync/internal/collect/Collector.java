@@ -233,7 +233,7 @@ public final class Collector {
   /** Every page is dirty for every client, whatever is in the sets; and then none is armed. */
   private void doubtAll() {
     for (ClientView client : clients.all()) {
-      client.addAll();
+      client.doubt();
     }
     for (Slot slot : slots.used()) {
       slot.fetched().countAllAsTold();

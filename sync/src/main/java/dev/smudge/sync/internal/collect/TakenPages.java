@@ -165,7 +165,7 @@ public final class TakenPages {
   private void giveBack(Slot slot, PageSet pages) {
     LeavingSlot leaving = slot.views().leaving();
     if (leaving == null) {
-      client.giveBack(slot, pages);
+      client.giveBack(slot, pages, failed);
     } else {
       pages.forEachRun((first, count) -> leaving.carry(first, count, client));
     }
