@@ -56,8 +56,10 @@ public final class FetchedBits {
   }
 
   /**
-   * Fetches, tells the clients, and clears in one step, where the tracker can. A page that counts
-   * as told stays so, and stays in every view: until it is taken, nobody has to hear of it again.
+   * Fetches, tells the clients, and clears in one step, where the tracker can. What is cleared is
+   * in every view, so nothing has to be remembered here for a later clear. A page that counts as
+   * told from before stays so, and is in every view: whoever takes it first clears it once more,
+   * which wipes no write that anybody has to be told of, because nobody has read the page since.
    *
    * @return whether something was cleared
    */

@@ -8,9 +8,11 @@ import org.jspecify.annotations.Nullable;
  * <p><b>A take</b>, in the order of the methods below. Under the lock: every tracker tells what is
  * new, which goes into the view of every client ({@link Collector#fetch}); the client's pages move
  * from its view into a batch ({@link #move}); those of them that {@link FetchedBits} has are
- * cleared in the tracker ({@link Collector#clear}), so that the next write to them is found.
- * Without the lock: the after-sync barrier, after which no vCPU relies on a bit from before. Only
- * then is the batch handed out, and its pages are read.
+ * cleared in the tracker ({@link Collector#clear}), so that the next write to them is found. A take
+ * of everything has trackers clear as they tell, if they can ({@link ClearingTracker}): then a page
+ * is touched once, and there is nothing left to clear. Without the lock: the after-sync barrier,
+ * after which no vCPU relies on a bit from before. Only then is the batch handed out, and its pages
+ * are read.
  *
  * <p><b>A take that is cut short</b> gives its pages back. Where even that is cut short, the batch
  * stays the client's, says that it failed, and the client's next call gives it back. Source:
