@@ -156,7 +156,7 @@ class LiveBitmapMoveTest {
     PageSet wrong = new PageSet(PAGES - 1);
     IllegalArgumentException e =
         assertThrows(IllegalArgumentException.class, () -> bitmap.moveInto(false, right, wrong));
-    assertTrue(e.getMessage().contains(String.valueOf(PAGES)), e.getMessage());
+    assertTrue(String.valueOf(e.getMessage()).contains(String.valueOf(PAGES)), e.getMessage());
     assertTrue(right.isEmpty());
     assertTrue(bitmap.isMarked(7));
     assertTrue(bitmap.moveInto(false, right));
