@@ -119,7 +119,7 @@ class LiveBitmapMoveTest {
     Arrays arrays = new Arrays();
     PageSet set = new PageSet(PAGES, arrays);
     for (int word = 0; word < 17; word++) { // one more than a list has room for at first
-      Bits.mark(bitmap, 64 * word);
+      Bits.mark(bitmap, 64L * word);
     }
     arrays.whenAllocated = () -> Bits.mark(bitmap, 64 * 16 + 5);
     bitmap.moveInto(true, set);
