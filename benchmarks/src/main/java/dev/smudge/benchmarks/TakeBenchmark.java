@@ -6,7 +6,8 @@ import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.LogVcpu;
-import java.util.SplittableRandom;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
@@ -25,11 +26,12 @@ import org.openjdk.jmh.infra.Blackhole;
 
 /**
  * A whole take (sync, clear, barrier) and commit, with D of N pages dirty; and handing out its
- * runs. 2^18 pages are 1 GiB, 2^28 are 1 TiB.
+ * runs. 2^18 pages are 1 GiB, 2^28 are 1 TiB. The pages are those of {@code src/main/c/harvest.c},
+ * which {@code .ci/yardstick} runs beside this.
  */
 @BenchmarkMode(Mode.SingleShotTime)
 @OutputTimeUnit(TimeUnit.MICROSECONDS)
-@Warmup(iterations = 300)
+@Warmup(iterations = 5000)
 @Measurement(iterations = 300)
 @Fork(value = 1, jvmArgsAppend = "-Xmx4g")
 @State(Scope.Thread)
@@ -42,22 +44,23 @@ public class TakeBenchmark {
   @Param({"0", "1000", "1%", "50%", "100%"})
   public String dirty;
 
+  /** How many clients take, one after the other. */
+  @Param("1")
+  public int clients;
+
   private DirtyLog log;
   private LogSlot slot;
   private LogVcpu vcpu;
-  private DirtyClient<LogSlot> client;
-  private long[] pages = {};
+  private final List<DirtyClient<LogSlot>> all = new ArrayList<>();
 
-  /** Makes the log and the client. */
+  /** Makes the log and the clients. */
   @Setup
   public void open() {
     log = DirtyLog.create();
     slot = log.addSlot(0, 1L << pagesLog2, 4096);
     vcpu = log.addVcpu();
-    client = log.client("benchmark", InitialView.NONE_DIRTY);
-    if (!dirty.endsWith("%")) {
-      SplittableRandom random = new SplittableRandom(1);
-      pages = random.longs(Long.parseLong(dirty), 0, 1L << pagesLog2).toArray();
+    for (int i = 0; i < clients; i++) {
+      all.add(log.client("benchmark " + i, InitialView.NONE_DIRTY));
     }
   }
 
@@ -68,18 +71,18 @@ public class TakeBenchmark {
     log.close();
   }
 
-  /** Makes pages dirty. */
+  /** Makes pages dirty: spread by a multiplication that visits every page once. */
   @Setup(Level.Invocation)
   public void write() {
-    for (long page : pages) {
-      vcpu.mark(slot, page << 12, 8);
+    long count = Long.parseLong(dirty.replace("%", ""));
+    if (dirty.endsWith("%")) {
+      count = count * slot.pageCount() / 100;
     }
-    if (dirty.equals("100%")) {
+    if (count == slot.pageCount()) {
       vcpu.mark(slot, 0, slot.size());
-    } else if (dirty.endsWith("%")) {
-      int percent = Integer.parseInt(dirty.substring(0, dirty.length() - 1));
-      for (long page = 0; page < slot.pageCount(); page += 100 / percent) {
-        vcpu.mark(slot, page << 12, 8);
+    } else {
+      for (long i = 0; i < count; i++) {
+        vcpu.mark(slot, (i * 2_654_435_761L & slot.pageCount() - 1) << 12, 8);
       }
     }
     vcpu.offline();
@@ -92,11 +95,14 @@ public class TakeBenchmark {
    */
   @Benchmark
   public long take() {
-    try (DirtyBatch<LogSlot> batch = client.take()) {
-      long count = batch.pageCount();
-      batch.commit();
-      return count;
+    long count = 0;
+    for (DirtyClient<LogSlot> client : all) {
+      try (DirtyBatch<LogSlot> batch = client.take()) {
+        count += batch.pageCount();
+        batch.commit();
+      }
     }
+    return count;
   }
 
   /**
@@ -106,9 +112,11 @@ public class TakeBenchmark {
    */
   @Benchmark
   public void takeAndWalk(Blackhole blackhole) {
-    try (DirtyBatch<LogSlot> batch = client.take()) {
-      batch.forEachRun((slotId, first, count) -> blackhole.consume(first + count));
-      batch.commit();
+    for (DirtyClient<LogSlot> client : all) {
+      try (DirtyBatch<LogSlot> batch = client.take()) {
+        batch.forEachRun((slotId, first, count) -> blackhole.consume(first + count));
+        batch.commit();
+      }
     }
   }
 }

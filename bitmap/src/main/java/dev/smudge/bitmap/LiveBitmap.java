@@ -31,7 +31,9 @@ import static dev.smudge.bitmap.BitmapLayout.WORD_SHIFT;
  * block. Source: docs/design.md 3.2.
  */
 public final class LiveBitmap extends ArmableBitmap {
-  private final long[] suspects; // blocks to read again; touched by the collector only
+  // Touched by the collector only.
+  private final long[] suspects; // blocks to read again
+  private final long[] moving = new long[WORDS_PER_BLOCK]; // the block that is being moved
 
   /**
    * Makes a bitmap in which all bits are clear.
@@ -129,6 +131,96 @@ public final class LiveBitmap extends ArmableBitmap {
       suspects[s] = suspect | fresh;
       handOut(s, fresh | suspect, sink);
       suspects[s] = quiesced ? fresh : suspect | fresh;
+    }
+  }
+
+  /**
+   * Fetches and clears in one go: every page that {@link #fetch} would hand out is added to each of
+   * the sets, and its bit is cleared once all of them have it. A page that was handed out before
+   * and not cleared since comes again.
+   *
+   * <p>One thread at a time may call this or {@code fetch}, beside any number of markers. As after
+   * {@link #clearWord}, no page may be read before every marker has passed a quiescent state.
+   *
+   * @param quiesced as of {@code fetch}: of the previous call of either kind
+   * @param sets get the pages
+   * @return whether there were any
+   * @throws OutOfMemoryError if a set cannot be made larger: pages that some of the sets have by
+   *     then are cleared if all of them do, and the next call hands out the others again
+   * @throws IllegalArgumentException if a set has another page count; nothing is changed
+   */
+  public boolean moveInto(boolean quiesced, PageSet... sets) {
+    for (PageSet set : sets) {
+      set.checkPageCount(pageCount);
+    }
+    boolean any = false;
+    for (int s = 0; s < summary.length; s++) {
+      long suspect = suspects[s];
+      long fresh = (long) WORDS.getOpaque(summary, s); // B5, as in fetch
+      if ((fresh | suspect) == 0) {
+        continue;
+      }
+      if (fresh != 0) {
+        fresh = (long) WORDS.getAndSet(summary, s, 0L); // B5, as in fetch
+      }
+      suspects[s] = suspect | fresh;
+      any |= moveBlocks(s, suspect | fresh, sets);
+      suspects[s] = quiesced ? fresh : suspect | fresh;
+    }
+    return any;
+  }
+
+  private boolean moveBlocks(int summaryIndex, long blocks, PageSet[] sets) {
+    for (PageSet set : sets) {
+      set.expectBlocks(Long.bitCount(blocks));
+    }
+    boolean any = false;
+    for (long rest = blocks; rest != 0; rest &= rest - 1) {
+      int block = (summaryIndex << WORD_SHIFT) + Long.numberOfTrailingZeros(rest);
+      int found = readBlock(block);
+      if (found != 0) {
+        for (PageSet set : sets) {
+          set.addBlock(block, moving);
+        }
+        clearBlock(block, found);
+        any = true;
+      }
+    }
+    return any;
+  }
+
+  /** Reads a block and returns which of its words have pages, one bit per word. */
+  private int readBlock(int block) {
+    // In locals, because an access that is more than plain has every field loaded anew.
+    long[] from = words;
+    long[] to = moving;
+    int first = block << WORDS_PER_BLOCK_SHIFT;
+    int count = Math.min(WORDS_PER_BLOCK, from.length - first);
+    int found = 0;
+    for (int i = 0; i < count; i++) {
+      long bits = (long) WORDS.getAcquire(from, first + i); // B6, as in handOut
+      to[i] = bits;
+      found |= (int) ((bits | -bits) >>> 63) << i;
+    }
+    for (int i = count; i < WORDS_PER_BLOCK; i++) {
+      to[i] = 0;
+    }
+    return found;
+  }
+
+  /** Clears in a block what was read, in those of its words that have pages. */
+  private void clearBlock(int block, int found) {
+    long[] from = words;
+    long[] read = moving;
+    int first = block << WORDS_PER_BLOCK_SHIFT;
+    for (int rest = found; rest != 0; rest &= rest - 1) {
+      int i = Integer.numberOfTrailingZeros(rest);
+      // ORDER B14 volatile: a word is exchanged for 0 only if it is what every set has. Pairs with
+      // B4, and with B1 through S1 and S2 as B11 does. If weaker (not atomic): a mark between the
+      // read and the store is wiped. A word that was marked meanwhile is left to clearWord.
+      if (!WORDS.compareAndSet(from, first + i, read[i], 0L)) {
+        clearWord(first + i, read[i]);
+      }
     }
   }
 

@@ -1,6 +1,8 @@
 package dev.smudge.bitmap;
 
 import static dev.smudge.bitmap.BitmapLayout.CHUNK_SHIFT;
+import static dev.smudge.bitmap.BitmapLayout.WORDS_PER_BLOCK;
+import static dev.smudge.bitmap.BitmapLayout.WORDS_PER_BLOCK_SHIFT;
 
 import org.jspecify.annotations.Nullable;
 
@@ -32,7 +34,7 @@ import org.jspecify.annotations.Nullable;
 public final class PageSet {
   private final long pageCount;
   private final int wordCount;
-  private final WordChunks chunks;
+  private WordChunks chunks;
   private WordList list;
   private PageWords words; // the list or the chunks; the other one is empty
   private long size;
@@ -111,6 +113,31 @@ public final class PageSet {
       size += Long.bitCount(added);
     }
     return added;
+  }
+
+  /**
+   * Adds the pages of a block of eight words, none of them past the last page.
+   *
+   * @param block index of the block
+   * @param blockWords its eight words
+   */
+  void addBlock(int block, long[] blockWords) {
+    if (!isList()) {
+      size += chunks.addBlock(block, blockWords);
+      return;
+    }
+    for (int i = 0; i < WORDS_PER_BLOCK; i++) {
+      if (blockWords[i] != 0) {
+        add((block << WORDS_PER_BLOCK_SHIFT) + i, blockWords[i]);
+      }
+    }
+  }
+
+  /** Says that pages of so many blocks of one chunk are about to be added. May allocate. */
+  void expectBlocks(int blocks) {
+    if (blocks >= WordChunks.DENSE_BLOCKS) {
+      changeToChunks();
+    }
   }
 
   /** The list keeps its words until the chunks have them all. */
@@ -258,25 +285,27 @@ public final class PageSet {
   }
 
   private long move(long firstPage, long end, long limit, @Nullable PageSet into) {
-    if (!isList()) {
-      return moveChunks(firstPage, end, limit, into);
+    if (firstPage == 0 && end == pageCount && size <= limit && into != null && into.isEmpty()) {
+      return exchange(into);
     }
-    boolean everything = firstPage == 0 && end == pageCount && size <= limit;
-    return everything && into != null && into.isEmpty()
-        ? moveList(into)
-        : moveWords(firstPage, end, limit, into);
+    return isList()
+        ? moveWords(firstPage, end, limit, into)
+        : moveChunks(firstPage, end, limit, into);
   }
 
-  /** Moves everything to an empty set by exchanging the lists. */
-  private long moveList(PageSet into) {
-    WordList empty = into.list;
-    into.list = list;
-    into.words = list;
-    into.size = size;
-    list = empty;
-    words = empty;
+  /** Moves everything to an empty set by exchanging what the two are made of. */
+  private long exchange(PageSet empty) {
+    WordChunks emptyChunks = empty.chunks;
+    WordList emptyList = empty.list;
+    empty.chunks = chunks;
+    empty.list = list;
+    empty.words = words;
+    empty.size = size;
+    chunks = emptyChunks;
+    list = emptyList;
+    words = emptyList;
     size = 0;
-    return into.size;
+    return empty.size;
   }
 
   private long moveWords(long firstPage, long end, long limit, @Nullable PageSet into) {
@@ -347,9 +376,14 @@ public final class PageSet {
   }
 
   private void checkSamePageCount(PageSet other) {
-    if (other.pageCount != pageCount) {
+    other.checkPageCount(pageCount);
+  }
+
+  /** Refuses to work with what has another page count. */
+  void checkPageCount(long count) {
+    if (pageCount != count) {
       throw new IllegalArgumentException(
-          "the other set has " + other.pageCount + " pages, this one " + pageCount);
+          "the other set has " + pageCount + " pages, this one " + count);
     }
   }
 

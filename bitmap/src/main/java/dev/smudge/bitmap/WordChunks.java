@@ -20,15 +20,17 @@ import org.jspecify.annotations.Nullable;
  *   chunks    long[]    null     FULL
  * </pre>
  *
- * <p>A summary bit is set if and only if its block has a page; walks skip the blocks without one.
- * Chunks are allocated as they are needed and kept for reuse. All full chunks share one array,
- * which is never written: a chunk that stops being full gets an array of its own first.
+ * <p>A summary bit is set if and only if its block has a page. The words of a block without a page
+ * are whatever they were left as: nobody looks at them, and the first page that comes sets all
+ * eight. So clearing a chunk costs one store, however many pages it had. Chunks are allocated as
+ * they are needed and kept for reuse. All full chunks share one array, which is never written: a
+ * chunk that stops being full gets an array of its own first.
  *
  * <p>Every method that allocates does so before its first effect.
  */
 final class WordChunks implements PageWords {
   /** From this many blocks on, moving a whole chunk costs less than moving its words. */
-  private static final int DENSE_BLOCKS = 16;
+  static final int DENSE_BLOCKS = 16;
 
   /** A chunk of which all pages are in the set; never written. */
   private static final long[] FULL = newFullChunk();
@@ -58,8 +60,10 @@ final class WordChunks implements PageWords {
 
   @Override
   public long word(int wordIndex) {
-    long[] chunk = chunks[wordIndex >>> WORDS_PER_CHUNK_SHIFT];
-    return chunk == null ? 0 : chunk[wordIndex & WORDS_PER_CHUNK - 1];
+    int chunkIndex = wordIndex >>> WORDS_PER_CHUNK_SHIFT;
+    long[] chunk = chunks[chunkIndex];
+    boolean isOpen = (summary[chunkIndex] >>> (wordIndex >>> WORDS_PER_BLOCK_SHIFT) & 1) != 0;
+    return isOpen && chunk != null ? chunk[wordIndex & WORDS_PER_CHUNK - 1] : 0;
   }
 
   /** Allocates what {@link #add} needs for a word, so that it cannot fail afterwards. */
@@ -69,9 +73,46 @@ final class WordChunks implements PageWords {
 
   /** Adds bits of a word, at least one. */
   void add(int wordIndex, long bits) {
-    writable(wordIndex >>> WORDS_PER_CHUNK_SHIFT)[wordIndex & WORDS_PER_CHUNK - 1] |= bits;
-    int block = wordIndex >>> WORDS_PER_BLOCK_SHIFT;
-    summary[block >>> WORD_SHIFT] |= 1L << block;
+    int chunkIndex = wordIndex >>> WORDS_PER_CHUNK_SHIFT;
+    int inChunk = wordIndex & WORDS_PER_CHUNK - 1;
+    long[] chunk = writable(chunkIndex);
+    long blockBit = 1L << (wordIndex >>> WORDS_PER_BLOCK_SHIFT);
+    if ((summary[chunkIndex] & blockBit) == 0) {
+      int from = inChunk & -WORDS_PER_BLOCK;
+      for (int i = from; i < from + WORDS_PER_BLOCK; i++) {
+        chunk[i] = 0;
+      }
+      summary[chunkIndex] |= blockBit;
+    }
+    chunk[inChunk] |= bits;
+  }
+
+  /**
+   * Adds the pages of a block, of which there is at least one.
+   *
+   * @param block index of the block
+   * @param words its eight words
+   * @return how many pages were new
+   */
+  int addBlock(int block, long[] words) {
+    int chunkIndex = block >>> WORD_SHIFT;
+    long[] chunk = writable(chunkIndex);
+    int from = block << WORDS_PER_BLOCK_SHIFT & WORDS_PER_CHUNK - 1;
+    int added = 0;
+    if ((summary[chunkIndex] & 1L << block) == 0) {
+      for (int i = 0; i < WORDS_PER_BLOCK; i++) {
+        chunk[from + i] = words[i];
+        added += Long.bitCount(words[i]);
+      }
+      summary[chunkIndex] |= 1L << block;
+      return added;
+    }
+    for (int i = 0; i < WORDS_PER_BLOCK; i++) {
+      long old = chunk[from + i];
+      chunk[from + i] = old | words[i];
+      added += Long.bitCount(words[i] & ~old);
+    }
+    return added;
   }
 
   /** Also allocates, where a full chunk stops being full. */
@@ -123,7 +164,7 @@ final class WordChunks implements PageWords {
 
   @Override
   public void clear() {
-    for (int i = 0; i < chunks.length; i++) {
+    for (int i = 0; i < summary.length; i++) {
       if (summary[i] != 0) {
         clearChunk(i);
       }
@@ -132,16 +173,10 @@ final class WordChunks implements PageWords {
 
   /** Removes the pages of one chunk. Does not allocate. */
   void clearChunk(int chunkIndex) {
-    long[] chunk = chunks[chunkIndex];
-    if (isFull(chunk)) {
-      chunks[chunkIndex] = null;
-    } else if (chunk != null) {
-      for (long blocks = summary[chunkIndex]; blocks != 0; blocks &= blocks - 1) {
-        int from = Long.numberOfTrailingZeros(blocks) << WORDS_PER_BLOCK_SHIFT;
-        Arrays.fill(chunk, from, from + WORDS_PER_BLOCK, 0L);
-      }
-    }
     summary[chunkIndex] = 0;
+    if (isFull(chunks[chunkIndex])) {
+      chunks[chunkIndex] = null;
+    }
   }
 
   /** Whether so many blocks of a chunk have pages that it is better moved as a whole. */
@@ -156,8 +191,11 @@ final class WordChunks implements PageWords {
       return chunk == null ? 0 : 1L << CHUNK_SHIFT;
     }
     long count = 0;
-    for (long word : chunk) {
-      count += Long.bitCount(word);
+    for (long blocks = summary[chunkIndex]; blocks != 0; blocks &= blocks - 1) {
+      int from = Long.numberOfTrailingZeros(blocks) << WORDS_PER_BLOCK_SHIFT;
+      for (int i = from; i < from + WORDS_PER_BLOCK; i++) {
+        count += Long.bitCount(chunk[i]);
+      }
     }
     return count;
   }

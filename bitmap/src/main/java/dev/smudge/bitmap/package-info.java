@@ -15,8 +15,9 @@
  *
  * <p>The first two are {@linkplain dev.smudge.bitmap.ArmableBitmap live bitmaps}: a page is armed
  * while its bit is clear, and only the first write to an armed page is reported. Start with {@code
- * LiveBitmap}, which explains how marks and a fetch race. The layout that all bitmaps share is in
- * {@code BitmapLayout}. Source: docs/design.md 3.2.
+ * LiveBitmap}, which explains how marks and a fetch race; its {@code moveInto} fetches into page
+ * sets and clears in one pass. The layout that all bitmaps share is in {@code BitmapLayout}.
+ * Source: docs/design.md 3.2.
  */
 @NullMarked
 package dev.smudge.bitmap;

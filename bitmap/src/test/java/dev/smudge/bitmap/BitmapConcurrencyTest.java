@@ -15,6 +15,8 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Markers and a collector at once: every mark is handed out. The time limit is for deadlocks. */
 @Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
@@ -55,8 +57,10 @@ class BitmapConcurrencyTest {
    * Each change from 0 to 1 counts one; the collector counts one for each bit it clears. Before
    * every other fetch it waits for quiescent states: each marker has completed two more marks.
    */
-  @Test
-  void markAndClear_manyMarkersOneCollector_everyChangeIsClearedOnce() throws Exception {
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void markAndClear_manyMarkersOneCollector_everyChangeIsClearedOnce(boolean atOnce)
+      throws Exception {
     LiveBitmap bitmap = new LiveBitmap(PAGES);
     AtomicIntegerArray changed = new AtomicIntegerArray(PAGES);
     AtomicIntegerArray taken = new AtomicIntegerArray(PAGES);
@@ -84,15 +88,30 @@ class BitmapConcurrencyTest {
         int marker = m;
         await(() -> completed.getAcquire(marker) >= before + 2);
       }
-      bitmap.fetch(quiesced, (word, bits) -> take(bitmap, taken, word, bits));
+      fetch(atOnce, quiesced, bitmap, taken);
     }
     stop.set(true);
     join(markers);
     // The markers have ended, which is more than a quiescent state.
-    bitmap.fetch(true, (word, bits) -> take(bitmap, taken, word, bits));
+    fetch(atOnce, true, bitmap, taken);
     for (int p = 0; p < PAGES; p++) {
       assertEquals(changed.get(p), taken.get(p), "page " + p);
     }
+  }
+
+  private static void fetch(
+      boolean atOnce, boolean quiesced, LiveBitmap bitmap, AtomicIntegerArray taken) {
+    if (!atOnce) {
+      bitmap.fetch(quiesced, (word, bits) -> take(bitmap, taken, word, bits));
+      return;
+    }
+    PageSet pages = new PageSet(PAGES);
+    bitmap.moveInto(quiesced, pages);
+    pages.forEachRun((first, count) -> {
+      for (long page = first; page < first + count; page++) {
+        taken.incrementAndGet((int) page);
+      }
+    });
   }
 
   private static void take(LiveBitmap bitmap, AtomicIntegerArray taken, int word, long bits) {

@@ -179,4 +179,15 @@ class LiveBitmapFetchTest {
     assertTrue(Bits.mark(bitmap, 32_768));
     assertTrue(fetch(true).get(32_768));
   }
+
+  @Test
+  void moveInto_markerHalfWay_isFoundByTheNextThatIsTold() {
+    PageSet set = new PageSet(100_000);
+    Bits.mark(bitmap, 0);
+    bitmap.moveInto(false, set);
+    finishHalfDoneMark(511); // same block, another word
+    assertTrue(bitmap.moveInto(true, set));
+    assertTrue(Bits.contains(set, 511));
+    assertFalse(bitmap.isMarked(511));
+  }
 }

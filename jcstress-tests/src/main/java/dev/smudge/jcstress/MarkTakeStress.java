@@ -16,7 +16,7 @@ import org.openjdk.jcstress.infra.results.II_Result;
  * r1: whether the client read something older than the guest's last write; r2: how many pages are
  * lost (older, and not dirty again). Design 3.1, 3.2, bug 22.
  *
- * <p>ORDER B1, B4, B11.
+ * <p>ORDER B1, B4, B11, B14.
  */
 public class MarkTakeStress {
   private MarkTakeStress() {}
@@ -132,6 +132,55 @@ public class MarkTakeStress {
     /** The collector. */
     @Actor
     public void collector() {
+      taken.then(guest.take(guest.client));
+      taken.then(guest.take(guest.client));
+    }
+
+    /**
+     * The next round.
+     *
+     * @param result the result
+     */
+    @Arbiter
+    public void next(II_Result result) {
+      result.r1 = taken.isOlderThan(3) ? 1 : 0;
+      result.r2 = taken.lost(guest.ram, guest.take(guest.client));
+    }
+  }
+
+  /** The shipped classes, with takes that collect and clear in one step. */
+  @JCStressTest
+  @Outcome(id = "0, 0", expect = ACCEPTABLE, desc = "read the last writes")
+  @Outcome(id = "1, 0", expect = ACCEPTABLE, desc = "read older ones; those pages are dirty again")
+  @Outcome(expect = FORBIDDEN, desc = "a lost write")
+  @State
+  public static class ActualAtOnce {
+    private final Pace pace = new Pace();
+    private final Guest guest = new Guest();
+    private final Guest.Taken taken = new Guest.Taken();
+
+    /** Makes a state: all pages are armed. */
+    public ActualAtOnce() {
+      taken.then(guest.take(guest.client));
+    }
+
+    /** The vCPU. */
+    @Actor
+    public void vcpu() {
+      guest.vcpu.online();
+      pace.meet(SPREAD);
+      guest.writeAll(1);
+      guest.vcpu.safepoint();
+      guest.writeAll(2);
+      guest.vcpu.safepoint();
+      guest.writeAll(3);
+      guest.vcpu.offline();
+    }
+
+    /** The collector. */
+    @Actor
+    public void collector() {
+      pace.meet(5 * SPREAD);
       taken.then(guest.take(guest.client));
       taken.then(guest.take(guest.client));
     }

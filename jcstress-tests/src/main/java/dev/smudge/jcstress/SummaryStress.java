@@ -5,6 +5,7 @@ import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE_INTERESTING;
 import static org.openjdk.jcstress.annotations.Expect.FORBIDDEN;
 
 import dev.smudge.bitmap.LiveBitmap;
+import dev.smudge.bitmap.PageSet;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import org.openjdk.jcstress.annotations.Actor;
@@ -19,7 +20,7 @@ import org.openjdk.jcstress.infra.results.II_Result;
  * page. r1: whether that second one relied on the first; r2: whether the fetch found the page.
  * Design 3.2.
  *
- * <p>ORDER B2, B3, B4, B5, B6.
+ * <p>ORDER B2, B3, B4, B5, B6, B14.
  */
 public class SummaryStress {
   private SummaryStress() {}
@@ -196,6 +197,48 @@ public class SummaryStress {
       boolean[] found = {false};
       bitmap.fetch(false, (wordIndex, bits) -> found[0] |= (bits & 1) != 0);
       return found[0];
+    }
+  }
+
+  /** The shipped class, whose collector fetches and clears in one step. */
+  @JCStressTest
+  @Outcome(id = "[01], 1", expect = ACCEPTABLE, desc = "the completed mark was found")
+  @Outcome(expect = FORBIDDEN, desc = "a lost write")
+  @State
+  public static class ActualMove {
+    private final Pace pace = new Pace();
+    private final LiveBitmap bitmap = new LiveBitmap(64);
+    private final PageSet set = new PageSet(64);
+
+    /** Makes a state. */
+    public ActualMove() {
+      bitmap.markRange(1, 1);
+    }
+
+    /** A marker, half-way meanwhile. */
+    @Actor
+    public void halfWay() {
+      pace.meet(SPREAD);
+      bitmap.markRange(0, 1);
+    }
+
+    /**
+     * Moves, marks (or relies on the mark), and moves again.
+     *
+     * @param result the result
+     */
+    @Actor
+    public void completed(II_Result result) {
+      pace.meet(SPREAD);
+      move();
+      set.clear();
+      result.r1 = bitmap.markRange(0, 1) != 0 ? 0 : 1;
+      result.r2 = move() ? 1 : 0;
+    }
+
+    private boolean move() {
+      bitmap.moveInto(false, set);
+      return (set.word(0) & 1) != 0;
     }
   }
 

@@ -5,6 +5,7 @@ import static org.openjdk.jcstress.annotations.Expect.ACCEPTABLE_INTERESTING;
 import static org.openjdk.jcstress.annotations.Expect.FORBIDDEN;
 
 import dev.smudge.bitmap.LiveBitmap;
+import dev.smudge.bitmap.PageSet;
 import java.util.concurrent.atomic.AtomicLong;
 import org.openjdk.jcstress.annotations.Actor;
 import org.openjdk.jcstress.annotations.Arbiter;
@@ -18,7 +19,7 @@ import org.openjdk.jcstress.infra.results.II_Result;
  * others as they are. r1 and r2: whether the first and the second page are found afterwards. Design
  * 3.2.
  *
- * <p>ORDER B3, B4, B5, B11.
+ * <p>ORDER B3, B4, B5, B11, B14.
  */
 public class WordStress {
   private WordStress() {}
@@ -262,6 +263,94 @@ public class WordStress {
     public void next(II_Result result) {
       result.r1 = bitmap.isMarked(0) ? 1 : 0;
       result.r2 = bitmap.isMarked(1) ? 1 : 0;
+    }
+  }
+
+  /** A collector reads a word, hands it on, and stores 0. */
+  @JCStressTest
+  @Outcome(id = "1, 1", expect = ACCEPTABLE, desc = "both marks are there")
+  @Outcome(
+      id = "0, 1",
+      expect = ACCEPTABLE_INTERESTING,
+      desc = "lost: wiped by the store of a collector that had read the word before")
+  @Outcome(expect = FORBIDDEN, desc = "nothing else can happen")
+  @State
+  public static class WeakenedMove {
+    private final Pace pace = new Pace();
+    private final AtomicLong word = new AtomicLong(2);
+    private long set;
+
+    /** A marker. */
+    @Actor
+    public void first() {
+      pace.meet(SPREAD);
+      word.getAndAccumulate(1, (old, bit) -> old | bit);
+    }
+
+    /** Moves what there is. */
+    @Actor
+    public void collector() {
+      pace.meet(SPREAD);
+      move();
+    }
+
+    private void move() {
+      set |= word.getAcquire();
+      word.set(0);
+    }
+
+    /**
+     * The next round.
+     *
+     * @param result the result
+     */
+    @Arbiter
+    public void next(II_Result result) {
+      move();
+      result.r1 = (int) (set & 1);
+      result.r2 = (int) (set >> 1 & 1);
+    }
+  }
+
+  /** The shipped class: a page is marked while the others of its word are moved into a set. */
+  @JCStressTest
+  @Outcome(id = "1, 1", expect = ACCEPTABLE, desc = "both marks are there")
+  @Outcome(expect = FORBIDDEN, desc = "a lost write")
+  @State
+  public static class ActualMove {
+    private final Pace pace = new Pace();
+    private final LiveBitmap bitmap = new LiveBitmap(64);
+    private final PageSet set = new PageSet(64);
+
+    /** Makes a state. */
+    public ActualMove() {
+      bitmap.markRange(1, 1);
+    }
+
+    /** A marker. */
+    @Actor
+    public void first() {
+      pace.meet(SPREAD);
+      bitmap.markRange(0, 1);
+    }
+
+    /** Moves what there is. */
+    @Actor
+    public void collector() {
+      pace.meet(SPREAD);
+      bitmap.moveInto(true, set);
+    }
+
+    /**
+     * The next round.
+     *
+     * @param result the result
+     */
+    @Arbiter
+    public void next(II_Result result) {
+      bitmap.moveInto(true, set);
+      result.r1 = (int) (set.word(0) & 1);
+      result.r2 = (int) (set.word(0) >> 1 & 1);
     }
   }
 }

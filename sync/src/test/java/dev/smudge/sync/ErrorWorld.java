@@ -115,6 +115,7 @@ final class ErrorWorld {
   private int step;
 
   ErrorWorld(Mode mode, boolean clients) {
+    tracker.clearsAtOnce = true; // with rings none can
     this.log =
         mode.builder()
             .timeout(Duration.ofSeconds(3))

@@ -1,7 +1,9 @@
 package dev.smudge.sync;
 
+import dev.smudge.bitmap.PageSet;
 import dev.smudge.bitmap.PageWordConsumer;
 import dev.smudge.ring.RingPageConsumer;
+import dev.smudge.sync.internal.collect.ClearingTracker;
 import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
 import dev.smudge.sync.tracker.Tracker;
@@ -63,6 +65,9 @@ final class TestTracker implements Tracker {
     return calls.stream().filter(c -> c.startsWith(call)).count();
   }
 
+  /** Trackers that can collect and clear in one step do; else they do one after the other. */
+  boolean clearsAtOnce;
+
   /** What is thrown is an Error, as where there is no memory. */
   boolean throwsErrors;
 
@@ -89,10 +94,31 @@ final class TestTracker implements Tracker {
     SlotTracker part = real().newSlot(slot);
     parts.put(slot.entryId(), part);
     point("after newSlot");
-    return new Part(slot, part);
+    return clearsAtOnce && part instanceof ClearingTracker both
+        ? new ClearingPart(slot, both)
+        : new Part(slot, part);
   }
 
-  private final class Part implements SlotTracker {
+  /** Also passes on that it collects and clears in one step, as the log's own trackers can. */
+  private final class ClearingPart extends Part implements ClearingTracker {
+    private final ClearingTracker part;
+
+    ClearingPart(TrackedSlot slot, ClearingTracker part) {
+      super(slot, part);
+      this.part = part;
+    }
+
+    @Override
+    public boolean collectAndClear(PageSet[] views) {
+      point("before collectAndClear");
+      calls.add("collectAndClear");
+      boolean any = part.collectAndClear(views);
+      point("after collectAndClear");
+      return any;
+    }
+  }
+
+  private class Part implements SlotTracker {
     private final TrackedSlot slot;
     private final SlotTracker part;
 

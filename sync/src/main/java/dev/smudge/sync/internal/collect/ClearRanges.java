@@ -38,6 +38,9 @@ final class ClearRanges {
   }
 
   void run(Clear target) {
+    if (fetched.isEmpty()) {
+      return;
+    }
     pages.forEachWord((wordIndex, bits) -> accept(target, wordIndex, bits));
     flush(target);
   }

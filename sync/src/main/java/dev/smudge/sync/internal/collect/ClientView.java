@@ -56,6 +56,12 @@ public final class ClientView {
     parts.values().forEach(part -> part.view.addAll());
   }
 
+  /** Every page is dirty, and no set that may be wrong is used again: a stack has ended in one. */
+  void doubt() {
+    addAll();
+    parts.values().forEach(part -> part.spare = null);
+  }
+
   long size() {
     return parts.values().stream().mapToLong(part -> part.view.size()).sum();
   }
@@ -78,12 +84,15 @@ public final class ClientView {
     }
   }
 
-  /** Pages come back from a batch, whose set is empty after that. */
-  void giveBack(Slot slot, PageSet pages) {
+  /**
+   * Pages come back from a batch, whose set is empty after that, and used again unless the batch
+   * was cut short.
+   */
+  void giveBack(Slot slot, PageSet pages, boolean failed) {
     Part part = Objects.requireNonNull(parts.get(slot));
     part.view.addAll(pages); // first: until it has returned, they are in the batch still
     pages.clear();
-    part.spare = pages;
+    part.spare = failed ? null : pages;
   }
 
   boolean isClosed() {

@@ -57,9 +57,22 @@ public final class Collector {
 
   /** Has every tracker tell what is new. Under the lock. */
   void fetch() {
+    fetch(false);
+  }
+
+  /**
+   * As {@link #fetch()}; with {@code clear}, trackers that can clear in the same step do: for a
+   * client that is about to take everything.
+   */
+  void fetch(boolean clear) {
     reap();
     for (Slot slot : slots.used()) {
-      fetch(slot);
+      if (clear && slot.fetched().canCollectAndClear() && !slot.views().isWatched()) {
+        collectAndClear(slot);
+        collectOthers(slot);
+      } else {
+        fetch(slot);
+      }
     }
     for (LeavingSlot leaving : slots.leaving()) {
       fetch(leaving.slot());
@@ -110,6 +123,17 @@ public final class Collector {
     if (countsFetched) {
       counters.addFetched(pages);
     }
+    collectOthers(slot);
+  }
+
+  private void collectAndClear(Slot slot) {
+    boolean armedBefore = armed;
+    armed = true; // if it is cut short, perhaps
+    boolean cleared = slot.fetched().collectAndClear(slot.views());
+    armed = armedBefore || cleared;
+  }
+
+  private void collectOthers(Slot slot) {
     slot.hostMarks().drain(slot.views()::tell);
     devices.collect(slot);
   }
@@ -142,7 +166,7 @@ public final class Collector {
     locked(() -> {
       checkOpen();
       if (clients.isAny()) {
-        verification.fetch("sync");
+        verification.fetch(false, "sync");
       }
     });
   }
@@ -214,7 +238,7 @@ public final class Collector {
   /** Every page is dirty for every client, whatever is in the sets; and then none is armed. */
   private void doubtAll() {
     for (ClientView client : clients.all()) {
-      client.addAll();
+      client.doubt();
     }
     for (Slot slot : slots.used()) {
       slot.fetched().countAllAsTold();

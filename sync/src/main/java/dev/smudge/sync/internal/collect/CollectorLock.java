@@ -13,8 +13,8 @@ import java.util.function.Supplier;
  * in mind that it has happened, and whoever takes it next doubts all sets.
  */
 final class CollectorLock {
-  /** Frames that are enough for what is done on the way out. */
-  private static final int RESERVE = 32;
+  /** Frames of {@link #checkStack} that are enough for what is done on the way out. */
+  private static final int RESERVE = 12;
 
   private final ReentrantLock lock = new ReentrantLock();
   private final Runnable before;
@@ -34,14 +34,30 @@ final class CollectorLock {
     this.after = after;
   }
 
-  void run(Runnable what) {
+  /**
+   * Begins what is done under the lock; the lock is not taken yet. What follows is a block as that
+   * of {@link #run}, for a path that has to be fast from its first call on, when a lambda costs
+   * milliseconds.
+   *
+   * @return how often the calling thread holds it already
+   */
+  int begin() {
     checkStack();
-    int held = lock.getHoldCount();
+    return lock.getHoldCount();
+  }
+
+  /** Takes it, in the block that ends with {@link #giveBack}. */
+  void take(int held) {
+    lock.lock();
+    if (held == 0) {
+      before.run();
+    }
+  }
+
+  void run(Runnable what) {
+    int held = begin();
     try {
-      lock.lock();
-      if (held == 0) {
-        before.run();
-      }
+      take(held);
       what.run();
     } catch (StackOverflowError e) {
       stackEnded = true; // calls nothing
@@ -52,13 +68,9 @@ final class CollectorLock {
   }
 
   <T> T get(Supplier<T> what) {
-    checkStack();
-    int held = lock.getHoldCount();
+    int held = begin();
     try {
-      lock.lock();
-      if (held == 0) {
-        before.run();
-      }
+      take(held);
       return what.get();
     } catch (StackOverflowError e) {
       stackEnded = true;
@@ -70,8 +82,7 @@ final class CollectorLock {
 
   /** As {@link #run}, if nobody else holds the lock; returns whether that was so. */
   boolean tryRun(Runnable what) {
-    checkStack();
-    int held = lock.getHoldCount();
+    int held = begin();
     try {
       if (!lock.tryLock()) {
         return false;
@@ -89,7 +100,8 @@ final class CollectorLock {
     }
   }
 
-  private void giveBack(int held) {
+  /** Gives it back as often as it was taken since {@link #begin}. */
+  void giveBack(int held) {
     try {
       if (held == 0 && isMine()) {
         after.run();
@@ -106,12 +118,15 @@ final class CollectorLock {
    * takes something that it has to give back, and calls others in between.
    */
   static void checkStack() {
-    checkStack(RESERVE, 1, 2, 3);
+    checkStack(RESERVE, 1, 2, 3, 4, 5, 6, 7, 8, 9);
   }
 
   /** The arguments are needed after the call, so that compiled code has a frame for them too. */
-  private static long checkStack(int frames, long a, long b, long c) {
-    return frames == 0 ? a : a + b * c + checkStack(frames - 1, b, c, a);
+  private static long checkStack(
+      int frames, long a, long b, long c, long d, long e, long f, long g, long h, long i) {
+    return frames == 0
+        ? a
+        : checkStack(frames - 1, a, b, c, d, e, f, g, h, i) + (a ^ b ^ c ^ d ^ e ^ f ^ g ^ h ^ i);
   }
 
   boolean isMine() {

@@ -141,7 +141,9 @@ public final class DeviceLogs {
   }
 
   void collect(Slot slot) {
-    forEach(device -> device.collect(slot));
+    for (DeviceLog device : devices) { // no lambda: on the way of every take
+      device.collect(slot);
+    }
   }
 
   /**
@@ -149,7 +151,9 @@ public final class DeviceLogs {
    * client that takes them: what could not be cleared is dirty for it again.
    */
   void clear(Slot slot, PageSet pages) {
-    forEach(device -> device.clear(slot, pages));
+    for (DeviceLog device : devices) {
+      device.clear(slot, pages);
+    }
   }
 
   /** As {@link #clear(Slot, PageSet)}, of all pages. */

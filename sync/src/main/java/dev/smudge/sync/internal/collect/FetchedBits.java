@@ -55,6 +55,22 @@ public final class FetchedBits {
     return collect(views, UnaryOperator.identity());
   }
 
+  /**
+   * Fetches, tells the clients, and clears in one step, where the tracker can. What is cleared is
+   * in every view, so nothing has to be remembered here for a later clear. A page that counts as
+   * told from before stays so, and is in every view: whoever takes it first clears it once more,
+   * which wipes no write that anybody has to be told of, because nobody has read the page since.
+   *
+   * @return whether something was cleared
+   */
+  boolean collectAndClear(SlotViews views) {
+    return ((ClearingTracker) part).collectAndClear(views.all());
+  }
+
+  boolean canCollectAndClear() {
+    return part instanceof ClearingTracker;
+  }
+
   /** As {@link #collect(SlotViews)}, with another sink in front. */
   long collect(SlotViews views, UnaryOperator<PageWordConsumer> front) {
     Fetch fetch = new Fetch(views);

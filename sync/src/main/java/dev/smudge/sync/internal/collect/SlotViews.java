@@ -91,6 +91,10 @@ final class SlotViews {
     shadow = by;
   }
 
+  boolean isWatched() {
+    return shadow != null;
+  }
+
   /** An empty set, for pages that come out of rings. */
   PageSet news() {
     PageSet set = news;
@@ -100,6 +104,11 @@ final class SlotViews {
     }
     set.clear(); // of a time that was cut short, perhaps: its keys are there still
     return set;
+  }
+
+  /** The views of all clients; a caller must not change the array. */
+  PageSet[] all() {
+    return views;
   }
 
   void set(PageSet[] now) {

@@ -6,7 +6,6 @@ import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.function.BiConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -22,7 +21,7 @@ public final class TakenPages {
   }
 
   /** Pages of one slot. */
-  private static final class Held {
+  static final class Held {
     final Slot slot;
     final PageSet pages;
     boolean holds; // the slot: it is not released meanwhile
@@ -68,9 +67,9 @@ public final class TakenPages {
     return pages.pages;
   }
 
-  /** Walks through the slots, before it is handed out. */
-  void forEachSlot(BiConsumer<Slot, PageSet> consumer) {
-    held.values().forEach(pages -> consumer.accept(pages.slot, pages.pages));
+  /** Slot by slot, in the order in which they came, before it is handed out. */
+  Iterable<Held> slots() {
+    return held.values();
   }
 
   /** {@return how many pages are not acknowledged} */
@@ -107,7 +106,7 @@ public final class TakenPages {
    * @throws IllegalStateException if they were given back meanwhile
    */
   public void forEachRun(long maxPages, Runs consumer) {
-    for (Held pages : slots()) {
+    for (Held pages : slotsOfNow()) {
       long[] run = new long[2];
       while (find(pages, run[0] + run[1], maxPages, run)) {
         consumer.accept(pages.slot, run[0], run[1]);
@@ -115,7 +114,7 @@ public final class TakenPages {
     }
   }
 
-  private synchronized List<Held> slots() {
+  private synchronized List<Held> slotsOfNow() {
     return new ArrayList<>(held.values());
   }
 
@@ -169,7 +168,7 @@ public final class TakenPages {
   private void giveBack(Slot slot, PageSet pages) {
     LeavingSlot leaving = slot.views().leaving();
     if (leaving == null) {
-      client.giveBack(slot, pages);
+      client.giveBack(slot, pages, failed);
     } else {
       pages.forEachRun((first, count) -> leaving.carry(first, count, client));
     }
@@ -177,13 +176,13 @@ public final class TakenPages {
 
   /** Pages are dirty for the client again, besides being here. Under the collector lock. */
   void addBack() {
-    forEachSlot((slot, pages) -> {
-      LeavingSlot leaving = slot.views().leaving();
+    for (Held pages : slots()) {
+      LeavingSlot leaving = pages.slot.views().leaving();
       if (leaving == null) {
-        client.of(slot).addAll(pages);
+        client.of(pages.slot).addAll(pages.pages);
       } else {
-        pages.forEachRun((first, count) -> leaving.carry(first, count, client));
+        pages.pages.forEachRun((first, count) -> leaving.carry(first, count, client));
       }
-    });
+    }
   }
 }

@@ -8,9 +8,11 @@ import org.jspecify.annotations.Nullable;
  * <p><b>A take</b>, in the order of the methods below. Under the lock: every tracker tells what is
  * new, which goes into the view of every client ({@link Collector#fetch}); the client's pages move
  * from its view into a batch ({@link #move}); those of them that {@link FetchedBits} has are
- * cleared in the tracker ({@link Collector#clear}), so that the next write to them is found.
- * Without the lock: the after-sync barrier, after which no vCPU relies on a bit from before. Only
- * then is the batch handed out, and its pages are read.
+ * cleared in the tracker ({@link Collector#clear}), so that the next write to them is found. A take
+ * of everything has trackers clear as they tell, if they can ({@link ClearingTracker}): then a page
+ * is touched once, and there is nothing left to clear. Without the lock: the after-sync barrier,
+ * after which no vCPU relies on a bit from before. Only then is the batch handed out, and its pages
+ * are read.
  *
  * <p><b>A take that is cut short</b> gives its pages back. Where even that is cut short, the batch
  * stays the client's, says that it failed, and the client's next call gives it back. Source:
@@ -37,18 +39,27 @@ public final class Takes {
       long limit,
       boolean sync) {
     ClientView client = batch.client();
+    CollectorLock lock = collector.lock();
     try {
-      collector.locked(() -> {
+      int held = lock.begin();
+      try {
+        lock.take(held);
         check(client, only, firstPage, pageCount);
         client.checkHasNoOpenBatch();
+        boolean all = only == null && limit == Long.MAX_VALUE;
         if (sync) {
-          collector.verification().fetch(client.toString());
+          collector.verification().fetch(all, client);
         }
         client.open(batch);
         move(client, batch, only, firstPage, pageCount, limit);
-        clear(batch);
+        clear(batch, all);
         batch.armed = collector.verification().armed();
-      });
+      } catch (StackOverflowError e) {
+        lock.stackEnded = true;
+        throw e;
+      } finally {
+        lock.giveBack(held);
+      }
       // Always, also when nothing was cleared: another client may have cleared these pages a moment
       // ago and be waiting for its own barrier (docs/design.md 3.4).
       long start = System.nanoTime();
@@ -100,10 +111,17 @@ public final class Takes {
     }
   }
 
-  /** Slot by slot after all was moved: an error leaves every page in view or batch. */
-  private void clear(TakenPages batch) {
-    batch.forEachSlot(collector::clear);
-    batch.forEachSlot(collector.devices()::clear);
+  /**
+   * Slot by slot after all was moved: an error leaves every page in view or batch. Where {@code
+   * all} pages of the client were moved, whatever was told is in the batch.
+   */
+  private void clear(TakenPages batch, boolean all) {
+    for (TakenPages.Held held : batch.slots()) {
+      collector.clear(held.slot, all ? held.slot.fetched().told() : held.pages);
+    }
+    for (TakenPages.Held held : batch.slots()) {
+      collector.devices().clear(held.slot, held.pages);
+    }
   }
 
   private static void addBack(TakenPages batch) {
@@ -114,13 +132,19 @@ public final class Takes {
 
   /** The batch is done: what it holds still is dirty again for its client. Can be repeated. */
   public void giveBack(TakenPages batch) {
-    boolean mayRelease =
-        collector
-            .lock()
-            .get(() -> {
-              giveBackLocked(batch);
-              return collector.slots().isAnyUnreleased();
-            });
+    CollectorLock lock = collector.lock();
+    boolean mayRelease;
+    int held = lock.begin();
+    try {
+      lock.take(held);
+      giveBackLocked(batch);
+      mayRelease = collector.slots().isAnyUnreleased();
+    } catch (StackOverflowError e) {
+      lock.stackEnded = true;
+      throw e;
+    } finally {
+      lock.giveBack(held);
+    }
     if (mayRelease) {
       collector.releaseUnused();
     }
@@ -154,10 +178,10 @@ public final class Takes {
     try {
       collector.locked(() -> {
         check(client, slot, firstPage, pageCount);
-        collector.verification().fetch(client.toString());
+        collector.verification().fetch(false, client);
         client.setAside(gone);
         client.moveRange(gone, slot, firstPage, pageCount, Long.MAX_VALUE);
-        clear(gone);
+        clear(gone, false);
         gone.armed = collector.verification().armed();
       });
       if (!collector.afterSync()) {

@@ -21,10 +21,11 @@ public class Verification {
   /**
    * Fetches, and looks for writes that were not reported. Under the lock.
    *
+   * @param all whether a client takes everything right after; see {@link Collector#fetch(boolean)}
    * @param by whose call this is, for messages
    */
-  void fetch(String by) {
-    collector.fetch();
+  void fetch(boolean all, Object by) {
+    collector.fetch(all);
   }
 
   /** What the pages contain is known. Under the lock. */

@@ -81,11 +81,11 @@ public final class WriteVerifier extends Verification {
   }
 
   @Override
-  void fetch(String by) {
+  void fetch(boolean all, Object by) {
     // Before the fetch: it finds the marks of those that have ended.
     shadows.values().forEach(shadow -> shadow.excuseWritten(looks + 1));
-    collector.fetch();
-    look(by);
+    collector.fetch(all);
+    look(String.valueOf(by));
   }
 
   private void look(String by) {
@@ -260,7 +260,7 @@ public final class WriteVerifier extends Verification {
   private long lookAgain() {
     return collector.underLock(() -> {
       if (collector.clients().isAny()) {
-        fetch("");
+        fetch(false, "");
       }
       return looks;
     });

@@ -2,7 +2,9 @@ package dev.smudge.sync.internal.software;
 
 import dev.smudge.bitmap.ArmableBitmap;
 import dev.smudge.bitmap.LiveBitmap;
+import dev.smudge.bitmap.PageSet;
 import dev.smudge.bitmap.PageWordConsumer;
+import dev.smudge.sync.internal.collect.ClearingTracker;
 import dev.smudge.sync.internal.vcpu.Handshake;
 import dev.smudge.sync.internal.vcpu.RingRoom;
 import dev.smudge.sync.tracker.SlotTracker;
@@ -48,7 +50,7 @@ public final class BitmapTracker extends SoftwareTracker {
     handshake.barrier();
   }
 
-  private final class Part implements SlotTracker {
+  private final class Part implements ClearingTracker {
     private final TrackedSlot slot;
     private final LiveBitmap live;
     private long lastFetchRequest; // the barrier request of the time of the last fetch
@@ -70,16 +72,34 @@ public final class BitmapTracker extends SoftwareTracker {
 
     @Override
     public void collect(PageWordConsumer sink) {
-      // Read before the fetch: a barrier that ends during it proves nothing about this fetch's end.
-      boolean quiesced = handshake.completed() > lastFetchRequest;
-      lastFetchRequest = Long.MAX_VALUE; // not quiesced, should even the last step be cut short
+      boolean quiesced = beginFetch();
       try {
         live.fetch(quiesced, sink);
       } finally {
-        // Also after an exception: the summary bits that were taken until then are suspects from
-        // now.
-        lastFetchRequest = handshake.requestedAtEndOfFetch();
+        endFetch();
       }
+    }
+
+    @Override
+    public boolean collectAndClear(PageSet[] views) {
+      boolean quiesced = beginFetch();
+      try {
+        return live.moveInto(quiesced, views);
+      } finally {
+        endFetch();
+      }
+    }
+
+    private boolean beginFetch() {
+      // Read before the fetch: a barrier that ends during it proves nothing about this fetch's end.
+      boolean quiesced = handshake.completed() > lastFetchRequest;
+      lastFetchRequest = Long.MAX_VALUE; // not quiesced, should even the last step be cut short
+      return quiesced;
+    }
+
+    /** Also after an exception: the summary bits that were taken until then are suspects now. */
+    private void endFetch() {
+      lastFetchRequest = handshake.requestedAtEndOfFetch();
     }
 
     @Override

@@ -2,7 +2,9 @@ package dev.smudge.sync.internal.software;
 
 import dev.smudge.bitmap.ArmableBitmap;
 import dev.smudge.bitmap.LiveBitmap;
+import dev.smudge.bitmap.PageSet;
 import dev.smudge.bitmap.PageWordConsumer;
+import dev.smudge.sync.internal.collect.ClearingTracker;
 import dev.smudge.sync.internal.collect.HostMarks;
 import dev.smudge.sync.internal.collect.Slot;
 import dev.smudge.sync.tracker.SlotTracker;
@@ -46,7 +48,7 @@ public final class StoppedTracker extends SoftwareTracker {
         "a log made by createStopped has no vCPUs: use DirtyLog.mark, or DirtyLog.create()");
   }
 
-  private static final class Part implements SlotTracker {
+  private static final class Part implements ClearingTracker {
     private final TrackedSlot slot;
     private final LiveBitmap live;
 
@@ -68,6 +70,11 @@ public final class StoppedTracker extends SoftwareTracker {
     @Override
     public void collect(PageWordConsumer sink) {
       live.fetch(true, sink); // no marker is half-way
+    }
+
+    @Override
+    public boolean collectAndClear(PageSet[] views) {
+      return live.moveInto(true, views);
     }
 
     @Override

@@ -98,9 +98,12 @@ public class Handshake {
 
   private void await(@Nullable VcpuState self) {
     VcpuRequest asked = request(self);
-    Patience patience = new Patience(group.timeoutNanos());
+    Patience patience = null; // made by the first wait: to look at the clock takes time
     for (VcpuState vcpu : asked.vcpus) {
-      if (vcpu != self) {
+      if (vcpu != self && !isReached(vcpu, asked.number)) {
+        if (patience == null) {
+          patience = new Patience(group.timeoutNanos());
+        }
         await(vcpu, asked.number, patience, "acknowledge a barrier");
       }
     }
@@ -130,16 +133,20 @@ public class Handshake {
     }
   }
 
+  private static boolean isReached(VcpuState vcpu, long request) {
+    return vcpu.hasAcknowledged(request) || vcpu.isOffline();
+  }
+
   /** Waits until the vCPU has acknowledged a request, is offline or dead. */
   void await(VcpuState vcpu, long request, Patience patience, String what) {
     for (int spin = 0; spin < SPINS; spin++) {
-      if (vcpu.hasAcknowledged(request) || vcpu.isOffline()) {
+      if (isReached(vcpu, request)) {
         return;
       }
       Thread.onSpinWait();
     }
     Backoff backoff = new Backoff();
-    while (!vcpu.hasAcknowledged(request) && !vcpu.isOffline() && !vcpu.isDead()) {
+    while (!isReached(vcpu, request) && !vcpu.isDead()) {
       if (patience.isOver()) {
         String late = VcpuRequest.lateness(vcpu, what, group.timeoutNanos());
         throw group.errors().timeout(late, vcpu.owner());
