@@ -11,7 +11,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.atomic.AtomicBoolean;
-import java.util.function.IntFunction;
 
 /**
  * A guest's pages for one that saves or restores them. It holds this at every moment, whatever is
@@ -30,11 +29,17 @@ import java.util.function.IntFunction;
  * @param <S> what the client calls a slot
  */
 final class GuestPages<S> {
+  /** Where the tables of slots come from. */
+  interface Tables {
+    /** {@return the table of a slot of that number} */
+    PageTable of(int slotId, long pageCount, int pageBytes);
+  }
+
   final List<Part<S>> parts = new ArrayList<>();
   private final Map<S, Part<S>> bySlot = new HashMap<>();
   private final DirtyClient<S> client;
   private final PagePort<S> ram;
-  private final IntFunction<PageTable> tables;
+  private final Tables tables;
   private final RunConsumer<S, RuntimeException> adder = this::add; // one object for all walks
   private final AtomicBoolean busy = new AtomicBoolean();
   private boolean unmarked; // a page that is pending was written, and perhaps not marked after that
@@ -42,9 +47,9 @@ final class GuestPages<S> {
   /**
    * Makes it, without pages.
    *
-   * @param tables gives the table of a new slot by the slot's number
+   * @param tables gives the table of a slot that is new to it
    */
-  GuestPages(DirtyClient<S> client, PagePort<S> ram, IntFunction<PageTable> tables) {
+  GuestPages(DirtyClient<S> client, PagePort<S> ram, Tables tables) {
     this.client = Objects.requireNonNull(client, "client");
     this.ram = Objects.requireNonNull(ram, "ram");
     this.tables = tables;
@@ -84,22 +89,22 @@ final class GuestPages<S> {
   }
 
   private Part<S> newPart(S slot) {
+    int bytes = checkedPageBytes(ram, slot);
+    long count = ram.pageCount(slot);
+    PageTable table = tables.of(ram.slotId(slot), count, bytes);
+    Part<S> part = new Part<>(slot, parts.size(), count, ram.pageSize(slot), bytes, table);
+    parts.add(part);
+    bySlot.put(slot, part); // if this fails, a part without pages is left, and does nothing
+    return part;
+  }
+
+  static <S> int checkedPageBytes(PagePort<S> ram, S slot) {
     int bytes = ram.pageBytes(slot);
     if (bytes < 8 || bytes % 8 != 0) {
       throw new IllegalArgumentException(
           "the page port says that a page of " + slot + " has " + bytes + " bytes: a multiple of 8");
     }
-    Part<S> part =
-        new Part<>(
-            slot,
-            parts.size(),
-            ram.pageCount(slot),
-            ram.pageSize(slot),
-            bytes,
-            tables.apply(ram.slotId(slot)));
-    parts.add(part);
-    bySlot.put(slot, part); // if this fails, a part without pages is left, and does nothing
-    return part;
+    return bytes;
   }
 
   /** A range of no bytes marks nothing, and tells whether the slot is there. */
@@ -137,6 +142,15 @@ final class GuestPages<S> {
     }
     ram.read(slot, page, into);
     return into;
+  }
+
+  /** {@return how many pages of RAM are pending} */
+  long pendingPages() {
+    long sum = 0;
+    for (int i = 0; i < parts.size(); i++) {
+      sum += parts.get(i).slot == null ? 0 : parts.get(i).pending.size();
+    }
+    return sum;
   }
 
   /** Writes what is pending, as the tables have it. */

@@ -84,7 +84,7 @@ public final class Rewind<S> implements AutoCloseable {
           "a budget of " + budgetBytes + " bytes: 65,536 to 2,147,483,648");
     }
     return new Rewind<>(
-        new GuestPages<>(client, ram, slotId -> new PageTable()),
+        new GuestPages<>(client, ram, (slotId, pageCount, pageBytes) -> new PageTable()),
         Objects.requireNonNull(machine, "machine"),
         budgetBytes);
   }
