@@ -148,7 +148,8 @@ public class RewindBenchmark {
       }
       int from = at + same & ~15;
       int past = from;
-      while (past < ram.length && !Arrays.equals(whole, past, past + 16, wholeNow, past, past + 16)) {
+      while (past < ram.length
+          && !Arrays.equals(whole, past, past + 16, wholeNow, past, past + 16)) {
         past += 16;
       }
       System.arraycopy(whole, from, patch, out, past - from);

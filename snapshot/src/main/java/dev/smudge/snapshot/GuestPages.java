@@ -102,7 +102,11 @@ final class GuestPages<S> {
     int bytes = ram.pageBytes(slot);
     if (bytes < 8 || bytes % 8 != 0) {
       throw new IllegalArgumentException(
-          "the page port says that a page of " + slot + " has " + bytes + " bytes: a multiple of 8");
+          "the page port says that a page of "
+              + slot
+              + " has "
+              + bytes
+              + " bytes: a multiple of 8");
     }
     return bytes;
   }
