@@ -43,8 +43,7 @@ class RewindMemoryTest {
       batch.forEachRun((slot, first, count) -> {
         MemorySegment content = slot.pages(first, count);
         int at = slot.id() * LOW + (int) (first * slot.pageSize());
-        MemorySegment.copy(
-            content, ValueLayout.JAVA_BYTE, 0, mirror, at, (int) content.byteSize());
+        MemorySegment.copy(content, ValueLayout.JAVA_BYTE, 0, mirror, at, (int) content.byteSize());
       });
       batch.commit();
     }

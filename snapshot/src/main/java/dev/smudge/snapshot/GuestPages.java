@@ -4,13 +4,14 @@ import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.PagePort;
 import dev.smudge.sync.RunConsumer;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
  * A guest's pages for one that saves or restores them. It holds this at every moment, whatever is
@@ -29,6 +30,8 @@ import java.util.concurrent.atomic.AtomicBoolean;
  * @param <S> what the client calls a slot
  */
 final class GuestPages<S> {
+  private static final VarHandle BUSY = busyHandle();
+
   /** Where the tables of slots come from. */
   interface Tables {
     /** {@return the table of a slot of that number} */
@@ -41,7 +44,10 @@ final class GuestPages<S> {
   private final PagePort<S> ram;
   private final Tables tables;
   private final RunConsumer<S, RuntimeException> adder = this::add; // one object for all walks
-  private final AtomicBoolean busy = new AtomicBoolean();
+
+  /** A call is under way. The caller ends it by this store, which needs no room on the stack. */
+  volatile boolean busy;
+
   private boolean unmarked; // a page that is pending was written, and perhaps not marked after that
 
   /**
@@ -55,16 +61,20 @@ final class GuestPages<S> {
     this.tables = tables;
   }
 
-  /** One call begins; {@link #leave} ends it. */
-  void enter() {
-    if (!busy.compareAndSet(false, true)) {
-      throw new IllegalStateException(
-          "another call is under way, of another thread or of a callback of this one");
+  private static VarHandle busyHandle() {
+    try {
+      return MethodHandles.lookup().findVarHandle(GuestPages.class, "busy", boolean.class);
+    } catch (ReflectiveOperationException e) {
+      throw new ExceptionInInitializerError(e);
     }
   }
 
-  void leave() {
-    busy.set(false);
+  /** One call begins, or is refused; {@link #busy} ends it. */
+  void enter() {
+    if (!BUSY.compareAndSet(this, false, true)) {
+      throw new IllegalStateException(
+          "another call is under way, of another thread or of a callback of this one");
+    }
   }
 
   /** What is dirty for the client becomes pending. */
@@ -202,6 +212,17 @@ final class GuestPages<S> {
   }
 
   void close() {
+    enter();
+    try {
+      if (unmarked) {
+        markPending();
+        unmarked = false;
+      }
+    } catch (IllegalStateException | IllegalArgumentException e) {
+      // The log is closed, or the slot is gone: there is nobody to tell.
+    } finally {
+      busy = false;
+    }
     client.close();
   }
 }

@@ -87,7 +87,7 @@ public final class Reset<S> implements AutoCloseable {
       machine.restore(machineBytes);
       return count;
     } finally {
-      pages.leave();
+      pages.busy = false;
     }
   }
 
@@ -96,7 +96,11 @@ public final class Reset<S> implements AutoCloseable {
     return base;
   }
 
-  /** Ends it: the client is closed. The guest stays as it is. */
+  /**
+   * Ends it: the client is closed. The guest stays as it is.
+   *
+   * @throws IllegalStateException if another call is under way; nothing is changed
+   */
   @Override
   public void close() {
     pages.close();

@@ -125,7 +125,7 @@ public final class Rewind<S> implements AutoCloseable {
       }
       return state;
     } finally {
-      pages.leave();
+      pages.busy = false;
     }
   }
 
@@ -192,7 +192,7 @@ public final class Rewind<S> implements AutoCloseable {
       }
       return moved;
     } finally {
-      pages.leave();
+      pages.busy = false;
     }
   }
 
@@ -212,7 +212,7 @@ public final class Rewind<S> implements AutoCloseable {
       }
       return moved;
     } finally {
-      pages.leave();
+      pages.busy = false;
     }
   }
 
@@ -241,7 +241,7 @@ public final class Rewind<S> implements AutoCloseable {
       write();
       return history.current();
     } finally {
-      pages.leave();
+      pages.busy = false;
     }
   }
 
@@ -285,7 +285,7 @@ public final class Rewind<S> implements AutoCloseable {
       history.settle();
       return history.current();
     } finally {
-      pages.leave();
+      pages.busy = false;
     }
   }
 
@@ -309,7 +309,11 @@ public final class Rewind<S> implements AutoCloseable {
     return history.bytes();
   }
 
-  /** Ends it: the states are gone, and the client is closed. The guest stays as it is. */
+  /**
+   * Ends it: the states are gone, and the client is closed. The guest stays as it is.
+   *
+   * @throws IllegalStateException if another call is under way; nothing is changed
+   */
   @Override
   public void close() {
     pages.close();

@@ -19,6 +19,9 @@ final class Console implements PagePort.OwnRam, MachineState {
   /** Calls of the port and of the machine until one throws; negative: none does. */
   int untilFault = -1;
 
+  /** Runs before each write of a page. */
+  Runnable beforeWrite = () -> {};
+
   /** A fault. */
   static final class Fault extends RuntimeException {
     private static final long serialVersionUID = 1L;
@@ -107,6 +110,7 @@ final class Console implements PagePort.OwnRam, MachineState {
   @Override
   public void write(LogSlot slot, long pageIndex, byte[] page) {
     fault();
+    beforeWrite.run();
     byte[] to = ram[slot.id()];
     int at = (int) pageIndex * PAGE;
     System.arraycopy(page, 0, to, at, Math.min(PAGE, to.length - at));

@@ -191,6 +191,29 @@ class RewindModelTest {
     assertFalse(rewind.forward());
   }
 
+  /** Another client may take between the mark before the write and the write. */
+  @Test
+  void restore_othersTakeMeanwhile_areToldAgainAfterTheWrite() {
+    Console console = new Console();
+    Rewind<LogSlot> rewind =
+        Rewind.over(console.log.client("rewind", InitialView.ALL_DIRTY), console, 1 << 20);
+    rewind.save();
+    console.fill(0, 1000, 600, (byte) 1);
+    rewind.save();
+    Watcher watcher = new Watcher(console);
+    watcher.check();
+    console.beforeWrite = watcher::check;
+    assertTrue(rewind.back());
+    watcher.check();
+    assertTrue(rewind.forward());
+    watcher.check();
+    Reset<LogSlot> reset =
+        Reset.toNow(console.log.client("reset", InitialView.ALL_DIRTY), console, console);
+    console.fill(0, 1000, 600, (byte) 2);
+    reset.reset();
+    watcher.check();
+  }
+
   @Test
   void thinning_manyStates_recentAreAllThere_oldOnesSparse() {
     Console console = new Console();
