@@ -11,13 +11,25 @@ package dev.smudge.sync;
  * @param <S> what the client calls a slot: {@link LogSlot}, or {@code GuestSlot}
  */
 public interface PagePort<S> {
-  /** {@return the slot's number} */
+  /**
+   * {@return the slot's number}
+   *
+   * @param slot slot
+   */
   int slotId(S slot);
 
-  /** {@return how many pages the slot has} */
+  /**
+   * {@return how many pages the slot has}
+   *
+   * @param slot slot
+   */
   long pageCount(S slot);
 
-  /** {@return the size of a page in the slot's own units, in which marks are made} */
+  /**
+   * {@return the size of a page in the slot's own units, in which marks are made}
+   *
+   * @param slot slot
+   */
   long pageSize(S slot);
 
   /**
