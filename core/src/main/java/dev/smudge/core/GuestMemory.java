@@ -4,6 +4,7 @@ import dev.smudge.core.internal.map.AddressSpace;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
+import dev.smudge.sync.PagePort;
 import dev.smudge.sync.RemovedSlot;
 import dev.smudge.sync.VcpuPause;
 import dev.smudge.sync.rcu.RcuTimeoutException;
@@ -275,6 +276,18 @@ public final class GuestMemory implements AutoCloseable {
       made.add(link);
     });
     return made.getFirst();
+  }
+
+  /**
+   * Returns how whole pages are read and written by whoever saves and restores them, a {@code
+   * Rewind} or a {@code Reset} of {@code smudge-snapshot}. What is written through it is marked by
+   * those, and as {@link DeviceMemory} does, it waits during {@link #pauseAll}, but for the holder
+   * of the pause, and is refused after {@link #seal} and for slots that were removed.
+   *
+   * @return the port; any number of them, from any thread
+   */
+  public PagePort<GuestSlot> pages() {
+    return new MemoryPages(space);
   }
 
   /** {@return access for writers that are no vCPU: device models, DMA, loaders; from any thread} */

@@ -61,6 +61,7 @@ class EveryWriteMarksTest {
           "GuestMemory.addVcpu[]",
           "GuestMemory.addVcpu[Runnable]",
           "GuestMemory.device[]",
+          "GuestMemory.pages[]", // who writes through it marks what it writes
           "GuestMemory.client[String, InitialView]",
           "GuestMemory.pause[]",
           "GuestMemory.pauseAll[]",

@@ -48,6 +48,11 @@ class ModuleBoundariesTest {
   }
 
   @Test
+  void snapshot_dependencies_syncAndBitmap() {
+    onlyUses("snapshot", "dev.smudge.sync..", "dev.smudge.bitmap..");
+  }
+
+  @Test
   void core_dependencies_syncAndBelowAndLinux() {
     onlyUses(
         "core",

@@ -18,8 +18,10 @@ import javax.tools.ToolProvider;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
-/** Compiles and runs the samples of README.md, and counts its commands. */
+/** Compiles and runs the samples of README.md and of the guides, and counts its commands. */
 @Timeout(60)
 final class ReadmeTest {
   private static final Pattern SAMPLE =
@@ -40,8 +42,20 @@ final class ReadmeTest {
 
   @Test
   void samples_compiledAndRun_endWithoutError(@TempDir Path directory) throws Exception {
-    List<MatchResult> samples = SAMPLE.matcher(readme).results().toList();
-    assertEquals(5, samples.size());
+    assertEquals(5, compileAndRun(readme, directory));
+  }
+
+  @ParameterizedTest
+  @CsvSource({"rewind, 2", "reset, 1"})
+  void samplesOfAGuide_compiledAndRun_endWithoutError(
+      String guide, int samples, @TempDir Path directory) throws Exception {
+    String text = Files.readString(Path.of("..", "docs", "guide", guide + ".md"));
+    assertEquals(samples, compileAndRun(text, directory));
+  }
+
+  /** Compiles and runs the samples of a text, and returns how many there are. */
+  private static int compileAndRun(String text, Path directory) throws Exception {
+    List<MatchResult> samples = SAMPLE.matcher(text).results().toList();
     JavaCompiler compiler = compilerOrFail(ToolProvider.getSystemJavaCompiler());
     for (MatchResult sample : samples) {
       Path source = directory.resolve(sample.group(2) + ".java");
@@ -63,6 +77,7 @@ final class ReadmeTest {
             .invoke(null, (Object) new String[0]);
       }
     }
+    return samples.size();
   }
 
   private static JavaCompiler compilerOrFail(JavaCompiler compiler) {

@@ -1,0 +1,123 @@
+package dev.smudge.snapshot;
+
+import dev.smudge.sync.DirtyBatch;
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.PagePort;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A guest as it was once: what a {@link Reset} goes back to. It is one read-only copy of each page
+ * that is not zero, however many guests are reset to it. Slots are known by their numbers, so the
+ * guests may be in different logs.
+ *
+ * <p>Threads: immutable, usable by any number at once.
+ */
+public final class BaseImage {
+  /** Pages of a slot. */
+  private record Slot(PageTable table, long pageCount, int pageBytes) {}
+
+  private final Map<Integer, Slot> slots;
+  private final byte[] machine;
+  private final long pages;
+
+  private BaseImage(Map<Integer, Slot> slots, byte[] machine, long pages) {
+    this.slots = slots;
+    this.machine = machine;
+    this.pages = pages;
+  }
+
+  /**
+   * Takes an image of a guest, which stands still meanwhile. The client has no dirty pages
+   * afterwards, and can be given to a {@link Reset} of the same guest.
+   *
+   * @param client a new client of the guest's. It sees every page as dirty ({@code ALL_DIRTY}); or
+   *     none, if all RAM was zero as it was made
+   * @param ram reads the guest's pages
+   * @param machine the rest of the guest's state
+   * @param <S> what the client calls a slot
+   * @return the image
+   * @throws IllegalStateException if the client is closed or has an open batch. After this, and
+   *     after whatever the port or the machine throws, the pages are dirty for the client still
+   */
+  public static <S> BaseImage of(DirtyClient<S> client, PagePort<S> ram, MachineState machine) {
+    Map<Integer, Slot> slots = new HashMap<>();
+    long[] pages = {0};
+    try (DirtyBatch<S> batch = client.take()) {
+      batch.forEachRun((slot, first, count) -> {
+        int bytes = GuestPages.checkedPageBytes(ram, slot);
+        Slot of =
+            slots.computeIfAbsent(
+                ram.slotId(slot), id -> new Slot(new PageTable(), ram.pageCount(slot), bytes));
+        pages[0] += copy(ram, slot, of, first, count);
+      });
+      byte[] state = Objects.requireNonNull(machine.save(), "state of the machine").clone();
+      BaseImage image = new BaseImage(slots, state, pages[0]);
+      batch.commit();
+      return image;
+    }
+  }
+
+  private static <S> long copy(PagePort<S> ram, S slot, Slot of, long first, long count) {
+    long kept = 0;
+    byte[] content = null;
+    for (long page = first; page < first + count; page++) {
+      byte[] into = content == null ? new byte[of.pageBytes()] : content;
+      ram.read(slot, page, into);
+      content = into;
+      if (!isZero(into)) {
+        of.table().block(page)[PageTable.index(page)] = into;
+        content = null;
+        kept++;
+      }
+    }
+    return kept;
+  }
+
+  private static boolean isZero(byte[] page) {
+    for (byte each : page) {
+      if (each != 0) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** {@return how many pages it holds: those that are not zero} */
+  public long pages() {
+    return pages;
+  }
+
+  byte[] machine() {
+    return machine;
+  }
+
+  /** {@return the pages of a guest's slot; none of one that the image does not know} */
+  PageTable table(int slotId, long pageCount, int pageBytes) {
+    @Nullable Slot slot = slots.get(slotId);
+    if (slot == null) {
+      return new PageTable();
+    }
+    if (slot.pageCount() != pageCount || slot.pageBytes() != pageBytes) {
+      throw new IllegalArgumentException(
+          "slot "
+              + slotId
+              + " has "
+              + pageCount
+              + " pages of "
+              + pageBytes
+              + " bytes, and in the base image "
+              + slot.pageCount()
+              + " of "
+              + slot.pageBytes());
+    }
+    return slot.table();
+  }
+
+  @Override
+  public String toString() {
+    return "BaseImage[slots " + slots.keySet() + ", " + pages + " pages]";
+  }
+}

@@ -1,0 +1,228 @@
+package dev.smudge.snapshot;
+
+import dev.smudge.sync.DirtyBatch;
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.PagePort;
+import dev.smudge.sync.RunConsumer;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+
+/**
+ * A guest's pages for one that saves or restores them. It holds this at every moment, whatever is
+ * thrown: <b>a page's RAM is what the page's table says, or the page is pending, or it is dirty for
+ * the client.</b>
+ *
+ * <pre>
+ *   dirty for the client ── absorb ──▶ pending ── read into the table, or written from it ──▶ equal
+ * </pre>
+ *
+ * <p>A page is added where it comes to before it is taken from where it was. What is written is
+ * marked for the other clients before the write, so that the memory for the mark is there, and
+ * after it, which is the mark that counts. Where that one fails, {@link #unmarked} says so, and the
+ * next call makes it.
+ *
+ * @param <S> what the client calls a slot
+ */
+final class GuestPages<S> {
+  private static final VarHandle BUSY = busyHandle();
+
+  /** Where the tables of slots come from. */
+  interface Tables {
+    /** {@return the table of a slot of that number} */
+    PageTable of(int slotId, long pageCount, int pageBytes);
+  }
+
+  final List<Part<S>> parts = new ArrayList<>();
+  private final Map<S, Part<S>> bySlot = new HashMap<>();
+  private final DirtyClient<S> client;
+  private final PagePort<S> ram;
+  private final Tables tables;
+  private final RunConsumer<S, RuntimeException> adder = this::add; // one object for all walks
+
+  /** A call is under way. The caller ends it by this store, which needs no room on the stack. */
+  volatile boolean busy;
+
+  private boolean unmarked; // a page that is pending was written, and perhaps not marked after that
+
+  /**
+   * Makes it, without pages.
+   *
+   * @param tables gives the table of a slot that is new to it
+   */
+  GuestPages(DirtyClient<S> client, PagePort<S> ram, Tables tables) {
+    this.client = Objects.requireNonNull(client, "client");
+    this.ram = Objects.requireNonNull(ram, "ram");
+    this.tables = tables;
+  }
+
+  private static VarHandle busyHandle() {
+    try {
+      return MethodHandles.lookup().findVarHandle(GuestPages.class, "busy", boolean.class);
+    } catch (ReflectiveOperationException e) {
+      throw new ExceptionInInitializerError(e);
+    }
+  }
+
+  /** One call begins, or is refused; {@link #busy} ends it. */
+  void enter() {
+    if (!BUSY.compareAndSet(this, false, true)) {
+      throw new IllegalStateException(
+          "another call is under way, of another thread or of a callback of this one");
+    }
+  }
+
+  /** What is dirty for the client becomes pending. */
+  void absorb() {
+    checkSlots();
+    if (unmarked) {
+      markPending();
+      unmarked = false;
+    }
+    try (DirtyBatch<S> batch = client.take()) {
+      batch.forEachRun(adder);
+      batch.commit();
+    }
+  }
+
+  private void add(S slot, long firstPage, long pageCount) {
+    Part<S> part = bySlot.get(slot);
+    if (part == null) {
+      part = newPart(slot);
+    }
+    part.pending.addRange(firstPage, pageCount);
+  }
+
+  private Part<S> newPart(S slot) {
+    int bytes = checkedPageBytes(ram, slot);
+    long count = ram.pageCount(slot);
+    PageTable table = tables.of(ram.slotId(slot), count, bytes);
+    Part<S> part = new Part<>(slot, parts.size(), count, ram.pageSize(slot), bytes, table);
+    parts.add(part);
+    bySlot.put(slot, part); // if this fails, a part without pages is left, and does nothing
+    return part;
+  }
+
+  static <S> int checkedPageBytes(PagePort<S> ram, S slot) {
+    int bytes = ram.pageBytes(slot);
+    if (bytes < 8 || bytes % 8 != 0) {
+      throw new IllegalArgumentException(
+          "the page port says that a page of "
+              + slot
+              + " has "
+              + bytes
+              + " bytes: a multiple of 8");
+    }
+    return bytes;
+  }
+
+  /** A range of no bytes marks nothing, and tells whether the slot is there. */
+  private void checkSlots() {
+    for (int i = 0; i < parts.size(); i++) {
+      S slot = parts.get(i).slot;
+      if (slot != null) {
+        try {
+          client.markForOthers(slot, 0, 0);
+        } catch (IllegalArgumentException e) {
+          throw new IllegalStateException(
+              "the slots are not those of the first state any more; close this, and begin anew with"
+                  + " another client",
+              e);
+        }
+      }
+    }
+  }
+
+  private void markPending() {
+    for (Part<S> part : parts) {
+      S slot = part.slot;
+      if (slot != null) {
+        part.pending.forEachRun((first, count) ->
+            client.markForOthers(slot, first * part.pageSize, count * part.pageSize));
+      }
+    }
+  }
+
+  /** Reads a page of RAM into the part's spare array. The last one may not be RAM to its end. */
+  byte[] read(Part<S> part, S slot, long page) {
+    byte[] into = part.spare();
+    if (page == part.pending.pageCount() - 1) {
+      Arrays.fill(into, (byte) 0);
+    }
+    ram.read(slot, page, into);
+    return into;
+  }
+
+  /** {@return how many pages of RAM are pending} */
+  long pendingPages() {
+    long sum = 0;
+    for (int i = 0; i < parts.size(); i++) {
+      sum += parts.get(i).slot == null ? 0 : parts.get(i).pending.size();
+    }
+    return sum;
+  }
+
+  /** Writes what is pending, as the tables have it. */
+  void write() {
+    for (int i = 0; i < parts.size(); i++) {
+      Part<S> part = parts.get(i);
+      S slot = part.slot;
+      if (slot != null) {
+        long end = part.pending.pageCount();
+        for (long page = part.pending.nextPage(0); page >= 0; page = part.pending.nextPage(page)) {
+          long past = part.pending.endOfRun(page, end);
+          writeRun(part, slot, page, past);
+          part.pending.removeRange(page, past - page);
+          page = past;
+        }
+      }
+    }
+  }
+
+  private void writeRun(Part<S> part, S slot, long first, long past) {
+    long offset = first * part.pageSize;
+    long length = (past - first) * part.pageSize;
+    client.markForOthers(slot, offset, length);
+    unmarked = true;
+    try {
+      for (long page = first; page < past; page++) {
+        byte[] content = part.table.get(page);
+        if (content == null) {
+          writeZeroes(part, slot, page);
+        } else {
+          ram.write(slot, page, content);
+        }
+      }
+    } finally {
+      client.markForOthers(slot, offset, length);
+    }
+    unmarked = false;
+  }
+
+  /** Not where there are zeroes already: to write them might commit memory. */
+  private void writeZeroes(Part<S> part, S slot, long page) {
+    if (!Arrays.equals(read(part, slot, page), part.zero)) {
+      ram.write(slot, page, part.zero);
+    }
+  }
+
+  void close() {
+    enter();
+    try {
+      if (unmarked) {
+        markPending();
+        unmarked = false;
+      }
+    } catch (IllegalStateException | IllegalArgumentException e) {
+      // The log is closed, or the slot is gone: there is nobody to tell.
+    } finally {
+      busy = false;
+    }
+    client.close();
+  }
+}

@@ -1,0 +1,7 @@
+/** Rewind and reset of a guest, over its dirty pages. */
+module dev.smudge.snapshot {
+  requires transitive dev.smudge.sync;
+  requires static transitive org.jspecify;
+
+  exports dev.smudge.snapshot;
+}

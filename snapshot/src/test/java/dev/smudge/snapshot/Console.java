@@ -1,0 +1,131 @@
+package dev.smudge.snapshot;
+
+import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.LogSlot;
+import dev.smudge.sync.PagePort;
+import java.util.Arrays;
+import java.util.SplittableRandom;
+
+/** A guest of two chips of RAM and some registers, in Java arrays, with a natural stop. */
+final class Console implements PagePort.OwnRam, MachineState {
+  static final int PAGE = 256;
+  static final int SIZE = 40 * 1024 + 100; // the last page is not whole
+
+  final byte[][] ram = {new byte[SIZE], new byte[8 * PAGE]};
+  byte[] registers = new byte[40];
+  final DirtyLog log = DirtyLog.createStopped();
+  final LogSlot[] slots = new LogSlot[2];
+
+  /** Calls of the port and of the machine until one throws; negative: none does. */
+  int untilFault = -1;
+
+  /** Runs before each write of a page. */
+  Runnable beforeWrite = () -> {};
+
+  /** A fault. */
+  static final class Fault extends RuntimeException {
+    private static final long serialVersionUID = 1L;
+  }
+
+  Console() {
+    for (int i = 0; i < slots.length; i++) {
+      slots[i] = log.addSlot(i, (ram[i].length + PAGE - 1) / PAGE, PAGE);
+    }
+  }
+
+  /** What the guest is made of. */
+  record Content(byte[] ram0, byte[] ram1, byte[] registers) {
+    @Override
+    public boolean equals(Object other) {
+      return other instanceof Content content
+          && Arrays.equals(ram0, content.ram0)
+          && Arrays.equals(ram1, content.ram1)
+          && Arrays.equals(registers, content.registers);
+    }
+
+    @Override
+    public int hashCode() {
+      return Arrays.hashCode(ram0);
+    }
+
+    @Override
+    public String toString() {
+      return Integer.toHexString(Arrays.hashCode(ram0))
+          + " "
+          + Integer.toHexString(Arrays.hashCode(ram1))
+          + " "
+          + Arrays.hashCode(registers);
+    }
+  }
+
+  Content content() {
+    return new Content(ram[0].clone(), ram[1].clone(), registers.clone());
+  }
+
+  void poke(int chip, int address, byte value) {
+    ram[chip][address] = value;
+    log.mark(slots[chip], address, 1);
+  }
+
+  void fill(int chip, int address, int length, byte value) {
+    Arrays.fill(ram[chip], address, address + length, value);
+    log.mark(slots[chip], address, length);
+  }
+
+  /** Runs for a while. */
+  void run(SplittableRandom random) {
+    for (int i = random.nextInt(12); i > 0; i--) {
+      int chip = random.nextInt(2);
+      int address = random.nextInt(random.nextBoolean() ? 4 * PAGE : ram[chip].length);
+      byte value = (byte) random.nextInt(3);
+      if (random.nextInt(5) == 0) {
+        int length = random.nextInt(Math.min(900, ram[chip].length - address));
+        fill(chip, address, length, value);
+      } else {
+        poke(chip, address, value);
+      }
+    }
+    if (random.nextInt(50) == 0) {
+      registers = new byte[random.nextInt(3) == 0 ? random.nextInt(9000) : 40];
+    }
+    if (registers.length > 0 && random.nextInt(3) > 0) {
+      registers[random.nextInt(registers.length)]++;
+    }
+  }
+
+  private void fault() {
+    if (untilFault >= 0 && untilFault-- == 0) {
+      throw new Fault();
+    }
+  }
+
+  @Override
+  public void read(LogSlot slot, long pageIndex, byte[] page) {
+    fault();
+    byte[] from = ram[slot.id()];
+    int at = (int) pageIndex * PAGE;
+    System.arraycopy(from, at, page, 0, Math.min(PAGE, from.length - at));
+  }
+
+  @Override
+  public void write(LogSlot slot, long pageIndex, byte[] page) {
+    fault();
+    beforeWrite.run();
+    byte[] to = ram[slot.id()];
+    int at = (int) pageIndex * PAGE;
+    System.arraycopy(page, 0, to, at, Math.min(PAGE, to.length - at));
+    fault(); // also after the write, and before its mark
+  }
+
+  @Override
+  public byte[] save() {
+    fault();
+    return registers;
+  }
+
+  @Override
+  public void restore(byte[] bytes) {
+    fault();
+    registers = bytes.clone();
+  }
+}

@@ -1,0 +1,140 @@
+package dev.smudge.snapshot;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.smudge.snapshot.Console.Content;
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.InitialView;
+import dev.smudge.sync.LogSlot;
+import dev.smudge.sync.RemovedSlot;
+import dev.smudge.sync.SlotChange;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.SplittableRandom;
+import org.junit.jupiter.api.Test;
+
+/** Reset against full copies of the guest. */
+class ResetTest {
+  private static DirtyClient<LogSlot> client(Console console) {
+    return console.log.client("reset", InitialView.ALL_DIRTY);
+  }
+
+  @Test
+  void reset_randomRunsOfManyGuestsOverOneBase_equalTheFullCopy() {
+    SplittableRandom random = Seed.random("reset");
+    Console first = new Console();
+    first.run(random);
+    Reset<LogSlot> firstReset = Reset.toNow(client(first), first, first);
+    Content base = first.content();
+    List<Console> consoles = new ArrayList<>(List.of(first));
+    List<Reset<LogSlot>> resets = new ArrayList<>(List.of(firstReset));
+    List<Watcher> watchers = new ArrayList<>(List.of(new Watcher(first)));
+    for (int i = 0; i < 3; i++) {
+      Console other = new Console();
+      other.run(random);
+      consoles.add(other);
+      watchers.add(new Watcher(other));
+      resets.add(Reset.over(client(other), other, other, firstReset.base()));
+      resets.get(resets.size() - 1).reset();
+      assertEquals(base, other.content());
+    }
+    for (int i = 0; i < Seed.STEPS; i++) {
+      int guest = random.nextInt(consoles.size());
+      consoles.get(guest).run(random);
+      if (random.nextInt(3) == 0) {
+        resets.get(guest).reset();
+        assertEquals(base, consoles.get(guest).content());
+      }
+      if (random.nextInt(4) == 0) {
+        watchers.get(guest).check();
+      }
+    }
+  }
+
+  @Test
+  void reset_afterFaultsAtEveryCall_equalsTheFullCopy_andNothingIsLost() {
+    SplittableRandom random = Seed.random("reset faults");
+    Console console = new Console();
+    console.run(random);
+    Reset<LogSlot> reset = Reset.toNow(client(console), console, console);
+    Content base = console.content();
+    Watcher watcher = new Watcher(console);
+    int faults = 0;
+    for (int i = 0; i < Seed.STEPS; i++) {
+      console.run(random);
+      console.untilFault = random.nextInt(30);
+      try {
+        reset.reset();
+      } catch (Console.Fault e) {
+        faults++;
+        console.untilFault = -1;
+        watcher.check();
+        if (random.nextBoolean()) {
+          console.run(random);
+        }
+        reset.reset();
+      }
+      assertEquals(base, console.content());
+      watcher.check();
+    }
+    assertTrue(faults > Seed.STEPS / 20, faults + " faults");
+  }
+
+  @Test
+  void baseImage_faultAtEveryCall_pagesAreDirtyStill() {
+    Console console = new Console();
+    console.run(Seed.random("base"));
+    DirtyClient<LogSlot> client = client(console);
+    long all = client.dirtyPages();
+    for (int fault = 0; ; fault++) {
+      console.untilFault = fault;
+      try {
+        Reset<LogSlot> reset = Reset.toNow(client, console, console);
+        console.untilFault = -1;
+        assertTrue(fault > all, fault + " calls for " + all + " pages");
+        assertEquals(0, client.dirtyPages());
+        assertEquals(0, reset.reset());
+        return;
+      } catch (Console.Fault e) {
+        assertEquals(all, client.dirtyPages());
+      }
+    }
+  }
+
+  @Test
+  void reset_whatWasWritten_isWrittenAlone() {
+    Console console = new Console();
+    console.poke(0, 5000, (byte) 3);
+    Reset<LogSlot> reset = Reset.toNow(client(console), console, console);
+    assertEquals(1, reset.base().pages());
+    assertEquals(0, reset.reset());
+    console.fill(0, 4990, 300, (byte) 9);
+    assertEquals(2, reset.reset());
+    assertEquals(3, console.ram[0][5000]);
+    assertEquals(0, console.ram[0][5001]);
+    assertEquals(0, reset.reset());
+  }
+
+  @Test
+  void reset_slotsAreNotThoseOfTheImage_refused() {
+    Console console = new Console();
+    BaseImage base = BaseImage.of(client(console), console, console);
+    Console other = new Console();
+    SlotChange change = other.log.change();
+    change.remove(other.slots[1]);
+    change.commit().forEach(RemovedSlot::close);
+    other.slots[1] = other.log.addSlot(1, 16, Console.PAGE);
+    other.ram[1] = new byte[16 * Console.PAGE];
+    other.fill(1, 0, 10, (byte) 1);
+    Reset<LogSlot> reset = Reset.over(client(other), other, other, base);
+    Content before = other.content();
+    assertThrows(IllegalArgumentException.class, reset::reset);
+    assertEquals(before, other.content());
+    reset.close();
+    assertThrows(IllegalStateException.class, reset::reset);
+    assertNotEquals("", reset.toString());
+  }
+}
