@@ -55,8 +55,16 @@ public final class Collector {
 
   /** Has every tracker tell what is new. Under the lock. */
   void fetch() {
+    fetch(false);
+  }
+
+  /** As {@link #fetch()}; {@code clear} says that whatever is told is cleared right after it. */
+  void fetch(boolean clear) {
     reap();
     for (Slot slot : slots.used()) {
+      if (clear) {
+        slot.fetched().part().expectClear();
+      }
       fetch(slot);
     }
     for (LeavingSlot leaving : slots.leaving()) {
@@ -318,7 +326,7 @@ public final class Collector {
   public void seal(Seal seal) {
     locked(() -> {
       this.seal = seal;
-      fetch();
+      fetch(true);
       for (Slot slot : slots.used()) {
         clear(slot, slot.fetched().told());
         devices.clear(slot);

@@ -42,7 +42,7 @@ public final class Takes {
         check(client, only, firstPage, pageCount);
         client.checkHasNoOpenBatch();
         if (sync) {
-          collector.fetch();
+          collector.fetch(only == null && limit == Long.MAX_VALUE);
         }
         client.open(batch);
         move(client, batch, only, firstPage, pageCount, limit);
