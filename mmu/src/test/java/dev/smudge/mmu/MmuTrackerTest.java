@@ -345,6 +345,64 @@ class MmuTrackerTest {
     }
   }
 
+  private static void assertNoMemory(long address, long bytes, String why) {
+    IllegalArgumentException e =
+        assertThrows(IllegalArgumentException.class, () -> MmuTracker.memoryAt(address, bytes));
+    assertTrue(String.valueOf(e.getMessage()).contains(why), e.toString());
+  }
+
+  @Test
+  void memoryAt_memoryOfTheProcess_isTracked() {
+    try (GuestMemory memory = memory();
+        Arena arena = Arena.ofShared()) {
+      MemorySegment library = arena.allocate(10 * PAGE, PAGE); // the C library's
+      MemorySegment ram = MmuTracker.memoryAt(library.address(), 10 * PAGE);
+      memory.addSlot(1, 0, ram, PAGE);
+      DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
+      store(library, 3);
+      store(ram, 4);
+      assertEquals(Set.of("1:3", "1:4"), GuestMachine.take(client));
+      memory.removeSlot(1).close();
+    }
+  }
+
+  @Test
+  void memoryAt_whatCannotBeTracked_isRefusedWithTheReason(@TempDir Path directory)
+      throws IOException {
+    Path file = directory.resolve("ram");
+    try (Arena arena = Arena.ofShared();
+        FileChannel channel =
+            FileChannel.open(
+                file,
+                StandardOpenOption.CREATE,
+                StandardOpenOption.READ,
+                StandardOpenOption.WRITE)) {
+      long good = AnonymousMemory.map(10 * PAGE, arena).address();
+      assertEquals(10 * PAGE, MmuTracker.memoryAt(good, 10 * PAGE).byteSize());
+      assertNoMemory(good + 8, PAGE, "multiples of 4096");
+      assertNoMemory(good, PAGE + 1, "multiples of 4096");
+      assertNoMemory(good, 0, "more than 0");
+      assertNoMemory(good, -PAGE, "more than 0");
+      assertNoMemory(good, Long.MAX_VALUE & -PAGE, "no memory there");
+      assertNoMemory(-PAGE, PAGE, "no memory there");
+      assertNoMemory(0, PAGE, "0x0 is not mapped");
+      MemorySegment shared = channel.map(FileChannel.MapMode.READ_WRITE, 0, PAGE, arena);
+      assertNoMemory(shared.address(), PAGE, "shared memory (" + file);
+      MemorySegment copy = channel.map(FileChannel.MapMode.PRIVATE, 0, PAGE, arena);
+      assertNoMemory(copy.address(), PAGE, "mapping of the file " + file);
+      assertNoMemory(guardPage(), PAGE, "not readable and writable (---p)");
+    }
+  }
+
+  /** The JVM has some below its stacks. */
+  private static long guardPage() throws IOException {
+    return Files.readAllLines(Path.of("/proc/self/maps")).stream()
+        .filter(line -> line.matches("\\S+ ---p 0+ 00:00 0 *"))
+        .mapToLong(line -> Long.parseUnsignedLong(line.substring(0, line.indexOf('-')), 16))
+        .findFirst()
+        .orElseThrow();
+  }
+
   /** A second one would take from the first what it has not fetched yet. */
   @Test
   void twoLogs_overTheSameMemory_theSecondIsRefused() {
