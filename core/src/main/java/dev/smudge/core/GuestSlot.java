@@ -1,6 +1,7 @@
 package dev.smudge.core;
 
 import dev.smudge.core.internal.map.MappedSlot;
+import dev.smudge.linux.AnonymousMemory;
 import dev.smudge.sync.LogSlot;
 import java.lang.foreign.MemorySegment;
 import java.util.Objects;
@@ -96,6 +97,23 @@ public final class GuestSlot {
     Objects.checkFromIndexSize(firstPage, 0, mapped.log.pageCount());
     mapped.ram();
     return mapped.nextTouched(firstPage << mapped.pageShift) >>> mapped.pageShift;
+  }
+
+  /**
+   * Asks the kernel to back the slot's RAM by huge pages, of 2 MiB mostly, as it is touched: so
+   * call it right after the slot was added. It is advice ({@code madvise} with {@code
+   * MADV_HUGEPAGE}): the kernel may have no huge page, and takes small ones then. Fewer page tables
+   * make accesses and takes cheaper; RAM that is touched sparsely costs more. What it does to
+   * tracking by the MMU: docs/mmu.md. Any thread may call it.
+   *
+   * @return whether the kernel took the advice: not for RAM of the embedder's, who can give it
+   *     himself, nor where native access is not granted, nor by a kernel without huge pages
+   * @throws IllegalStateException if the slot was removed, or the memory closed
+   */
+  public boolean adviseHugePages() {
+    return mapped.isOurs()
+        && AnonymousMemory.isGranted()
+        && AnonymousMemory.advise(mapped.ram(), AnonymousMemory.HUGE_PAGES);
   }
 
   @Override

@@ -20,6 +20,9 @@ public final class AnonymousMemory {
 
   private static final int MOST_ENTRIES = 8192; // of 8 bytes: the pages of 32 MiB
 
+  /** {@code MADV_HUGEPAGE}: back the memory by huge pages where they are whole in it. */
+  public static final int HUGE_PAGES = 14;
+
   private AnonymousMemory() {}
 
   /**
@@ -95,6 +98,29 @@ public final class AnonymousMemory {
     } catch (IOException e) {
       return from; // no /proc: it may have been written
     }
+  }
+
+  /**
+   * Memory of this process that somebody else has mapped, as a segment. It is not checked, and
+   * lives for ever as far as Java knows.
+   *
+   * @param address of its first byte
+   * @param size bytes
+   * @return the memory
+   */
+  public static MemorySegment at(long address, long size) {
+    return Libc.at(address, size);
+  }
+
+  /**
+   * Gives the kernel advice about memory.
+   *
+   * @param pages whole pages
+   * @param advice such as {@link #HUGE_PAGES}
+   * @return whether the kernel takes it; one that was built without what it is about does not
+   */
+  public static boolean advise(MemorySegment pages, int advice) {
+    return Libc.madvise(Libc.newErrno(), pages, advice) == 0;
   }
 
   /**

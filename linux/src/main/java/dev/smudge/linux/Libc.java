@@ -213,6 +213,11 @@ public final class Libc {
     return MemorySegment.ofAddress(address).reinterpret(size, arena, Libc::unmap);
   }
 
+  /** What somebody else has mapped. */
+  static MemorySegment at(long address, long size) {
+    return MemorySegment.ofAddress(address).reinterpret(size);
+  }
+
   /** A new file in memory, of no bytes: its descriptor, or -1. */
   static int memfd(MemorySegment errno, String name) {
     try (Arena arena = Arena.ofConfined()) {

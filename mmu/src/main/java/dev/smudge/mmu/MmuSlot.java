@@ -8,21 +8,33 @@ import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
 
 /**
- * The pages of one slot. A page counts as set when the kernel says that it was written since it was
- * protected; a fetch only looks, and a clear protects. Under the collector lock.
+ * The pages of one slot. Under the collector lock. A page counts as set in one of three ways:
+ *
+ * <pre>
+ *   the kernel has noted a write         {@link #loose} has it, if a fetch has seen it
+ *   it is protected, and in {@link #kept}      it was written before that, and was not cleared since
+ *   all are, if {@link #unsure}                a call was cut short
+ * </pre>
+ *
+ * <p><b>Fetch and clear.</b> A fetch looks, and changes nothing; a clear protects. It covers whole
+ * words of 64 pages, and so protects pages that it was not asked for: those it keeps. Where all
+ * that a fetch finds is cleared right after it, the fetch protects at once, and keeps what it
+ * finds: that is one walk through the page tables where there are two otherwise, and the clear only
+ * forgets. If the clear does not come, the pages are kept, and their next write is found as ever.
+ * Where the clear comes late, protecting late is better, since a page that is written in between
+ * needs neither a second fault nor a second transfer.
  *
  * <p><b>Nothing is lost.</b> The kernel forgets that a page was written in one place only: where a
- * clear protects it. A clear covers whole words of 64 pages, and so protects pages that it was not
- * asked for; those it keeps in {@link #kept}, and the next fetch hands them out. An error in the
- * middle of a clear leaves unknown which pages are protected: then all count as set. So do they at
- * each fetch where the kernel refuses to look, because the embedder has unmapped the memory, say:
- * the other slots are not concerned, and this one can be removed.
+ * scan protects it. An error in the middle of such a scan leaves unknown which pages are protected:
+ * then all count as set. So do they at each fetch where the kernel refuses to look, because the
+ * embedder has unmapped the memory, say: the other slots are not concerned, and this one can be
+ * removed.
  *
  * <p><b>Slots that replace others over the same memory</b> share with them what the kernel knows. A
  * page that is written between the last fetch of the old slot and the moment at which the change
  * arms the pages of the new one is in no view yet. So an old slot protects its pages as it goes,
- * and keeps what its last fetch has not found; and the clear by which the change arms those of the
- * new one keeps all that it finds, also what it was asked for. Afterwards the old slot only looks.
+ * and keeps what it finds; and the clear by which the change arms those of the new one keeps all
+ * that it finds, also what it was asked for. Afterwards the old slot only looks.
  *
  * <p>Memory that nobody has touched is not protected, and is found when somebody has.
  */
@@ -37,9 +49,10 @@ final class MmuSlot implements SlotTracker {
   private final long from;
   private final long end;
   private final int shift;
-  private final PageSet kept; // written, protected, and not handed out
-  private PageSet last; // what was handed out last
-  private boolean unsure; // a clear was cut short: all pages count as set
+  private final PageSet kept; // written, then protected, and not cleared since
+  private PageSet loose; // told or never armed, and not protected since: no other needs a clear
+  private boolean unsure; // a scan was cut short: all pages count as set
+  private boolean clearFollows; // the next fetch
   private boolean registered;
   private boolean takesOver; // replaces another, and was not fetched yet
   private boolean warned;
@@ -87,11 +100,12 @@ final class MmuSlot implements SlotTracker {
     }
     this.shift = Long.numberOfTrailingZeros(slot.pageSize());
     this.kept = new PageSet(slot.pageCount());
-    this.last = new PageSet(slot.pageCount());
+    this.loose = new PageSet(slot.pageCount());
   }
 
   @Override
   public void start() {
+    loose.addAll();
     if (!registered) {
       takesOver = tracker.userfaultfd().register(from, end);
       registered = true;
@@ -111,17 +125,8 @@ final class MmuSlot implements SlotTracker {
 
   @Override
   public void remove() {
-    if (!registered || tracker.isClosed()) {
-      return;
-    }
-    boolean before = unsure;
-    unsure = true; // until it is whole
-    try {
-      tracker.scan().scan(from, end, true, (found, to) -> addRange(kept, found, to));
-      kept.removeAll(last);
-      unsure = before;
-    } catch (MmuException e) {
-      warn(e);
+    if (registered && !tracker.isClosed()) {
+      protectAll();
     }
   }
 
@@ -133,31 +138,66 @@ final class MmuSlot implements SlotTracker {
   }
 
   @Override
+  public void expectClear() {
+    clearFollows = true;
+  }
+
+  @Override
   public void collect(PageWordConsumer sink) {
+    boolean protects = clearFollows;
+    clearFollows = false;
     if (!registered || tracker.isClosed()) {
       return;
     }
-    PageSet found = new PageSet(slot.pageCount());
-    if (unsure || !look(found)) {
-      found.addAll();
+    if (unsure || !(protects ? protectAll() : look())) {
+      unsure = true; // until all were handed out
+      loose.addAll();
+      loose.forEachWord(sink);
+      kept.clear();
+      unsure = false;
     } else {
-      found.addAll(kept);
+      all().forEachWord(sink);
     }
-    found.forEachWord(sink);
-    last = found;
-    kept.clear(); // only now: all were handed out
-    unsure = false;
     takesOver = false;
   }
 
-  private boolean look(PageSet found) {
+  /** What counts as set. */
+  private PageSet all() {
+    if (kept.isEmpty() || loose.isEmpty()) {
+      return kept.isEmpty() ? loose : kept;
+    }
+    PageSet all = new PageSet(slot.pageCount());
+    all.addAll(loose);
+    all.addAll(kept);
+    return all;
+  }
+
+  /** Looks, and protects nothing. */
+  private boolean look() {
+    PageSet found = new PageSet(slot.pageCount());
     try {
       tracker.scan().scan(from, end, false, (begin, to) -> addRange(found, begin, to));
-      return true;
     } catch (MmuException e) {
       warn(e);
       return false;
     }
+    loose = found;
+    return true;
+  }
+
+  /** Protects all pages, and keeps those that were written. */
+  private boolean protectAll() {
+    boolean before = unsure;
+    unsure = true; // until it is whole
+    try {
+      tracker.scan().scan(from, end, true, (begin, to) -> addRange(kept, begin, to));
+    } catch (MmuException e) {
+      warn(e);
+      return false;
+    }
+    loose.clear();
+    unsure = before;
+    return true;
   }
 
   private void warn(MmuException e) {
@@ -189,33 +229,37 @@ final class MmuSlot implements SlotTracker {
   }
 
   private void protect(long[] bitmap, int firstWord, int words) {
-    for (int begin = next(bitmap, 0, words); begin < words; ) {
+    for (int begin = next(bitmap, firstWord, 0, words); begin < words; ) {
       int last = begin;
-      int next = next(bitmap, last + 1, words);
+      int next = next(bitmap, firstWord, last + 1, words);
       while (next < words && next - last <= MAX_GAP) {
         last = next;
-        next = next(bitmap, last + 1, words);
+        next = next(bitmap, firstWord, last + 1, words);
       }
-      protect(firstWord, begin, last + 1, bitmap);
+      protect(firstWord + begin, firstWord + last + 1);
       begin = next;
+    }
+    for (int word = 0; word < words && !takesOver && !kept.isEmpty(); word++) {
+      kept.remove(firstWord + word, bitmap[word]);
     }
   }
 
-  private static int next(long[] bitmap, int word, int words) {
-    int at = word;
-    while (at < words && bitmap[at] == 0) {
+  /** The next word of which pages have to be protected. */
+  private int next(long[] bitmap, int firstWord, int word, int words) {
+    int at = loose.isEmpty() ? words : word;
+    while (at < words && (bitmap[at] & loose.word(firstWord + at)) == 0) {
       at++;
     }
     return at;
   }
 
-  private void protect(int firstWord, int begin, int wordEnd, long[] bitmap) {
-    long rangeFrom = from + ((long) (firstWord + begin) << (6 + shift));
-    long rangeEnd = Math.min(end, from + ((long) (firstWord + wordEnd) << (6 + shift)));
+  private void protect(int word, int wordEnd) {
+    long first = (long) word << 6;
+    long count = Math.min(slot.pageCount(), (long) wordEnd << 6) - first;
+    long rangeFrom = from + (first << shift);
+    long rangeEnd = rangeFrom + (count << shift);
     tracker.scan().scan(rangeFrom, rangeEnd, true, (found, to) -> addRange(kept, found, to));
-    for (int word = begin; word < wordEnd && !takesOver; word++) {
-      kept.remove(firstWord + word, bitmap[word]);
-    }
+    loose.removeRange(first, count);
   }
 
   private void addRange(PageSet pages, long begin, long to) {

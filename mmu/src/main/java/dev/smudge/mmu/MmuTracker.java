@@ -32,12 +32,16 @@ import java.util.Optional;
  * MADV_DONTNEED}); writes through another mapping of the same memory.
  *
  * <p>RAM has to be private anonymous memory: what a {@code GuestMemory} makes itself is; so is a
- * native library's, given as a segment. Pages are those of the host, 4 KiB mostly, or multiples.
+ * native library's, given as a segment or by its address ({@link #memoryAt}). Pages are those of the host, 4 KiB mostly, or multiples.
  *
  * <p>Threads: the static methods may be called from any thread. Source: docs/mmu.md; Linux
  * Documentation/admin-guide/mm/pagemap.rst.
  */
 public final class MmuTracker {
+  private static final String NOT_GRANTED =
+      "the MMU tracker needs Linux, and native access: start the JVM with"
+          + " --enable-native-access=dev.smudge.linux, on the class path with ALL-UNNAMED";
+
   private final Userfaultfd userfaultfd;
   private final PagemapScan scan;
   private volatile boolean closed;
@@ -55,9 +59,7 @@ public final class MmuTracker {
    */
   public static Optional<String> whyNot() {
     if (!AnonymousMemory.isGranted()) {
-      return Optional.of(
-          "the MMU tracker needs Linux, and native access: start the JVM with"
-              + " --enable-native-access=dev.smudge.linux, on the class path with ALL-UNNAMED");
+      return Optional.of(NOT_GRANTED);
     }
     if (UserfaultLayouts.SYSCALL == 0) {
       return Optional.of(
@@ -177,6 +179,50 @@ public final class MmuTracker {
    */
   public static DirtyLog logOrMarks(DirtyLogBuilder options) {
     return whyNot().isEmpty() ? log(options) : options.build();
+  }
+
+  /**
+   * Returns memory of this process as a segment, for {@code GuestMemory.addSlot}: a native
+   * library's RAM, of which the address is known.
+   *
+   * <pre>{@code
+   * memory.addSlot(0, guestAddress, MmuTracker.memoryAt(address, bytes), 4096);
+   * }</pre>
+   *
+   * <p>The memory stays whoever's it is, and has to stay mapped until the slot is removed: an access
+   * to memory that is not mapped ends the JVM. Any thread may call this, and use the segment.
+   *
+   * @param address of its first byte, a multiple of the machine's page size
+   * @param bytes how many, a multiple of the machine's page size, more than 0
+   * @return the memory
+   * @throws IllegalArgumentException if a value is outside that, or if the MMU cannot track all of
+   *     the range: it is not mapped, is shared memory or a mapping of a file, or cannot be written;
+   *     the message says which
+   * @throws UnsupportedOperationException if this is not Linux, or native access is not granted
+   */
+  public static MemorySegment memoryAt(long address, long bytes) {
+    if (!AnonymousMemory.isGranted()) {
+      throw new UnsupportedOperationException(NOT_GRANTED);
+    }
+    long page = Libc.pageSize();
+    String range = bytes + " bytes at 0x" + Long.toHexString(address);
+    if (address % page != 0 || bytes % page != 0 || bytes <= 0) {
+      throw new IllegalArgumentException(
+          range + ": both have to be multiples of " + page + ", and the size more than 0");
+    }
+    String reason =
+        address < 0 || bytes > Long.MAX_VALUE - address
+            ? "a process has no memory there"
+            : ProcessMaps.reasonAgainst(address, address + bytes);
+    if (reason != null) {
+      throw new IllegalArgumentException(
+          "the MMU cannot track "
+              + range
+              + ": "
+              + reason
+              + "; it has to be private anonymous memory, readable and writable");
+    }
+    return AnonymousMemory.at(address, bytes);
   }
 
   Userfaultfd userfaultfd() {

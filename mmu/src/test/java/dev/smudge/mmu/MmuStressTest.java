@@ -3,9 +3,12 @@ package dev.smudge.mmu;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.fail;
 
+import dev.smudge.bitmap.PageWordConsumer;
+import dev.smudge.core.GuestAccessException;
 import dev.smudge.core.GuestMemory;
 import dev.smudge.core.GuestSlot;
 import dev.smudge.core.SlotTransaction;
+import dev.smudge.linux.AnonymousMemory;
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
@@ -21,8 +24,11 @@ import java.lang.invoke.VarHandle;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
+import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
@@ -33,14 +39,22 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * Writers that tell nobody, beside two clients that take, and a slot that is moved: at the end,
- * each client has read what is in RAM, byte for byte. {@code -Dsmudge.mmuSeconds=600} for as long
- * as is wanted.
+ * Writers that tell nobody, beside two clients that take, a slot that is moved, and a thread that
+ * has the kernel move, split, merge, swap out and share pages: at the end, each client has read
+ * what is in RAM, byte for byte. {@code -Dsmudge.mmuSeconds=600} for as long as is wanted, {@code
+ * -Dsmudge.mmuDisturb=FORK,HUGE} for some {@link Disturber}s instead of all, {@code
+ * -Dsmudge.mmuSeed} for the order of what the threads do.
  */
 @RequiresMmu
 @Timeout(3600)
 class MmuStressTest {
   private static final long NANOS = TimeUnit.SECONDS.toNanos(Long.getLong("smudge.mmuSeconds", 4));
+  private static final long SEED = Long.getLong("smudge.mmuSeed", System.nanoTime());
+  private static final List<Disturber> DISTURBERS =
+      Arrays.stream(System.getProperty("smudge.mmuDisturb", "").split(","))
+          .filter(name -> !name.isEmpty())
+          .map(Disturber::valueOf)
+          .toList();
   private static final int PAGE = 4096;
   private static final long SIZE = 8L << 20;
   private static final VarHandle LONG = ValueLayout.JAVA_LONG.varHandle();
@@ -48,6 +62,7 @@ class MmuStressTest {
   @TempDir private Path directory;
 
   private volatile boolean stop;
+  private Map<String, Integer> disturbed = Map.of(); // how often what was done
 
   @Test
   void rawWriters_besideTwoClients_nothingIsLost() throws Exception {
@@ -55,20 +70,21 @@ class MmuStressTest {
     assertEquals(-1, lost, "lost: first byte that differs");
   }
 
-  /** Clears a page more than it was told to, and forgets that it was written. */
-  private static final class ClearsMore extends ForwardingTracker {
-    ClearsMore(Tracker tracker) {
+  /** Now and then finds pages, clears them, and tells nobody. */
+  private static final class TellsNobody extends ForwardingTracker {
+    private int count;
+
+    TellsNobody(Tracker tracker) {
       super(tracker);
     }
 
     @Override
-    protected void clear(
-        TrackedSlot slot, SlotTracker to, long firstPage, long pageCount, long[] bitmap) {
-      long[] more = bitmap.clone();
-      for (int i = 0; i < (pageCount + 63) / 64; i++) {
-        more[i] |= more[i] << 1;
+    protected void collect(TrackedSlot slot, SlotTracker to, PageWordConsumer sink) {
+      if (++count % 8 == 0) {
+        to.expectClear();
+        to.collect((word, pages) -> to.clear((long) word << 6, 64, new long[] {pages}));
       }
-      super.clear(slot, to, firstPage, pageCount, more);
+      super.collect(slot, to, sink);
     }
   }
 
@@ -76,7 +92,7 @@ class MmuStressTest {
   @Test
   void pagesThatAreClearedAndWereNotTold_areNoticed() throws Exception {
     for (int i = 0; i < 50; i++) {
-      if (run(ClearsMore::new, TimeUnit.MILLISECONDS.toNanos(200)) >= 0) {
+      if (run(TellsNobody::new, TimeUnit.MILLISECONDS.toNanos(200)) >= 0) {
         return;
       }
     }
@@ -98,9 +114,10 @@ class MmuStressTest {
               MemorySegment.ofArray(new byte[(int) SIZE]));
       List<FutureTask<Void>> writers =
           List.of(
-              start(() -> storeAll(ram, 1)),
-              start(() -> atomics(ram, 2)),
-              start(() -> bulk(ram, 3)));
+              start(() -> storeAll(ram, SEED + 1)),
+              start(() -> atomics(ram, SEED + 2)),
+              start(() -> bulk(ram, SEED + 3)),
+              start(() -> disturb(memory, ram, SEED + 4)));
       long end = System.nanoTime() + nanos;
       long takes = 0;
       while (System.nanoTime() < end) {
@@ -121,7 +138,7 @@ class MmuStressTest {
         take(clients.get(i), copies.get(i), Long.MAX_VALUE);
         lost = Math.max(lost, copies.get(i).mismatch(ram));
       }
-      System.out.println("MMU stress: " + takes + " takes");
+      System.out.println("MMU stress: " + takes + " takes, seed " + SEED + ", " + disturbed);
       return lost;
     }
   }
@@ -163,6 +180,40 @@ class MmuStressTest {
       long ignored = (long) LONG.getAndAdd(ram, random.nextLong(SIZE / 64) * 64, 1L);
     }
     return null;
+  }
+
+  /** Has the kernel disturb parts of the RAM; and discards some, which has to be marked. */
+  private Void disturb(GuestMemory memory, MemorySegment ram, long seed)
+      throws IOException, InterruptedException {
+    Random random = new Random(seed);
+    Map<String, Integer> done = new TreeMap<>();
+    List<Disturber> all = DISTURBERS.isEmpty() ? List.of(Disturber.values()) : DISTURBERS;
+    while (!stop) {
+      long first = random.nextLong(SIZE / PAGE);
+      long count = 1 + random.nextLong(Math.min(1024, SIZE / PAGE - first));
+      MemorySegment pages = ram.asSlice(first * PAGE, count * PAGE);
+      Disturber disturber = all.get(random.nextInt(all.size()));
+      if (DISTURBERS.isEmpty() && random.nextInt(8) == 0) {
+        AnonymousMemory.discard(pages);
+        mark(memory, first * PAGE, count * PAGE);
+        done.merge("DISCARD", 1, Integer::sum);
+      } else if (disturber.disturb(pages)) {
+        done.merge(disturber.name(), 1, Integer::sum);
+      }
+    }
+    disturbed = done;
+    return null;
+  }
+
+  private static void mark(GuestMemory memory, long offset, long length) {
+    for (; ; ) {
+      try {
+        memory.device().mark(memory.slot(0).guestAddress() + offset, length);
+        return;
+      } catch (GuestAccessException e) {
+        Thread.onSpinWait(); // the slot was moved in between
+      }
+    }
   }
 
   /** Copies of the C library's, and system calls. */

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.bitmap.PageWordConsumer;
 import dev.smudge.core.GuestMemory;
 import dev.smudge.core.GuestSlot;
 import dev.smudge.core.SlotTransaction;
@@ -16,6 +17,7 @@ import dev.smudge.sync.InitialView;
 import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
+import dev.smudge.sync.tracker.Tracker;
 import dev.smudge.testkit.GuestMachine;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -25,8 +27,12 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeSet;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -158,6 +164,139 @@ class MmuTrackerTest {
     }
   }
 
+  /** Runs something in front of a call of the tracker's, once. */
+  private static final class Before extends ForwardingTracker {
+    private @Nullable Runnable collect;
+    private @Nullable Runnable clear;
+
+    Before(Tracker tracker) {
+      super(tracker);
+    }
+
+    private static void run(@Nullable Runnable once) {
+      if (once != null) {
+        once.run();
+      }
+    }
+
+    @Override
+    protected void collect(TrackedSlot slot, SlotTracker to, PageWordConsumer sink) {
+      Runnable now = collect;
+      collect = null;
+      super.collect(
+          slot,
+          to,
+          (word, pages) -> {
+            run(now);
+            sink.accept(word, pages);
+          });
+    }
+
+    @Override
+    protected void clear(
+        TrackedSlot slot, SlotTracker to, long firstPage, long pageCount, long[] bitmap) {
+      Runnable now = clear;
+      clear = null;
+      run(now);
+      super.clear(slot, to, firstPage, pageCount, bitmap);
+    }
+  }
+
+  private final List<Before> intercepted = new ArrayList<>();
+
+  private GuestMemory interceptedMemory() {
+    return GuestMemory.over(
+        MmuTracker.log(
+            DirtyLog.builder()
+                .interceptTracker(real -> {
+                  intercepted.add(new Before(real));
+                  return intercepted.getLast();
+                })));
+  }
+
+  private static Set<String> takeAtMost(DirtyClient<GuestSlot> client, long most) {
+    Set<String> found = new TreeSet<>();
+    try (DirtyBatch<GuestSlot> batch = client.takeAtMost(most)) {
+      batch.forEachRun(1, (slot, page, one) -> found.add(slot.id() + ":" + page));
+      batch.commit();
+    }
+    return found;
+  }
+
+  /** In one step with the fetch where everything is taken, else as late as can be. */
+  @Test
+  void take_protectsWhereAllIsTakenWithTheFetch_elseWithTheClear() {
+    try (GuestMemory memory = interceptedMemory()) {
+      MemorySegment ram = memory.addSlot(1, 0, 100 * PAGE).ram();
+      DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
+      store(ram, 3);
+      intercepted.getFirst().clear = () -> store(ram, 3);
+      assertEquals(Set.of("1:3"), takeAtMost(client, 99));
+      assertEquals(Set.of(), GuestMachine.take(client)); // the batch has read that
+      store(ram, 3);
+      intercepted.getFirst().clear = () -> store(ram, 3);
+      assertEquals(Set.of("1:3"), GuestMachine.take(client));
+      assertEquals(Set.of("1:3"), takeAtMost(client, 99)); // a fault more, and found once more
+      assertEquals(Set.of(), GuestMachine.take(client));
+    }
+  }
+
+  /** Pages that a fetch has protected, and nobody has cleared. */
+  @Test
+  void take_isCutShortBetweenFetchAndClear_itsPagesComeAgainAndSoDoTheirWrites() {
+    try (GuestMemory memory = interceptedMemory()) {
+      MemorySegment ram = memory.addSlot(1, 0, 100 * PAGE).ram();
+      DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
+      DirtyClient<GuestSlot> other = memory.client("d", InitialView.NONE_DIRTY);
+      store(ram, 3);
+      store(ram, 70);
+      intercepted.getFirst().clear = () -> {
+        throw new IllegalStateException("on purpose");
+      };
+      assertThrows(IllegalStateException.class, client::take);
+      store(ram, 3);
+      store(ram, 4);
+      assertEquals(Set.of("1:3"), takeAtMost(client, 1));
+      store(ram, 3);
+      assertEquals(Set.of("1:3", "1:4", "1:70"), GuestMachine.take(other));
+      assertEquals(Set.of("1:3", "1:4", "1:70"), GuestMachine.take(client));
+      assertEquals(Set.of(), GuestMachine.take(other));
+      assertEquals(Set.of(), GuestMachine.take(client));
+    }
+  }
+
+  /** Protected as well, and told to nobody. */
+  @Test
+  void take_isCutShortInTheFetch_whatItHasFoundComesTheNextTime() {
+    try (GuestMemory memory = interceptedMemory()) {
+      MemorySegment ram = memory.addSlot(1, 0, 100 * PAGE).ram();
+      DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
+      store(ram, 3);
+      intercepted.getFirst().collect = () -> {
+        throw new IllegalStateException("on purpose");
+      };
+      assertThrows(IllegalStateException.class, client::take);
+      assertEquals(Set.of("1:3"), takeAtMost(client, 99));
+      assertEquals(Set.of(), GuestMachine.take(client));
+    }
+  }
+
+  /** The first pages are protected by then, and were not reported. */
+  @Test
+  void take_theScanFailsInTheMiddle_allPagesAreDirty() {
+    try (GuestMemory memory = memory();
+        Arena arena = Arena.ofShared()) {
+      MemorySegment ram = AnonymousMemory.map(200 * PAGE, arena);
+      memory.addSlot(1, 0, ram, PAGE);
+      DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
+      store(ram, 3);
+      AnonymousMemory.withdraw(ram.asSlice(100 * PAGE));
+      assertEquals(200, GuestMachine.take(client).size());
+      assertEquals(200, takeAtMost(client, 1000).size());
+      memory.removeSlot(1).close();
+    }
+  }
+
   @Test
   void secondClient_afterTheFirstHasEnded_isToldOfWhatComesThen() {
     try (GuestMemory memory = memory()) {
@@ -204,6 +343,64 @@ class MmuTrackerTest {
       assertRefused(memory, copy, PAGE, "mapping of the file " + file);
       memory.addSlot(9, 0, arena.allocate(PAGE, PAGE), PAGE);
     }
+  }
+
+  private static void assertNoMemory(long address, long bytes, String why) {
+    IllegalArgumentException e =
+        assertThrows(IllegalArgumentException.class, () -> MmuTracker.memoryAt(address, bytes));
+    assertTrue(String.valueOf(e.getMessage()).contains(why), e.toString());
+  }
+
+  @Test
+  void memoryAt_memoryOfTheProcess_isTracked() {
+    try (GuestMemory memory = memory();
+        Arena arena = Arena.ofShared()) {
+      MemorySegment library = arena.allocate(10 * PAGE, PAGE); // the C library's
+      MemorySegment ram = MmuTracker.memoryAt(library.address(), 10 * PAGE);
+      memory.addSlot(1, 0, ram, PAGE);
+      DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
+      store(library, 3);
+      store(ram, 4);
+      assertEquals(Set.of("1:3", "1:4"), GuestMachine.take(client));
+      memory.removeSlot(1).close();
+    }
+  }
+
+  @Test
+  void memoryAt_whatCannotBeTracked_isRefusedWithTheReason(@TempDir Path directory)
+      throws IOException {
+    Path file = directory.resolve("ram");
+    try (Arena arena = Arena.ofShared();
+        FileChannel channel =
+            FileChannel.open(
+                file,
+                StandardOpenOption.CREATE,
+                StandardOpenOption.READ,
+                StandardOpenOption.WRITE)) {
+      long good = AnonymousMemory.map(10 * PAGE, arena).address();
+      assertEquals(10 * PAGE, MmuTracker.memoryAt(good, 10 * PAGE).byteSize());
+      assertNoMemory(good + 8, PAGE, "multiples of 4096");
+      assertNoMemory(good, PAGE + 1, "multiples of 4096");
+      assertNoMemory(good, 0, "more than 0");
+      assertNoMemory(good, -PAGE, "more than 0");
+      assertNoMemory(good, Long.MAX_VALUE & -PAGE, "no memory there");
+      assertNoMemory(-PAGE, PAGE, "no memory there");
+      assertNoMemory(0, PAGE, "0x0 is not mapped");
+      MemorySegment shared = channel.map(FileChannel.MapMode.READ_WRITE, 0, PAGE, arena);
+      assertNoMemory(shared.address(), PAGE, "shared memory (" + file);
+      MemorySegment copy = channel.map(FileChannel.MapMode.PRIVATE, 0, PAGE, arena);
+      assertNoMemory(copy.address(), PAGE, "mapping of the file " + file);
+      assertNoMemory(guardPage(), PAGE, "not readable and writable (---p)");
+    }
+  }
+
+  /** The JVM has some below its stacks. */
+  private static long guardPage() throws IOException {
+    return Files.readAllLines(Path.of("/proc/self/maps")).stream()
+        .filter(line -> line.matches("\\S+ ---p 0+ 00:00 0 *"))
+        .mapToLong(line -> Long.parseUnsignedLong(line.substring(0, line.indexOf('-')), 16))
+        .findFirst()
+        .orElseThrow();
   }
 
   /** A second one would take from the first what it has not fetched yet. */

@@ -169,6 +169,11 @@ public class ForwardingTracker implements Tracker {
     }
 
     @Override
+    public void expectClear() {
+      to.expectClear();
+    }
+
+    @Override
     public void clear(long firstPage, long pageCount, long[] bitmap) {
       ForwardingTracker.this.clear(slot, to, firstPage, pageCount, bitmap);
     }

@@ -40,6 +40,14 @@ public interface SlotTracker {
   default void collect(PageWordConsumer sink) {}
 
   /**
+   * Says that everything which the next {@link #collect} hands out is about to be cleared, as in a
+   * take of all pages: a tracker that can find pages and arm them in one step may arm them in that
+   * call. They count as set until {@link #clear} all the same, which may fail to come, if something
+   * throws. Does nothing by default.
+   */
+  default void expectClear() {}
+
+  /**
    * Clears bits that {@link #collect} has handed out, so that the next write to those pages is
    * found. What vCPUs may still hold of the old state is gone only after {@link Tracker#afterSync}.
    * If it throws, the pages count as not cleared, and a later take clears them again.

@@ -126,6 +126,11 @@ public final class MappedSlot {
     return pin;
   }
 
+  /** {@return whether its RAM is ours, not the embedder's} */
+  public boolean isOurs() {
+    return pin != null;
+  }
+
   /**
    * {@return a part of its RAM that stays mapped until the pin is released; null: it is not ours}
    */

@@ -77,7 +77,7 @@ public final class Clients {
     if (allDirty) {
       client.addAll();
     } else {
-      collector.fetch(); // the others keep what is theirs
+      collector.fetch(true); // the others keep what is theirs
       for (Slot slot : slots) {
         collector.clear(slot, slot.fetched().told());
       }

@@ -61,8 +61,8 @@ public final class Collector {
   }
 
   /**
-   * As {@link #fetch()}; with {@code clear}, trackers that can clear in the same step do: for a
-   * client that is about to take everything.
+   * As {@link #fetch()}; {@code clear} says that whatever is told is cleared right after it:
+   * trackers that can clear in the same step do.
    */
   void fetch(boolean clear) {
     reap();
@@ -70,9 +70,12 @@ public final class Collector {
       if (clear && slot.fetched().canCollectAndClear() && !slot.views().isWatched()) {
         collectAndClear(slot);
         collectOthers(slot);
-      } else {
-        fetch(slot);
+        continue;
       }
+      if (clear) {
+        slot.fetched().part().expectClear();
+      }
+      fetch(slot);
     }
     for (LeavingSlot leaving : slots.leaving()) {
       fetch(leaving.slot());
@@ -357,7 +360,7 @@ public final class Collector {
   public void seal(Seal seal) {
     locked(() -> {
       this.seal = seal;
-      fetch();
+      fetch(true);
       for (Slot slot : slots.used()) {
         clear(slot, slot.fetched().told());
         devices.clear(slot);
