@@ -86,6 +86,12 @@ abstract class AtomicMemory implements Memory {
     return offset > size - width;
   }
 
+  /** The memory has so many pages again as once before; no other facade of it is in use. */
+  final void shrink(int pages) {
+    memory.shrink(pages);
+    size = memory.size();
+  }
+
   /** The entry of every bulk access. */
   final long bulkAddress(int addr, int length) {
     vcpu.safepoint();

@@ -42,6 +42,7 @@ import run.endive.wasm.types.PassiveDataSegment;
  */
 public final class TrackedMemory extends AtomicMemory {
   private DataSegment @Nullable [] segments;
+  private @Nullable Instance instance;
 
   private TrackedMemory(LinearMemory memory, Vcpu vcpu) {
     super(memory, vcpu);
@@ -80,6 +81,16 @@ public final class TrackedMemory extends AtomicMemory {
   /** {@return the slot that has the bytes} */
   public GuestSlot slot() {
     return memory.slot;
+  }
+
+  /** {@return the instance whose memory it is; null before it was initialized} */
+  @Nullable Instance instance() {
+    return instance;
+  }
+
+  /** {@return its data segments: the array itself, in which dropped ones are empty} */
+  DataSegment @Nullable [] segments() {
+    return segments;
   }
 
   /**
@@ -132,6 +143,7 @@ public final class TrackedMemory extends AtomicMemory {
   @Override
   public void initialize(
       Instance instance, DataSegment @Nullable [] dataSegments, int memoryIndex) {
+    this.instance = instance;
     segments = dataSegments; // the array itself: drop() is seen in it
     if (dataSegments == null) {
       return;
