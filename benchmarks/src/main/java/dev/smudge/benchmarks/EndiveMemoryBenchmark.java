@@ -4,8 +4,10 @@ import dev.smudge.core.GuestMemory;
 import dev.smudge.core.GuestSlot;
 import dev.smudge.core.Vcpu;
 import dev.smudge.endive.TrackedMemory;
+import dev.smudge.mmu.MmuTracker;
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
 import java.io.IOException;
 import java.util.concurrent.TimeUnit;
@@ -32,7 +34,8 @@ import run.endive.wasm.types.MemoryLimits;
 /**
  * WebAssembly compiled to bytecode, over Endive's own memory and over a tracked slot: time of one
  * access. The kernels work on 1 MiB; {@code sieve} is a program, with about as much else as
- * accesses.
+ * accesses. {@code mmu} needs {@code -jvmArgsAppend --enable-native-access=ALL-UNNAMED}; the other
+ * tracked ones are faster with it.
  */
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.NANOSECONDS)
@@ -111,10 +114,10 @@ public class EndiveMemoryBenchmark {
       """;
 
   /**
-   * Endive's memory, a tracked one that nobody collects, and one whose pages are dirty for a
-   * client.
+   * Endive's memory, a tracked one that nobody collects, one whose pages are dirty for a client,
+   * and one whose pages the MMU has found dirty for a client.
    */
-  @Param({"endive", "off", "dirty"})
+  @Param({"endive", "off", "dirty", "mmu"})
   public String memory;
 
   private GuestMemory guest;
@@ -134,7 +137,8 @@ public class EndiveMemoryBenchmark {
    */
   @Setup
   public void open() throws IOException {
-    guest = GuestMemory.create();
+    boolean mmu = memory.equals("mmu");
+    guest = GuestMemory.over(mmu ? MmuTracker.log() : DirtyLog.create());
     GuestSlot slot = guest.addSlot(0, 0, 128L * Memory.PAGE_SIZE);
     Vcpu vcpu = guest.addVcpu();
     Instance plain = instance("", slot, vcpu);
@@ -146,7 +150,7 @@ public class EndiveMemoryBenchmark {
     bulk = plain.export("bulk");
     sieve = plain.export("sieve");
     rmw = instance("shared", slot, vcpu).export("rmw");
-    if (memory.equals("dirty")) {
+    if (mmu || memory.equals("dirty")) {
       DirtyClient<GuestSlot> started = guest.client("benchmark", InitialView.ALL_DIRTY);
       try (DirtyBatch<GuestSlot> batch = started.take()) {
         batch.commit(); // all pages are armed; the warm-up dirties them

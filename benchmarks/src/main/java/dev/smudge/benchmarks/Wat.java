@@ -22,6 +22,10 @@ final class Wat {
   private Wat() {}
 
   static WasmModule compile(String wat) throws IOException {
+    return Parser.parse(toBytes(wat));
+  }
+
+  static byte[] toBytes(String wat) throws IOException {
     Path directory = Files.createTempDirectory("wat");
     Path file = directory.resolve("module.wat");
     Files.writeString(file, wat);
@@ -49,6 +53,6 @@ final class Wat {
       Files.delete(file);
       Files.delete(directory);
     }
-    return Parser.parse(out.toByteArray());
+    return out.toByteArray();
   }
 }

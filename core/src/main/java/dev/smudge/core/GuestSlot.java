@@ -51,6 +51,11 @@ public final class GuestSlot {
     return mapped.log.pageCount();
   }
 
+  /** {@return whether stores by raw pointers have to be marked; see {@link LogSlot#needsMarks}} */
+  public boolean needsMarks() {
+    return mapped.log.needsMarks();
+  }
+
   /**
    * Returns the slot's RAM, for code that stores with raw pointers or hands it to another library.
    * What is written through it is tracked only if it is marked afterwards ({@link Vcpu#mark},
@@ -62,6 +67,18 @@ public final class GuestSlot {
    */
   public MemorySegment ram() {
     return mapped.ram;
+  }
+
+  /**
+   * Returns where the RAM is, for code that stores with raw pointers and cannot be stopped when the
+   * slot goes.
+   *
+   * @return an address that stays mapped as long as this object is reachable, where an access is an
+   *     {@code InternalError} once the memory is closed; 0 if there is none: RAM of the embedder's,
+   *     or no native access for {@code dev.smudge.core}
+   */
+  public long address() {
+    return mapped.address();
   }
 
   /**

@@ -46,6 +46,17 @@ abstract class AtomicMemory implements Memory {
    */
   final long storeAddress(int addr, int width) {
     vcpu.safepoint();
+    return checkedStore(addr, width);
+  }
+
+  /** The entry of every load: a safepoint too, so that a loop of loads holds no barrier up. */
+  final long loadAddress(int addr, int width) {
+    vcpu.safepoint();
+    return checkedLoad(addr, width);
+  }
+
+  /** The check alone: {@return the guest address} */
+  final long checkedStore(int addr, int width) {
     long offset = addr & 0xffff_ffffL; // a negative address is far outside
     if (offset > size - width && isOutside(offset, width)) {
       throw outOfBounds(addr, width);
@@ -53,9 +64,8 @@ abstract class AtomicMemory implements Memory {
     return base + offset;
   }
 
-  /** The entry of every load: a safepoint too, so that a loop of loads holds no barrier up. */
-  final long loadAddress(int addr, int width) {
-    vcpu.safepoint();
+  /** As {@link #checkedStore}, for a load, whose errors are others. */
+  final long checkedLoad(int addr, int width) {
     long offset = addr & 0xffff_ffffL;
     if (offset > size - width && isOutside(offset, width)) {
       throw outOfBoundsLoad(addr, width);
@@ -84,6 +94,12 @@ abstract class AtomicMemory implements Memory {
   private boolean isOutside(long offset, int width) {
     size = memory.size();
     return offset > size - width;
+  }
+
+  /** The memory has so many pages again as once before; no other facade of it is in use. */
+  void shrink(int pages) {
+    memory.shrink(pages);
+    size = memory.size();
   }
 
   /** The entry of every bulk access. */

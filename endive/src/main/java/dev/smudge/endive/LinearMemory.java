@@ -11,7 +11,10 @@ final class LinearMemory {
   final int maximumPages;
   final WaitQueues waiters = new WaitQueues();
 
-  /** Never shrinks: a facade that knows an older size refuses nothing wrongly, it looks again. */
+  /**
+   * Never shrinks while a guest runs: a facade that knows an older size refuses nothing wrongly, it
+   * looks again.
+   */
   private volatile int pages;
 
   LinearMemory(GuestSlot slot, MemoryLimits limits) {
@@ -53,5 +56,9 @@ final class LinearMemory {
     }
     pages = after;
     return before;
+  }
+
+  synchronized void shrink(int fewer) {
+    pages = Math.min(pages, fewer);
   }
 }

@@ -30,6 +30,14 @@ import run.endive.wasm.types.PassiveDataSegment;
  * #offline} around what a host function may wait for. {@code memory.atomic.wait} does so by itself.
  * A guest that computes for long without touching its memory holds collectors up meanwhile.
  *
+ * <p><b>Where writes are found without marks</b> (by the MMU), and native access is granted to this
+ * module and to {@code dev.smudge.core}, loads and stores go to RAM by address: they mark nothing,
+ * are no safepoints, and do not bring the vCPU online. Takes wait for nobody there. Bulk accesses
+ * and atomics are safepoints as ever. So a pause, or a change of slots, holds such a guest only if
+ * its vCPU is online: call {@link Vcpu#online} before a call into the guest, and it waits, as long
+ * as any wait, until the guest comes to one of those or the call returns. End the guest before its
+ * slot is removed: its loads and stores are not refused afterwards.
+ *
  * <p><b>Errors</b> are those of Endive's {@code ByteArrayMemory}: exceptions and messages are the
  * same. Besides, misuse of the vCPU is a {@link dev.smudge.sync.VcpuException}, and a write after
  * {@link dev.smudge.core.GuestMemory#seal} a {@link dev.smudge.sync.SealedException}.
@@ -40,10 +48,11 @@ import run.endive.wasm.types.PassiveDataSegment;
  * <p>Accesses allocate nothing but what they return, and take no lock; atomics are those of the
  * machine, between all widths. Source: design 2, 3.2, 3.3.
  */
-public final class TrackedMemory extends AtomicMemory {
+public sealed class TrackedMemory extends AtomicMemory permits UnmarkedMemory {
   private DataSegment @Nullable [] segments;
+  private @Nullable Instance instance;
 
-  private TrackedMemory(LinearMemory memory, Vcpu vcpu) {
+  TrackedMemory(LinearMemory memory, Vcpu vcpu) {
     super(memory, vcpu);
   }
 
@@ -59,7 +68,13 @@ public final class TrackedMemory extends AtomicMemory {
    * @throws IllegalArgumentException if the initial pages do not fit into the slot
    */
   public static TrackedMemory over(GuestSlot slot, Vcpu vcpu, MemoryLimits limits) {
-    return new TrackedMemory(new LinearMemory(slot, limits), vcpu);
+    return of(new LinearMemory(slot, limits), vcpu);
+  }
+
+  private static TrackedMemory of(LinearMemory memory, Vcpu vcpu) {
+    return UnmarkedMemory.isFor(memory)
+        ? new UnmarkedMemory(memory, vcpu)
+        : new TrackedMemory(memory, vcpu);
   }
 
   /**
@@ -69,7 +84,7 @@ public final class TrackedMemory extends AtomicMemory {
    * @return the facade
    */
   public TrackedMemory withVcpu(Vcpu vcpu) {
-    return new TrackedMemory(memory, vcpu);
+    return of(memory, vcpu);
   }
 
   /** {@return the vCPU that this facade marks with} */
@@ -80,6 +95,16 @@ public final class TrackedMemory extends AtomicMemory {
   /** {@return the slot that has the bytes} */
   public GuestSlot slot() {
     return memory.slot;
+  }
+
+  /** {@return the instance whose memory it is; null before it was initialized} */
+  @Nullable Instance instance() {
+    return instance;
+  }
+
+  /** {@return its data segments: the array itself, in which dropped ones are empty} */
+  DataSegment @Nullable [] segments() {
+    return segments;
   }
 
   /**
@@ -132,6 +157,7 @@ public final class TrackedMemory extends AtomicMemory {
   @Override
   public void initialize(
       Instance instance, DataSegment @Nullable [] dataSegments, int memoryIndex) {
+    this.instance = instance;
     segments = dataSegments; // the array itself: drop() is seen in it
     if (dataSegments == null) {
       return;

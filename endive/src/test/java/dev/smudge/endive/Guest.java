@@ -5,25 +5,32 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import dev.smudge.core.GuestMemory;
 import dev.smudge.core.GuestSlot;
 import dev.smudge.core.Vcpu;
+import dev.smudge.mmu.MmuTracker;
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Assumptions;
 import run.endive.runtime.Memory;
 import run.endive.wasm.types.MemoryLimits;
 
 /** A guest memory with one slot, a client, and a copy that is fed with nothing but dirty pages. */
 final class Guest implements AutoCloseable {
-  final GuestMemory memory = GuestMemory.create();
+  /** Whether the kernel finds the writes of all guests here, and nobody marks any. */
+  static final boolean MMU = "mmu".equals(System.getProperty("smudge.endive.tracker"));
+
+  final GuestMemory memory = GuestMemory.over(MMU ? mmu() : DirtyLog.create());
   final GuestSlot slot;
   final Vcpu vcpu;
   final DirtyClient<GuestSlot> client;
@@ -36,6 +43,15 @@ final class Guest implements AutoCloseable {
     client = memory.client("copy", InitialView.ALL_DIRTY);
     copy = new byte[(int) slot.size()];
     copyDirtyPages();
+  }
+
+  private static DirtyLog mmu() {
+    Optional<String> whyNot = MmuTracker.whyNot();
+    if (whyNot.isPresent() && !"required".equals(System.getProperty("smudge.mmu"))) {
+      System.out.println("Guests over the MMU are skipped: " + whyNot.get());
+      Assumptions.abort(whyNot.get());
+    }
+    return MmuTracker.log();
   }
 
   TrackedMemory linear(MemoryLimits limits) {

@@ -160,7 +160,8 @@ class MemoryMethodsTest {
       call(method, memory);
       Set<Long> dirty = guest.copyDirtyPages();
       if (key(method).equals("zero()")) {
-        assertEquals(2 * Memory.PAGE_SIZE / PAGE, dirty.size());
+        // Marked are all; stored to are those that are not zero already.
+        assertEquals(Guest.MMU ? 2 : 2 * Memory.PAGE_SIZE / PAGE, dirty.size());
       } else if (WRITES.contains(key(method)) || DEFAULT_WRITES.contains(key(method))) {
         assertEquals(Set.of((long) ADDRESS / PAGE), dirty);
         guest.assertCopyIsEqual();

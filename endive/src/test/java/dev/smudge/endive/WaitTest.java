@@ -92,7 +92,7 @@ class WaitTest {
     try (Guest guest = new Guest(1)) {
       TrackedMemory memory = guest.linear(SHARED);
       Waiter waiter = waiter(guest, memory);
-      memory.read(0); // online before the pause: one's own vCPU goes on in it
+      guest.vcpu.online(); // before the pause: one's own vCPU goes on in it
       VcpuPause pause = guest.memory.pause();
       try {
         assertEquals(1, memory.atomicNotify(ADDRESS, 1));

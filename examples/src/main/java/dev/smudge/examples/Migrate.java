@@ -10,6 +10,7 @@ import java.time.Duration;
 import java.util.Locale;
 import java.util.Objects;
 import java.util.concurrent.Callable;
+import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -57,6 +58,8 @@ import picocli.CommandLine.Spec;
       "      Stores without a mark, found by the kernel through the page tables.",
       "  migrate --break-barrier",
       "      The barrier is left out: writes are lost, and the comparison says where.",
+      "  migrate --backend mmu --break-report",
+      "      A word of pages that the kernel reports is left out, with the same effect.",
       "  migrate --listen 7001 &   migrate --to localhost:7001 --output",
       "      From one JVM to another; every line of the guest is printed by the one that ran it.",
       "",
@@ -109,6 +112,14 @@ public final class Migrate implements Callable<Integer> {
               + " native guest that are not given are chosen so that it shows: with others it may not,"
               + " as a page that is written again is sent again.")
   private boolean breakBarrier;
+
+  @Option(
+      names = "--break-report",
+      order = 60,
+      description =
+          "mmu: forget one word of 64 pages in what the kernel reports, to see that the comparison"
+              + " notices.")
+  private boolean breakReport;
 
   @Option(
       names = "--output",
@@ -164,8 +175,8 @@ public final class Migrate implements Callable<Integer> {
       paramLabel = "quickjs|native",
       description =
           "What runs: quickjs, a third-party JavaScript parser in QuickJS on WebAssembly; or native,"
-              + " writers in Java for load and scale. Default: quickjs; native with"
-              + " --break-barrier, or where an option of its own is given.")
+              + " writers in Java for load and scale. Default: quickjs; native with an option"
+              + " --break-..., or where an option of its own is given.")
   void setGuest(String value) {
     guest = values("--guest").choice(value, QuickJsProgram.KIND, NativeProgram.KIND);
   }
@@ -309,8 +320,8 @@ public final class Migrate implements Callable<Integer> {
               ? "--guest"
               : backend != null
                   ? "--backend"
-                  : breakBarrier
-                      ? "--break-barrier"
+                  : breakBarrier || breakReport
+                      ? breakOption()
                       : ring != 0 ? "--ring" : nativeOptions.anyGiven();
       if (option != null) {
         throw usage("--listen takes the guest from the source: " + option + " belongs there");
@@ -326,10 +337,28 @@ public final class Migrate implements Callable<Integer> {
     return address == null ? run.here(program) : run.to(program, address);
   }
 
+  private String breakOption() {
+    return breakBarrier ? "--break-barrier" : "--break-report";
+  }
+
+  private void checkBreakReport() {
+    if (breakReport) {
+      throw usage(
+          "--break-report is for --backend mmu: it leaves out some of what the kernel reports");
+    }
+  }
+
   private Program softwareProgram() {
+    checkBreakReport();
+    return inThisJvm();
+  }
+
+  private Program inThisJvm() {
     String foreign = nativeOptions.nativeGiven();
     boolean isNative =
-        guest == null ? breakBarrier || foreign != null : guest.equals(NativeProgram.KIND);
+        guest == null
+            ? breakBarrier || breakReport || foreign != null
+            : guest.equals(NativeProgram.KIND);
     if (!isNative && foreign != null) {
       throw usage(foreign + " is for --guest native");
     }
@@ -348,12 +377,12 @@ public final class Migrate implements Callable<Integer> {
     if (breakBarrier) {
       throw usage(
           "--break-barrier is for --backend software: with mmu there is no barrier to leave out, as"
-              + " the kernel flushes all TLBs before a clear returns");
+              + " the kernel flushes all TLBs before a clear returns; --break-report is for mmu");
     }
     if (ring != 0) {
       throw usage("--ring is for --backend software or kvm: with mmu nobody reports pages");
     }
-    return new MmuProgram(softwareProgram());
+    return new MmuProgram(inThisJvm());
   }
 
   private Program kvmProgram() {
@@ -365,6 +394,7 @@ public final class Migrate implements Callable<Integer> {
           "--break-barrier is for --backend software: with kvm there is no barrier to leave out, as"
               + " the kernel flushes the vCPUs' TLBs before a clear returns");
     }
+    checkBreakReport();
     if (ring != 0 && ring < MIN_KVM_RING) {
       throw values("--ring")
           .bad(String.valueOf(ring), "a power of two from " + MIN_KVM_RING + " with --backend kvm");
@@ -388,7 +418,7 @@ public final class Migrate implements Callable<Integer> {
         Duration.ofMillis(Math.max(0, warmUpMillis)),
         Duration.ofMillis(timeoutMillis),
         ring,
-        breakBarrier,
+        breakBarrier ? NoBarrier::new : breakReport ? ForgottenWord::new : UnaryOperator.identity(),
         output,
         style);
   }

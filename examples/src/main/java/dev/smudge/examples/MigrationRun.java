@@ -1,6 +1,7 @@
 package dev.smudge.examples;
 
 import dev.smudge.examples.MigrationResult.End;
+import dev.smudge.sync.tracker.Tracker;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.net.InetAddress;
@@ -34,7 +35,7 @@ final class MigrationRun {
    * @param warmUp how long it runs before
    * @param timeout how long to wait for the other end
    * @param ring entries of each vCPU's dirty ring, 0: bitmap mode
-   * @param breakBarrier whether to leave the barrier out
+   * @param defect put in front of the source's backend, to leave things out; identity: nothing
    * @param allOutput whether to print each line of the guest as it comes
    * @param progress how to show how it goes
    */
@@ -43,7 +44,7 @@ final class MigrationRun {
       Duration warmUp,
       Duration timeout,
       int ring,
-      boolean breakBarrier,
+      UnaryOperator<Tracker> defect,
       boolean allOutput,
       Progress.Style progress) {}
 
@@ -143,7 +144,7 @@ final class MigrationRun {
               program,
               settings.convergence,
               settings.ring,
-              settings.breakBarrier ? NoBarrier::new : UnaryOperator.identity(),
+              settings.defect,
               output("source"),
               progress);
       try (source) {

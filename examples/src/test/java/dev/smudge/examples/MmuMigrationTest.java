@@ -6,19 +6,13 @@ import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.smudge.bitmap.PageWordConsumer;
 import dev.smudge.examples.MigrationResult.End;
 import dev.smudge.mmu.MmuTracker;
-import dev.smudge.sync.tracker.ForwardingTracker;
-import dev.smudge.sync.tracker.SlotTracker;
-import dev.smudge.sync.tracker.TrackedSlot;
-import dev.smudge.sync.tracker.Tracker;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Optional;
-import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -85,24 +79,27 @@ class MmuMigrationTest {
   /** The check itself: a word of pages that the kernel reports and nobody is told of is missed. */
   @Test
   void migrate_pagesAreKeptFromTheLog_lossIsFoundAndGuestStays() throws Exception {
-    int missing = 1; // a word of 64 pages
-    UnaryOperator<Tracker> forgetful =
-        real ->
-            new ForwardingTracker(real) {
-              @Override
-              protected void collect(TrackedSlot slot, SlotTracker to, PageWordConsumer sink) {
-                to.collect((word, bits) -> {
-                  if (word != missing) {
-                    sink.accept(word, bits);
-                  }
-                });
-              }
-            };
-    try (Bench bench = new Bench(program(1, Pattern.RANDOM), 0, forgetful)) {
+    try (Bench bench = new Bench(program(1, Pattern.RANDOM), 0, ForgottenWord::new)) {
       MigrationResult result = bench.migrate(Duration.ofMillis(100));
       assertInstanceOf(MigrationSource.LostWritesException.class, result.failure);
       assertEquals(End.STAYED, result.end);
       bench.assertOneGuest(result);
     }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"--warm-up 100 --calls 300", "--guest quickjs --calls 4 --warm-up 200"})
+  void command_reportBroken_lossFoundAndShown(String options) {
+    ByteArrayOutputStream out = new ByteArrayOutputStream();
+    ByteArrayOutputStream err = new ByteArrayOutputStream();
+    int status =
+        Migrate.run(
+            new PrintStream(out, true, StandardCharsets.UTF_8),
+            new PrintStream(err, true, StandardCharsets.UTF_8),
+            ("--backend mmu --break-report " + options).split(" "));
+    assertEquals(MigrationRun.NOT_VERIFIED, status);
+    String text = out.toString(StandardCharsets.UTF_8);
+    assertTrue(text.lines().toList().getLast().matches("verified +NO"), text);
+    assertTrue(err.toString(StandardCharsets.UTF_8).contains("writes were lost at 0x"), text);
   }
 }

@@ -63,6 +63,15 @@ public final class LogSlot {
   }
 
   /**
+   * {@return whether stores of the log's vCPUs have to be marked; false where the tracker finds
+   * them without. What a tracker does not see, which it says itself, has to be marked in either
+   * case}
+   */
+  public boolean needsMarks() {
+    return !needsNoMarks;
+  }
+
+  /**
    * Returns whether a page was marked when last looked at. A vCPU that has just stored to it, and
    * gets true, needs no mark for that store, nor for others to the page until its next safepoint.
    * Wait-free; one load. Always true of a vCPU whose writes the tracker finds without marks.

@@ -117,6 +117,11 @@ public final class MappedSlot {
         && otherFrom < from + length;
   }
 
+  /** {@return where its RAM is, if that stays mapped while this object is reachable; else 0} */
+  public long address() {
+    return RAW ? raw : 0;
+  }
+
   /** {@return what the API hands out for it} */
   public Object handle() {
     return handle;

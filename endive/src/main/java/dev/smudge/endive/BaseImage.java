@@ -1,0 +1,162 @@
+package dev.smudge.endive;
+
+import dev.smudge.core.GuestMemory;
+import dev.smudge.core.GuestSlot;
+import dev.smudge.sync.DirtyBatch;
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.InitialView;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import run.endive.runtime.Memory;
+
+/**
+ * The state of a guest of Endive at one moment, to which the guest can be brought back: a sandbox
+ * that runs one script after the other, each in the same engine, and none sees what another has
+ * left. A reset costs what was written since the last one, and no more: it takes the dirty pages of
+ * a client of its own, and copies those back that differ from the image.
+ *
+ * <p><b>It covers</b> the linear memory and its size, and of the instance the mutable globals, its
+ * tables, and which element and data segments were dropped. Imported globals and tables are brought
+ * back too, with what they share with other instances. <b>It does not cover</b> a table that has
+ * grown (Endive has no way back: a reset is refused), what references in globals and tables lead
+ * to, other memories of the instance, and whatever the host keeps for the guest: descriptors of
+ * WASI, output that was collected, objects that host functions hold.
+ *
+ * <p><b>Other clients</b> of the same {@code GuestMemory} see the pages that a reset writes as
+ * dirty.
+ *
+ * <p>Threads: one at a time, in which no code of the guest runs meanwhile, nor in any other; the
+ * memory's vCPU is offline or the calling thread's. Source: docs/mmu.md.
+ */
+public final class BaseImage implements AutoCloseable {
+  private final TrackedMemory memory;
+  private final GuestSlot slot;
+  private final InstanceState instance;
+  private final DirtyClient<GuestSlot> client;
+  private final MemorySegment content;
+  private final int pages;
+
+  private BaseImage(TrackedMemory memory, DirtyClient<GuestSlot> client) {
+    this.memory = memory;
+    this.slot = memory.slot();
+    this.client = client;
+    this.instance = new InstanceState(memory);
+    this.pages = memory.pages();
+    this.content = MemorySegment.ofArray(memory.readBytes(0, Memory.bytes(pages)));
+    memory.vcpu().offline();
+  }
+
+  /**
+   * Keeps the state of now: a copy of the linear memory, and the rest by reference. The vCPU is
+   * offline afterwards.
+   *
+   * @param guest the memory that has the slot
+   * @param memory the linear memory of an instance, not shared by threads of the guest
+   * @return the image
+   * @throws IllegalArgumentException if the memory is shared by threads
+   * @throws NullPointerException if the memory belongs to no instance yet
+   * @throws dev.smudge.sync.VcpuException if the vCPU is online in another thread
+   */
+  public static BaseImage of(GuestMemory guest, TrackedMemory memory) {
+    if (memory.shared()) {
+      throw new IllegalArgumentException(
+          memory + " is shared by threads, whose state on the stack cannot be brought back");
+    }
+    memory.vcpu().offline();
+    // First: what is written after this is dirty for it.
+    DirtyClient<GuestSlot> client = guest.client("base image", InitialView.NONE_DIRTY);
+    try {
+      return new BaseImage(memory, client);
+    } catch (RuntimeException | Error e) {
+      client.close();
+      throw e;
+    }
+  }
+
+  /**
+   * Brings the guest back. The vCPU is offline afterwards.
+   *
+   * @return how many pages of the slot had changed, and were written
+   * @throws IllegalStateException if a table has grown, or the image or the memory is closed;
+   *     nothing is changed
+   * @throws IllegalArgumentException if the slot was removed or changed; nothing is changed
+   * @throws dev.smudge.sync.VcpuException if the vCPU is online in another thread; nothing is
+   *     changed
+   */
+  public long restore() {
+    instance.checkRestorable();
+    memory.vcpu().offline();
+    Restored restored = new Restored();
+    try (DirtyBatch<GuestSlot> batch = client.takeRange(slot, 0, slot.pageCount())) {
+      batch.forEachRun((in, first, count) -> restored.run(first, count));
+      batch.commit(); // after an error in the middle they are dirty again
+    }
+    memory.shrink(pages);
+    instance.restore();
+    return restored.count;
+  }
+
+  /** One walk over the dirty pages. */
+  private final class Restored {
+    private final MemorySegment ram = slot.ram();
+    private final long pageSize = slot.pageSize();
+    private long count;
+
+    /** Writes what differs, as runs of pages as long as possible. */
+    void run(long first, long pageCount) {
+      long from = -1; // the first page of those that differ
+      for (long page = first; page < first + pageCount; page++) {
+        boolean differs = differs(page * pageSize);
+        if (differs && from < 0) {
+          from = page;
+        } else if (!differs && from >= 0) {
+          write(from, page);
+          from = -1;
+        }
+      }
+      if (from >= 0) {
+        write(from, first + pageCount);
+      }
+    }
+
+    /**
+     * A page that is as it was is not written. Where the kernel finds writes, a page that is
+     * written here is dirty for the next reset; so one that no script writes any more is compared
+     * once, and is clean from then on.
+     */
+    private boolean differs(long begin) {
+      long end = begin + pageSize;
+      long imageEnd = Math.clamp(content.byteSize(), begin, end);
+      if (begin < imageEnd
+          && MemorySegment.mismatch(ram, begin, imageEnd, content, begin, imageEnd) >= 0) {
+        return true;
+      }
+      return !isZero(imageEnd, end);
+    }
+
+    private boolean isZero(long begin, long end) {
+      // Each byte is as the one before it, and the first is zero.
+      return begin == end
+          || (ram.get(ValueLayout.JAVA_BYTE, begin) == 0
+              && MemorySegment.mismatch(ram, begin, end - 1, ram, begin + 1, end) < 0);
+    }
+
+    private void write(long fromPage, long endPage) {
+      long begin = fromPage * pageSize;
+      long end = endPage * pageSize;
+      long imageEnd = Math.clamp(content.byteSize(), begin, end);
+      if (begin < imageEnd) {
+        MemorySegment.copy(content, begin, ram, begin, imageEnd - begin);
+      }
+      ram.asSlice(imageEnd, end - imageEnd).fill((byte) 0);
+      client.markForOthers(slot, begin, end - begin);
+      count += endPage - fromPage;
+    }
+  }
+
+  /** Gives up the image, and its client. The guest stays as it is. A second call does nothing. */
+  @Override
+  public void close() {
+    client.close();
+  }
+}

@@ -1,0 +1,132 @@
+package dev.smudge.endive;
+
+import dev.smudge.core.Vcpu;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+
+/**
+ * A memory over RAM whose writes are found without marks, and that is reached by address: a load or
+ * a store of the guest is that, one compare with the end of memory before it, and nothing else.
+ *
+ * <p>The addresses stay mapped as long as the slot is reachable, which this object refers to.
+ */
+final class UnmarkedMemory extends TrackedMemory {
+  private static final ValueLayout.OfByte BYTE = ValueLayout.JAVA_BYTE;
+  private static final ValueLayout.OfShort SHORT =
+      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfInt INT =
+      ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfLong LONG =
+      ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+  /** Whether the embedder has granted native access to this module too. */
+  private static final boolean GRANTED = UnmarkedMemory.class.getModule().isNativeAccessEnabled();
+
+  private static final MemorySegment ALL = GRANTED ? everything() : MemorySegment.NULL;
+
+  private final long raw;
+
+  /** The address behind the memory as this facade last knew it; the memory may have grown since. */
+  private long end;
+
+  UnmarkedMemory(LinearMemory memory, Vcpu vcpu) {
+    super(memory, vcpu);
+    this.raw = memory.slot.address();
+    this.end = raw + memory.size();
+  }
+
+  @SuppressWarnings("restricted") // granted
+  private static MemorySegment everything() {
+    return MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
+  }
+
+  /** Whether a linear memory can be one of these. */
+  static boolean isFor(LinearMemory memory) {
+    return GRANTED && memory.slot.address() != 0 && !memory.slot.needsMarks();
+  }
+
+  private long toStore(int addr, int width) {
+    long address = raw + (addr & 0xffff_ffffL); // a negative address is far outside
+    if (address > end - width) {
+      checkedStore(addr, width);
+      end = raw + memory.size();
+    }
+    return address;
+  }
+
+  private long toLoad(int addr, int width) {
+    long address = raw + (addr & 0xffff_ffffL);
+    if (address > end - width) {
+      checkedLoad(addr, width);
+      end = raw + memory.size();
+    }
+    return address;
+  }
+
+  @Override
+  void shrink(int pages) {
+    super.shrink(pages);
+    end = raw + memory.size();
+  }
+
+  @Override
+  public void writeByte(int addr, byte data) {
+    ALL.set(BYTE, toStore(addr, 1), data);
+  }
+
+  @Override
+  public void writeShort(int addr, short data) {
+    ALL.set(SHORT, toStore(addr, 2), data);
+  }
+
+  @Override
+  public void writeI32(int addr, int data) {
+    ALL.set(INT, toStore(addr, 4), data);
+  }
+
+  @Override
+  public void writeLong(int addr, long data) {
+    ALL.set(LONG, toStore(addr, 8), data);
+  }
+
+  @Override
+  public void writeF32(int addr, float data) {
+    ALL.set(INT, toStore(addr, 4), Float.floatToRawIntBits(data));
+  }
+
+  @Override
+  public void writeF64(int addr, double data) {
+    ALL.set(LONG, toStore(addr, 8), Double.doubleToRawLongBits(data));
+  }
+
+  @Override
+  public byte read(int addr) {
+    return ALL.get(BYTE, toLoad(addr, 1));
+  }
+
+  @Override
+  public short readShort(int addr) {
+    return ALL.get(SHORT, toLoad(addr, 2));
+  }
+
+  @Override
+  public int readInt(int addr) {
+    return ALL.get(INT, toLoad(addr, 4));
+  }
+
+  @Override
+  public long readLong(int addr) {
+    return ALL.get(LONG, toLoad(addr, 8));
+  }
+
+  @Override
+  public float readFloat(int addr) {
+    return Float.intBitsToFloat(ALL.get(INT, toLoad(addr, 4)));
+  }
+
+  @Override
+  public double readDouble(int addr) {
+    return Double.longBitsToDouble(ALL.get(LONG, toLoad(addr, 8)));
+  }
+}
