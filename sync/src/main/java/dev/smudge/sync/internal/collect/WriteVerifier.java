@@ -7,6 +7,7 @@ import dev.smudge.sync.verify.UnreportedWriteException;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.locks.LockSupport;
 import org.agrona.ErrorHandler;
@@ -134,6 +135,7 @@ public final class WriteVerifier extends Verification {
     Object where = slot.attachment() == null ? slot : slot.attachment();
     return new UnreportedWriteException(
         String.format(
+            Locale.ROOT,
             "page %d of %s changed and nobody marked it: the byte at offset 0x%x of the slot was"
                 + " 0x%02x and is 0x%02x since a write %s. Whatever stores there has to store"
                 + " through the accessors, or to mark after its store. The page is dirty for every"
