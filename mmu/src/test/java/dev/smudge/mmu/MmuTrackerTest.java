@@ -250,9 +250,10 @@ class MmuTrackerTest {
       DirtyClient<GuestSlot> other = memory.client("d", InitialView.NONE_DIRTY);
       store(ram, 3);
       store(ram, 70);
-      intercepted.getFirst().clear = () -> {
-        throw new IllegalStateException("on purpose");
-      };
+      intercepted.getFirst().clear =
+          () -> {
+            throw new IllegalStateException("on purpose");
+          };
       assertThrows(IllegalStateException.class, client::take);
       store(ram, 3);
       store(ram, 4);
@@ -288,9 +289,10 @@ class MmuTrackerTest {
       MemorySegment ram = memory.addSlot(1, 0, 100 * PAGE).ram();
       DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
       store(ram, 3);
-      intercepted.getFirst().collect = () -> {
-        throw new IllegalStateException("on purpose");
-      };
+      intercepted.getFirst().collect =
+          () -> {
+            throw new IllegalStateException("on purpose");
+          };
       assertThrows(IllegalStateException.class, client::take);
       assertEquals(Set.of("1:3"), takeAtMost(client, 99));
       assertEquals(Set.of(), GuestMachine.take(client));

@@ -27,7 +27,9 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** What the kernel does to pages by itself, and what others do to them. docs/mmu.md has the rules. */
+/**
+ * What the kernel does to pages by itself, and what others do to them. docs/mmu.md has the rules.
+ */
 @RequiresMmu
 @Timeout(60)
 class MmuTrapsTest {
