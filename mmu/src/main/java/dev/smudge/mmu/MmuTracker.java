@@ -32,7 +32,8 @@ import java.util.Optional;
  * MADV_DONTNEED}); writes through another mapping of the same memory.
  *
  * <p>RAM has to be private anonymous memory: what a {@code GuestMemory} makes itself is; so is a
- * native library's, given as a segment or by its address ({@link #memoryAt}). Pages are those of the host, 4 KiB mostly, or multiples.
+ * native library's, given as a segment or by its address ({@link #memoryAt}). Pages are those of
+ * the host, 4 KiB mostly, or multiples.
  *
  * <p>Threads: the static methods may be called from any thread. Source: docs/mmu.md; Linux
  * Documentation/admin-guide/mm/pagemap.rst.
@@ -189,8 +190,9 @@ public final class MmuTracker {
    * memory.addSlot(0, guestAddress, MmuTracker.memoryAt(address, bytes), 4096);
    * }</pre>
    *
-   * <p>The memory stays whoever's it is, and has to stay mapped until the slot is removed: an access
-   * to memory that is not mapped ends the JVM. Any thread may call this, and use the segment.
+   * <p>The memory stays whoever's it is, and has to stay mapped until the slot is removed: an
+   * access to memory that is not mapped ends the JVM. Any thread may call this, and use the
+   * segment.
    *
    * @param address of its first byte, a multiple of the machine's page size
    * @param bytes how many, a multiple of the machine's page size, more than 0
