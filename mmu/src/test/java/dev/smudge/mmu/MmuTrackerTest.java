@@ -266,6 +266,22 @@ class MmuTrackerTest {
     }
   }
 
+  /** None was protected before, and no fetch has looked. */
+  @Test
+  void takeSynced_beforeAnyFetch_protectsWhatItTakes() {
+    try (GuestMemory memory = memory()) {
+      MemorySegment ram = memory.addSlot(1, 0, 100 * PAGE).ram();
+      ram.fill((byte) 1);
+      DirtyClient<GuestSlot> client = memory.client("c", InitialView.ALL_DIRTY);
+      try (DirtyBatch<GuestSlot> batch = client.takeSynced()) {
+        assertEquals(100, batch.pageCount());
+        batch.commit();
+      }
+      store(ram, 3);
+      assertEquals(Set.of("1:3"), GuestMachine.take(client));
+    }
+  }
+
   /** Protected as well, and told to nobody. */
   @Test
   void take_isCutShortInTheFetch_whatItHasFoundComesTheNextTime() {

@@ -140,7 +140,12 @@ public final class WriteVerifier extends Verification {
                 + " 0x%02x and is 0x%02x since a write %s. Whatever stores there has to store"
                 + " through the accessors, or to mark after its store. The page is dirty for every"
                 + " client now",
-            difference.page, where, offset, difference.before, difference.now, difference.between),
+            difference.page,
+            where,
+            offset,
+            difference.before,
+            difference.now,
+            difference.between),
         slot.id(),
         difference.page,
         offset);
