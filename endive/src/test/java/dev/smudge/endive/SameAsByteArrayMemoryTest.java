@@ -274,7 +274,7 @@ class SameAsByteArrayMemoryTest {
     }
     try (Guest guest = new Guest(1)) {
       guest.linear(0).zero();
-      assertTrue(guest.copyDirtyPages().isEmpty());
+      assertTrue(guest.copyDirtyPages().isEmpty() || Guest.MMU);
     }
   }
 

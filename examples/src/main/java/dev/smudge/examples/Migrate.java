@@ -59,7 +59,7 @@ import picocli.CommandLine.Spec;
       "  migrate --break-barrier",
       "      The barrier is left out: writes are lost, and the comparison says where.",
       "  migrate --backend mmu --break-report",
-      "      A word of pages that the kernel reports is left out, with the same effect.",
+      "      Some of what the kernel reports is left out, with the same effect.",
       "  migrate --listen 7001 &   migrate --to localhost:7001 --output",
       "      From one JVM to another; every line of the guest is printed by the one that ran it.",
       "",
@@ -117,7 +117,7 @@ public final class Migrate implements Callable<Integer> {
       names = "--break-report",
       order = 60,
       description =
-          "mmu: forget one word of 64 pages in what the kernel reports, to see that the comparison"
+          "mmu: forget every other 64 pages in what the kernel reports, to see that the comparison"
               + " notices.")
   private boolean breakReport;
 
