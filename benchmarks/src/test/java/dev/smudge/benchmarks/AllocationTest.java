@@ -4,15 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.sun.management.ThreadMXBean;
-import dev.smudge.snapshot.Rewind;
-import dev.smudge.sync.DirtyBatch;
-import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
-import dev.smudge.sync.InitialView;
-import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.LogVcpu;
-import dev.smudge.sync.PagePort;
-import dev.smudge.sync.RunConsumer;
 import dev.smudge.sync.inhibitor.AccessInhibitor;
 import dev.smudge.sync.inhibitor.InhibitableAccess;
 import dev.smudge.sync.rcu.Rcu;
@@ -84,72 +77,6 @@ class AllocationTest {
     long allocated = bytes(() -> rcu.callRcu(task));
     assertTrue(allocated <= (long) NODE * CALLS, allocated + " bytes for " + CALLS + " tasks");
     rcu.barrier();
-  }
-
-  /** A state and a step make what a take makes, and nothing for each page, once pages are known. */
-  @Test
-  void rewind_statesAndSteps_allocateWhatTheirTakesDo() {
-    byte[] ram = new byte[1 << 20];
-    DirtyLog log = DirtyLog.createStopped();
-    LogSlot slot = log.addSlot(0, ram.length / 4096, 4096);
-    DirtyClient<LogSlot> other = log.client("take alone", InitialView.NONE_DIRTY);
-    Rewind<LogSlot> rewind =
-        Rewind.over(
-            log.client("rewind", InitialView.ALL_DIRTY),
-            new PagePort.OwnRam() {
-              @Override
-              public void read(LogSlot in, long pageIndex, byte[] page) {
-                System.arraycopy(ram, (int) pageIndex << 12, page, 0, page.length);
-              }
-
-              @Override
-              public void write(LogSlot in, long pageIndex, byte[] page) {
-                System.arraycopy(page, 0, ram, (int) pageIndex << 12, page.length);
-              }
-            },
-            1 << 20);
-    rewind.save();
-    Runnable frame =
-        () -> {
-          for (int page = 0; page < 100; page += 2) {
-            ram[page << 12]++;
-            log.mark(slot, (long) page << 12, 1);
-          }
-        };
-    RunConsumer<LogSlot, RuntimeException> nothing = (in, first, count) -> {};
-    Runnable take =
-        () -> {
-          try (DirtyBatch<LogSlot> batch = other.take()) {
-            batch.forEachRun(nothing);
-            batch.commit();
-          }
-        };
-    long alone =
-        bytes(() -> {
-          frame.run();
-          take.run();
-        });
-    other.close();
-    long save =
-        bytes(() -> {
-          frame.run();
-          rewind.save();
-        });
-    long steps =
-        bytes(() -> {
-          rewind.back();
-          rewind.forward();
-        });
-    assertTrue(save <= alone + 64L * CALLS, save + " bytes, and for takes alone " + alone);
-    assertTrue(steps <= 2 * alone + 64L * CALLS, steps + " bytes, and for a take " + alone);
-    System.out.println(
-        "bytes per take, state, two steps: "
-            + alone / CALLS
-            + " "
-            + save / CALLS
-            + " "
-            + steps / CALLS);
-    log.close();
   }
 
   @Test

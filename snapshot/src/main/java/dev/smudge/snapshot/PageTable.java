@@ -11,7 +11,7 @@ final class PageTable {
   private static final int BLOCK_SHIFT = 9;
   private static final int BLOCK = 1 << BLOCK_SHIFT;
 
-  private byte @Nullable [][][] blocks = {};
+  private byte[][][] blocks = {};
 
   /** {@return where a page is in its block} */
   static int index(long page) {

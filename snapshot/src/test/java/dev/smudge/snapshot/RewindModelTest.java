@@ -202,7 +202,7 @@ class RewindModelTest {
     rewind.save();
     Watcher watcher = new Watcher(console);
     watcher.check();
-    console.beforeWrite = watcher::check;
+    console.beforeWrite = watcher::take;
     assertTrue(rewind.back());
     watcher.check();
     assertTrue(rewind.forward());
