@@ -3,7 +3,7 @@ package dev.smudge.benchmarks;
 import dev.smudge.core.GuestMemory;
 import dev.smudge.core.GuestSlot;
 import dev.smudge.core.Vcpu;
-import dev.smudge.endive.BaseImage;
+import dev.smudge.endive.SandboxImage;
 import dev.smudge.endive.TrackedMemory;
 import dev.smudge.mmu.MmuTracker;
 import dev.smudge.sync.DirtyLog;
@@ -140,7 +140,7 @@ public class SandboxResetBenchmark {
     public String tracker;
 
     private GuestMemory memory;
-    private BaseImage image;
+    private SandboxImage image;
     private TrackedMemory linear;
 
     /** Makes the guest and the image. */
@@ -150,7 +150,7 @@ public class SandboxResetBenchmark {
       GuestSlot slot = memory.addSlot(0, 0, 256L << 20);
       Vcpu vcpu = memory.addVcpu();
       makeGuest(limits -> linear = TrackedMemory.over(slot, vcpu, limits));
-      image = BaseImage.of(memory, linear);
+      image = SandboxImage.of(memory, linear);
     }
 
     /** Has the guest run. */

@@ -28,7 +28,7 @@ import run.endive.runtime.Memory;
  * <p>Threads: one at a time, in which no code of the guest runs meanwhile, nor in any other; the
  * memory's vCPU is offline or the calling thread's. Source: docs/mmu.md.
  */
-public final class BaseImage implements AutoCloseable {
+public final class SandboxImage implements AutoCloseable {
   private final TrackedMemory memory;
   private final GuestSlot slot;
   private final InstanceState instance;
@@ -36,7 +36,7 @@ public final class BaseImage implements AutoCloseable {
   private final MemorySegment content;
   private final int pages;
 
-  private BaseImage(TrackedMemory memory, DirtyClient<GuestSlot> client) {
+  private SandboxImage(TrackedMemory memory, DirtyClient<GuestSlot> client) {
     this.memory = memory;
     this.slot = memory.slot();
     this.client = client;
@@ -57,7 +57,7 @@ public final class BaseImage implements AutoCloseable {
    * @throws NullPointerException if the memory belongs to no instance yet
    * @throws dev.smudge.sync.VcpuException if the vCPU is online in another thread
    */
-  public static BaseImage of(GuestMemory guest, TrackedMemory memory) {
+  public static SandboxImage of(GuestMemory guest, TrackedMemory memory) {
     if (memory.shared()) {
       throw new IllegalArgumentException(
           memory + " is shared by threads, whose state on the stack cannot be brought back");
@@ -66,7 +66,7 @@ public final class BaseImage implements AutoCloseable {
     // First: what is written after this is dirty for it.
     DirtyClient<GuestSlot> client = guest.client("base image", InitialView.NONE_DIRTY);
     try {
-      return new BaseImage(memory, client);
+      return new SandboxImage(memory, client);
     } catch (RuntimeException | Error e) {
       client.close();
       throw e;

@@ -21,7 +21,7 @@ import run.endive.wasm.types.MemoryLimits;
 
 /** Resets of a sandbox: what a guest leaves is gone. */
 @Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
-class BaseImageTest {
+class SandboxImageTest {
   /** One of each that an instance can change. */
   private static final String WAT =
       """
@@ -62,8 +62,8 @@ class BaseImageTest {
         .build();
   }
 
-  private BaseImage image(Instance instance) {
-    return BaseImage.of(guest.memory, (TrackedMemory) instance.memory());
+  private SandboxImage image(Instance instance) {
+    return SandboxImage.of(guest.memory, (TrackedMemory) instance.memory());
   }
 
   private static long call(Instance instance, String name, long... arguments) {
@@ -75,7 +75,7 @@ class BaseImageTest {
   void restore_guestThatChangedAllItCan_isAsItWas() {
     Instance instance = instance();
     try (guest;
-        BaseImage image = image(instance)) {
+        SandboxImage image = image(instance)) {
       byte[] before = instance.memory().readBytes(0, 2 << 16);
       for (int round = 0; round < 3; round++) {
         call(instance, "leave");
@@ -105,7 +105,7 @@ class BaseImageTest {
   void restore_tableThatHasGrown_refusedAndNothingChanged() {
     Instance instance = instance();
     try (guest;
-        BaseImage image = image(instance)) {
+        SandboxImage image = image(instance)) {
       call(instance, "leave");
       call(instance, "growTable");
       IllegalStateException refused = assertThrows(IllegalStateException.class, image::restore);
@@ -121,7 +121,7 @@ class BaseImageTest {
   void restore_nothingWasWritten_writesNothing() {
     Instance instance = instance();
     try (guest;
-        BaseImage image = image(instance)) {
+        SandboxImage image = image(instance)) {
       call(instance, "leave");
       assertEquals(3, image.restore());
       assertEquals(0, image.restore());
@@ -133,7 +133,7 @@ class BaseImageTest {
   void restore_anotherClient_isToldOfWhatWasWritten() {
     Instance instance = instance();
     try (guest;
-        BaseImage image = image(instance)) {
+        SandboxImage image = image(instance)) {
       call(instance, "leave");
       guest.vcpu.offline();
       guest.copyDirtyPages();
@@ -155,7 +155,7 @@ class BaseImageTest {
   void restore_vcpuOnlineElsewhere_refusedAndNothingChanged() throws Exception {
     Instance instance = instance();
     try (guest;
-        BaseImage image = image(instance)) {
+        SandboxImage image = image(instance)) {
       call(instance, "leave");
       guest.vcpu.offline();
       CountDownLatch online = new CountDownLatch(1);
@@ -182,7 +182,7 @@ class BaseImageTest {
   void of_sharedMemory_refused() {
     try (guest) {
       TrackedMemory shared = guest.linear(new MemoryLimits(1, 2, true));
-      assertThrows(IllegalArgumentException.class, () -> BaseImage.of(guest.memory, shared));
+      assertThrows(IllegalArgumentException.class, () -> SandboxImage.of(guest.memory, shared));
     }
   }
 
@@ -190,7 +190,7 @@ class BaseImageTest {
   void of_memoryOfNoInstance_refused() {
     try (guest) {
       TrackedMemory none = guest.linear(1);
-      assertThrows(NullPointerException.class, () -> BaseImage.of(guest.memory, none));
+      assertThrows(NullPointerException.class, () -> SandboxImage.of(guest.memory, none));
     }
   }
 
@@ -232,7 +232,7 @@ class BaseImageTest {
                     Builtins.builder("host").addStringToVoid("print", s -> printed.add(s)).build())
                 .build()) {
       TrackedMemory memory = made[0];
-      try (BaseImage image = BaseImage.of(guest.memory, memory)) {
+      try (SandboxImage image = SandboxImage.of(guest.memory, memory)) {
         int pages = memory.pages();
         byte[] base = memory.readBytes(0, pages << 16);
         for (int round = 0; round < 5; round++) {
