@@ -68,7 +68,8 @@ class MemoryPagesTest {
     try (GuestMemory memory = GuestMemory.create()) {
       GuestSlot slot = memory.addSlot(0, 0, 4 * PAGE, PAGE);
       Thread writer;
-      try (VcpuPause pause = memory.pauseAll()) {
+      VcpuPause pause = memory.pauseAll();
+      try {
         memory.pages().write(slot, 1, page(2)); // the holder's own
         writer = Thread.ofPlatform().start(() -> memory.pages().write(slot, 0, page(1)));
         while (writer.getState() != Thread.State.TIMED_WAITING
@@ -77,6 +78,8 @@ class MemoryPagesTest {
           Thread.onSpinWait();
         }
         assertEquals(0, slot.ram().get(ValueLayout.JAVA_BYTE, 0));
+      } finally {
+        pause.close();
       }
       writer.join();
       assertEquals(1, memory.device().getByte(0));

@@ -152,7 +152,7 @@ class MmuTrapsTest {
     long kib = 0;
     boolean mine = false;
     for (String line : Files.readAllLines(Path.of("/proc/self/smaps"))) {
-      String[] words = line.split("[- :]+");
+      String[] words = line.split("[- :]+", -1);
       if (line.matches("[0-9a-f]+-[0-9a-f]+ .*")) {
         long from = Long.parseUnsignedLong(words[0], 16);
         long end = Long.parseUnsignedLong(words[1], 16);

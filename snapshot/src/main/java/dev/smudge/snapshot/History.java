@@ -138,10 +138,10 @@ final class History<S> {
 
   /** Makes the state after the current one the current one; returns whether there is one. */
   boolean forward() {
-    if (level == NEWEST || level != OLDEST && delta != levels[level].newest) {
-      if (level == NEWEST) {
-        return false;
-      }
+    if (level == NEWEST) {
+      return false;
+    }
+    if (level != OLDEST && delta != levels[level].newest) {
       long after = levels[level].after(delta);
       move(levels[level], after, level, after);
       return true;

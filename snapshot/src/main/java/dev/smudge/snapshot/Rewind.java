@@ -164,7 +164,7 @@ public final class Rewind<S> implements AutoCloseable {
     int skip = 0;
     if (index == 0) {
       for (int i = 0; i < 4; i++) {
-        page[i] = (byte) (bytes.length >>> 8 * i);
+        page[i] = (byte) (bytes.length >>> (8 * i));
       }
       from = 0;
       skip = LENGTH_BYTES;
@@ -259,7 +259,7 @@ public final class Rewind<S> implements AutoCloseable {
     byte[] first = machinePart.page(0);
     int length = 0;
     for (int i = 0; i < 4; i++) {
-      length |= (first[i] & 0xff) << 8 * i;
+      length |= (first[i] & 0xff) << (8 * i);
     }
     if (machineBytes.length != length) {
       machineBytes = new byte[length];

@@ -34,7 +34,17 @@ final class Console implements PagePort.OwnRam, MachineState {
   }
 
   /** What the guest is made of. */
-  record Content(byte[] ram0, byte[] ram1, byte[] registers) {
+  static final class Content {
+    private final byte[] ram0;
+    private final byte[] ram1;
+    private final byte[] registers;
+
+    Content(byte[] ram0, byte[] ram1, byte[] registers) {
+      this.ram0 = ram0;
+      this.ram1 = ram1;
+      this.registers = registers;
+    }
+
     @Override
     public boolean equals(Object other) {
       return other instanceof Content content

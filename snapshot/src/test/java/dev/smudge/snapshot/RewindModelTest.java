@@ -236,7 +236,7 @@ class RewindModelTest {
     }
     assertTrue(gaps[1] > 100 && gaps[2] > 50 && gaps[4] > 20 && gaps[8] > 10, () -> last(gaps));
     assertEquals(last, rewind.oldest());
-    assertTrue(4999 - rewind.oldest() > 2 * recent, "goes back further than without thinning");
+    assertTrue(4999 - rewind.oldest() > 2L * recent, "goes back further than without thinning");
   }
 
   private static String last(long[] gaps) {

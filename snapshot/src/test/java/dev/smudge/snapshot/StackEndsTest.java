@@ -20,6 +20,7 @@ class StackEndsTest {
 
   private int deepest; // frames that the stack has room for
 
+  @SuppressWarnings("InfiniteRecursion") // until the stack ends
   private int measure(int depth) {
     deepest = Math.max(deepest, depth);
     return measure(depth + 1) + 1;
