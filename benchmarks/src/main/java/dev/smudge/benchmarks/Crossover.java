@@ -211,7 +211,7 @@ public final class Crossover implements Callable<Integer> {
   }
 
   private static long address(long x, int run, long pages, long stride) {
-    long page = ((x >>> 33) * pages >>> 31) * stride;
+    long page = (((x >>> 33) * pages) >>> 31) * stride;
     return page << PAGE_SHIFT | (x & (WORDS - run)) << 3; // a run begins at a multiple of itself
   }
 
@@ -289,7 +289,7 @@ public final class Crossover implements Callable<Integer> {
   private long visits(Machine untracked, double nanos, int each, long pages) {
     double visits = 1000;
     for (int i = 0; i < 4; i++) { // the fewer pages, the faster
-      long used = Math.clamp((long) visits * run / each, 1, pages);
+      long used = Math.clamp(((long) visits) * run / each, 1, pages);
       visits *= Math.min(100, nanos / cost(untracked, (long) visits, used, pages, 0));
     }
     return (long) visits;
