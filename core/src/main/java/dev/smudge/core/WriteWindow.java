@@ -57,10 +57,20 @@ public final class WriteWindow {
    * @throws dev.smudge.sync.SealedException after {@link GuestMemory#seal}; nothing is marked
    */
   public MemorySegment ram() {
-    if (openedAt != vcpu.armings()) {
+    if (isClosed()) {
       open();
     }
     return ram;
+  }
+
+  /**
+   * Returns whether {@link #ram} would mark, and look the range up again. For code that keeps what
+   * that has returned: pages were armed, or the vCPU was offline, since it was called.
+   *
+   * @return whether it has to be called before the next store
+   */
+  public boolean isClosed() {
+    return openedAt != vcpu.armings();
   }
 
   @SuppressWarnings("ReferenceEquality") // slots are compared by identity

@@ -1,13 +1,20 @@
 package dev.smudge.endive;
 
 import dev.smudge.core.Vcpu;
+import dev.smudge.core.WriteWindow;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 
 /**
- * A memory over RAM whose writes are found without marks, and that is reached by address: a load or
- * a store of the guest is that, one compare with the end of memory before it, and nothing else.
+ * A memory over RAM whose writes are found without marks, and that is reached by address: a load of
+ * the guest is that, and one compare with the end of memory before it.
+ *
+ * <p>No access is a safepoint. But a store is made by a vCPU that is online: so a pause waits for
+ * the guest, which gets to a safepoint when it calls the host, and what stores after that waits for
+ * the end of the pause. A {@link WriteWindow} sees to it, which is closed whenever the vCPU goes
+ * offline, and at the safepoints after which the slot may be another, or the log is sealed. While
+ * it is open that costs a store one more compare.
  *
  * <p>The addresses stay mapped as long as the slot is reachable, which this object refers to.
  */
@@ -25,6 +32,7 @@ final class UnmarkedMemory extends TrackedMemory {
 
   private static final MemorySegment ALL = GRANTED ? everything() : MemorySegment.NULL;
 
+  private final WriteWindow window;
   private final long raw;
 
   /** The address behind the memory as this facade last knew it; the memory may have grown since. */
@@ -32,6 +40,7 @@ final class UnmarkedMemory extends TrackedMemory {
 
   UnmarkedMemory(LinearMemory memory, Vcpu vcpu) {
     super(memory, vcpu);
+    this.window = vcpu.window(memory.slot.guestAddress(), memory.slot.size());
     this.raw = memory.slot.address();
     this.end = raw + memory.size();
   }
@@ -48,11 +57,24 @@ final class UnmarkedMemory extends TrackedMemory {
 
   private long toStore(int addr, int width) {
     long address = raw + (addr & 0xffff_ffffL); // a negative address is far outside
+    if (window.isClosed()) {
+      checkedStore(addr, width); // first: a trap is the guest's, whatever the slot is
+      open();
+    }
     if (address > end - width) {
       checkedStore(addr, width);
       end = raw + memory.size();
     }
     return address;
+  }
+
+  /** Brings the vCPU online; refuses a slot that has gone, and stores after a seal. */
+  private void open() {
+    if (window.ram().address() != raw) {
+      throw new IllegalStateException(
+          memory.slot
+              + " was moved or replaced under the guest, which has to be ended before that");
+    }
   }
 
   private long toLoad(int addr, int width) {

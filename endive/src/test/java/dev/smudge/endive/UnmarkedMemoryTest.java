@@ -1,10 +1,11 @@
 package dev.smudge.endive;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.core.GuestAccessException;
+import dev.smudge.sync.SealedException;
 import dev.smudge.sync.VcpuPause;
 import java.util.Set;
 import org.junit.jupiter.api.Assumptions;
@@ -43,20 +44,72 @@ class UnmarkedMemoryTest {
     }
   }
 
-  /** No store is a safepoint: neither a take nor a pause has anything to wait for. */
+  /** A guest that was offline comes online by its first store, and a pause holds it there. */
   @Test
-  void write_whileVcpusArePaused_isMade() throws Exception {
+  void write_whileVcpusArePaused_waitsForItsEnd() throws Exception {
     try (Guest guest = new Guest(16)) {
       Assumptions.assumeTrue(Guest.MMU);
       TrackedMemory linear = guest.linear(1);
+      linear.writeI32(0, 1);
+      guest.vcpu.offline();
       Thread writer;
-      try (VcpuPause pause = guest.memory.pause()) {
-        writer = Thread.ofPlatform().start(() -> linear.writeI32(0x3000, linear.readInt(0) + 7));
-        writer.join(20_000);
-        assertFalse(writer.isAlive(), pause::toString);
+      VcpuPause pause = guest.memory.pause();
+      try {
+        writer =
+            Thread.ofPlatform()
+                .start(() -> {
+                  linear.writeI32(0x3000, linear.readInt(0) + 7);
+                  guest.vcpu.offline();
+                });
+        while (writer.getState() != Thread.State.WAITING
+            && writer.getState() != Thread.State.TIMED_WAITING) {
+          assertTrue(writer.isAlive(), "it did not wait");
+          Thread.onSpinWait();
+        }
+        assertEquals(0, linear.readInt(0x3000));
+      } finally {
+        pause.close();
       }
-      assertEquals(7, linear.readInt(0x3000));
+      writer.join();
+      assertEquals(8, linear.readInt(0x3000));
       assertTrue(guest.copyDirtyPages().contains(3L));
+    }
+  }
+
+  /** A pause waits for a guest that is online, and names it. */
+  @Test
+  void pause_whileTheGuestIsOnline_waitsForItsSafepoint() throws Exception {
+    try (Guest guest = new Guest(16)) {
+      Assumptions.assumeTrue(Guest.MMU);
+      TrackedMemory linear = guest.linear(1);
+      linear.writeI32(0, 1); // by this thread, which is online now
+      Thread pauser = Thread.ofPlatform().start(() -> guest.memory.pause().close());
+      while (pauser.getState() == Thread.State.RUNNABLE || pauser.getState() == Thread.State.NEW) {
+        linear.writeI32(4, linear.readInt(4) + 1); // none of these is a safepoint
+      }
+      assertTrue(pauser.isAlive());
+      guest.vcpu.offline();
+      pauser.join();
+    }
+  }
+
+  @Test
+  void write_afterTheSlotHasGoneOrTheLogIsSealed_isRefused() {
+    try (Guest guest = new Guest(16)) {
+      Assumptions.assumeTrue(Guest.MMU);
+      TrackedMemory linear = guest.linear(1);
+      linear.writeI32(0, 1);
+      guest.vcpu.offline();
+      guest.memory.seal();
+      assertThrows(SealedException.class, () -> linear.writeI32(0, 2));
+      assertEquals(1, linear.readInt(0));
+      guest.vcpu.offline();
+      guest.memory.unseal();
+      linear.writeI32(0, 3);
+      guest.vcpu.offline();
+      guest.memory.removeSlot(guest.slot.id()).close();
+      assertThrows(GuestAccessException.class, () -> linear.writeI32(0, 4));
+      guest.vcpu.offline();
     }
   }
 
