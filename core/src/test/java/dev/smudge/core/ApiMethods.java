@@ -189,6 +189,20 @@ final class ApiMethods {
         (g, a) -> g.memory.device().fill(a, BULK, WRITTEN));
     ALL.add(
         new Call(
+            "DeviceMemory.release[long, long]",
+            Effect.MARKS,
+            BULK,
+            false,
+            true,
+            (g, a) -> {
+              g.memory.device().release(a, BULK);
+              for (long at = a; at < a + BULK; at++) {
+                assertEquals(0, g.memory.device().getByte(at));
+              }
+              raw(g, a, BULK);
+            }));
+    ALL.add(
+        new Call(
             "DeviceMemory.mark[long, long]",
             Effect.MARKS,
             BULK,

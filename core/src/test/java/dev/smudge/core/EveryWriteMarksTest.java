@@ -75,7 +75,17 @@ class EveryWriteMarksTest {
           "GuestSlot.pageSize[]",
           "GuestSlot.pageCount[]",
           "GuestSlot.ram[]", // raw: the caller marks
+          "GuestSlot.address[]", // raw, too
+          "GuestSlot.needsMarks[]",
+          "GuestSlot.nextTouchedPage[long]",
+          "GuestSlot.adviseHugePages[]",
           "GuestSlot.toString[]",
+          "Vcpu.window[long, long]", // WriteWindowTest
+          "WriteWindow.ram[]", // marks, then raw: WriteWindowTest
+          "WriteWindow.isClosed[]",
+          "WriteWindow.address[]",
+          "WriteWindow.length[]",
+          "WriteWindow.toString[]",
           "GuestAccessException.address[]",
           "GuestAccessException.length[]");
 
@@ -88,7 +98,8 @@ class EveryWriteMarksTest {
     MemoryListener.class,
     SlotTransaction.class,
     Vcpu.class,
-    VcpuAtomics.class
+    VcpuAtomics.class,
+    WriteWindow.class
   };
 
   @Test
