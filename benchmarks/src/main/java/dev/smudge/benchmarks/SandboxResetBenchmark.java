@@ -83,8 +83,8 @@ public class SandboxResetBenchmark {
     @Param({QUICKJS, "10", "100", "1000"})
     public String dirty;
 
-    private WasmModule module;
-    private Function<Instance, Machine> machine;
+    private @Nullable WasmModule module;
+    private @Nullable Function<Instance, Machine> machine;
     private @Nullable Engine engine;
     private @Nullable ExportFunction touch;
 
@@ -96,8 +96,9 @@ public class SandboxResetBenchmark {
     @Setup
     public void compile() throws IOException {
       if (!dirty.equals(QUICKJS)) {
-        module = Wat.compile(WAT);
-        machine = MachineFactoryCompiler.compile(module);
+        WasmModule compiled = Wat.compile(WAT);
+        module = compiled;
+        machine = MachineFactoryCompiler.compile(compiled);
       }
     }
 
@@ -106,8 +107,8 @@ public class SandboxResetBenchmark {
         engine = Engine.builder().withMemoryFactory(factory::make).build();
       } else {
         touch =
-            Instance.builder(module)
-                .withMachineFactory(machine)
+            Instance.builder(Objects.requireNonNull(module))
+                .withMachineFactory(Objects.requireNonNull(machine))
                 .withMemoryFactory(factory::make)
                 .build()
                 .export("touch");
