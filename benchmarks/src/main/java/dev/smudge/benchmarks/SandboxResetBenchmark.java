@@ -70,7 +70,7 @@ public class SandboxResetBenchmark {
 
   /** How a guest gets its memory. */
   @FunctionalInterface
-  private interface MemoryFactory {
+  interface MemoryFactory {
     Memory make(MemoryLimits limits);
   }
 
