@@ -229,7 +229,14 @@ public final class Crossover implements Callable<Integer> {
     double points = 3.0 * rams.size() * intervals.size() * stores.size();
     long pointNanos = (long) (seconds * 1e9 / points);
     out.printf(
-        "%9s %11s %16s %9s %9s %9s%n", "RAM", "take each", "stores per page", "marks", "MMU", "");
+        Locale.ROOT,
+        "%9s %11s %16s %9s %9s %9s%n",
+        "RAM",
+        "take each",
+        "stores per page",
+        "marks",
+        "MMU",
+        "");
     for (int mib : rams) {
       measure((long) mib << 20, pointNanos, series, out);
     }
@@ -272,6 +279,7 @@ public final class Crossover implements Callable<Integer> {
                   .toArray();
           series.computeIfAbsent(name, n -> new TreeMap<>()).put(each, costs[1] / costs[2]);
           out.printf(
+              Locale.ROOT,
               "%,5d MiB %8d ms %,16d %9.2f %9.2f %9s%n",
               bytes >> 20,
               millis,
