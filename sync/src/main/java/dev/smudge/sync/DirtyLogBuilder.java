@@ -183,7 +183,13 @@ public final class DirtyLogBuilder {
     return new DirtyLog(this, false);
   }
 
-  /** {@return a log with a natural stop, as {@link DirtyLog#createStopped}} */
+  /**
+   * Makes a log for a guest that is stopped while its pages are taken, as {@link
+   * DirtyLog#createStopped} does, with the options for errors and for the verify mode; those for
+   * vCPUs, rings and trackers have no effect.
+   *
+   * @return the log
+   */
   public DirtyLog buildStopped() {
     return new DirtyLog(this, true);
   }
