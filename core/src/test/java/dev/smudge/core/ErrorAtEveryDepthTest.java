@@ -9,6 +9,7 @@ import dev.smudge.sync.InitialView;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -19,6 +20,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * what has been written is dirty.
  */
 @Timeout(300)
+@Tag("long")
 class ErrorAtEveryDepthTest {
   private static final int PAGE = 4096;
   private static final int PAGES = 256;

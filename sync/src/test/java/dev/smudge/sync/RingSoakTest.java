@@ -15,6 +15,7 @@ import org.junit.jupiter.api.Timeout;
 @Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 @Tag("long")
 class RingSoakTest {
+  private static final int SHARE = Boolean.getBoolean("smudge.all") ? 1 : 10;
   private static final int PAGES = 32_768;
 
   private final long[] ram = new long[PAGES];
@@ -76,7 +77,7 @@ class RingSoakTest {
 
   @Test
   void soak_vcpuWaitsForRoom_everyPageThatWasMarkedIsHarvested() throws Exception {
-    DirtyCounters counters = soak(DirtyLog.builder().ring(16_384).build(), 100_000_000, 10);
+    DirtyCounters counters = soak(DirtyLog.builder().ring(16_384).build(), 100_000_000 / SHARE, 10);
     assertTrue(counters.dirtyPages() > 1_000_000, "few: " + counters);
     assertEquals(0, counters.ringSpills(), "the reserve was enough");
     assertEquals(counters.dirtyPages(), counters.ringEntries());
@@ -85,7 +86,7 @@ class RingSoakTest {
   @Test
   void soak_ringOverflows_everyPageThatWasMarkedIsHarvestedOrInTheBitmap() throws Exception {
     DirtyLog log = DirtyLog.builder().ring(64, 0, RingFullPolicy.SPILL).build();
-    DirtyCounters counters = soak(log, 20_000_000, 3);
+    DirtyCounters counters = soak(log, 20_000_000 / SHARE, 3);
     assertTrue(counters.dirtyPages() > 100_000, "few: " + counters);
     assertEquals(counters.dirtyPages(), counters.ringEntries() + counters.ringSpills());
   }

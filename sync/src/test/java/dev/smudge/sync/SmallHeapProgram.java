@@ -31,15 +31,16 @@ final class SmallHeapProgram {
   }
 
   public static void main(String[] args) {
+    int step = Integer.parseInt(args[0]); // of the memory that is left
     for (Mode mode : Mode.values()) {
       for (Call call : Call.values()) {
         new Round(mode, call).run(Integer.MAX_VALUE); // what is linked at first use is
-        for (int free = 0; free < MOST_FREE; free += 2) {
+        for (int free = 0; free < MOST_FREE; free += step) {
           new Round(mode, call).run(free);
         }
       }
     }
-    if (cutShort < 100) {
+    if (cutShort < 200 / step) {
       throw new AssertionError("only " + cutShort + " calls ran out of memory");
     }
   }

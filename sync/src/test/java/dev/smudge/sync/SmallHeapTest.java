@@ -58,7 +58,8 @@ class SmallHeapTest {
                 "-XX:-UsePerfData",
                 "-cp",
                 classPath(),
-                SmallHeapProgram.class.getName())
+                SmallHeapProgram.class.getName(),
+                Boolean.getBoolean("smudge.all") ? "2" : "5")
             .redirectErrorStream(true)
             .start();
     String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
