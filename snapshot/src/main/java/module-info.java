@@ -1,5 +1,6 @@
 /** Rewind and reset of a guest, over its dirty pages. */
 module dev.smudge.snapshot {
+  requires jdk.jfr;
   requires transitive dev.smudge.sync;
   requires static transitive org.jspecify;
 

@@ -3,6 +3,7 @@
 module dev.smudge.sync {
   requires transitive dev.smudge.bitmap;
   requires transitive dev.smudge.ring;
+  requires jdk.jfr;
   requires transitive org.agrona;
   requires org.jctools.core.jdk11;
   requires static transitive org.jspecify;

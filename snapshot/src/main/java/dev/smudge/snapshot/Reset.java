@@ -79,12 +79,18 @@ public final class Reset<S> implements AutoCloseable {
    */
   public long reset() {
     pages.enter();
+    ResetEvent event = new ResetEvent();
+    event.begin();
     try {
       pages.absorb();
       long count = pages.pendingPages();
       pages.write();
       System.arraycopy(base.machine(), 0, machineBytes, 0, machineBytes.length);
       machine.restore(machineBytes);
+      if (event.shouldCommit()) {
+        event.pages = count;
+        event.commit();
+      }
       return count;
     } finally {
       pages.busy = false;

@@ -100,9 +100,14 @@ public final class Rewind<S> implements AutoCloseable {
    */
   public long save() {
     pages.enter();
+    SaveEvent event = new SaveEvent();
+    event.begin();
     try {
       history.settle();
       pages.absorb();
+      if (event.isEnabled()) {
+        event.pages = pages.pendingPages();
+      }
       byte[] bytes = Objects.requireNonNull(machine.save(), "state of the machine");
       int chunks = chunks(bytes.length);
       machinePart.pending.addRange(0, chunks);
@@ -122,6 +127,11 @@ public final class Rewind<S> implements AutoCloseable {
       }
       for (int i = 0; i < pages.parts.size(); i++) {
         pages.parts.get(i).pending.clear();
+      }
+      if (event.shouldCommit()) {
+        event.state = state;
+        event.usedBytes = usedBytes();
+        event.commit();
       }
       return state;
     } finally {
@@ -184,11 +194,13 @@ public final class Rewind<S> implements AutoCloseable {
    */
   public boolean back() {
     pages.enter();
+    RestoreEvent event = begun();
     try {
       prepare();
       boolean moved = history.back();
       if (moved) {
         write();
+        end(event);
       }
       return moved;
     } finally {
@@ -204,11 +216,13 @@ public final class Rewind<S> implements AutoCloseable {
    */
   public boolean forward() {
     pages.enter();
+    RestoreEvent event = begun();
     try {
       prepare();
       boolean moved = history.forward();
       if (moved) {
         write();
+        end(event);
       }
       return moved;
     } finally {
@@ -230,6 +244,7 @@ public final class Rewind<S> implements AutoCloseable {
       throw new IllegalArgumentException("state " + state + " is less than 0");
     }
     pages.enter();
+    RestoreEvent event = begun();
     try {
       prepare();
       while (history.current() < state && history.forward()) {
@@ -239,9 +254,23 @@ public final class Rewind<S> implements AutoCloseable {
         // and back to the last that is not after it
       }
       write();
+      end(event);
       return history.current();
     } finally {
       pages.busy = false;
+    }
+  }
+
+  private static RestoreEvent begun() {
+    RestoreEvent event = new RestoreEvent();
+    event.begin();
+    return event;
+  }
+
+  private void end(RestoreEvent event) {
+    if (event.shouldCommit()) {
+      event.state = history.current();
+      event.commit();
     }
   }
 

@@ -1,5 +1,6 @@
 package dev.smudge.sync.internal.collect;
 
+import dev.smudge.sync.internal.event.SlotChangeEvent;
 import dev.smudge.sync.tracker.TrackerVcpus;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -229,6 +230,8 @@ public final class SlotSwap {
    *     nothing, and the swap is undone. Must not wait, nor call the log
    */
   public void swap(Runnable publish) {
+    SlotChangeEvent event = new SlotChangeEvent();
+    event.begin();
     boolean done = false;
     try {
       collector.locked(() -> {
@@ -251,6 +254,11 @@ public final class SlotSwap {
         // After the undoing: taking the lock once more sees to it, if it was cut short.
         collector.lock().run(this::giveUp);
       }
+    }
+    if (event.shouldCommit()) {
+      event.added = added.size();
+      event.removed = removed.size();
+      event.commit();
     }
   }
 

@@ -1,6 +1,7 @@
 package dev.smudge.sync.internal.collect;
 
 import dev.smudge.bitmap.PageSet;
+import dev.smudge.sync.internal.event.BatchEvent;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
@@ -39,6 +40,9 @@ public final class TakenPages {
 
   /** What was armed as it was taken, for the verify mode. Under the collector lock. */
   Verification.@Nullable Armed armed;
+
+  private final BatchEvent event = new BatchEvent();
+  private boolean handedOut; // and not closed yet
 
   /** It was cut short before it was handed out: nobody has it, and the next call gives it back. */
   volatile boolean failed;
@@ -134,6 +138,27 @@ public final class TakenPages {
     run[0] = first;
     run[1] = set.endOfRun(first, first + most) - first;
     return true;
+  }
+
+  /** The take is over. */
+  void handedOut() {
+    event.begin();
+    handedOut = true;
+  }
+
+  /** {@return how many pages are not acknowledged, if the flight recorder wants to know} */
+  long pagesOfEvent() {
+    return handedOut && event.isEnabled() ? pageCount() : 0;
+  }
+
+  /** It was closed, and so many pages were given back. */
+  void closed(long givenBack) {
+    if (handedOut && event.shouldCommit()) {
+      event.client = client.name();
+      event.givenBack = givenBack;
+      event.commit();
+    }
+    handedOut = false;
   }
 
   void barrierTook(long nanos) {

@@ -1,5 +1,6 @@
 package dev.smudge.sync.internal.collect;
 
+import dev.smudge.sync.internal.event.TakeEvent;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -40,6 +41,8 @@ public final class Takes {
       boolean sync) {
     ClientView client = batch.client();
     CollectorLock lock = collector.lock();
+    TakeEvent event = new TakeEvent();
+    event.begin();
     try {
       int held = lock.begin();
       try {
@@ -69,6 +72,13 @@ public final class Takes {
         collector.verification().barrierPassed(batch.armed);
       }
       batch.barrierTook(System.nanoTime() - start);
+      if (event.shouldCommit()) {
+        event.client = client.name();
+        event.pages = batch.pageCount();
+        event.barrier = batch.barrierNanos();
+        event.commit();
+      }
+      batch.handedOut();
     } catch (RuntimeException | Error e) {
       batch.failed = true; // first: it cannot fail
       giveBackAfter(batch, e);
@@ -133,6 +143,7 @@ public final class Takes {
   /** The batch is done: what it holds still is dirty again for its client. Can be repeated. */
   public void giveBack(TakenPages batch) {
     CollectorLock lock = collector.lock();
+    long pages = batch.pagesOfEvent();
     boolean mayRelease;
     int held = lock.begin();
     try {
@@ -148,6 +159,7 @@ public final class Takes {
     if (mayRelease) {
       collector.releaseUnused();
     }
+    batch.closed(pages);
   }
 
   private void giveBackAfter(TakenPages batch, Throwable error) {

@@ -1,5 +1,6 @@
 package dev.smudge.sync.internal.vcpu;
 
+import dev.smudge.sync.internal.event.BarrierEvent;
 import dev.smudge.sync.internal.time.Backoff;
 import dev.smudge.sync.internal.time.Patience;
 import java.lang.invoke.MethodHandles;
@@ -97,6 +98,8 @@ public class Handshake {
   }
 
   private void await(@Nullable VcpuState self) {
+    BarrierEvent event = new BarrierEvent();
+    event.begin();
     VcpuRequest asked = request(self);
     Patience patience = null; // made by the first wait: to look at the clock takes time
     for (VcpuState vcpu : asked.vcpus) {
@@ -108,6 +111,10 @@ public class Handshake {
       }
     }
     complete(asked.number);
+    if (event.shouldCommit()) {
+      event.vcpus = asked.vcpus.length;
+      event.commit();
+    }
   }
 
   /** Asks every vCPU but one for an acknowledgement; does not wait. */

@@ -1,5 +1,6 @@
 package dev.smudge.sync.internal.vcpu;
 
+import dev.smudge.sync.internal.event.PauseEvent;
 import dev.smudge.sync.internal.time.Patience;
 import java.lang.invoke.VarHandle;
 import java.util.concurrent.TimeUnit;
@@ -23,6 +24,7 @@ public final class Pauses {
   public static final class Pause {
     private final Thread holder = Thread.currentThread();
     private final @Nullable VcpuState exempt; // the holder's own vCPU
+    private final PauseEvent event = new PauseEvent();
 
     private Pause(@Nullable VcpuState exempt) {
       this.exempt = exempt;
@@ -51,6 +53,8 @@ public final class Pauses {
   public Pause pause() {
     VcpuState self = group.self();
     Pause mine = new Pause(self);
+    mine.event.begin();
+    long start = System.nanoTime();
     if (self == null) {
       takeTurn(mine);
     } else {
@@ -62,6 +66,7 @@ public final class Pauses {
       resume(mine);
       throw e;
     }
+    mine.event.stopping = System.nanoTime() - start;
     return mine;
   }
 
@@ -156,13 +161,18 @@ public final class Pauses {
    * @param mine the pause
    */
   public void resume(Pause mine) {
+    boolean ended = false;
     signal.lock();
     try {
       if (current == mine) {
         endLocked();
+        ended = true;
       }
     } finally {
       signal.unlock();
+    }
+    if (ended && mine.event.shouldCommit()) {
+      mine.event.commit();
     }
   }
 

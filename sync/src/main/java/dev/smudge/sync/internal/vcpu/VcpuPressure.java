@@ -1,5 +1,6 @@
 package dev.smudge.sync.internal.vcpu;
 
+import dev.smudge.sync.internal.event.RingFullEvent;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -82,7 +83,13 @@ public final class VcpuPressure {
       return;
     }
     counts.addFullWait();
+    RingFullEvent event = new RingFullEvent();
+    event.begin();
     vcpu.waitAside(() -> awaitRoomAside(full));
+    if (event.shouldCommit()) {
+      event.vcpu = vcpu.index();
+      event.commit();
+    }
   }
 
   private void awaitRoomAside(RingRoom full) {
