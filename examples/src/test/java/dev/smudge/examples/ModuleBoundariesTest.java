@@ -44,12 +44,18 @@ class ModuleBoundariesTest {
 
   @Test
   void sync_dependencies_bitmapRingQueuesAgents() {
-    onlyUses("sync", "dev.smudge.bitmap..", "dev.smudge.ring..", "org.jctools..", "org.agrona..");
+    onlyUses(
+        "sync",
+        "jdk.jfr..",
+        "dev.smudge.bitmap..",
+        "dev.smudge.ring..",
+        "org.jctools..",
+        "org.agrona..");
   }
 
   @Test
   void snapshot_dependencies_syncAndBitmap() {
-    onlyUses("snapshot", "dev.smudge.sync..", "dev.smudge.bitmap..");
+    onlyUses("snapshot", "jdk.jfr..", "dev.smudge.sync..", "dev.smudge.bitmap..");
   }
 
   @Test
