@@ -5,4 +5,5 @@ module dev.smudge.snapshot {
   requires static transitive org.jspecify;
 
   exports dev.smudge.snapshot;
+  exports dev.smudge.snapshot.stream;
 }

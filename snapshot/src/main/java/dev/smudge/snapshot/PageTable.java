@@ -7,7 +7,7 @@ import org.jspecify.annotations.Nullable;
  * The content of a slot's pages: an array per page, and none for a page that is all zero and always
  * was. A page is replaced by one store of its array, never changed in place.
  */
-final class PageTable {
+class PageTable {
   private static final int BLOCK_SHIFT = 9;
   private static final int BLOCK = 1 << BLOCK_SHIFT;
 

@@ -1,0 +1,422 @@
+package dev.smudge.snapshot;
+
+import dev.smudge.snapshot.StoredState.Geometry;
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.PagePort;
+import java.io.Closeable;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.time.Instant;
+import java.util.List;
+import java.util.Objects;
+
+/**
+ * Save states of one guest in a file. The first is saved whole, each later one as what the guest
+ * has written since the state that it goes on from, so it takes time and room for that alone. Any
+ * state can be restored, which writes only pages that differ; a guest that goes on from there
+ * begins a branch.
+ *
+ * <pre>{@code
+ * try (SnapshotStore<LogSlot> store = SnapshotStore.open(file, client, pages, machine)) {
+ *   if (!store.states().isEmpty()) {
+ *     store.restore(store.states().getLast().number()); // where the last run ended
+ *   }
+ *   ...
+ *   long state = store.save("before the boss");
+ * }
+ * }</pre>
+ *
+ * <p><b>Crashes.</b> A state is there when {@code save} returns: its pages are on the disk then,
+ * and after them, by a second write to the disk, the record that says so. Whenever the process or
+ * the machine dies, the file has every state whose save has returned, and perhaps the one under
+ * way, whole. What was being written is cut off by the next call that writes; {@link #lostBytes}
+ * tells of it. Damage elsewhere is found by checksums, and named with its place: no wrong state is
+ * restored.
+ *
+ * <p><b>Threads and errors.</b> Nothing writes guest memory during a call, but for {@link
+ * Capture#write}. One call at a time, by any thread; a second one is refused with an {@link
+ * IllegalStateException}. An exception of a call that saves leaves the store as it was and the
+ * guest's pages dirty for the next one. The slots have to stay those of the first call.
+ *
+ * @param <S> what the client calls a slot
+ */
+public final class SnapshotStore<S> implements AutoCloseable {
+  /**
+   * A state in a store.
+   *
+   * @param number its number: larger than those of all states that were saved before
+   * @param parent the state that it was saved after, or the nearest one before that which is not
+   *     deleted; -1: none
+   * @param time when it was saved, in milliseconds
+   * @param name as given to {@link #save(String)}
+   * @param pages how many pages it has in the file: those that differ from its parent's
+   * @param bytes how many bytes of the file are its own
+   */
+  public record State(
+      long number, long parent, Instant time, String name, long pages, long bytes) {}
+
+  private final Path path;
+  private final Closeable lock;
+  private final StoredGuest<S> guest;
+  private long lostBytes;
+
+  private SnapshotStore(
+      Path path,
+      Closeable lock,
+      StoreIndex index,
+      DirtyClient<S> client,
+      PagePort<S> ram,
+      MachineState machine) {
+    this.path = path;
+    this.lock = lock;
+    this.guest = new StoredGuest<>(index, client, ram, machine);
+  }
+
+  /**
+   * Opens a store, or makes an empty one. Beside the file there is another, whose name ends with
+   * {@code .lock} and which stays: while the store is open, no other process and no other object
+   * can open it.
+   *
+   * @param file the store's file
+   * @param client a client of the guest's, for this alone, and closed with it. It sees every page
+   *     as dirty ({@code ALL_DIRTY})
+   * @param ram reads and writes the guest's pages
+   * @param machine the rest of the guest's state
+   * @param <S> what the client calls a slot
+   * @return the store; the guest is in none of its states yet
+   * @throws dev.smudge.snapshot.stream.PageDamageException if the file is no store, or damaged
+   * @throws IOException if the file cannot be read or made, or is open elsewhere. The client is not
+   *     closed
+   */
+  public static <S> SnapshotStore<S> open(
+      Path file, DirtyClient<S> client, PagePort<S> ram, MachineState machine) throws IOException {
+    Objects.requireNonNull(machine, "machine");
+    Closeable lock = StoreFiles.lock(file);
+    StoreFile.Disk disk = null;
+    try {
+      disk = StoreFiles.disk(file);
+      return over(disk, file, lock, client, ram, machine);
+    } catch (IOException | RuntimeException | Error e) {
+      if (disk != null) {
+        disk.close();
+      }
+      lock.close();
+      throw e;
+    }
+  }
+
+  static <S> SnapshotStore<S> over(
+      StoreFile.Disk disk,
+      Path file,
+      Closeable lock,
+      DirtyClient<S> client,
+      PagePort<S> ram,
+      MachineState machine)
+      throws IOException {
+    StoreIndex index = new StoreIndex(new StoreFile(disk));
+    long lost = 0;
+    if (disk.size() < StoreLayout.HEADER_SIZE) {
+      lost = disk.size();
+      index.file.create();
+    } else {
+      lost = index.scan();
+    }
+    SnapshotStore<S> store = new SnapshotStore<>(file, lock, index, client, ram, machine);
+    store.lostBytes = lost;
+    return store;
+  }
+
+  /**
+   * As {@link #save(String)}, without a name.
+   *
+   * @return the state's number
+   * @throws IOException see there
+   */
+  public long save() throws IOException {
+    return save("");
+  }
+
+  /**
+   * Saves the state of now, behind the current one. Costs what was written since that.
+   *
+   * @param name for people; at most 100,000 characters
+   * @return its number; it is the current one now
+   * @throws IOException if the file cannot be written; the store is as before
+   * @throws IllegalStateException if the store or the client is closed, a slot was removed or
+   *     changed, or another call is under way; the store is as before
+   */
+  public long save(String name) throws IOException {
+    checkName(name);
+    guest.enter();
+    try {
+      return guest.save(name);
+    } finally {
+      guest.pages.busy = false;
+    }
+  }
+
+  private static void checkName(String name) {
+    if (name.length() > 100_000) {
+      throw new IllegalArgumentException(
+          "a name of " + name.length() + " characters: at most 100,000");
+    }
+  }
+
+  /**
+   * Makes a copy, in memory, of what {@link #save} would write: for a guest that runs on while it
+   * is written. So the guest stands still for the take and for copying its dirty pages, and not for
+   * the disk.
+   *
+   * @return the capture; to be written or closed before any other call
+   * @throws IllegalStateException as {@link #save}
+   */
+  public Capture capture() {
+    guest.enter();
+    try {
+      return new Capture(guest.capture());
+    } finally {
+      guest.pages.busy = false;
+    }
+  }
+
+  /** A state that is in memory and not in the store yet. */
+  public final class Capture implements AutoCloseable {
+    private final StoredGuest.Copy copy;
+
+    private Capture(StoredGuest.Copy copy) {
+      this.copy = copy;
+    }
+
+    /**
+     * Writes it into the store. The guest may run.
+     *
+     * @param name for people
+     * @return the state's number; it is the current one now
+     * @throws IOException if the file cannot be written; the store is as before, and this can be
+     *     called again
+     * @throws IllegalStateException if it was written or closed already
+     */
+    public long write(String name) throws IOException {
+      checkName(name);
+      guest.pages.enter();
+      try {
+        return guest.write(name, copy);
+      } finally {
+        guest.pages.busy = false;
+      }
+    }
+
+    /** Gives it up, unless it was written: its pages come with the next state. */
+    @Override
+    public void close() {
+      guest.forget(copy);
+    }
+  }
+
+  /**
+   * Restores a state: writes the pages in which the guest differs from it, and then sets the state
+   * of the machine. The guest goes on from there; states that were saved after it stay.
+   *
+   * @param number the state's number
+   * @throws IllegalArgumentException if there is no such state; nothing is changed
+   * @throws dev.smudge.snapshot.stream.PageDamageException if something of the state is damaged.
+   *     The guest may have pages of it by then: restore another state, or this one again
+   * @throws IOException if the file cannot be read; likewise
+   * @throws IllegalStateException as {@link #save}, and if the guest's slots are not those of the
+   *     state; nothing is written
+   */
+  public void restore(long number) throws IOException {
+    guest.enter();
+    try {
+      guest.restore(guest.listed(number));
+    } catch (UncheckedIOException e) {
+      throw e.getCause();
+    } finally {
+      guest.pages.busy = false;
+    }
+  }
+
+  /** {@return the states, in the order in which they were saved} */
+  public List<State> states() {
+    return guest.index.states.values().stream()
+        .filter(state -> !state.deleted)
+        .map(state ->
+            new State(
+                state.number,
+                guest.index.listedParent(state),
+                Instant.ofEpochMilli(state.millis),
+                state.name,
+                state.pageCount(),
+                state.end - state.begin))
+        .toList();
+  }
+
+  /** {@return the state that the guest goes on from; -1 before the first save or restore} */
+  public long current() {
+    return guest.current;
+  }
+
+  /** {@return bytes of the file that count} */
+  public long fileBytes() {
+    return guest.index.file.committed();
+  }
+
+  /**
+   * {@return how many bytes of a state that was being written were at the end of the file when it
+   * was opened; 0 if it was closed in order}
+   */
+  public long lostBytes() {
+    return lostBytes;
+  }
+
+  /**
+   * Deletes a state. Those that were saved after it stay; its pages stay in the file until {@link
+   * #compact}.
+   *
+   * @param number the state's number
+   * @throws IllegalArgumentException if there is no such state, or it is the current one; nothing
+   *     is changed
+   * @throws IOException if the file cannot be written; nothing is changed
+   */
+  public void delete(long number) throws IOException {
+    guest.enter();
+    try {
+      StoredState state = guest.listed(number);
+      if (number == guest.current) {
+        throw new IllegalArgumentException(
+            "state "
+                + number
+                + " is the current one, to which the next is saved: save or restore"
+                + " another first");
+      }
+      StoreFile file = guest.index.file;
+      file.beginGroup();
+      file.append(StoreLayout.DELETE, ByteBuffer.allocate(8).putLong(number).flip());
+      file.force();
+      file.commit();
+      guest.index.delete(state);
+    } finally {
+      guest.pages.busy = false;
+    }
+  }
+
+  /**
+   * Writes the file anew without what no state needs, and puts it in place of the old one in one
+   * step. Numbers stay.
+   *
+   * @return how many bytes the file is smaller
+   * @throws IOException if that cannot be done, or a page is damaged; the store is as before
+   */
+  public long compact() throws IOException {
+    guest.enter();
+    try {
+      StoreIndex fresh = StoreFiles.compact(guest.index, path);
+      StoreFile old = guest.index.file;
+      guest.index = fresh;
+      long saved = old.committed() - fresh.file.committed();
+      old.close();
+      return saved;
+    } finally {
+      guest.pages.busy = false;
+    }
+  }
+
+  /**
+   * Writes the RAM of a slot, as it is in a state, as a plain image: page after page, with holes
+   * where pages are zero. Other virtual machines read that.
+   *
+   * @param number the state's number
+   * @param slotId number of the slot
+   * @param image the file, which must not exist
+   * @throws IllegalArgumentException if there is no such state or slot; nothing is written
+   * @throws IOException if it cannot be written, or something is damaged; the file may be there
+   *     then
+   */
+  public void exportImage(long number, int slotId, Path image) throws IOException {
+    guest.enter();
+    try {
+      StoredState state = guest.listed(number);
+      Geometry slot = StoreIndex.slots(state).get(slotId);
+      if (slot == null) {
+        throw new IllegalArgumentException(
+            "state " + number + " has no slot " + slotId + "; slots: " + state.slots);
+      }
+      StoreFiles.exportImage(guest.index, number, slot, image);
+    } finally {
+      guest.pages.busy = false;
+    }
+  }
+
+  /**
+   * Makes a state of a plain image of one slot's RAM; all other slots are zero in it. The guest
+   * stays as it is: {@link #restore} brings it there.
+   *
+   * @param slotId number of the slot
+   * @param image the file; what the slot has beyond its end is zero
+   * @param bytes what {@link MachineState#restore} is to be given
+   * @param name for people
+   * @return the state's number; it has no parent
+   * @throws IllegalArgumentException if the guest has no such slot, or the file is larger than it;
+   *     the store is as before
+   * @throws IOException if the image cannot be read, or the store not written; the store is as
+   *     before
+   */
+  public long importImage(int slotId, Path image, byte[] bytes, String name) throws IOException {
+    checkName(name);
+    guest.enter();
+    try (FileChannel from = FileChannel.open(image, StandardOpenOption.READ)) {
+      guest.pages.absorb();
+      List<Geometry> slots = guest.geometry();
+      Geometry slot =
+          slots.stream()
+              .filter(each -> each.slotId() == slotId)
+              .findFirst()
+              .orElseThrow(() ->
+                  new IllegalArgumentException(
+                      "the guest has no slot " + slotId + "; slots: " + slots));
+      long size = slot.pageCount() * slot.pageBytes();
+      if (from.size() > size) {
+        throw new IllegalArgumentException(
+            image + " has " + from.size() + " bytes, and slot " + slotId + " " + size);
+      }
+      StoredGuest.Content content = writer -> StoreFiles.importImage(from, slot, writer);
+      return guest.write(name, -1, content, bytes.clone(), slots).number;
+    } finally {
+      guest.pages.busy = false;
+    }
+  }
+
+  /**
+   * Closes the store and the client. The guest stays as it is. An open capture is given up.
+   *
+   * @throws IllegalStateException if another call is under way; nothing is changed
+   * @throws IOException if the file cannot be closed; what was saved is on the disk
+   */
+  @Override
+  public void close() throws IOException {
+    try {
+      guest.pages.close();
+    } finally {
+      try {
+        guest.index.file.close();
+      } finally {
+        lock.close();
+      }
+    }
+  }
+
+  @Override
+  public String toString() {
+    return "SnapshotStore["
+        + path
+        + ", "
+        + states().size()
+        + " states, current "
+        + guest.current
+        + "]";
+  }
+}

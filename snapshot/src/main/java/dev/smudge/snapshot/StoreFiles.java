@@ -1,0 +1,175 @@
+package dev.smudge.snapshot;
+
+import dev.smudge.snapshot.StoredState.Geometry;
+import java.io.Closeable;
+import java.io.File;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
+import java.util.Map;
+import java.util.TreeMap;
+
+/** What a {@link SnapshotStore} does with files: its own, the one beside it, plain images. */
+final class StoreFiles {
+  private StoreFiles() {}
+
+  /** Opens the file of a store; made if there is none. */
+  static StoreFile.Disk disk(Path file) throws IOException {
+    boolean made = Files.notExists(file);
+    FileChannel channel = channel(file);
+    if (made) {
+      forceDirectory(file);
+    }
+    return new StoreFile.FileDisk(channel);
+  }
+
+  private static FileChannel channel(Path file) throws IOException {
+    return FileChannel.open(
+        file, StandardOpenOption.READ, StandardOpenOption.WRITE, StandardOpenOption.CREATE);
+  }
+
+  /** Keeps others out until it is closed. A file of its own, as the store's may be replaced. */
+  static Closeable lock(Path file) throws IOException {
+    FileChannel channel = channel(beside(file, ".lock"));
+    boolean held = false;
+    try {
+      held = channel.tryLock() != null;
+    } catch (OverlappingFileLockException e) {
+      throw new IOException(file + " is open already in this process", e);
+    } finally {
+      if (!held) {
+        channel.close();
+      }
+    }
+    if (!held) {
+      throw new IOException(file + " is open already in another process");
+    }
+    return channel;
+  }
+
+  private static Path beside(Path file, String ending) {
+    return file.resolveSibling(file.getFileName() + ending);
+  }
+
+  /** The entry of a file in its directory is on the disk, where directories can be opened. */
+  private static void forceDirectory(Path file) throws IOException {
+    Path directory = file.toAbsolutePath().getParent();
+    if (File.separatorChar == '/' && directory != null) {
+      try (FileChannel channel = FileChannel.open(directory, StandardOpenOption.READ)) {
+        channel.force(true);
+      }
+    }
+  }
+
+  /** Writes what is needed into a new file, which takes the place of the old one. */
+  static StoreIndex compact(StoreIndex index, Path file) throws IOException {
+    Path beside = beside(file, ".compact");
+    StoreFile.Disk disk = new StoreFile.FileDisk(channel(beside));
+    boolean moved = false;
+    try {
+      StoreIndex fresh = new StoreIndex(new StoreFile(disk));
+      fresh.file.create();
+      for (StoredState state : index.states.values()) {
+        if (!state.deleted) {
+          copy(index, state, fresh);
+        }
+      }
+      fresh.lastNumber = index.lastNumber;
+      Files.move(beside, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+      moved = true;
+      forceDirectory(file);
+      return fresh;
+    } finally {
+      if (!moved) {
+        disk.close();
+        Files.deleteIfExists(beside);
+      }
+    }
+  }
+
+  private static void copy(StoreIndex index, StoredState state, StoreIndex fresh)
+      throws IOException {
+    long parent = index.listedParent(state);
+    fresh.file.beginGroup();
+    StoredState to =
+        new StoredState(
+            state.number, parent, state.millis, state.name, state.slots, fresh.file.end());
+    try (StateWriter writer = StateWriter.begin(fresh, to)) {
+      for (Geometry slot : state.slots) {
+        writer.slot(slot.slotId(), slot.pageBytes());
+        byte[] page = new byte[slot.pageBytes()];
+        for (Map.Entry<Long, Long> entry : places(index, state, parent, slot).entrySet()) {
+          index.read(entry.getValue(), page);
+          writer.page(entry.getKey(), page);
+        }
+      }
+      writer.finish(index.machine(state));
+    }
+  }
+
+  /** Where the pages are that a state has besides an ancestor. */
+  private static Map<Long, Long> places(
+      StoreIndex index, StoredState state, long ancestor, Geometry slot) {
+    TreeMap<Long, Long> places = new TreeMap<>();
+    for (StoredState each : index.line(state.number)) {
+      if (each.number == ancestor) {
+        break;
+      }
+      StoredState.Pages of = each.pages.get(slot.slotId());
+      for (int i = 0; of != null && i < of.count(); i++) {
+        places.putIfAbsent(of.page(i), of.place(i));
+      }
+    }
+    return places;
+  }
+
+  /** Writes a slot's RAM, as it is in a state, into a new file. */
+  static void exportImage(StoreIndex index, long number, Geometry slot, Path image)
+      throws IOException {
+    byte[] page = new byte[slot.pageBytes()];
+    byte[] zero = new byte[slot.pageBytes()];
+    try (FileChannel to =
+        FileChannel.open(
+            image,
+            StandardOpenOption.WRITE,
+            StandardOpenOption.CREATE_NEW,
+            StandardOpenOption.SPARSE)) {
+      writeFully(to, new byte[1], slot.pageCount() * slot.pageBytes() - 1); // so long in any case
+      StoredState state = index.line(number).get(0);
+      for (Map.Entry<Long, Long> entry : places(index, state, -1, slot).entrySet()) {
+        index.read(entry.getValue(), page);
+        if (!Arrays.equals(page, zero)) {
+          writeFully(to, page, entry.getKey() * slot.pageBytes());
+        }
+      }
+    }
+  }
+
+  private static void writeFully(FileChannel to, byte[] bytes, long at) throws IOException {
+    ByteBuffer from = ByteBuffer.wrap(bytes);
+    while (from.hasRemaining()) {
+      to.write(from, at + from.position());
+    }
+  }
+
+  /** Hands the pages of a file to a writer. */
+  static void importImage(FileChannel from, Geometry slot, StateWriter writer) throws IOException {
+    byte[] page = new byte[slot.pageBytes()];
+    writer.slot(slot.slotId(), slot.pageBytes());
+    long end = from.size();
+    for (long at = 0; at < end; at += page.length) {
+      Arrays.fill(page, (byte) 0);
+      ByteBuffer to = ByteBuffer.wrap(page);
+      while (to.hasRemaining() && from.read(to, at + to.position()) >= 0) {
+        // on
+      }
+      writer.page(at / page.length, page);
+    }
+  }
+}

@@ -1,0 +1,315 @@
+package dev.smudge.snapshot;
+
+import dev.smudge.snapshot.StoredState.Geometry;
+import dev.smudge.snapshot.stream.PageDamageException;
+import dev.smudge.snapshot.stream.PageRun;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The states of a store's file, and where their pages are. A page of a state is where the state has
+ * it, or its nearest ancestor that has it; a page that none has is zero.
+ */
+final class StoreIndex {
+  private static final int SEARCH = 64 << 10;
+  private static final int PLACE_MASK = (1 << StoreLayout.KEY_SHIFT) - 1;
+
+  final StoreFile file;
+  final TreeMap<Long, StoredState> states = new TreeMap<>();
+  long lastNumber = -1;
+
+  private long runAt = -1;
+  private @Nullable PageRun run; // at runAt
+
+  StoreIndex(StoreFile file) {
+    this.file = file;
+  }
+
+  /**
+   * Reads the file from its beginning.
+   *
+   * @return how many bytes at its end are of a group that was not written to its end
+   * @throws PageDamageException if something before that is damaged
+   */
+  long scan() throws IOException {
+    file.checkHeader();
+    long size = file.size();
+    long counts = StoreLayout.HEADER_SIZE;
+    file.countUpTo(counts);
+    long at = counts;
+    StoredState group = null;
+    while (at < size) {
+      PageRun pages = group == null ? null : file.run(at);
+      StoreFile.Entry record = pages == null ? file.record(at) : null;
+      if (group != null && pages != null && at + pages.offset(pages.count()) <= size) {
+        addRun(group, pages, at);
+        at += pages.offset(pages.count());
+        continue;
+      }
+      StoredState next = record == null ? null : next(group, record, at);
+      if (record == null || (next == null && !isEnd(record))) {
+        checkTorn(at, counts, size);
+        return size - counts;
+      }
+      at = record.end();
+      group = next;
+      if (next == null) {
+        counts = at;
+        file.countUpTo(counts);
+      }
+    }
+    return size - counts;
+  }
+
+  private static boolean isEnd(StoreFile.Entry record) {
+    return record.type() == StoreLayout.END || record.type() == StoreLayout.DELETE;
+  }
+
+  /**
+   * Takes a record; returns the group that is open after it, null if none is, or if it is wrong.
+   */
+  private @Nullable StoredState next(@Nullable StoredState group, StoreFile.Entry record, long at)
+      throws IOException {
+    ByteBuffer body = record.body();
+    switch (record.type()) {
+      case StoreLayout.BEGIN -> {
+        return group == null ? parseBegin(body, at) : null;
+      }
+      case StoreLayout.MACHINE -> {
+        if (group != null) {
+          group.addMachine(at);
+        }
+        return group;
+      }
+      case StoreLayout.END -> {
+        if (group == null || body.getLong(0) != group.number || body.getLong(8) != group.begin) {
+          throw damage(at, "the end of another state than the one that was begun");
+        }
+        group.end = record.end();
+        add(group);
+        return null;
+      }
+      case StoreLayout.DELETE -> {
+        StoredState gone = states.get(body.getLong(0));
+        if (group != null || gone == null) {
+          throw damage(at, "the deletion of a state that there is not");
+        }
+        delete(gone);
+        return null;
+      }
+      default -> {
+        return null;
+      }
+    }
+  }
+
+  private static StoredState parseBegin(ByteBuffer body, long at) {
+    long number = body.getLong();
+    long parent = body.getLong();
+    long millis = body.getLong();
+    int count = body.getShort() & 0xffff;
+    List<Geometry> slots = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      slots.add(new Geometry(body.getInt(), body.getLong(), body.getInt()));
+    }
+    String name = StandardCharsets.UTF_8.decode(body).toString();
+    return new StoredState(number, parent, millis, name, slots, at);
+  }
+
+  static ByteBuffer begin(StoredState state) {
+    byte[] name = state.name.getBytes(StandardCharsets.UTF_8);
+    int size = StoreLayout.BEGIN_FIXED + state.slots.size() * StoreLayout.SLOT_SIZE + name.length;
+    ByteBuffer body = ByteBuffer.allocate(size);
+    body.putLong(state.number).putLong(state.parent).putLong(state.millis);
+    body.putShort((short) state.slots.size());
+    for (Geometry slot : state.slots) {
+      body.putInt(slot.slotId()).putLong(slot.pageCount()).putInt(slot.pageBytes());
+    }
+    return body.put(name).flip();
+  }
+
+  static void addRun(StoredState group, PageRun pages, long at) {
+    for (int i = 0; i < pages.count(); i++) {
+      group.add(pages.slotId(), pages.page(i), at << StoreLayout.KEY_SHIFT | i);
+    }
+  }
+
+  /** What is wrong at a place is the end of a group that was being written, or this throws. */
+  private void checkTorn(long bad, long counts, long size) throws IOException {
+    for (long at = bad; at < size; at += SEARCH) {
+      ByteBuffer bytes = file.read(at, SEARCH + 3); // a type may be across the border
+      for (int i = 0; i + 4 <= bytes.limit(); i++) {
+        int type = bytes.getInt(i);
+        if (type == StoreLayout.END || type == StoreLayout.DELETE) {
+          StoreFile.Entry record = file.record(at + i);
+          if (record != null && isWhole(record, counts, at + i)) {
+            throw damage(bad, "there are whole states behind it");
+          }
+        }
+      }
+    }
+  }
+
+  private static boolean isWhole(StoreFile.Entry record, long counts, long at) {
+    return record.type() == StoreLayout.DELETE
+        || (record.body().getLong(8) >= counts && record.body().getLong(8) < at);
+  }
+
+  private static PageDamageException damage(long at, String what) {
+    return new PageDamageException("the store is damaged at byte " + at + ": " + what);
+  }
+
+  void add(StoredState state) {
+    lastNumber = Math.max(lastNumber, state.number);
+    states.put(state.number, state);
+  }
+
+  /** A state is one of those to be listed no more, and goes when no other needs it. */
+  void delete(StoredState state) {
+    state.deleted = true;
+    StoredState gone = state;
+    while (gone != null && gone.deleted && !hasChildren(gone)) {
+      states.remove(gone.number);
+      gone = states.get(gone.parent);
+    }
+  }
+
+  private boolean hasChildren(StoredState state) {
+    return states.values().stream().anyMatch(other -> other.parent == state.number);
+  }
+
+  /** {@return where a page of a state is; -1: it is zero} */
+  long find(long number, int slotId, long page) {
+    for (StoredState state = states.get(number); state != null; state = states.get(state.parent)) {
+      StoredState.Pages pages = state.pages.get(slotId);
+      long place = pages == null ? -1 : pages.find(page);
+      if (place >= 0) {
+        return place;
+      }
+    }
+    return -1;
+  }
+
+  /** {@return the numbers of the states that are listed} */
+  List<Long> listed() {
+    return states.values().stream()
+        .filter(state -> !state.deleted)
+        .map(state -> state.number)
+        .toList();
+  }
+
+  /** {@return the nearest ancestor that is listed; -1: there is none} */
+  long listedParent(StoredState of) {
+    StoredState state = states.get(of.parent);
+    while (state != null && state.deleted) {
+      state = states.get(state.parent);
+    }
+    return state == null ? -1 : state.number;
+  }
+
+  /** {@return a state and its ancestors, itself first} */
+  List<StoredState> line(long number) {
+    List<StoredState> line = new ArrayList<>();
+    for (StoredState state = states.get(number); state != null; state = states.get(state.parent)) {
+      line.add(state);
+    }
+    return line;
+  }
+
+  /** {@return the states whose pages may differ between two} */
+  List<StoredState> between(long one, long other) {
+    List<StoredState> first = line(one);
+    List<StoredState> second = line(other);
+    List<StoredState> both = new ArrayList<>(first);
+    both.removeAll(second);
+    second.removeAll(first);
+    both.addAll(second);
+    return both;
+  }
+
+  /** Reads the page at a place. */
+  void read(long place, byte[] into) throws IOException {
+    PageRun from = runOf(place);
+    int index = (int) place & PLACE_MASK;
+    try {
+      from.read(index, content(from, place), into, this::base);
+    } catch (PageDamageException e) {
+      PageDamageException named =
+          damage(place >>> StoreLayout.KEY_SHIFT, String.valueOf(e.getMessage()));
+      named.initCause(e);
+      throw named;
+    }
+  }
+
+  private ByteBuffer content(PageRun from, long place) throws IOException {
+    int index = (int) place & PLACE_MASK;
+    int length = from.offset(index + 1) - from.offset(index);
+    long at = (place >>> StoreLayout.KEY_SHIFT) + from.offset(index);
+    ByteBuffer content = file.read(at, length);
+    if (content.remaining() < length) {
+      throw damage(at, "the file ends in the middle of a page");
+    }
+    return content;
+  }
+
+  private byte[] base(long place) throws IOException {
+    PageRun from = runOf(place);
+    int index = (int) place & PLACE_MASK;
+    if (index >= from.count() || from.isDifference(index)) {
+      throw damage(place >>> StoreLayout.KEY_SHIFT, "it is the base of a page, and is none");
+    }
+    byte[] into = new byte[from.pageBytes()];
+    from.read(index, content(from, place), into, key -> into);
+    return into;
+  }
+
+  /** {@return where the base is to which a later content of the page at a place is stored} */
+  long baseOf(long place) throws IOException {
+    PageRun from = runOf(place);
+    return from.isDifference((int) place & PLACE_MASK) ? content(from, place).getLong() : place;
+  }
+
+  private PageRun runOf(long place) throws IOException {
+    long at = place >>> StoreLayout.KEY_SHIFT;
+    PageRun found = run;
+    if (found == null || at != runAt) {
+      found = file.run(at);
+      if (found == null) {
+        throw damage(at, "the head of a run of pages");
+      }
+      run = found;
+      runAt = at;
+    }
+    return found;
+  }
+
+  /** {@return the bytes of the machine} */
+  byte[] machine(StoredState state) throws IOException {
+    byte[] bytes = {};
+    for (long at : state.machine) {
+      StoreFile.Entry record = file.record(at);
+      if (record == null) {
+        throw damage(at, "the state of the machine, of state " + state.number);
+      }
+      int before = bytes.length;
+      bytes = Arrays.copyOf(bytes, before + record.body().remaining());
+      record.body().get(bytes, before, bytes.length - before);
+    }
+    return bytes;
+  }
+
+  /** {@return the geometry of a state's slots, by number} */
+  static Map<Integer, Geometry> slots(StoredState state) {
+    Map<Integer, Geometry> slots = new HashMap<>();
+    state.slots.forEach(slot -> slots.put(slot.slotId(), slot));
+    return slots;
+  }
+}

@@ -1,0 +1,229 @@
+package dev.smudge.snapshot.stream;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.zip.CRC32C;
+import java.util.zip.DataFormatException;
+import java.util.zip.Inflater;
+
+/**
+ * The head of a run of pages: which pages it has, and where their contents are. Source: {@link
+ * PageRunLayout}.
+ *
+ * <p>Threads: immutable.
+ */
+public final class PageRun {
+  /** Bytes at the beginning of a run that say how long its head is. */
+  public static final int PREFIX = PageRunLayout.ENTRIES;
+
+  /** Where the bases of differences come from. */
+  public interface Bases {
+    /**
+     * {@return the base of that key, as given to {@link PageRunEncoder#add}; not changed}
+     *
+     * @param key the key
+     * @throws IOException if there is none
+     */
+    byte[] base(long key) throws IOException;
+  }
+
+  private final ByteBuffer head;
+  private final int count;
+  private final int pageBytes;
+  private final int[] offsets; // of the contents, in the run; the last is its length
+
+  private PageRun(ByteBuffer head, int count, int pageBytes, int[] offsets) {
+    this.head = head;
+    this.count = count;
+    this.pageBytes = pageBytes;
+    this.offsets = offsets;
+  }
+
+  /**
+   * Returns how many bytes the head of a run has.
+   *
+   * @param prefix its first {@link #PREFIX} bytes
+   * @return bytes, with the prefix
+   * @throws PageDamageException if no run begins like this
+   */
+  public static int headSize(ByteBuffer prefix) throws PageDamageException {
+    int at = prefix.position();
+    if (prefix.remaining() < PREFIX || prefix.getInt(at) != PageRunLayout.MAGIC) {
+      throw new PageDamageException("no run of pages begins here");
+    }
+    int version = prefix.getShort(at + PageRunLayout.VERSION_AT) & 0xffff;
+    int pages = prefix.getShort(at + PageRunLayout.COUNT) & 0xffff;
+    if (version != PageRunLayout.VERSION) {
+      throw new PageDamageException(
+          "a run of version " + version + "; only " + PageRunLayout.VERSION + " is understood");
+    }
+    if (pages < 1 || pages > PageRunEncoder.MAX_PAGES) {
+      throw new PageDamageException(
+          "a run of " + pages + " pages: from 1 to " + PageRunEncoder.MAX_PAGES);
+    }
+    return PageRunLayout.headSize(pages);
+  }
+
+  /**
+   * Reads the head of a run.
+   *
+   * @param bytes the head, from the buffer's position on; that is not moved. Its content is copied
+   * @return the run
+   * @throws PageDamageException if it is damaged
+   */
+  public static PageRun parse(ByteBuffer bytes) throws PageDamageException {
+    int size = headSize(bytes);
+    if (bytes.remaining() < size) {
+      throw new PageDamageException(
+          "the head of a run ends after " + bytes.remaining() + " of " + size + " bytes");
+    }
+    ByteBuffer head = ByteBuffer.allocate(size).put(bytes.slice(bytes.position(), size)).flip();
+    CRC32C crc = new CRC32C();
+    crc.update(head.slice(0, size - PageRunLayout.CRC_SIZE));
+    if ((int) crc.getValue() != head.getInt(size - PageRunLayout.CRC_SIZE)) {
+      throw new PageDamageException("the head of a run is damaged: its checksum is wrong");
+    }
+    int count = head.getShort(PageRunLayout.COUNT);
+    int pageBytes = head.getInt(PageRunLayout.PAGE_BYTES);
+    int[] offsets = new int[count + 1];
+    offsets[0] = size;
+    for (int i = 0; i < count; i++) {
+      offsets[i + 1] = offsets[i] + (word(head, i) & 0xff_ffff);
+    }
+    return new PageRun(head, count, pageBytes, offsets);
+  }
+
+  private static int word(ByteBuffer head, int index) {
+    return head.getInt(entry(index) + PageRunLayout.ENTRY_ENCODING);
+  }
+
+  private static int entry(int index) {
+    return PageRunLayout.ENTRIES + index * PageRunLayout.ENTRY_SIZE;
+  }
+
+  /** {@return number of the slot} */
+  public int slotId() {
+    return head.getInt(PageRunLayout.SLOT);
+  }
+
+  /** {@return bytes of each page} */
+  public int pageBytes() {
+    return pageBytes;
+  }
+
+  /** {@return how many pages it has} */
+  public int count() {
+    return count;
+  }
+
+  /**
+   * {@return the index, in its slot, of a page}
+   *
+   * @param index which of the run's pages, from 0
+   */
+  public long page(int index) {
+    return head.getLong(entry(checked(index)));
+  }
+
+  /**
+   * {@return where the content of a page begins, in bytes from the beginning of the run}
+   *
+   * @param index which of the run's pages, from 0; the number of pages: where the run ends
+   */
+  public int offset(int index) {
+    return offsets[index];
+  }
+
+  /**
+   * {@return whether a page is stored as a difference}
+   *
+   * @param index which of the run's pages, from 0
+   */
+  public boolean isDifference(int index) {
+    return word(head, checked(index)) >>> 24 == PageRunLayout.DIFFERENCE;
+  }
+
+  private int checked(int index) {
+    if (index < 0 || index >= count) {
+      throw new IndexOutOfBoundsException("page " + index + " of a run of " + count + " pages");
+    }
+    return index;
+  }
+
+  /**
+   * Reads a page.
+   *
+   * @param index which of the run's pages, from 0
+   * @param content its content, {@code offset(index + 1) - offset(index)} bytes at the buffer's
+   *     position
+   * @param into gets the page; as long as the run's pages are
+   * @param bases finds the base of a difference
+   * @throws PageDamageException if the content is damaged
+   * @throws IOException if there is no base
+   */
+  public void read(int index, ByteBuffer content, byte[] into, Bases bases) throws IOException {
+    int length = offsets[checked(index) + 1] - offsets[index];
+    if (into.length != pageBytes || content.remaining() < length) {
+      throw new IllegalArgumentException(
+          "an array of "
+              + into.length
+              + " bytes for a page of "
+              + pageBytes
+              + ", with "
+              + content.remaining()
+              + " bytes of content, of "
+              + length);
+    }
+    ByteBuffer bytes = content.slice(content.position(), length);
+    CRC32C crc = new CRC32C();
+    crc.update(bytes.duplicate());
+    if ((int) crc.getValue() != head.getInt(entry(index) + PageRunLayout.ENTRY_CRC)) {
+      throw damaged(index, "its checksum is wrong");
+    }
+    switch (word(head, index) >>> 24) {
+      case PageRunLayout.ZERO -> java.util.Arrays.fill(into, (byte) 0);
+      case PageRunLayout.RAW -> {
+        if (length != pageBytes) {
+          throw damaged(index, "it has " + length + " bytes of " + pageBytes);
+        }
+        bytes.get(into);
+      }
+      case PageRunLayout.DEFLATED -> inflate(index, bytes, into);
+      case PageRunLayout.DIFFERENCE -> {
+        if (length < PageRunLayout.KEY_SIZE) {
+          throw damaged(index, "it has no base");
+        }
+        byte[] base = bases.base(bytes.getLong());
+        inflate(index, bytes, into);
+        for (int i = 0; i < pageBytes; i++) {
+          into[i] ^= base[i];
+        }
+      }
+      default -> throw damaged(index, "its encoding is " + (word(head, index) >>> 24));
+    }
+  }
+
+  private void inflate(int index, ByteBuffer from, byte[] into) throws PageDamageException {
+    Inflater inflater = new Inflater(true);
+    try {
+      inflater.setInput(from);
+      int size = 0;
+      while (size < into.length) {
+        int some = inflater.inflate(into, size, into.length - size);
+        if (some == 0) {
+          throw damaged(index, "it has " + size + " bytes of " + pageBytes);
+        }
+        size += some;
+      }
+    } catch (DataFormatException e) {
+      throw damaged(index, "it cannot be decompressed: " + e.getMessage());
+    } finally {
+      inflater.end();
+    }
+  }
+
+  private PageDamageException damaged(int index, String what) {
+    return new PageDamageException(
+        "page " + page(index) + " of slot " + slotId() + " is damaged: " + what);
+  }
+}
