@@ -1,0 +1,186 @@
+package dev.smudge.migration;
+
+import dev.smudge.sync.DirtyBatch;
+import dev.smudge.sync.DirtyClient;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * What to expect of a migration, from what the guest makes dirty: how long it would take, whether
+ * it converges, and at which limit it would.
+ *
+ * <p>A guest that writes the same pages again and again makes fewer dirty per second, the longer
+ * the window is. So its dirty pages are counted over windows that grow; between two of them the
+ * count is taken as a straight line, and it stays what it is after the last.
+ *
+ * @param ramBytes bytes that the first round would send
+ * @param windowNanos the windows, growing
+ * @param dirtyBytes bytes that each of them made dirty
+ */
+public record DirtyRateReport(long ramBytes, List<Long> windowNanos, List<Long> dirtyBytes) {
+  private static final int MAX_ROUNDS = 100;
+  private static final int WINDOWS = 4;
+
+  /**
+   * What a migration at some speed would be.
+   *
+   * @param converges whether it would reach the downtime goal
+   * @param rounds while the guest runs
+   * @param duration all in all
+   * @param downtime of that, with the guest stopped
+   * @param limitBytesPerSecond the dirty limit at which it would converge; {@code Long.MAX_VALUE}
+   *     if it does without
+   */
+  public record Estimate(
+      boolean converges,
+      int rounds,
+      Duration duration,
+      Duration downtime,
+      long limitBytesPerSecond) {
+    @Override
+    public String toString() {
+      String figures =
+          String.format(
+              Locale.ROOT,
+              "%d rounds, %,d ms, of which the guest stands still for %,d ms",
+              rounds,
+              duration.toMillis(),
+              downtime.toMillis());
+      return converges
+          ? "converges: " + figures
+          : String.format(
+              Locale.ROOT,
+              "does not converge (%s); limit the guest to %,d KiB/s",
+              figures,
+              limitBytesPerSecond >> 10);
+    }
+  }
+
+  /** Makes it. */
+  public DirtyRateReport {
+    windowNanos = List.copyOf(windowNanos);
+    dirtyBytes = List.copyOf(dirtyBytes);
+    if (windowNanos.isEmpty() || windowNanos.size() != dirtyBytes.size()) {
+      throw new IllegalArgumentException(
+          windowNanos.size() + " windows and " + dirtyBytes.size() + " counts; as many, 1 or more");
+    }
+  }
+
+  /**
+   * Measures a running guest: takes its dirty pages and forgets them, and does so again after
+   * windows of an eighth, a quarter, a half and the whole of a time. Blocks for about twice that
+   * time.
+   *
+   * @param ram the guest's RAM, with a client of this measurement's own that sees as dirty what a
+   *     first round would send. Its view is used up: do not migrate with it
+   * @param longest the longest window, from 8 ms
+   * @param <S> what the client calls a slot
+   * @return what was measured
+   * @throws IllegalArgumentException if the window is shorter; nothing has happened
+   * @throws InterruptedException if the thread is interrupted
+   */
+  public static <S> DirtyRateReport measure(GuestRam<S> ram, Duration longest)
+      throws InterruptedException {
+    if (longest.toMillis() < 8) {
+      throw new IllegalArgumentException("a window of " + longest + "; at least 8 ms");
+    }
+    long all = take(ram);
+    List<Long> windows = new ArrayList<>();
+    List<Long> dirty = new ArrayList<>();
+    for (int i = WINDOWS - 1; i >= 0; i--) {
+      long began = System.nanoTime();
+      TimeUnit.NANOSECONDS.sleep(longest.toNanos() >> i);
+      windows.add(System.nanoTime() - began);
+      dirty.add(take(ram));
+    }
+    return new DirtyRateReport(all, windows, dirty);
+  }
+
+  private static <S> long take(GuestRam<S> ram) {
+    DirtyClient<S> client = ram.client();
+    long[] sum = {0};
+    try (DirtyBatch<S> batch = client.take()) {
+      batch.forEachRun((slot, first, count) -> sum[0] += count * ram.pages().pageBytes(slot));
+      batch.commit();
+    }
+    return sum[0];
+  }
+
+  /**
+   * Estimates a migration. Where it would not converge, the limit is half of the speed: then each
+   * round leaves half of the one before.
+   *
+   * @param bytesPerSecond bytes of RAM that are sent per second, more than 0
+   * @param downtimeGoal how long the guest may stand still
+   * @return the estimate
+   * @throws IllegalArgumentException if the speed is not more than 0
+   */
+  public Estimate estimate(long bytesPerSecond, Duration downtimeGoal) {
+    if (bytesPerSecond < 1) {
+      throw new IllegalArgumentException("a speed of " + bytesPerSecond + "; more than 0");
+    }
+    double goal = downtimeGoal.toNanos();
+    double nanos = ramBytes * 1e9 / bytesPerSecond;
+    double sum = nanos;
+    double left = dirtyAfter(nanos) * 1e9 / bytesPerSecond;
+    int rounds = 1;
+    while (left > goal && rounds < MAX_ROUNDS) {
+      nanos = left;
+      sum += nanos;
+      rounds++;
+      double next = dirtyAfter(nanos) * 1e9 / bytesPerSecond;
+      if (next >= left * 0.99) {
+        break; // it stays as much
+      }
+      left = next;
+    }
+    boolean converges = left <= goal;
+    return new Estimate(
+        converges,
+        rounds,
+        Duration.ofNanos((long) (sum + left)),
+        Duration.ofNanos((long) left),
+        converges ? Long.MAX_VALUE : Math.max(1, bytesPerSecond / 2));
+  }
+
+  /** {@return how many bytes the guest makes dirty in so long} */
+  double dirtyAfter(double nanos) {
+    double before = 0;
+    double bytesBefore = 0;
+    for (int i = 0; i < windowNanos.size(); i++) {
+      double window = windowNanos.get(i);
+      double bytes = Math.max(bytesBefore, dirtyBytes.get(i));
+      if (nanos <= window) {
+        return bytesBefore + (bytes - bytesBefore) * (nanos - before) / (window - before);
+      }
+      before = window;
+      bytesBefore = bytes;
+    }
+    // The last two windows say whether it still grows; RAM is the most there can be.
+    int last = windowNanos.size() - 1;
+    double slope =
+        last == 0
+            ? bytesBefore / before
+            : Math.max(0, bytesBefore - dirtyBytes.get(last - 1))
+                / Math.max(1, before - windowNanos.get(last - 1));
+    return Math.min(Math.max(ramBytes, bytesBefore), bytesBefore + slope * (nanos - before));
+  }
+
+  @Override
+  public String toString() {
+    StringBuilder text = new StringBuilder();
+    text.append(String.format(Locale.ROOT, "%,d KiB to send first", ramBytes >> 10));
+    for (int i = 0; i < windowNanos.size(); i++) {
+      text.append(
+          String.format(
+              Locale.ROOT,
+              "; dirty in %,d ms: %,d KiB",
+              windowNanos.get(i) / 1_000_000,
+              dirtyBytes.get(i) >> 10));
+    }
+    return text.toString();
+  }
+}

@@ -1,0 +1,59 @@
+package dev.smudge.migration;
+
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.PagePort;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+
+/**
+ * The RAM of a guest, as one end of a migration sees it.
+ *
+ * <p>At the source the client is one of the migration's own: it sees every page as dirty ({@code
+ * InitialView.ALL_DIRTY}), or none if it was made before the guest, on RAM that is all zero. At the
+ * destination RAM is all zero, and the client is one with {@code InitialView.NONE_DIRTY}: what
+ * arrives is dirty for all other clients of the log, and not for this one.
+ *
+ * <p>With several connections the port is called by as many threads at once, each with pages of its
+ * own. {@code GuestMemory.pages()} allows that, and so does a port that only copies arrays.
+ *
+ * @param client of the migration's own; closed by its owner, after the migration
+ * @param slots all slots of the guest; they must not be changed while it moves
+ * @param pages reads and writes the guest's pages, of at most 16 MiB each
+ * @param <S> what the client calls a slot
+ */
+public record GuestRam<S>(DirtyClient<S> client, List<S> slots, PagePort<S> pages) {
+  /**
+   * Makes it.
+   *
+   * @throws IllegalArgumentException if two slots have the same number, there are more than 8,192,
+   *     or their pages have a size that is no multiple of 8 from 8 to 16 MiB
+   */
+  public GuestRam {
+    Objects.requireNonNull(client, "client");
+    slots = List.copyOf(slots);
+    Map<Integer, S> byId = new HashMap<>();
+    for (S slot : slots) {
+      int bytes = pages.pageBytes(slot);
+      if (bytes < 8 || bytes % 8 != 0 || bytes > StreamLayout.MAX_PAGE) {
+        throw new IllegalArgumentException(
+            "a page of " + slot + " has " + bytes + " bytes: a multiple of 8, at most 16 MiB");
+      }
+      if (byId.put(pages.slotId(slot), slot) != null) {
+        throw new IllegalArgumentException("two slots have the number " + pages.slotId(slot));
+      }
+    }
+    if (slots.size() > StreamLayout.MAX_SLOTS) {
+      throw new IllegalArgumentException(
+          slots.size() + " slots; at most " + StreamLayout.MAX_SLOTS + " can be migrated");
+    }
+  }
+
+  List<SlotShape> shapes() {
+    return slots.stream()
+        .map(slot ->
+            new SlotShape(pages.slotId(slot), pages.pageCount(slot), pages.pageBytes(slot)))
+        .toList();
+  }
+}

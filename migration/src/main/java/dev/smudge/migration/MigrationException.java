@@ -1,0 +1,48 @@
+package dev.smudge.migration;
+
+import java.io.IOException;
+
+/** Why a migration failed, where it was not the connection itself that broke. */
+public final class MigrationException extends IOException {
+  private static final long serialVersionUID = 1L;
+
+  /** What is wrong. */
+  public enum Fault {
+    /** The stream does not begin as a migration stream does. */
+    BAD_MAGIC,
+    /** It is of another version. */
+    BAD_VERSION,
+    /** It ends too early. */
+    TRUNCATED,
+    /** A checksum is not that of what was read. */
+    BAD_CHECKSUM,
+    /** A frame is longer than any may be. */
+    BAD_LENGTH,
+    /** A frame is missing, or there twice. */
+    BAD_SEQUENCE,
+    /** A frame of no known type, or out of place. */
+    BAD_FRAME,
+    /** The body of a frame makes no sense here. */
+    BAD_CONTENT,
+    /** The stream is not the one that was sent. */
+    BAD_DIGEST,
+    /** The other end says that it has given up. */
+    PEER_GAVE_UP,
+    /** The migration was cancelled. */
+    CANCELLED,
+    /** The guest writes faster than it can be sent, and the time or the rounds are used up. */
+    NOT_CONVERGED
+  }
+
+  private final Fault fault;
+
+  MigrationException(Fault fault, String message) {
+    super(message);
+    this.fault = fault;
+  }
+
+  /** {@return what is wrong} */
+  public Fault fault() {
+    return fault;
+  }
+}

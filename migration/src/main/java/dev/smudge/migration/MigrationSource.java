@@ -1,0 +1,257 @@
+package dev.smudge.migration;
+
+import dev.smudge.bitmap.PageSet;
+import dev.smudge.snapshot.MachineState;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The source of live migrations of one guest. Its pages are sent in rounds while it runs: each
+ * round sends what was written since the round before. When the rest is small enough for the
+ * downtime goal, the guest is stopped, the last pages and the state of its machine follow, and the
+ * destination is told to run it.
+ *
+ * <p>That is a transaction. The destination confirms that it has everything before the source lets
+ * go. Whatever fails before that leaves the guest running here, with nothing lost; the same object
+ * can then be asked to migrate again, and sends all pages anew. Once the destination was told to
+ * run the guest, the guest stays stopped here, unless the destination says that it does not run it.
+ *
+ * <p>Where the guest writes faster than can be sent, {@link #throttle} lowers the limit of its
+ * dirty rate until it converges; {@link #timeout} says what becomes of it if that does not help.
+ *
+ * <p>Threads: set it up and call {@link #migrate} in one thread at a time; {@link #cancel} and
+ * {@link #force} from any. With more than one connection, {@code migrate} has one thread per
+ * further connection while it lasts. Source: docs/guide/live-migration.md.
+ *
+ * @param <S> what the client calls a slot
+ */
+public final class MigrationSource<S> {
+  /** What becomes of a migration whose time or rounds are used up. */
+  public enum AtLimit {
+    /** It fails: the guest runs on here. */
+    CANCEL,
+    /** The guest is stopped, however long the last round takes then. */
+    FORCE
+  }
+
+  final GuestRam<S> ram;
+  final MachineState machine;
+  final MigratingGuest guest;
+  final Map<S, PageSet> sent = new HashMap<>();
+  MigrationListener listener = MigrationListener.NONE;
+  Messages.@Nullable Handler check;
+  byte[] greeting = new byte[0];
+  Duration timeout = Duration.ofMinutes(10);
+  AtLimit atLimit = AtLimit.CANCEL;
+  Duration downtime = Duration.ofMillis(100);
+  int minRounds = 1;
+  int maxRounds = 100;
+  long threshold;
+  long leastLimit = Long.MAX_VALUE;
+  boolean compress;
+  volatile boolean cancelled;
+  volatile boolean forced;
+  private @Nullable Messages messages;
+
+  private MigrationSource(GuestRam<S> ram, MachineState machine, MigratingGuest guest) {
+    this.ram = Objects.requireNonNull(ram, "ram");
+    this.machine = Objects.requireNonNull(machine, "machine");
+    this.guest = Objects.requireNonNull(guest, "guest");
+  }
+
+  /**
+   * Makes a source. Nothing happens yet.
+   *
+   * @param ram the guest's RAM, with a client of the migration's own
+   * @param machine the rest of the guest's state, saved when the guest has stopped
+   * @param guest is stopped and started
+   * @param <S> what the client calls a slot
+   * @return the source
+   */
+  public static <S> MigrationSource<S> of(
+      GuestRam<S> ram, MachineState machine, MigratingGuest guest) {
+    return new MigrationSource<>(ram, machine, guest);
+  }
+
+  /**
+   * Sets how long the guest may stand still for the last round. Without it: 100 ms.
+   *
+   * @param goal 0 or more
+   * @return this
+   * @throws IllegalArgumentException if it is negative
+   */
+  public MigrationSource<S> downtimeGoal(Duration goal) {
+    if (goal.isNegative()) {
+      throw new IllegalArgumentException("a downtime goal of " + goal + "; 0 or more");
+    }
+    downtime = goal;
+    return this;
+  }
+
+  /**
+   * Sets bounds of the rounds while the guest runs. Without it: 1 to 100, and no threshold.
+   *
+   * @param min at least so many, from 1
+   * @param max at most so many; then {@link #timeout} says what happens
+   * @param thresholdPages so few dirty pages are sent in the last round, whatever the goal says; 0:
+   *     only none
+   * @return this
+   * @throws IllegalArgumentException if they are not 1 &lt;= min &lt;= max, or the threshold is
+   *     negative
+   */
+  public MigrationSource<S> rounds(int min, int max, long thresholdPages) {
+    if (min < 1 || max < min || thresholdPages < 0) {
+      throw new IllegalArgumentException(
+          min + " to " + max + " rounds, threshold " + thresholdPages + "; 1 <= min <= max, 0 <=");
+    }
+    minRounds = min;
+    maxRounds = max;
+    threshold = thresholdPages;
+    return this;
+  }
+
+  /**
+   * Sets how long the rounds may take, and what happens when that time, or the number of rounds, is
+   * used up. Without it: 10 minutes, and the migration is cancelled.
+   *
+   * @param limit more than 0
+   * @param then what happens
+   * @return this
+   * @throws IllegalArgumentException if the limit is not more than 0
+   */
+  public MigrationSource<S> timeout(Duration limit, AtLimit then) {
+    if (limit.isNegative() || limit.isZero()) {
+      throw new IllegalArgumentException("a timeout of " + limit + "; more than 0");
+    }
+    timeout = limit;
+    atLimit = Objects.requireNonNull(then, "then");
+    return this;
+  }
+
+  /**
+   * Has the guest throttled if it does not converge: from the third round on, when a round leaves
+   * more than half as much as the one before, its dirty rate is limited to half of what it was, and
+   * of what can be sent. The limit is taken away when the guest is stopped or stays. Without it
+   * there is no throttling.
+   *
+   * @param leastBytesPerSecond the guest is not limited to less, from 1
+   * @return this
+   * @throws IllegalArgumentException if it is less than 1
+   */
+  public MigrationSource<S> throttle(long leastBytesPerSecond) {
+    if (leastBytesPerSecond < 1) {
+      throw new IllegalArgumentException("a limit of " + leastBytesPerSecond + "; 1 or more");
+    }
+    leastLimit = leastBytesPerSecond;
+    return this;
+  }
+
+  /**
+   * Sets whether pages are compressed. It pays where the connection is slower than a processor
+   * compresses. Without it they are not.
+   *
+   * @param on whether they are
+   * @return this
+   */
+  public MigrationSource<S> compress(boolean on) {
+    compress = on;
+    return this;
+  }
+
+  /**
+   * Sets bytes that the destination is given before all else: what machine it has to make, say.
+   *
+   * @param bytes at most 64 KiB, copied
+   * @return this
+   * @throws IllegalArgumentException if there are more
+   */
+  public MigrationSource<S> greeting(byte[] bytes) {
+    if (bytes.length > StreamLayout.MAX_GREETING) {
+      throw new IllegalArgumentException(
+          "a greeting of " + bytes.length + " bytes; at most " + StreamLayout.MAX_GREETING);
+    }
+    greeting = bytes.clone();
+    return this;
+  }
+
+  /**
+   * Sets a check of the embedder's own, made when the destination has everything and before the
+   * guest is handed over. The destination needs one too. What it throws ends the migration, and the
+   * guest stays.
+   *
+   * @param handler talks with that of the destination
+   * @return this
+   */
+  public MigrationSource<S> check(Messages.Handler handler) {
+    check = Objects.requireNonNull(handler, "handler");
+    return this;
+  }
+
+  /**
+   * Sets who is told how it goes.
+   *
+   * @param told the listener
+   * @return this
+   */
+  public MigrationSource<S> listener(MigrationListener told) {
+    listener = Objects.requireNonNull(told, "told");
+    return this;
+  }
+
+  /**
+   * Migrates the guest, which runs. When this returns, the guest is where the result says. The
+   * first connection stays open after a hand-over, for {@link #messages}; the others are closed,
+   * and after a failure all are. Blocks until the migration is over, or has failed.
+   *
+   * @param first to the destination
+   * @param more further ones to the same destination, at most 63; pages are divided between all
+   * @return how it went, also if it failed
+   * @throws InterruptedException if the calling thread is interrupted before the destination was
+   *     told to run the guest: it runs on here. Later, the result says that it is in doubt
+   * @throws IllegalArgumentException if there are too many connections; nothing has happened
+   */
+  public MigrationResult migrate(Connection first, Connection... more) throws InterruptedException {
+    if (more.length >= StreamLayout.MAX_STREAMS) {
+      throw new IllegalArgumentException(
+          more.length + 1 + " connections; at most " + StreamLayout.MAX_STREAMS);
+    }
+    messages = null;
+    SourceRun<S> run = new SourceRun<>(this);
+    MigrationResult result = run.migrate(first, more);
+    messages = run.messages();
+    cancelled = false;
+    forced = false;
+    return result;
+  }
+
+  /**
+   * Cancels the migration under way, soon, unless the destination was told to run the guest: the
+   * guest runs on here, and the result has a failure that says so. It is seen before each frame
+   * that is sent, so a connection that takes nothing delays it.
+   */
+  public void cancel() {
+    cancelled = true;
+  }
+
+  /** Has the migration under way stop the guest after this round, and finish. */
+  public void force() {
+    forced = true;
+  }
+
+  /**
+   * Returns the conversation with the embedder at the destination, after a hand-over.
+   *
+   * @return messages on the first connection
+   * @throws IllegalStateException if the guest was not handed over
+   */
+  public Messages messages() {
+    Messages with = messages;
+    if (with == null) {
+      throw new IllegalStateException("there is no destination that runs the guest");
+    }
+    return with;
+  }
+}

@@ -1,0 +1,272 @@
+package dev.smudge.migration;
+
+import dev.smudge.migration.MigrationException.Fault;
+import dev.smudge.migration.MigrationListener.Phase;
+import dev.smudge.snapshot.MachineState;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Objects;
+import java.util.concurrent.atomic.AtomicReference;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The destination of one migration. The guest runs here only after all streams were read to their
+ * ends, every checksum and every digest was found right, the state of its machine was restored, and
+ * the source has said that it lets go. Whatever happens before that, no guest runs here, and RAM is
+ * to be thrown away.
+ *
+ * <p>Threads: one. With more than one connection, {@link #receive} has one thread per further
+ * connection while it lasts. Source: docs/guide/live-migration.md.
+ */
+public final class MigrationTarget implements AutoCloseable {
+  private final List<TargetStream> streams;
+  private final TargetStream main;
+  private final AtomicReference<@Nullable Exception> failed = new AtomicReference<>();
+  private MigrationListener listener = MigrationListener.NONE;
+  private boolean used;
+  private boolean running;
+  private boolean told;
+
+  private MigrationTarget(List<TargetStream> streams) {
+    this.streams = streams;
+    this.main = streams.get(0);
+  }
+
+  /**
+   * Reads what the source says of its guest, and waits for that.
+   *
+   * @param connections all those of the source's, in any order
+   * @return the destination; close it, which closes the connections
+   * @throws MigrationException if a stream is damaged, or they are not all those of one migration;
+   *     the connections are closed, and the source knows why if it can be told
+   * @throws IOException if a connection breaks; likewise
+   * @throws IllegalArgumentException if there is no connection
+   */
+  public static MigrationTarget accept(Connection... connections) throws IOException {
+    if (connections.length == 0) {
+      throw new IllegalArgumentException("0 connections; at least 1");
+    }
+    List<TargetStream> streams = new ArrayList<>();
+    try {
+      for (Connection each : connections) {
+        streams.add(new TargetStream(each));
+      }
+      return new MigrationTarget(inOrder(streams));
+    } catch (IOException | RuntimeException e) {
+      streams.stream().filter(stream -> stream.index == 0).forEach(stream -> stream.refuse(e));
+      streams.forEach(TargetStream::close);
+      for (Connection each : connections) {
+        each.close();
+      }
+      throw e;
+    }
+  }
+
+  private static List<TargetStream> inOrder(List<TargetStream> streams) throws MigrationException {
+    TargetStream[] inOrder = new TargetStream[streams.size()];
+    for (TargetStream stream : streams) {
+      boolean fits =
+          stream.streams == inOrder.length
+              && stream.migration.equals(streams.get(0).migration)
+              && stream.index >= 0
+              && stream.index < inOrder.length
+              && inOrder[stream.index] == null;
+      if (!fits) {
+        throw new MigrationException(
+            Fault.BAD_CONTENT,
+            String.format(
+                "connection %d of %d of migration %s does not belong to the %d that are here",
+                stream.index, stream.streams, stream.migration, inOrder.length));
+      }
+      inOrder[stream.index] = stream;
+    }
+    return List.of(inOrder);
+  }
+
+  /** {@return the slots of the guest that comes} */
+  public List<SlotShape> slots() {
+    return main.slots;
+  }
+
+  /** {@return a copy of what the source sent before all else, see {@code MigrationSource.greeting}} */
+  public byte[] greeting() {
+    return main.greeting.clone();
+  }
+
+  /**
+   * Sets who is told how it goes.
+   *
+   * @param toTell the listener
+   * @return this
+   */
+  public MigrationTarget listener(MigrationListener toTell) {
+    listener = Objects.requireNonNull(toTell, "toTell");
+    return this;
+  }
+
+  /**
+   * Receives the guest. Otherwise as {@link #receive(GuestRam, MachineState, Messages.Handler,
+   * Runnable)}, from a source without a check.
+   *
+   * @param ram slots as {@link #slots}, all zero
+   * @param machine gets the rest of the guest's state, when all pages have been written
+   * @param start runs the guest
+   * @param <S> what the client calls a slot
+   * @throws IOException if there is no guest
+   */
+  public <S> void receive(GuestRam<S> ram, MachineState machine, Runnable start)
+      throws IOException {
+    receive(ram, machine, null, start);
+  }
+
+  /**
+   * Receives the guest and has it run. When this returns, the guest runs here, and not at the
+   * source, whether or not the source {@linkplain #isSourceTold could be told}. When it throws, the
+   * guest does not run here; the source is told why, if it can be.
+   *
+   * @param ram slots as {@link #slots}, all zero
+   * @param machine gets the rest of the guest's state, when all pages have been written; what it
+   *     throws leaves the guest at the source
+   * @param check the counterpart of the source's check; null: none
+   * @param start runs the guest; it is called at most once, and is the last that can leave the
+   *     guest at the source, by throwing
+   * @param <S> what the client calls a slot
+   * @throws MigrationException if a stream is damaged or ends too early, the source gave up, the
+   *     slots are not those of the source, or only one end has a check
+   * @throws IOException if a connection breaks, or the check throws it
+   * @throws IllegalStateException if this was called before
+   */
+  public <S> void receive(
+      GuestRam<S> ram, MachineState machine, Messages.@Nullable Handler check, Runnable start)
+      throws IOException {
+    if (used) {
+      throw new IllegalStateException("a destination receives one guest");
+    }
+    used = true;
+    try {
+      accept(ram, check != null);
+      receiveStreams(ram);
+      machine.restore(main.machineState());
+      byte[][] digests = streams.stream().map(TargetStream::digest).toArray(byte[][]::new);
+      main.out.send(FrameType.READY, StreamDigest.of(digests));
+      if (check != null) {
+        listener.phase(Phase.CHECKING);
+        check.talk(new Messages(main.in, main.out));
+      }
+      listener.phase(Phase.HANDING_OVER);
+      main.in.expect(FrameType.COMMIT);
+      start.run();
+    } catch (IOException | RuntimeException e) {
+      fail(e);
+      throw e;
+    }
+    running = true;
+    try {
+      main.out.send(FrameType.RUNNING, new byte[0]);
+      told = true;
+    } catch (IOException e) {
+      return; // the guest runs here, and the source keeps its own stopped
+    }
+  }
+
+  private void accept(GuestRam<?> ram, boolean checks) throws IOException {
+    if (!ram.shapes().equals(slots())) {
+      throw new MigrationException(
+          Fault.BAD_CONTENT,
+          "the slots here are " + ram.shapes() + ", and those of the source " + slots());
+    }
+    if (checks != main.checked) {
+      throw new MigrationException(
+          Fault.BAD_CONTENT,
+          "only the " + (checks ? "destination" : "source") + " has a check; both have to");
+    }
+    main.out.send(FrameType.ACCEPTED, new byte[0]);
+    listener.phase(Phase.ROUNDS);
+  }
+
+  /** Each stream in a thread of its own, the first in this one. The first failure ends all. */
+  private void receiveStreams(GuestRam<?> ram) throws IOException {
+    List<Thread> threads = new ArrayList<>();
+    for (TargetStream stream : streams.subList(1, streams.size())) {
+      Thread thread =
+          new Thread(
+              () -> receive(stream, ram, MigrationListener.NONE), "migration-" + stream.index);
+      thread.setDaemon(true);
+      thread.start();
+      threads.add(thread);
+    }
+    receive(main, ram, listener);
+    boolean interrupted = false;
+    for (int next = 0; next < threads.size(); ) {
+      try {
+        threads.get(next).join();
+        next++;
+      } catch (InterruptedException e) {
+        interrupted = true;
+        fail(new IOException("interrupted while the guest was received"));
+      }
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+    Exception first = failed.get();
+    if (first instanceof RuntimeException known) {
+      throw known;
+    }
+    if (first instanceof IOException known) {
+      throw known;
+    }
+  }
+
+  private void receive(TargetStream stream, GuestRam<?> ram, MigrationListener told) {
+    try {
+      stream.receive(ram, told);
+    } catch (IOException | RuntimeException e) {
+      fail(TargetStream.understood(e));
+    } catch (Error e) { // of a thread that nobody looks at
+      fail(new IllegalStateException("stream " + stream.index + " failed: " + e, e));
+    }
+  }
+
+  /** The first failure is told to the source. All connections are closed, so that no read waits. */
+  private void fail(Exception e) {
+    if (failed.compareAndSet(null, e)) {
+      main.refuse(e);
+      streams.forEach(TargetStream::cut);
+    }
+  }
+
+  /** {@return whether the guest was handed over to this destination} */
+  public boolean isRunning() {
+    return running;
+  }
+
+  /** {@return whether the source was told that the guest runs here} */
+  public boolean isSourceTold() {
+    return told;
+  }
+
+  /**
+   * Returns the conversation with the embedder at the source, after a hand-over.
+   *
+   * @return messages on the first connection
+   * @throws IllegalStateException if no guest was handed over
+   */
+  public Messages messages() {
+    if (!running) {
+      throw new IllegalStateException("no guest was handed over");
+    }
+    return new Messages(main.in, main.out);
+  }
+
+  /** Closes the connections. If no guest was received, the source keeps it. */
+  @Override
+  public void close() {
+    if (!running) {
+      fail(new IOException("the destination was closed"));
+    }
+    streams.forEach(TargetStream::cut);
+    streams.forEach(TargetStream::close);
+  }
+}

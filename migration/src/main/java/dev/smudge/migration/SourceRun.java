@@ -1,0 +1,454 @@
+package dev.smudge.migration;
+
+import dev.smudge.bitmap.PageSet;
+import dev.smudge.migration.MigrationException.Fault;
+import dev.smudge.migration.MigrationListener.Phase;
+import dev.smudge.migration.MigrationResult.End;
+import dev.smudge.migration.MigrationSource.AtLimit;
+import dev.smudge.sync.DirtyBatch;
+import dev.smudge.sync.PagePort;
+import dev.smudge.sync.RunConsumer;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.UUID;
+import java.util.concurrent.atomic.AtomicLong;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One attempt of a {@link MigrationSource}: rounds, then the switch-over.
+ *
+ * <p>Each stream sends its share of a batch, in a thread of its own; stream 0 in the thread that
+ * migrates. A share is made of whole chunks, and which stream a chunk belongs to never changes. A
+ * batch is committed only when all of it has been handed to the connections.
+ */
+final class SourceRun<S> {
+  /** Sends something through a stream. */
+  private interface Sending {
+    void send(SourceStream stream, int index) throws IOException;
+  }
+
+  private final MigrationSource<S> source;
+  private final GuestRam<S> ram;
+  private final MigratingGuest guest;
+  private final MigrationListener listener;
+  private final MigrationResult result = new MigrationResult();
+  private final List<SourceStream> streams = new ArrayList<>();
+  private final Map<S, PageSet> again = new HashMap<>(); // sent by an earlier attempt
+  private final Set<S> slots;
+  private final AtomicLong sentBytes = new AtomicLong();
+  private final long began = System.nanoTime();
+  private long lastTake = began;
+  private boolean throttled;
+  private volatile @Nullable Exception failed; // of a stream; the others stop then
+  private @Nullable MigrationProgress progress; // of this round, at its begin
+
+  SourceRun(MigrationSource<S> source) {
+    this.source = source;
+    this.ram = source.ram;
+    this.slots = new HashSet<>(ram.slots());
+    this.guest = source.guest;
+    this.listener = source.listener;
+  }
+
+  @Nullable Messages messages() {
+    SourceStream first = result.end == End.HANDED_OVER ? streams.get(0) : null;
+    return first == null ? null : new Messages(first.in, first.out);
+  }
+
+  MigrationResult migrate(Connection first, Connection[] more) throws InterruptedException {
+    try {
+      connect(first, more);
+      try {
+        preCopy();
+        switchOver();
+      } catch (IOException | RuntimeException | InterruptedException e) {
+        if (result.end == End.STAYED) {
+          streams.get(0).abort(e);
+        }
+        throw e;
+      }
+    } catch (IOException | RuntimeException e) {
+      result.failure = e;
+    } finally {
+      if (throttled) {
+        guest.limitDirtyRate(Long.MAX_VALUE);
+      }
+      streams.forEach(SourceStream::close);
+      int kept = result.end == End.HANDED_OVER ? 1 : 0;
+      streams.subList(Math.min(kept, streams.size()), streams.size()).forEach(SourceStream::cut);
+    }
+    return result;
+  }
+
+  private void connect(Connection first, Connection[] more) throws IOException {
+    listener.phase(Phase.GREETING);
+    source.sent.forEach((slot, pages) -> {
+      PageSet copy = new PageSet(pages.pageCount());
+      copy.addAll(pages);
+      again.put(slot, copy);
+    });
+    UUID id = UUID.randomUUID();
+    streams.add(new SourceStream(first, 0));
+    for (Connection each : more) {
+      streams.add(new SourceStream(each, streams.size()));
+    }
+    for (int i = 0; i < streams.size(); i++) {
+      streams
+          .get(i)
+          .greet(id, streams.size(), i == 0 ? ram : null, source.check != null, source.greeting);
+    }
+    streams.get(0).in.expect(FrameType.ACCEPTED);
+  }
+
+  /** Rounds while the guest runs. */
+  private void preCopy() throws IOException, InterruptedException {
+    listener.phase(Phase.ROUNDS);
+    Convergence convergence =
+        new Convergence(source.minRounds, source.threshold, source.downtime.toNanos() / 1e6);
+    for (boolean last = false; !last; ) {
+      guest.check();
+      checkCancelled();
+      long taken = System.nanoTime();
+      try (DirtyBatch<S> batch = ram.client().take()) {
+        long left = bytes(batch);
+        double dirtyPerSecond = left * 1e9 / Math.max(1, taken - lastTake);
+        result.bytesLeft = left;
+        result.estimatedDowntimeMillis = Convergence.millisToSend(result.rounds, left);
+        last =
+            source.forced
+                || convergence.isReached(result.rounds, batch.pageCount(), left)
+                || isAtLimit();
+        if (!last) {
+          throttle(left, dirtyPerSecond);
+          send(batch, taken, false);
+          batch.commit();
+          lastTake = taken;
+        }
+      } // what is left to the last round is dirty again
+    }
+  }
+
+  /** {@return whether the guest is to be stopped because time or rounds are used up} */
+  private boolean isAtLimit() throws MigrationException {
+    long nanos = System.nanoTime() - began;
+    boolean used =
+        result.rounds.size() >= source.maxRounds || nanos > source.timeout.toNanos();
+    if (used && source.atLimit == AtLimit.CANCEL) {
+      throw new MigrationException(
+          Fault.NOT_CONVERGED,
+          String.format(
+              "not converged after %d rounds and %d ms: %,d bytes are dirty, which would take about"
+                  + " %.0f ms",
+              result.rounds.size(),
+              nanos / 1_000_000,
+              result.bytesLeft,
+              result.estimatedDowntimeMillis));
+    }
+    return used;
+  }
+
+  private void throttle(long left, double dirtyPerSecond) {
+    long least = source.leastLimit;
+    if (least == Long.MAX_VALUE) {
+      return;
+    }
+    long limit = Convergence.limit(result.rounds, left, result.limit, least, dirtyPerSecond);
+    if (limit < result.limit) {
+      result.limit = limit;
+      throttled = true;
+      guest.limitDirtyRate(limit);
+    }
+  }
+
+  /** The guest stops; the last round; the destination runs. */
+  private void switchOver() throws IOException, InterruptedException {
+    listener.phase(Phase.STOPPING);
+    try {
+      stopGuest();
+      long stopped = System.nanoTime();
+      listener.phase(Phase.LAST_ROUND);
+      try (DirtyBatch<S> last = ram.client().take()) {
+        send(last, stopped, true);
+        byte[] state = source.machine.save();
+        end(state);
+        result.lastRoundNanos = System.nanoTime() - stopped;
+        check();
+        listener.phase(Phase.HANDING_OVER);
+        checkCancelled();
+        commit();
+        result.downtimeNanos = System.nanoTime() - stopped - result.checkNanos;
+        last.commit();
+      }
+    } finally {
+      if (result.end == End.STAYED) {
+        guest.start();
+      }
+    }
+  }
+
+  /** A vCPU that waits because of its limit stops late, so the limit goes first. */
+  private void stopGuest() throws IOException, InterruptedException {
+    if (throttled) {
+      guest.limitDirtyRate(Long.MAX_VALUE);
+      throttled = false;
+    }
+    long asked = System.nanoTime();
+    guest.stop();
+    guest.check();
+    result.stopNanos = System.nanoTime() - asked;
+  }
+
+  /** Sends the rest, and waits until the destination has checked all and could run the guest. */
+  private void end(byte[] state) throws IOException, InterruptedException {
+    streams.get(0).state(state);
+    byte[][] digests = new byte[streams.size()][];
+    inAll((stream, index) -> digests[index] = stream.end(index == 0 ? state.length : 0));
+    FrameReader in = streams.get(0).in;
+    byte[] theirs = FrameReader.rest(in.expect(FrameType.READY));
+    if (!Arrays.equals(StreamDigest.of(digests), theirs)) {
+      throw new MigrationException(Fault.BAD_DIGEST, "the destination has read another stream");
+    }
+  }
+
+  private void check() throws IOException {
+    Messages.Handler check = source.check;
+    if (check != null) {
+      listener.phase(Phase.CHECKING);
+      long start = System.nanoTime();
+      check.talk(new Messages(streams.get(0).in, streams.get(0).out));
+      result.checkNanos = System.nanoTime() - start;
+    }
+  }
+
+  private void commit() throws IOException {
+    result.end = End.IN_DOUBT;
+    try {
+      streams.get(0).out.send(FrameType.COMMIT, new byte[0]);
+      streams.get(0).in.expect(FrameType.RUNNING);
+    } catch (MigrationException e) {
+      if (e.fault() == Fault.PEER_GAVE_UP) {
+        result.end = End.STAYED; // it says that it does not run the guest
+      }
+      throw e;
+    }
+    result.end = End.HANDED_OVER;
+  }
+
+  private void checkCancelled() throws MigrationException {
+    if (source.cancelled) {
+      throw new MigrationException(Fault.CANCELLED, "the migration was cancelled");
+    }
+  }
+
+  private long bytes(DirtyBatch<S> batch) {
+    long[] sum = {0};
+    batch.forEachRun((slot, first, count) -> sum[0] += count * ram.pages().pageBytes(slot));
+    return sum[0];
+  }
+
+  /** Sends the pages of a batch, and hands them all to the connections. */
+  private void send(DirtyBatch<S> batch, long taken, boolean last)
+      throws IOException, InterruptedException {
+    streams.get(0).checkPeer();
+    int number = result.rounds.size() + 1;
+    note(batch);
+    long pages = batch.pageCount();
+    long[] more = {0, 0}; // pages, bytes, of an earlier attempt
+    if (number == 1) {
+      batch.forEachRun((slot, first, count) -> removeFromAgain(slot, first, count));
+      again.forEach((slot, set) -> {
+        more[0] += set.size();
+        more[1] += set.size() * ram.pages().pageBytes(slot);
+      });
+    }
+    long roundBytes = bytes(batch) + more[1];
+    long before = streamBytes();
+    progress = begin(number, roundBytes, taken);
+    listener.progress(progress);
+    FrameWriter out = streams.get(0).out;
+    out.begin().putInt(number);
+    out.end(FrameType.ROUND);
+    inAll((stream, index) -> {
+      RunConsumer<S, IOException> share = (slot, first, count) ->
+          share(stream, index, slot, first, count);
+      batch.forEachRun(share);
+      if (number == 1) {
+        sendAgain(share);
+      }
+      stream.out.flush();
+    });
+    Round round =
+        new Round(
+            number,
+            pages + more[0],
+            roundBytes,
+            streamBytes() - before,
+            System.nanoTime() - taken,
+            batch.barrierNanos(),
+            taken - lastTake,
+            last);
+    result.rounds.add(round);
+    listener.roundEnds(round);
+  }
+
+  /** What is sent now has to be sent again by a later attempt, if this one fails. */
+  private void note(DirtyBatch<S> batch) throws MigrationException {
+    List<String> foreign = new ArrayList<>();
+    batch.forEachRun((slot, first, count) -> {
+      if (!slots.contains(slot)) {
+        foreign.add(slot.toString());
+      } else {
+        source
+            .sent
+            .computeIfAbsent(slot, s -> new PageSet(ram.pages().pageCount(s)))
+            .addRange(first, count);
+      }
+    });
+    if (!foreign.isEmpty()) {
+      throw new MigrationException(
+          Fault.BAD_CONTENT, "the memory map changed while the guest moved: " + foreign.get(0));
+    }
+  }
+
+  private void removeFromAgain(S slot, long first, long count) {
+    PageSet set = again.get(slot);
+    if (set != null) {
+      set.removeRange(first, count);
+    }
+  }
+
+  private void sendAgain(RunConsumer<S, IOException> share) throws IOException {
+    for (Map.Entry<S, PageSet> each : again.entrySet()) {
+      PageSet set = each.getValue();
+      long end = set.pageCount();
+      for (long page = set.nextPage(0); page >= 0; ) {
+        long past = set.endOfRun(page, end);
+        share.accept(each.getKey(), page, past - page);
+        page = past < end ? set.nextPage(past) : -1;
+      }
+    }
+  }
+
+  /** Of a run, the chunks that belong to a stream. */
+  private void share(SourceStream stream, int index, S slot, long first, long count)
+      throws IOException {
+    PagePort<S> pages = ram.pages();
+    int bytes = pages.pageBytes(slot);
+    int chunk = PageFrames.framePages(bytes);
+    long end = first + count;
+    for (long page = first; page < end; ) {
+      long past = Math.min(end, (page / chunk + 1) * chunk);
+      if ((page / chunk + pages.slotId(slot)) % streams.size() == index) {
+        checkCancelled();
+        if (failed != null) {
+          throw new IOException("another stream failed");
+        }
+        stream.frames.send(stream.out, pages, slot, page, (int) (past - page), source.compress);
+        long sum = sentBytes.addAndGet((past - page) * bytes);
+        MigrationProgress at = progress;
+        if (index == 0 && at != null) {
+          listener.progress(
+              new MigrationProgress(
+                  at.round(),
+                  at.roundBytes(),
+                  sum,
+                  Math.max(0, at.sentBytes() + at.roundBytes() - sum),
+                  at.bytesPerSecond(),
+                  at.dirtyBytesPerSecond(),
+                  at.downtimeMillis(),
+                  at.limitBytesPerSecond()));
+        }
+      }
+      page = past;
+    }
+  }
+
+  private MigrationProgress begin(int number, long roundBytes, long taken) {
+    return new MigrationProgress(
+        number,
+        roundBytes,
+        sentBytes.get(),
+        roundBytes,
+        Convergence.bytesPerSecond(result.rounds),
+        roundBytes * 1e9 / Math.max(1, taken - lastTake),
+        Convergence.millisToSend(result.rounds, roundBytes),
+        result.limit);
+  }
+
+  private long streamBytes() {
+    return streams.stream().mapToLong(stream -> stream.out.bytes()).sum();
+  }
+
+  /**
+   * Does something in each stream at once, and waits for all. The first failure is thrown. Before
+   * others are waited for after a failure, all connections but the first are closed, so that none
+   * waits for a destination that reads no more.
+   */
+  private void inAll(Sending sending) throws IOException, InterruptedException {
+    List<Thread> threads = new ArrayList<>();
+    try {
+      for (int i = 1; i < streams.size(); i++) {
+        int index = i;
+        Thread thread = new Thread(() -> sendIn(sending, index), "migration-" + index);
+        thread.setDaemon(true);
+        thread.start();
+        threads.add(thread);
+      }
+      sendIn(sending, 0);
+    } finally {
+      boolean cut = failed != null || threads.size() < streams.size() - 1;
+      awaitAll(threads, cut);
+    }
+    rethrow();
+  }
+
+  private void sendIn(Sending sending, int index) {
+    try {
+      sending.send(streams.get(index), index);
+    } catch (IOException | RuntimeException | Error e) {
+      synchronized (sentBytes) {
+        if (failed == null) {
+          failed = e instanceof Exception known ? known : new IllegalStateException(e);
+        }
+      }
+    }
+  }
+
+  /** Also if interrupted: no thread reads guest RAM after the migration is over. */
+  private void awaitAll(List<Thread> threads, boolean cutNow) throws InterruptedException {
+    boolean cut = cutNow;
+    InterruptedException interrupted = null;
+    for (int next = 0; next < threads.size(); ) {
+      if (cut) {
+        streams.subList(1, streams.size()).forEach(SourceStream::cut);
+      }
+      try {
+        threads.get(next).join();
+        next++;
+        cut |= failed != null;
+      } catch (InterruptedException e) {
+        interrupted = e;
+        cut = true;
+      }
+    }
+    if (interrupted != null) {
+      throw interrupted;
+    }
+  }
+
+  private void rethrow() throws IOException {
+    Exception first = failed;
+    if (first instanceof IOException known) {
+      throw known;
+    }
+    if (first instanceof RuntimeException known) {
+      throw known;
+    }
+  }
+}
