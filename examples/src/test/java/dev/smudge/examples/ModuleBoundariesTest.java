@@ -59,6 +59,11 @@ class ModuleBoundariesTest {
   }
 
   @Test
+  void migration_dependencies_snapshotAndBelow() {
+    onlyUses("migration", "dev.smudge.snapshot..", "dev.smudge.sync..", "dev.smudge.bitmap..");
+  }
+
+  @Test
   void core_dependencies_syncAndBelowAndLinux() {
     onlyUses(
         "core",

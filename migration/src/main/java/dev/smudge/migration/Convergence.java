@@ -38,7 +38,7 @@ record Convergence(int minRounds, long thresholdPages, double downtimeMillis) {
     if (bytesLeft * 2 <= before) {
       return limit; // it is getting less, fast enough
     }
-    double now = Math.min(limit, Math.min(dirtyPerSecond, bytesPerSecond(rounds)));
+    double now = Math.min((double) limit, Math.min(dirtyPerSecond, bytesPerSecond(rounds)));
     return Math.max(least, (long) (now / 2));
   }
 

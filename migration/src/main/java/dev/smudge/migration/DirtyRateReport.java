@@ -152,7 +152,7 @@ public record DirtyRateReport(long ramBytes, List<Long> windowNanos, List<Long> 
     double bytesBefore = 0;
     for (int i = 0; i < windowNanos.size(); i++) {
       double window = windowNanos.get(i);
-      double bytes = Math.max(bytesBefore, dirtyBytes.get(i));
+      double bytes = Math.max(bytesBefore, (double) dirtyBytes.get(i));
       if (nanos <= window) {
         return bytesBefore + (bytes - bytesBefore) * (nanos - before) / (window - before);
       }
@@ -166,7 +166,8 @@ public record DirtyRateReport(long ramBytes, List<Long> windowNanos, List<Long> 
             ? bytesBefore / before
             : Math.max(0, bytesBefore - dirtyBytes.get(last - 1))
                 / Math.max(1, before - windowNanos.get(last - 1));
-    return Math.min(Math.max(ramBytes, bytesBefore), bytesBefore + slope * (nanos - before));
+    return Math.min(
+        Math.max((double) ramBytes, bytesBefore), bytesBefore + slope * (nanos - before));
   }
 
   @Override

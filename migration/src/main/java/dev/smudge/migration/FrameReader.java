@@ -51,7 +51,8 @@ final class FrameReader {
           Fault.BAD_SEQUENCE, "frame " + number + " came where frame " + sequence + " was due");
     }
     if (type == null) {
-      throw new MigrationException(Fault.BAD_FRAME, "frame " + sequence + " has unknown type " + code);
+      throw new MigrationException(
+          Fault.BAD_FRAME, "frame " + sequence + " has unknown type " + code);
     }
     if (length < 0 || length > StreamLayout.MAX_BODY) {
       throw new MigrationException(

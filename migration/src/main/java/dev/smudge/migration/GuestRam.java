@@ -52,8 +52,8 @@ public record GuestRam<S>(DirtyClient<S> client, List<S> slots, PagePort<S> page
 
   List<SlotShape> shapes() {
     return slots.stream()
-        .map(slot ->
-            new SlotShape(pages.slotId(slot), pages.pageCount(slot), pages.pageBytes(slot)))
+        .map(
+            slot -> new SlotShape(pages.slotId(slot), pages.pageCount(slot), pages.pageBytes(slot)))
         .toList();
   }
 }

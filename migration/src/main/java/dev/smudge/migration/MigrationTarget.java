@@ -89,7 +89,9 @@ public final class MigrationTarget implements AutoCloseable {
     return main.slots;
   }
 
-  /** {@return a copy of what the source sent before all else, see {@code MigrationSource.greeting}} */
+  /**
+   * {@return a copy of what the source sent before all else, see {@code MigrationSource.greeting}}
+   */
   public byte[] greeting() {
     return main.greeting.clone();
   }

@@ -63,8 +63,9 @@ final class SourceRun<S> {
 
   MigrationResult migrate(Connection first, Connection[] more) throws InterruptedException {
     try {
-      connect(first, more);
+      open(first, more);
       try {
+        greet();
         preCopy();
         switchOver();
       } catch (IOException | RuntimeException | InterruptedException e) {
@@ -86,18 +87,21 @@ final class SourceRun<S> {
     return result;
   }
 
-  private void connect(Connection first, Connection[] more) throws IOException {
-    listener.phase(Phase.GREETING);
+  private void open(Connection first, Connection[] more) throws IOException {
     source.sent.forEach((slot, pages) -> {
       PageSet copy = new PageSet(pages.pageCount());
       copy.addAll(pages);
       again.put(slot, copy);
     });
-    UUID id = UUID.randomUUID();
     streams.add(new SourceStream(first, 0));
     for (Connection each : more) {
       streams.add(new SourceStream(each, streams.size()));
     }
+  }
+
+  private void greet() throws IOException {
+    listener.phase(Phase.GREETING);
+    UUID id = UUID.randomUUID();
     for (int i = 0; i < streams.size(); i++) {
       streams
           .get(i)
@@ -137,8 +141,7 @@ final class SourceRun<S> {
   /** {@return whether the guest is to be stopped because time or rounds are used up} */
   private boolean isAtLimit() throws MigrationException {
     long nanos = System.nanoTime() - began;
-    boolean used =
-        result.rounds.size() >= source.maxRounds || nanos > source.timeout.toNanos();
+    boolean used = result.rounds.size() >= source.maxRounds || nanos > source.timeout.toNanos();
     if (used && source.atLimit == AtLimit.CANCEL) {
       throw new MigrationException(
           Fault.NOT_CONVERGED,
@@ -275,8 +278,8 @@ final class SourceRun<S> {
     out.begin().putInt(number);
     out.end(FrameType.ROUND);
     inAll((stream, index) -> {
-      RunConsumer<S, IOException> share = (slot, first, count) ->
-          share(stream, index, slot, first, count);
+      RunConsumer<S, IOException> share =
+          (slot, first, count) -> share(stream, index, slot, first, count);
       batch.forEachRun(share);
       if (number == 1) {
         sendAgain(share);

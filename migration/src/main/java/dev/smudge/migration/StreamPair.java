@@ -8,8 +8,10 @@ import java.io.OutputStream;
 record StreamPair(InputStream input, OutputStream output) implements Connection {
   @Override
   public void close() throws IOException {
-    try (InputStream in = input) {
+    try {
       output.close();
+    } finally {
+      input.close();
     }
   }
 }

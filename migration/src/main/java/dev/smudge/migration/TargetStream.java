@@ -76,8 +76,7 @@ final class TargetStream implements AutoCloseable {
       switch (type) {
         case ROUND -> {
           int number = in.body().getInt();
-          listener.progress(
-              new MigrationProgress(number, 0, 0, 0, 0, 0, 0, Long.MAX_VALUE));
+          listener.progress(new MigrationProgress(number, 0, 0, 0, 0, 0, 0, Long.MAX_VALUE));
         }
         case PAGES -> frames.receivePages(in.body(), ram);
         case ZERO -> frames.receiveZeroes(in.body(), ram);

@@ -1,0 +1,114 @@
+package dev.smudge.migration;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.smudge.migration.MigrationResult.End;
+import java.io.IOException;
+import java.util.Arrays;
+import java.util.function.BiFunction;
+import org.jspecify.annotations.Nullable;
+
+/** A source that runs, and a destination for each attempt. */
+final class Bench implements AutoCloseable {
+  /** Puts something in front of the connection of a stream. */
+  interface Wrap extends BiFunction<Connection, Integer, Connection> {}
+
+  static final Wrap NOTHING = (connection, index) -> connection;
+
+  final Guest guest;
+  final MigrationSource<dev.smudge.sync.LogSlot> source;
+  @Nullable Guest target;
+  @Nullable Exception targetFailure;
+  boolean ranThere;
+  boolean failRestore;
+  boolean failStart;
+  Messages.@Nullable Handler targetCheck;
+
+  Bench(int pages) {
+    guest = Guest.booted(pages);
+    source = MigrationSource.of(guest.ram, guest, guest);
+  }
+
+  /** One attempt, through so many connections. */
+  MigrationResult migrate(int streams, Wrap atSource, Wrap atTarget) throws Exception {
+    Connection[] here = new Connection[streams];
+    Connection[] there = new Connection[streams];
+    for (int i = 0; i < streams; i++) {
+      Connection[] ends = Connection.pair();
+      here[i] = atSource.apply(ends[0], i);
+      there[streams - 1 - i] = atTarget.apply(ends[1], i); // in another order
+    }
+    target = null;
+    targetFailure = null;
+    ranThere = false;
+    Thread thread = new Thread(() -> receive(there), "destination");
+    thread.setDaemon(true);
+    thread.start();
+    MigrationResult result = source.migrate(here[0], Arrays.copyOfRange(here, 1, streams));
+    here[0].close();
+    thread.join();
+    return result;
+  }
+
+  private void receive(Connection[] connections) {
+    try (MigrationTarget in = MigrationTarget.accept(connections)) {
+      Guest made = new Guest(in.slots());
+      made.failing = failRestore;
+      target = made;
+      in.receive(
+          made.ram,
+          made,
+          targetCheck,
+          () -> {
+            if (failStart) {
+              throw new IllegalStateException("no processor is free");
+            }
+            ranThere = true;
+          });
+    } catch (IOException | RuntimeException e) {
+      targetFailure = e;
+    }
+  }
+
+  /** The guest is at one end, and what is there is what the source had. */
+  void assertOneGuest(MigrationResult result) throws Exception {
+    if (result.end() == End.HANDED_OVER) {
+      assertTrue(ranThere);
+      assertFalse(guest.isRunning());
+      assertSame();
+    } else if (result.end() == End.STAYED) {
+      assertFalse(ranThere);
+      assertNotNull(result.failure());
+      assertNotNull(targetFailure, "the destination does not say why");
+      assertTrue(guest.isRunning(), "the guest does not run on");
+    } else {
+      assertNotNull(result.failure());
+      assertFalse(guest.isRunning());
+    }
+  }
+
+  /** Nothing was lost by what failed before: another attempt brings all. */
+  void assertMovesNow(int streams) throws Exception {
+    MigrationResult result = migrate(streams, NOTHING, NOTHING);
+    assertEquals(End.HANDED_OVER, result.end(), String.valueOf(result.failure()));
+    assertOneGuest(result);
+  }
+
+  void assertSame() {
+    Guest there = target;
+    assertNotNull(there);
+    assertEquals("", there.differenceFrom(guest));
+  }
+
+  @Override
+  public void close() throws Exception {
+    guest.close();
+    Guest there = target;
+    if (there != null) {
+      there.close();
+    }
+  }
+}

@@ -1,0 +1,147 @@
+package dev.smudge.migration;
+
+import dev.smudge.snapshot.MachineState;
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.InitialView;
+import dev.smudge.sync.LogSlot;
+import dev.smudge.sync.LogVcpu;
+import dev.smudge.sync.PagePort;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+import org.jspecify.annotations.Nullable;
+
+/** A guest with RAM of its own, one vCPU that writes anywhere, and a register that counts. */
+final class Guest implements MigratingGuest, MachineState, PagePort.OwnRam, AutoCloseable {
+  static final int PAGE = 4096;
+
+  final DirtyLog log = DirtyLog.create();
+  final Map<Integer, byte[]> memory = new HashMap<>();
+  final List<LogSlot> slots = new ArrayList<>();
+  final DirtyClient<LogSlot> client;
+  final GuestRam<LogSlot> ram;
+  private final LogVcpu vcpu = log.addVcpu();
+  private final SplittableRandom random = Seed.random("guest");
+  private @Nullable Thread thread;
+  private volatile boolean stopping;
+  private long register; // of the vCPU's thread while it runs
+  volatile int stops;
+  volatile boolean failing;
+
+  /** A guest of such slots, all zero. */
+  Guest(List<SlotShape> shapes) {
+    for (SlotShape shape : shapes) {
+      memory.put(shape.id(), new byte[(int) shape.size()]);
+      slots.add(log.addSlot(shape.id(), shape.pageCount(), shape.pageBytes()));
+    }
+    client = log.client("migration", InitialView.NONE_DIRTY);
+    ram = new GuestRam<>(client, slots, this);
+  }
+
+  /** One that boots: half of its pages are written. */
+  static Guest booted(int pages) {
+    Guest guest =
+        new Guest(List.of(new SlotShape(0, pages / 2, PAGE), new SlotShape(7, pages / 2, PAGE)));
+    for (int i = 0; i < pages / 2; i++) {
+      guest.store(guest.slots.get(i & 1), (long) (i / 2) * 2 * PAGE + 8 * (i % 500));
+    }
+    guest.vcpu.offline();
+    return guest;
+  }
+
+  private void store(LogSlot slot, long offset) {
+    ByteBuffer.wrap(memory(slot)).putLong((int) offset, ++register * 0x9E37_79B9_7F4A_7C15L);
+    vcpu.mark(slot, offset, 8);
+    vcpu.safepoint();
+  }
+
+  private byte[] memory(LogSlot slot) {
+    byte[] bytes = memory.get(slot.id());
+    if (bytes == null) {
+      throw new IllegalArgumentException("no slot " + slot.id());
+    }
+    return bytes;
+  }
+
+  private void run() {
+    while (!stopping) {
+      LogSlot slot = slots.get(random.nextInt(slots.size()));
+      store(slot, random.nextLong(slot.pageCount() * PAGE / 8) * 8);
+    }
+    vcpu.offline();
+  }
+
+  @Override
+  public void start() {
+    if (thread == null) {
+      stopping = false;
+      thread = new Thread(this::run, "vcpu");
+      thread.setDaemon(true);
+      thread.start();
+    }
+  }
+
+  boolean isRunning() {
+    return thread != null;
+  }
+
+  @Override
+  public void stop() throws InterruptedException {
+    stops++;
+    stopping = true;
+    Thread running = thread;
+    if (running != null) {
+      running.join();
+    }
+    thread = null;
+  }
+
+  @Override
+  public void limitDirtyRate(long bytesPerSecond) {
+    vcpu.limitDirtyRate(bytesPerSecond);
+  }
+
+  @Override
+  public byte[] save() {
+    return ByteBuffer.allocate(8).putLong(register).array();
+  }
+
+  @Override
+  public void restore(byte[] bytes) {
+    if (failing) {
+      throw new IllegalStateException("a machine of another make");
+    }
+    register = ByteBuffer.wrap(bytes).getLong();
+  }
+
+  @Override
+  public void read(LogSlot slot, long page, byte[] to) {
+    System.arraycopy(memory(slot), (int) page * PAGE, to, 0, PAGE);
+  }
+
+  @Override
+  public void write(LogSlot slot, long page, byte[] from) {
+    System.arraycopy(from, 0, memory(slot), (int) page * PAGE, PAGE);
+  }
+
+  /** {@return the first place in which the two differ, "" if they are the same} */
+  String differenceFrom(Guest other) {
+    for (LogSlot slot : slots) {
+      int at = java.util.Arrays.mismatch(memory(slot), other.memory(slot));
+      if (at >= 0) {
+        return "slot " + slot.id() + ", byte " + at;
+      }
+    }
+    return register == other.register ? "" : "register";
+  }
+
+  @Override
+  public void close() throws InterruptedException {
+    stop();
+    log.close();
+  }
+}

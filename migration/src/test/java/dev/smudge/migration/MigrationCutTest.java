@@ -1,0 +1,81 @@
+package dev.smudge.migration;
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.smudge.migration.MigrationResult.End;
+import dev.smudge.migration.MigrationSource.AtLimit;
+import java.time.Duration;
+import java.util.EnumMap;
+import java.util.Map;
+import java.util.SplittableRandom;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** A connection is cut: the guest runs on at one end, never at both, and nothing is lost. */
+@Timeout(120)
+class MigrationCutTest {
+  private static final int PAGES = 128;
+
+  @ParameterizedTest
+  @ValueSource(ints = {1, 2, 3})
+  void migrate_anyStreamCutAtManyBytes_oneGuestAndNothingLost(int streams) throws Exception {
+    SplittableRandom random = Seed.random("cuts" + streams);
+    for (int cut = 0; cut < streams; cut++) {
+      Map<End, Integer> ends = new EnumMap<>(End.class);
+      for (int i = 0; i < 14; i++) {
+        long bytes = i < 7 ? i * 23 : random.nextLong(700_000L / streams);
+        cutAt(streams, cut, bytes, ends);
+      }
+      assertTrue(ends.getOrDefault(End.STAYED, 0) >= 7, ends.toString());
+    }
+  }
+
+  private static void cutAt(int streams, int cut, long bytes, Map<End, Integer> ends)
+      throws Exception {
+    CuttingConnection[] cutting = new CuttingConnection[1];
+    Bench.Wrap wrap =
+        (connection, index) -> {
+          if (index != cut) {
+            return connection;
+          }
+          cutting[0] = new CuttingConnection(connection, bytes);
+          return cutting[0];
+        };
+    try (Bench bench = new Bench(PAGES)) {
+      bench.guest.start();
+      bench.source.rounds(2, 3, 0).timeout(Duration.ofMinutes(1), AtLimit.FORCE);
+      MigrationResult result = bench.migrate(streams, wrap, Bench.NOTHING);
+      bench.assertOneGuest(result);
+      ends.merge(result.end(), 1, Integer::sum);
+      if (cutting[0].wasCut() && result.end() == End.STAYED) {
+        bench.assertMovesNow(streams);
+      }
+    } catch (AssertionError e) {
+      throw new AssertionError("stream " + cut + " of " + streams + " after " + bytes, e);
+    }
+  }
+
+  /** READY, COMMIT's answer: what comes back is cut at every byte. */
+  @Test
+  void migrate_answersCutAtAnyByte_oneGuest() throws Exception {
+    Map<End, Integer> ends = new EnumMap<>(End.class);
+    for (long bytes = 0; bytes < 160; bytes += 3) {
+      long after = bytes;
+      Bench.Wrap wrap =
+          (connection, index) -> index == 0 ? new CuttingConnection(connection, after) : connection;
+      try (Bench bench = new Bench(8)) {
+        bench.guest.start();
+        MigrationResult result = bench.migrate(2, Bench.NOTHING, wrap);
+        if (result.end() == End.STAYED) {
+          bench.assertOneGuest(result);
+        }
+        ends.merge(result.end(), 1, Integer::sum);
+      } catch (AssertionError e) {
+        throw new AssertionError("after " + bytes, e);
+      }
+    }
+    assertTrue(ends.size() == 3, ends.toString());
+  }
+}
