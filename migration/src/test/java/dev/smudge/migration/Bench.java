@@ -104,7 +104,7 @@ final class Bench implements AutoCloseable {
   }
 
   @Override
-  public void close() throws Exception {
+  public void close() {
     guest.close();
     Guest there = target;
     if (there != null) {

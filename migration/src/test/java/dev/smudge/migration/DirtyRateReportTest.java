@@ -22,8 +22,8 @@ class DirtyRateReportTest {
     assertTrue(estimate.converges(), estimate.toString());
     assertEquals(1, estimate.rounds());
     assertEquals(Long.MAX_VALUE, estimate.limitBytesPerSecond());
-    assertEquals(10_250, estimate.duration().toMillis(), 10);
-    assertEquals(10, estimate.downtime().toMillis(), 1);
+    assertEquals(10_250, (double) estimate.duration().toMillis(), 10);
+    assertEquals(10, (double) estimate.downtime().toMillis(), 1);
   }
 
   @Test

@@ -29,8 +29,12 @@ final class Guest implements MigratingGuest, MachineState, PagePort.OwnRam, Auto
   private @Nullable Thread thread;
   private volatile boolean stopping;
   private long register; // of the vCPU's thread while it runs
-  volatile int stops;
+  int stops; // of the thread that migrates
+  Runnable atSave = () -> {};
   volatile boolean failing;
+
+  /** It writes to so many pages of each slot, the first ones; the others stay as they are. */
+  volatile int hotPages = Integer.MAX_VALUE;
 
   /** A guest of such slots, all zero. */
   Guest(List<SlotShape> shapes) {
@@ -47,7 +51,7 @@ final class Guest implements MigratingGuest, MachineState, PagePort.OwnRam, Auto
     Guest guest =
         new Guest(List.of(new SlotShape(0, pages / 2, PAGE), new SlotShape(7, pages / 2, PAGE)));
     for (int i = 0; i < pages / 2; i++) {
-      guest.store(guest.slots.get(i & 1), (long) (i / 2) * 2 * PAGE + 8 * (i % 500));
+      guest.store(guest.slots.get(i & 1), i / 2 * 2L * PAGE + 8L * (i % 500));
     }
     guest.vcpu.offline();
     return guest;
@@ -70,7 +74,7 @@ final class Guest implements MigratingGuest, MachineState, PagePort.OwnRam, Auto
   private void run() {
     while (!stopping) {
       LogSlot slot = slots.get(random.nextInt(slots.size()));
-      store(slot, random.nextLong(slot.pageCount() * PAGE / 8) * 8);
+      store(slot, random.nextLong(Math.min((long) hotPages, slot.pageCount()) * (PAGE / 8)) * 8);
     }
     vcpu.offline();
   }
@@ -107,6 +111,7 @@ final class Guest implements MigratingGuest, MachineState, PagePort.OwnRam, Auto
 
   @Override
   public byte[] save() {
+    atSave.run();
     return ByteBuffer.allocate(8).putLong(register).array();
   }
 
@@ -140,8 +145,12 @@ final class Guest implements MigratingGuest, MachineState, PagePort.OwnRam, Auto
   }
 
   @Override
-  public void close() throws InterruptedException {
-    stop();
+  public void close() {
+    try {
+      stop();
+    } catch (InterruptedException e) {
+      throw new AssertionError(e);
+    }
     log.close();
   }
 }

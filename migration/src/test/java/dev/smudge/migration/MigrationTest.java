@@ -8,11 +8,15 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.smudge.migration.MigrationException.Fault;
 import dev.smudge.migration.MigrationResult.End;
 import dev.smudge.migration.MigrationSource.AtLimit;
+import java.io.FilterInputStream;
 import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CountDownLatch;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -40,6 +44,56 @@ class MigrationTest {
       assertTrue(result.rounds().get(result.rounds().size() - 1).last());
       assertTrue(result.downtimeNanos() >= result.lastRoundNanos());
       assertEquals(1, bench.guest.stops);
+    }
+  }
+
+  /** The destination reads nothing of the second stream before all pages have been sent. */
+  @Test
+  void migrate_oneStreamIsLate_noOldContentWins() throws Exception {
+    CountDownLatch allSent = new CountDownLatch(1);
+    Bench.Wrap late =
+        (connection, index) -> index == 0 ? connection : new LateConnection(connection, allSent);
+    try (Bench bench = new Bench(8)) {
+      bench.guest.atSave = allSent::countDown;
+      bench.guest.hotPages = 2; // what is sent has to fit into a pipe that nobody reads
+      bench.guest.start();
+      bench.source.rounds(2, 2, 0).timeout(Duration.ofMinutes(1), AtLimit.FORCE);
+      MigrationResult result = bench.migrate(2, Bench.NOTHING, late);
+      assertEquals(End.HANDED_OVER, result.end(), String.valueOf(result.failure()));
+      bench.assertSame();
+    }
+  }
+
+  private record LateConnection(Connection connection, CountDownLatch from) implements Connection {
+    @Override
+    public InputStream input() {
+      return new FilterInputStream(connection.input()) {
+        private boolean greeted;
+
+        @Override
+        public int read(byte[] to, int offset, int length) throws IOException {
+          if (greeted) {
+            try {
+              from.await();
+            } catch (InterruptedException e) {
+              throw new IOException(e);
+            }
+          }
+          greeted = true;
+          int hello = StreamLayout.PREAMBLE_SIZE + StreamLayout.HEADER_SIZE + 24 + 4;
+          return super.read(to, offset, Math.min(length, hello));
+        }
+      };
+    }
+
+    @Override
+    public OutputStream output() {
+      return connection.output();
+    }
+
+    @Override
+    public void close() throws IOException {
+      connection.close();
     }
   }
 

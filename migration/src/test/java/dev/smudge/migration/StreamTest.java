@@ -96,7 +96,7 @@ class StreamTest {
 
   /** All of a stream but the middle of long contents. */
   private static int step(int stream, int at) {
-    return at < 200 || at > migration[stream].length - 200 ? 1 : 7;
+    return at < 200 || at > migration[stream].length - 200 ? 1 : 13;
   }
 
   /** The frames of a recorded stream, without the preamble. */
