@@ -25,7 +25,7 @@ class MigrationCutTest {
     for (int cut = 0; cut < streams; cut++) {
       Map<End, Integer> ends = new EnumMap<>(End.class);
       for (int i = 0; i < 10; i++) {
-        long bytes = i < 5 ? i * 37 : random.nextLong(500_000L / streams);
+        long bytes = i < 5 ? i * 37L : random.nextLong(500_000L / streams);
         cutAt(streams, cut, bytes, ends);
       }
       assertTrue(ends.getOrDefault(End.STAYED, 0) >= 5, ends.toString());
