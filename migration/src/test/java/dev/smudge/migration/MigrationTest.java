@@ -28,7 +28,9 @@ class MigrationTest {
   private static final int PAGES = 512;
 
   /** So slow that a guest that writes all the time does not converge. */
-  private static final Bench.Wrap SLOW = (connection, i) -> new SlowConnection(connection, 8 << 20);
+  private static Connection slow(Connection connection, int index) {
+    return new SlowConnection(connection, 8 << 20);
+  }
 
   @ParameterizedTest
   @CsvSource({"1, false", "1, true", "2, false", "3, true"})
@@ -120,7 +122,7 @@ class MigrationTest {
     try (Bench bench = new Bench(PAGES)) {
       bench.guest.start();
       bench.source.downtimeGoal(Duration.ofMillis(15)).rounds(1, 40, 0).throttle(64 << 10);
-      MigrationResult result = bench.migrate(1, SLOW, Bench.NOTHING);
+      MigrationResult result = bench.migrate(1, MigrationTest::slow, Bench.NOTHING);
       assertEquals(End.HANDED_OVER, result.end(), String.valueOf(result.failure()));
       bench.assertOneGuest(result);
       assertTrue(result.limitBytesPerSecond() < Long.MAX_VALUE, "it was not throttled");
@@ -133,7 +135,7 @@ class MigrationTest {
     try (Bench bench = new Bench(PAGES)) {
       bench.guest.start();
       bench.source.downtimeGoal(Duration.ofMillis(15)).rounds(1, 5, 0);
-      MigrationResult result = bench.migrate(2, SLOW, Bench.NOTHING);
+      MigrationResult result = bench.migrate(2, MigrationTest::slow, Bench.NOTHING);
       assertFault(Fault.NOT_CONVERGED, result);
       assertEquals(0, bench.guest.stops);
       bench.assertOneGuest(result);
@@ -147,11 +149,11 @@ class MigrationTest {
     try (Bench bench = new Bench(PAGES)) {
       bench.guest.start();
       bench.source.downtimeGoal(Duration.ZERO).timeout(Duration.ofMillis(100), AtLimit.CANCEL);
-      MigrationResult result = bench.migrate(1, SLOW, Bench.NOTHING);
+      MigrationResult result = bench.migrate(1, MigrationTest::slow, Bench.NOTHING);
       assertFault(Fault.NOT_CONVERGED, result);
       bench.assertOneGuest(result);
       bench.source.timeout(Duration.ofMillis(100), AtLimit.FORCE);
-      result = bench.migrate(1, SLOW, Bench.NOTHING);
+      result = bench.migrate(1, MigrationTest::slow, Bench.NOTHING);
       assertEquals(End.HANDED_OVER, result.end());
       bench.assertOneGuest(result);
     }
