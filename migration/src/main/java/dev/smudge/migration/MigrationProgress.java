@@ -22,4 +22,17 @@ public record MigrationProgress(
     double bytesPerSecond,
     double dirtyBytesPerSecond,
     double downtimeMillis,
-    long limitBytesPerSecond) {}
+    long limitBytesPerSecond) {
+  /** {@return this round, further on: so much has been sent in all rounds} */
+  MigrationProgress sent(long bytes) {
+    return new MigrationProgress(
+        round,
+        roundBytes,
+        bytes,
+        Math.max(0, sentBytes + roundBytes - bytes),
+        bytesPerSecond,
+        dirtyBytesPerSecond,
+        downtimeMillis,
+        limitBytesPerSecond);
+  }
+}

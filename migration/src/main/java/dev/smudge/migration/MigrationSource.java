@@ -115,7 +115,10 @@ public final class MigrationSource<S> {
 
   /**
    * Sets how long the rounds may take, and what happens when that time, or the number of rounds, is
-   * used up. Without it: 10 minutes, and the migration is cancelled.
+   * used up. Without it: 10 minutes, and the migration is cancelled. {@code CANCEL} takes effect in
+   * the middle of a round, {@code FORCE} after it. The last round, in which the guest stands still,
+   * has no bound; a connection that takes nothing is the connection's own to end, as {@link
+   * Connection#of(java.net.Socket, Duration)} does.
    *
    * @param limit more than 0
    * @param then what happens

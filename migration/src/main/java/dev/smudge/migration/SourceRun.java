@@ -28,24 +28,19 @@ import org.jspecify.annotations.Nullable;
  * batch is committed only when all of it has been handed to the connections.
  */
 final class SourceRun<S> {
-  /** Sends something through a stream. */
-  private interface Sending {
-    void send(SourceStream stream, int index) throws IOException;
-  }
-
   private final MigrationSource<S> source;
   private final GuestRam<S> ram;
   private final MigratingGuest guest;
   private final MigrationListener listener;
   private final MigrationResult result = new MigrationResult();
-  private final List<SourceStream> streams = new ArrayList<>();
+  private final SourceStreams streams = new SourceStreams();
   private final Map<S, PageSet> again = new HashMap<>(); // sent by an earlier attempt
   private final Set<S> slots;
   private final AtomicLong sentBytes = new AtomicLong();
   private final long began = System.nanoTime();
   private long lastTake = began;
   private boolean throttled;
-  private volatile @Nullable Exception failed; // of a stream; the others stop then
+  private volatile boolean stopped; // the guest, for the last round
   private @Nullable MigrationProgress progress; // of this round, at its begin
 
   SourceRun(MigrationSource<S> source) {
@@ -80,9 +75,8 @@ final class SourceRun<S> {
       if (throttled) {
         guest.limitDirtyRate(Long.MAX_VALUE);
       }
-      streams.forEach(SourceStream::close);
-      int kept = result.end == End.HANDED_OVER ? 1 : 0;
-      streams.subList(Math.min(kept, streams.size()), streams.size()).forEach(SourceStream::cut);
+      streams.close();
+      streams.cutFrom(result.end == End.HANDED_OVER ? 1 : 0);
     }
     return result;
   }
@@ -93,9 +87,9 @@ final class SourceRun<S> {
       copy.addAll(pages);
       again.put(slot, copy);
     });
-    streams.add(new SourceStream(first, 0));
+    streams.add(first);
     for (Connection each : more) {
-      streams.add(new SourceStream(each, streams.size()));
+      streams.add(each);
     }
   }
 
@@ -140,20 +134,27 @@ final class SourceRun<S> {
 
   /** {@return whether the guest is to be stopped because time or rounds are used up} */
   private boolean isAtLimit() throws MigrationException {
-    long nanos = System.nanoTime() - began;
-    boolean used = result.rounds.size() >= source.maxRounds || nanos > source.timeout.toNanos();
+    boolean used = result.rounds.size() >= source.maxRounds || isTimeUsedUp();
     if (used && source.atLimit == AtLimit.CANCEL) {
-      throw new MigrationException(
-          Fault.NOT_CONVERGED,
-          String.format(
-              "not converged after %d rounds and %d ms: %,d bytes are dirty, which would take about"
-                  + " %.0f ms",
-              result.rounds.size(),
-              nanos / 1_000_000,
-              result.bytesLeft,
-              result.estimatedDowntimeMillis));
+      throw notConverged();
     }
     return used;
+  }
+
+  private boolean isTimeUsedUp() {
+    return System.nanoTime() - began > source.timeout.toNanos();
+  }
+
+  private MigrationException notConverged() {
+    return new MigrationException(
+        Fault.NOT_CONVERGED,
+        String.format(
+            "not converged after %d rounds and %d ms: %,d bytes are dirty, which would take about"
+                + " %.0f ms",
+            result.rounds.size(),
+            (System.nanoTime() - began) / 1_000_000,
+            result.bytesLeft,
+            result.estimatedDowntimeMillis));
   }
 
   private void throttle(long left, double dirtyPerSecond) {
@@ -174,18 +175,19 @@ final class SourceRun<S> {
     listener.phase(Phase.STOPPING);
     try {
       stopGuest();
-      long stopped = System.nanoTime();
+      long stoppedAt = System.nanoTime();
+      stopped = true;
       listener.phase(Phase.LAST_ROUND);
       try (DirtyBatch<S> last = ram.client().take()) {
-        send(last, stopped, true);
+        send(last, stoppedAt, true);
         byte[] state = source.machine.save();
         end(state);
-        result.lastRoundNanos = System.nanoTime() - stopped;
+        result.lastRoundNanos = System.nanoTime() - stoppedAt;
         check();
         listener.phase(Phase.HANDING_OVER);
         checkCancelled();
         commit();
-        result.downtimeNanos = System.nanoTime() - stopped - result.checkNanos;
+        result.downtimeNanos = System.nanoTime() - stoppedAt - result.checkNanos;
         last.commit();
       }
     } finally {
@@ -211,7 +213,7 @@ final class SourceRun<S> {
   private void end(byte[] state) throws IOException, InterruptedException {
     streams.get(0).state(state);
     byte[][] digests = new byte[streams.size()][];
-    inAll((stream, index) -> digests[index] = stream.end(index == 0 ? state.length : 0));
+    streams.inAll((stream, index) -> digests[index] = stream.end(index == 0 ? state.length : 0));
     FrameReader in = streams.get(0).in;
     byte[] theirs = FrameReader.rest(in.expect(FrameType.READY));
     if (!Arrays.equals(StreamDigest.of(digests), theirs)) {
@@ -249,6 +251,15 @@ final class SourceRun<S> {
     }
   }
 
+  /** Before each frame. A round that takes too long is not waited for, unless it is the last. */
+  private void checkMayGoOn() throws IOException {
+    checkCancelled();
+    streams.checkFailed();
+    if (!stopped && source.atLimit == AtLimit.CANCEL && isTimeUsedUp()) {
+      throw notConverged();
+    }
+  }
+
   private long bytes(DirtyBatch<S> batch) {
     long[] sum = {0};
     batch.forEachRun((slot, first, count) -> sum[0] += count * ram.pages().pageBytes(slot));
@@ -271,13 +282,13 @@ final class SourceRun<S> {
       });
     }
     long roundBytes = bytes(batch) + more[1];
-    long before = streamBytes();
+    long before = streams.bytes();
     progress = begin(number, roundBytes, taken);
     listener.progress(progress);
     FrameWriter out = streams.get(0).out;
     out.begin().putInt(number);
     out.end(FrameType.ROUND);
-    inAll((stream, index) -> {
+    streams.inAll((stream, index) -> {
       RunConsumer<S, IOException> share =
           (slot, first, count) -> share(stream, index, slot, first, count);
       batch.forEachRun(share);
@@ -291,7 +302,7 @@ final class SourceRun<S> {
             number,
             pages + more[0],
             roundBytes,
-            streamBytes() - before,
+            streams.bytes() - before,
             System.nanoTime() - taken,
             batch.barrierNanos(),
             taken - lastTake,
@@ -313,6 +324,13 @@ final class SourceRun<S> {
             .addRange(first, count);
       }
     });
+    for (S slot : slots) {
+      try {
+        ram.client().markForOthers(slot, 0, 0); // marks nothing; a removed slot is refused
+      } catch (IllegalArgumentException e) {
+        foreign.add(slot + " was removed");
+      }
+    }
     if (!foreign.isEmpty()) {
       throw new MigrationException(
           Fault.BAD_CONTENT, "the memory map changed while the guest moved: " + foreign.get(0));
@@ -348,24 +366,12 @@ final class SourceRun<S> {
     for (long page = first; page < end; ) {
       long past = Math.min(end, (page / chunk + 1) * chunk);
       if ((page / chunk + pages.slotId(slot)) % streams.size() == index) {
-        checkCancelled();
-        if (failed != null) {
-          throw new IOException("another stream failed");
-        }
+        checkMayGoOn();
         stream.frames.send(stream.out, pages, slot, page, (int) (past - page), source.compress);
         long sum = sentBytes.addAndGet((past - page) * bytes);
         MigrationProgress at = progress;
         if (index == 0 && at != null) {
-          listener.progress(
-              new MigrationProgress(
-                  at.round(),
-                  at.roundBytes(),
-                  sum,
-                  Math.max(0, at.sentBytes() + at.roundBytes() - sum),
-                  at.bytesPerSecond(),
-                  at.dirtyBytesPerSecond(),
-                  at.downtimeMillis(),
-                  at.limitBytesPerSecond()));
+          listener.progress(at.sent(sum));
         }
       }
       page = past;
@@ -382,76 +388,5 @@ final class SourceRun<S> {
         roundBytes * 1e9 / Math.max(1, taken - lastTake),
         Convergence.millisToSend(result.rounds, roundBytes),
         result.limit);
-  }
-
-  private long streamBytes() {
-    return streams.stream().mapToLong(stream -> stream.out.bytes()).sum();
-  }
-
-  /**
-   * Does something in each stream at once, and waits for all. The first failure is thrown. Before
-   * others are waited for after a failure, all connections but the first are closed, so that none
-   * waits for a destination that reads no more.
-   */
-  private void inAll(Sending sending) throws IOException, InterruptedException {
-    List<Thread> threads = new ArrayList<>();
-    try {
-      for (int i = 1; i < streams.size(); i++) {
-        int index = i;
-        Thread thread = new Thread(() -> sendIn(sending, index), "migration-" + index);
-        thread.setDaemon(true);
-        thread.start();
-        threads.add(thread);
-      }
-      sendIn(sending, 0);
-    } finally {
-      boolean cut = failed != null || threads.size() < streams.size() - 1;
-      awaitAll(threads, cut);
-    }
-    rethrow();
-  }
-
-  private void sendIn(Sending sending, int index) {
-    try {
-      sending.send(streams.get(index), index);
-    } catch (IOException | RuntimeException | Error e) {
-      synchronized (sentBytes) {
-        if (failed == null) {
-          failed = e instanceof Exception known ? known : new IllegalStateException(e);
-        }
-      }
-    }
-  }
-
-  /** Also if interrupted: no thread reads guest RAM after the migration is over. */
-  private void awaitAll(List<Thread> threads, boolean cutNow) throws InterruptedException {
-    boolean cut = cutNow;
-    InterruptedException interrupted = null;
-    for (int next = 0; next < threads.size(); ) {
-      if (cut) {
-        streams.subList(1, streams.size()).forEach(SourceStream::cut);
-      }
-      try {
-        threads.get(next).join();
-        next++;
-        cut |= failed != null;
-      } catch (InterruptedException e) {
-        interrupted = e;
-        cut = true;
-      }
-    }
-    if (interrupted != null) {
-      throw interrupted;
-    }
-  }
-
-  private void rethrow() throws IOException {
-    Exception first = failed;
-    if (first instanceof IOException known) {
-      throw known;
-    }
-    if (first instanceof RuntimeException known) {
-      throw known;
-    }
   }
 }

@@ -159,6 +159,41 @@ class MigrationTest {
     }
   }
 
+  /** A round of a minute: the time is used up long before it ends. */
+  @Test
+  @Timeout(30)
+  void migrate_timeIsUsedUpInARound_cancelledBeforeItEnds() throws Exception {
+    Bench.Wrap verySlow = (connection, i) -> new SlowConnection(connection, 256 << 10);
+    try (Bench bench = new Bench(8 * PAGES)) {
+      bench.source.timeout(Duration.ofMillis(100), AtLimit.CANCEL);
+      MigrationResult result = bench.migrate(1, verySlow, Bench.NOTHING);
+      assertFault(Fault.NOT_CONVERGED, result);
+      assertEquals(0, result.rounds().size());
+      assertEquals(0, bench.guest.stops);
+      bench.source.timeout(Duration.ofMinutes(1), AtLimit.CANCEL);
+      bench.assertMovesNow(1);
+    }
+  }
+
+  /** What was sent of it is at the destination, and would run there with a slot too many. */
+  @Test
+  void migrate_slotIsRemovedMeanwhile_stays() throws Exception {
+    try (Bench bench = new Bench(8)) {
+      bench.source.rounds(2, 10, 0);
+      bench.source.listener(
+          new MigrationListener() {
+            @Override
+            public void roundEnds(Round round) {
+              bench.guest.log.change().remove(bench.guest.slots.get(1)).commit();
+            }
+          });
+      MigrationResult result = bench.migrate(1, Bench.NOTHING, Bench.NOTHING);
+      assertFault(Fault.BAD_CONTENT, result);
+      assertTrue(message(result).contains("was removed"), message(result));
+      assertEquals(End.STAYED, result.end());
+    }
+  }
+
   /** Asked for from another thread in the third round. */
   @ParameterizedTest
   @CsvSource({"true", "false"})

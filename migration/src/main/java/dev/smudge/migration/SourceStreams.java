@@ -1,0 +1,123 @@
+package dev.smudge.migration;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * All streams of a source. Each sends in a thread of its own while all do; stream 0 in the thread
+ * that migrates. The first failure of any is that of all.
+ */
+final class SourceStreams implements AutoCloseable {
+  /** Sends something through a stream. */
+  interface Sending {
+    void send(SourceStream stream, int index) throws IOException;
+  }
+
+  private final List<SourceStream> streams = new ArrayList<>();
+  private volatile @Nullable Exception failed; // of a stream; the others stop then
+
+  void add(Connection connection) throws IOException {
+    streams.add(new SourceStream(connection, streams.size()));
+  }
+
+  SourceStream get(int index) {
+    return streams.get(index);
+  }
+
+  int size() {
+    return streams.size();
+  }
+
+  /** Between two frames: a stream does not go on when another has failed. */
+  void checkFailed() throws IOException {
+    if (failed != null) {
+      throw new IOException("another stream failed");
+    }
+  }
+
+  /** Closes the connections but the first few. */
+  void cutFrom(int first) {
+    for (int i = first; i < streams.size(); i++) {
+      streams.get(i).cut();
+    }
+  }
+
+  @Override
+  public void close() {
+    streams.forEach(SourceStream::close);
+  }
+
+  /** {@return bytes that all have sent} */
+  long bytes() {
+    return streams.stream().mapToLong(stream -> stream.out.bytes()).sum();
+  }
+
+  /**
+   * Does something in each stream at once, and waits for all. The first failure is thrown. Before
+   * others are waited for after a failure, all connections but the first are closed, so that none
+   * waits for a destination that reads no more.
+   */
+  void inAll(Sending sending) throws IOException, InterruptedException {
+    List<Thread> threads = new ArrayList<>();
+    try {
+      for (int i = 1; i < streams.size(); i++) {
+        int index = i;
+        Thread thread = new Thread(() -> sendIn(sending, index), "migration-" + index);
+        thread.setDaemon(true);
+        thread.start();
+        threads.add(thread);
+      }
+      sendIn(sending, 0);
+    } finally {
+      boolean cut = failed != null || threads.size() < streams.size() - 1;
+      awaitAll(threads, cut);
+    }
+    rethrow();
+  }
+
+  private void sendIn(Sending sending, int index) {
+    try {
+      sending.send(streams.get(index), index);
+    } catch (IOException | RuntimeException | Error e) {
+      synchronized (this) {
+        if (failed == null) {
+          failed = e instanceof Exception known ? known : new IllegalStateException(e);
+        }
+      }
+    }
+  }
+
+  /** Also if interrupted: no thread reads guest RAM after the migration is over. */
+  private void awaitAll(List<Thread> threads, boolean cutNow) throws InterruptedException {
+    boolean cut = cutNow;
+    InterruptedException interrupted = null;
+    for (int next = 0; next < threads.size(); ) {
+      if (cut) {
+        cutFrom(1);
+      }
+      try {
+        threads.get(next).join();
+        next++;
+        cut |= failed != null;
+      } catch (InterruptedException e) {
+        interrupted = e;
+        cut = true;
+      }
+    }
+    if (interrupted != null) {
+      throw interrupted;
+    }
+  }
+
+  private void rethrow() throws IOException {
+    Exception first = failed;
+    if (first instanceof IOException known) {
+      throw known;
+    }
+    if (first instanceof RuntimeException known) {
+      throw known;
+    }
+  }
+}
