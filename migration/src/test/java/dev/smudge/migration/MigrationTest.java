@@ -159,18 +159,22 @@ class MigrationTest {
     }
   }
 
-  /** A round of a minute: the time is used up long before it ends. */
+  /** The time is used up when the first of several frames is sent. */
   @Test
-  @Timeout(30)
   void migrate_timeIsUsedUpInARound_cancelledBeforeItEnds() throws Exception {
-    Bench.Wrap verySlow = (connection, i) -> new SlowConnection(connection, 256 << 10);
-    try (Bench bench = new Bench(8 * PAGES)) {
-      bench.source.timeout(Duration.ofMillis(100), AtLimit.CANCEL);
-      MigrationResult result = bench.migrate(1, verySlow, Bench.NOTHING);
+    try (Bench bench = new Bench(PAGES)) {
+      bench.source.listener(
+          new MigrationListener() {
+            @Override
+            public void progress(MigrationProgress progress) {
+              bench.source.timeout(Duration.ofNanos(1), AtLimit.CANCEL);
+            }
+          });
+      MigrationResult result = bench.migrate(1, Bench.NOTHING, Bench.NOTHING);
       assertFault(Fault.NOT_CONVERGED, result);
       assertEquals(0, result.rounds().size());
       assertEquals(0, bench.guest.stops);
-      bench.source.timeout(Duration.ofMinutes(1), AtLimit.CANCEL);
+      bench.source.listener(MigrationListener.NONE).timeout(Duration.ofMinutes(1), AtLimit.CANCEL);
       bench.assertMovesNow(1);
     }
   }
@@ -184,7 +188,9 @@ class MigrationTest {
           new MigrationListener() {
             @Override
             public void roundEnds(Round round) {
-              bench.guest.log.change().remove(bench.guest.slots.get(1)).commit();
+              if (round.number() == 1) {
+                bench.guest.log.change().remove(bench.guest.slots.get(1)).commit();
+              }
             }
           });
       MigrationResult result = bench.migrate(1, Bench.NOTHING, Bench.NOTHING);
