@@ -34,6 +34,7 @@ public final class MigrationException extends IOException {
     NOT_CONVERGED
   }
 
+  /** What is wrong. */
   private final Fault fault;
 
   MigrationException(Fault fault, String message) {
