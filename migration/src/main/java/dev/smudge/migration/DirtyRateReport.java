@@ -6,7 +6,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * What to expect of a migration, from what the guest makes dirty: how long it would take, whether
@@ -92,11 +92,21 @@ public record DirtyRateReport(long ramBytes, List<Long> windowNanos, List<Long> 
     List<Long> dirty = new ArrayList<>();
     for (int i = WINDOWS - 1; i >= 0; i--) {
       long began = System.nanoTime();
-      TimeUnit.NANOSECONDS.sleep(longest.toNanos() >> i);
+      awaitEnd(began + (longest.toNanos() >> i));
       windows.add(System.nanoTime() - began);
       dirty.add(take(ram));
     }
     return new DirtyRateReport(all, windows, dirty);
+  }
+
+  /** The window is what is measured, so time is all there is to wait for. */
+  private static void awaitEnd(long end) throws InterruptedException {
+    for (long left = end - System.nanoTime(); left > 0; left = end - System.nanoTime()) {
+      if (Thread.interrupted()) {
+        throw new InterruptedException();
+      }
+      LockSupport.parkNanos(left);
+    }
   }
 
   private static <S> long take(GuestRam<S> ram) {

@@ -6,6 +6,7 @@ import dev.smudge.snapshot.MachineState;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Objects;
 import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
@@ -76,6 +77,7 @@ public final class MigrationTarget implements AutoCloseable {
         throw new MigrationException(
             Fault.BAD_CONTENT,
             String.format(
+                Locale.ROOT,
                 "connection %d of %d of migration %s does not belong to the %d that are here",
                 stream.index, stream.streams, stream.migration, inOrder.length));
       }

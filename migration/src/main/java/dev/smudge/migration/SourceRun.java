@@ -14,6 +14,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.UUID;
@@ -149,6 +150,7 @@ final class SourceRun<S> {
     return new MigrationException(
         Fault.NOT_CONVERGED,
         String.format(
+            Locale.ROOT,
             "not converged after %d rounds and %d ms: %,d bytes are dirty, which would take about"
                 + " %.0f ms",
             result.rounds.size(),
