@@ -92,7 +92,7 @@ Buffer sb[NT];
 
 #if MACHINE == 2
 byte early[NT * NV] = NONE;
-byte exclusive[NT]; /* what an atomic step has loaded, until it stores */
+byte linked[NT]; /* what an atomic step has loaded, until it stores */
 
 #define ACQUIRE_(t)                                                                                \
   i_ = 0;                                                                                          \
@@ -174,7 +174,7 @@ inline load(t, word, to, mode) {
 inline rmw(t, word, old, new, mode) {
 #if MACHINE == 2
   if
-  :: mode == VOLATILE -> d_step { EMPTY(t) -> ACQUIRE_(t); exclusive[t] = mem[word] }
+  :: mode == VOLATILE -> d_step { EMPTY(t) -> ACQUIRE_(t); linked[t] = mem[word] }
   :: else
   fi;
 #endif
@@ -182,8 +182,8 @@ inline rmw(t, word, old, new, mode) {
     (EMPTY(t) || (MACHINE == 2 && mode == OPAQUE && !HAS(t, word))) ->
 #if MACHINE == 2
     /* The store fails if the word was changed since the load, which is then made again. */
-    if :: mode == VOLATILE && mem[word] != exclusive[t] -> ACQUIRE_(t) :: else fi;
-    exclusive[t] = 0;
+    if :: mode == VOLATILE && mem[word] != linked[t] -> ACQUIRE_(t) :: else fi;
+    linked[t] = 0;
 #endif
     old = mem[word];
     VISIBLE_(t, word, new);

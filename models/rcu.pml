@@ -1,0 +1,152 @@
+/*
+ * RCU: read-side sections with and without a vCPU, and a grace period after an unlink.
+ *
+ * Classes: Rcu, RcuReader, RcuReaders, GracePeriod, Handshake, VcpuState. Thread 0 is a reader without a
+ * vCPU, thread 1 one that is online as a vCPU. Each enters a section, finds an element, or none if it
+ * was unlinked, reads it twice and leaves; the vCPU may pass a safepoint in its section. The updater
+ * unlinks the element, waits for a grace period and reclaims it: an element that was reclaimed has
+ * another content. No reader may see that content.
+ *
+ * Bounds: two readers, one section each, one grace period. Left out: nested sections, the reclaimer's
+ * turn (U6), barriers (U7), readers that register (U5) or die, and U9.
+ *
+ * RUN pass 0
+ * RUN pass 1
+ * RUN pass 2
+ * RUN fail BUG_26 0
+ * RUN fail WEAK_U1 1
+ * RUN fail WEAK_U2 2
+ * RUN same WEAK_U3 2
+ * RUN fail WEAK_U4 0
+ */
+#define NT 3
+#define C 2 /* thread: updater */
+/* thread 0: reader; thread 1: vCPU */
+
+#define ELEMENT 0
+#define CONTENT 1
+#define EPOCH 2
+#define WORD 3 /* and 4 */
+#define REQUESTED 5
+#define FLAG 6
+#define ACKNOWLEDGED 7
+#define OFFLINE 8
+#define NV 9
+
+#include "memory.pml"
+
+inline read_content(me) {
+  load(me, CONTENT, x, OPAQUE);
+  say1(me, "it finds the content", x);
+  assert(x == 1)
+}
+
+/* RcuReader.cross: a section begins. */
+inline enter(me) {
+#ifdef WEAK_U3
+  load(me, EPOCH, entered, OPAQUE);
+#else
+  load(me, EPOCH, entered, ACQUIRE); /* U3: RcuReaders.enter */
+#endif
+  if
+  :: me == 1 -> skip /* online: it publishes nothing */
+  :: else ->
+    store(me, WORD + me, entered, RELEASE); /* U1 */
+#ifndef WEAK_U1
+    full_fence(me)
+#endif
+  fi
+}
+
+inline leave(me) {
+  load(me, WORD + me, x, OPAQUE);
+  if
+  :: x == 0 -> skip
+  :: else -> store(me, WORD + me, 0, RELEASE) /* U2 */
+  fi;
+  entered = 0;
+  x = 0
+}
+
+/* VcpuState.acknowledge, with RcuReader.quiescent. */
+inline safepoint(me) {
+  load(me, FLAG, x, ACQUIRE);
+  if
+  :: x == 0 -> skip
+  :: else ->
+    rmw(me, FLAG, x, 0, VOLATILE);
+    load(me, REQUESTED, x, VOLATILE);
+    acquire_fence(me);
+#ifndef WEAK_U4
+    if
+    :: entered -> store(me, WORD + me, entered, RELEASE) /* U4 */
+    :: else
+    fi;
+#endif
+    store(me, ACKNOWLEDGED, x, RELEASE) /* S2 */
+  fi;
+  x = 0
+}
+
+proctype Reader(byte me) {
+  byte x, element, entered;
+  if
+  :: me == 1 -> safepoint(me)
+  :: true
+  fi;
+  enter(me);
+  load(me, ELEMENT, element, ACQUIRE);
+  if
+  :: element == 0 -> say(me, "finds no element")
+  :: else ->
+    read_content(me);
+    if
+    :: me == 1 -> safepoint(me)
+    :: true
+    fi;
+#ifdef WEAK_U2
+    if
+    :: MACHINE == 2 -> leave(me); read_content(me) /* a load that is made after the store */
+    :: read_content(me)
+    fi
+#else
+    read_content(me)
+#endif
+  fi;
+  leave(me);
+  if
+  :: me == 1 -> store(me, OFFLINE, 1, RELEASE) /* S4 */
+  :: else
+  fi
+}
+
+proctype Updater() {
+  byte x, epoch;
+  store(C, ELEMENT, 0, VOLATILE);
+  say(C, "has unlinked the element");
+#ifndef BUG_26
+  /* GracePeriod */
+  rmw(C, EPOCH, epoch, epoch + 1, VOLATILE); /* U3: nextEpoch */
+  epoch = epoch + 1;
+  full_fence(C); /* U1 */
+  rmw(C, REQUESTED, x, 1, VOLATILE); /* S1 */
+  rmw(C, FLAG, x, 1, VOLATILE);
+  await(C, mem[ACKNOWLEDGED] >= 1 || mem[OFFLINE] == 1);
+  say(C, "the vCPU has passed");
+  await(C, mem[WORD] == 0 || mem[WORD] >= epoch); /* isPast */
+  await(C, mem[WORD + 1] == 0 || mem[WORD + 1] >= epoch);
+#endif
+  say(C, "reclaims the element");
+  store(C, CONTENT, 2, OPAQUE)
+}
+
+init {
+  atomic {
+    mem[ELEMENT] = 1;
+    mem[CONTENT] = 1;
+    mem[EPOCH] = 1;
+    run Reader(0);
+    run Reader(1);
+    run Updater()
+  }
+}
