@@ -79,7 +79,10 @@ public final class MigrationTarget implements AutoCloseable {
             String.format(
                 Locale.ROOT,
                 "connection %d of %d of migration %s does not belong to the %d that are here",
-                stream.index, stream.streams, stream.migration, inOrder.length));
+                stream.index,
+                stream.streams,
+                stream.migration,
+                inOrder.length));
       }
       inOrder[stream.index] = stream;
     }
