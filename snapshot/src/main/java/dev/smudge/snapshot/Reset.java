@@ -78,9 +78,9 @@ public final class Reset<S> implements AutoCloseable {
    *     another call is under way; nothing is written
    */
   public long reset() {
-    pages.enter();
     ResetEvent event = new ResetEvent();
     event.begin();
+    pages.enter();
     try {
       pages.absorb();
       long count = pages.pendingPages();

@@ -99,9 +99,9 @@ public final class Rewind<S> implements AutoCloseable {
    *     another call is under way; there is no new state
    */
   public long save() {
-    pages.enter();
     SaveEvent event = new SaveEvent();
     event.begin();
+    pages.enter(); // the last before the try: an error between the two would lock others out
     try {
       history.settle();
       pages.absorb();
@@ -193,8 +193,8 @@ public final class Rewind<S> implements AutoCloseable {
    * @throws IllegalStateException if there is no state at all, or as {@link #save}
    */
   public boolean back() {
-    pages.enter();
     RestoreEvent event = begun();
+    pages.enter();
     try {
       prepare();
       boolean moved = history.back();
@@ -215,8 +215,8 @@ public final class Rewind<S> implements AutoCloseable {
    * @throws IllegalStateException as {@link #back}
    */
   public boolean forward() {
-    pages.enter();
     RestoreEvent event = begun();
+    pages.enter();
     try {
       prepare();
       boolean moved = history.forward();
@@ -243,8 +243,8 @@ public final class Rewind<S> implements AutoCloseable {
     if (state < 0) {
       throw new IllegalArgumentException("state " + state + " is less than 0");
     }
-    pages.enter();
     RestoreEvent event = begun();
+    pages.enter();
     try {
       prepare();
       while (history.current() < state && history.forward()) {

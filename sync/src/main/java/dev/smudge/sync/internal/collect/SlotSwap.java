@@ -46,6 +46,7 @@ public final class SlotSwap {
   private final Map<Slot, List<LeavingSlot.Carry>> carries = new HashMap<>();
   private final List<LeavingSlot> leaving = new ArrayList<>();
   private final SlotRetirement retirement;
+  private final SlotChangeEvent event = new SlotChangeEvent();
   private volatile boolean swapped;
 
   // Under the collector lock.
@@ -230,7 +231,6 @@ public final class SlotSwap {
    *     nothing, and the swap is undone. Must not wait, nor call the log
    */
   public void swap(Runnable publish) {
-    SlotChangeEvent event = new SlotChangeEvent();
     event.begin();
     boolean done = false;
     try {
@@ -254,11 +254,6 @@ public final class SlotSwap {
         // After the undoing: taking the lock once more sees to it, if it was cut short.
         collector.lock().run(this::giveUp);
       }
-    }
-    if (event.shouldCommit()) {
-      event.added = added.size();
-      event.removed = removed.size();
-      event.commit();
     }
   }
 
@@ -377,6 +372,11 @@ public final class SlotSwap {
   public void retireAfterGracePeriod() {
     if (swapped && removes() && !retirement.isDone()) {
       retirement.run();
+    }
+    if (swapped && event.shouldCommit()) {
+      event.added = added.size();
+      event.removed = removed.size();
+      event.commit();
     }
   }
 

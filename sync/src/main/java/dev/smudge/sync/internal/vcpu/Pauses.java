@@ -62,11 +62,11 @@ public final class Pauses {
     }
     try {
       stop(self);
+      mine.event.stopping = System.nanoTime() - start;
     } catch (RuntimeException | Error e) {
       resume(mine);
       throw e;
     }
-    mine.event.stopping = System.nanoTime() - start;
     return mine;
   }
 
