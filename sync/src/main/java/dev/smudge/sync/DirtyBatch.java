@@ -123,7 +123,8 @@ public final class DirtyBatch<S> implements AutoCloseable {
 
   /**
    * Ends the batch: pages that were not acknowledged are dirty again. A second call, by another
-   * thread too, does nothing; if the first was cut short by an error, it gives back what is left.
+   * thread too, does nothing. If the first was cut short by an error, a second gives back what is
+   * left, or the client's next call does.
    */
   @Override
   public void close() {

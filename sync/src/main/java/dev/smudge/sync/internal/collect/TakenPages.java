@@ -44,7 +44,7 @@ public final class TakenPages {
   private final BatchEvent event = new BatchEvent();
   private boolean handedOut; // and not closed yet
 
-  /** It was cut short before it was handed out: nobody has it, and the next call gives it back. */
+  /** Its take or its close was cut short: nobody has it, and the next call gives it back. */
   volatile boolean failed;
 
   /** Of the client's discards that are under way; under the collector lock. */
@@ -146,16 +146,10 @@ public final class TakenPages {
     handedOut = true;
   }
 
-  /** {@return how many pages are not acknowledged, if the flight recorder wants to know} */
-  long pagesOfEvent() {
-    return handedOut && event.isEnabled() ? pageCount() : 0;
-  }
-
-  /** It was closed, and so many pages were given back. */
-  void closed(long givenBack) {
+  /** It was closed. */
+  void closed() {
     if (handedOut && event.shouldCommit()) {
       event.client = client.name();
-      event.givenBack = givenBack;
       event.commit();
     }
     handedOut = false;
@@ -179,6 +173,7 @@ public final class TakenPages {
     while (each.hasNext()) {
       Held pages = each.next();
       if (toClient && !pages.gone) {
+        event.givenBack += pages.pages.size();
         giveBack(pages.slot, pages.pages);
       }
       pages.gone = true;

@@ -140,10 +140,23 @@ public final class Takes {
     }
   }
 
-  /** The batch is done: what it holds still is dirty again for its client. Can be repeated. */
+  /**
+   * The batch is done: what it holds still is dirty again for its client. Can be repeated; if this
+   * is cut short, and nobody does, the client's next call does.
+   */
   public void giveBack(TakenPages batch) {
+    boolean done = false;
+    try {
+      giveBackOnce(batch);
+      done = true;
+    } finally {
+      batch.failed |= !done; // calls nothing: there may be no stack
+    }
+    batch.closed(); // last: the batch is given back whatever this throws
+  }
+
+  private void giveBackOnce(TakenPages batch) {
     CollectorLock lock = collector.lock();
-    long pages = batch.pagesOfEvent();
     boolean mayRelease;
     int held = lock.begin();
     try {
@@ -159,7 +172,6 @@ public final class Takes {
     if (mayRelease) {
       collector.releaseUnused();
     }
-    batch.closed(pages);
   }
 
   private void giveBackAfter(TakenPages batch, Throwable error) {
