@@ -17,17 +17,21 @@ import org.jspecify.annotations.Nullable;
  * the source has said that it lets go. Whatever happens before that, no guest runs here, and RAM is
  * to be thrown away.
  *
- * <p>Threads: one. With more than one connection, {@link #receive} has one thread per further
- * connection while it lasts. Source: docs/guide/live-migration.md.
+ * <p>Threads: one, but for {@link #close}. With more than one connection, {@link #receive} has one
+ * thread per further connection while it lasts. Source: docs/guide/live-migration.md.
  */
 public final class MigrationTarget implements AutoCloseable {
   private final List<TargetStream> streams;
   private final TargetStream main;
+
+  /** In the place of a failure: what fails from here on does not leave the guest at the source. */
+  private static final Exception STARTED = new IOException("the guest was handed over");
+
   private final AtomicReference<@Nullable Exception> failed = new AtomicReference<>();
   private MigrationListener listener = MigrationListener.NONE;
   private boolean used;
-  private boolean running;
-  private boolean told;
+  private volatile boolean running;
+  private volatile boolean told;
 
   private MigrationTarget(List<TargetStream> streams) {
     this.streams = streams;
@@ -163,17 +167,30 @@ public final class MigrationTarget implements AutoCloseable {
       }
       listener.phase(Phase.HANDING_OVER);
       main.in.expect(FrameType.COMMIT);
-      start.run();
+      if (!failed.compareAndSet(null, STARTED)) { // one of the two: a start, or a refusal
+        throw new IOException("closed before the guest was started", failed.get());
+      }
     } catch (IOException | RuntimeException e) {
       fail(e);
       throw e;
     }
+    start(start);
     running = true;
     try {
       main.out.send(FrameType.RUNNING, new byte[0]);
       told = true;
     } catch (IOException e) {
       return; // the guest runs here, and the source keeps its own stopped
+    }
+  }
+
+  private void start(Runnable start) {
+    try {
+      start.run();
+    } catch (RuntimeException e) {
+      main.refuse(e);
+      streams.forEach(TargetStream::cut);
+      throw e;
     }
   }
 
@@ -267,7 +284,10 @@ public final class MigrationTarget implements AutoCloseable {
     return new Messages(main.in, main.out);
   }
 
-  /** Closes the connections. If no guest was received, the source keeps it. */
+  /**
+   * Closes the connections. If no guest was started here yet, none will be, and the source keeps
+   * it. If one was, but the source has not been told, the source is in doubt. From any thread.
+   */
   @Override
   public void close() {
     if (!running) {

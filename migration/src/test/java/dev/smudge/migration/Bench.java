@@ -25,6 +25,7 @@ final class Bench implements AutoCloseable {
   boolean ranThere;
   boolean failRestore;
   boolean failStart;
+  boolean closeAtStart;
   Messages.@Nullable Handler targetCheck;
 
   Bench(int pages) {
@@ -67,6 +68,9 @@ final class Bench implements AutoCloseable {
               throw new IllegalStateException("no processor is free");
             }
             ranThere = true;
+            if (closeAtStart) {
+              in.close(); // as another thread would at this moment
+            }
           });
     } catch (IOException | RuntimeException e) {
       targetFailure = e;

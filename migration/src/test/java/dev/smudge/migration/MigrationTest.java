@@ -1,6 +1,7 @@
 package dev.smudge.migration;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -46,6 +47,19 @@ class MigrationTest {
       assertTrue(result.rounds().get(result.rounds().size() - 1).last());
       assertTrue(result.downtimeNanos() >= result.lastRoundNanos());
       assertEquals(1, bench.guest.stops);
+    }
+  }
+
+  @Test
+  void close_whileTheGuestIsBeingStarted_sourceIsNotToldThatItStayed() throws Exception {
+    try (Bench bench = new Bench(8)) {
+      bench.closeAtStart = true;
+      bench.guest.start();
+      bench.source.rounds(1, 2, 0).timeout(Duration.ofMinutes(1), AtLimit.FORCE);
+      MigrationResult result = bench.migrate(1, Bench.NOTHING, Bench.NOTHING);
+      assertTrue(bench.ranThere);
+      assertEquals(End.IN_DOUBT, result.end(), String.valueOf(result.failure()));
+      assertFalse(bench.guest.isRunning(), "it runs at both ends");
     }
   }
 

@@ -23,7 +23,7 @@ import java.util.Objects;
  * <pre>{@code
  * try (SnapshotStore<LogSlot> store = SnapshotStore.open(file, client, pages, machine)) {
  *   if (!store.states().isEmpty()) {
- *     store.restore(store.states().getLast().number()); // where the last run ended
+ *     store.restore(store.states().get(0).number());
  *   }
  *   ...
  *   long state = store.save("before the boss");
@@ -309,14 +309,17 @@ public final class SnapshotStore<S> implements AutoCloseable {
    * step. Numbers stay.
    *
    * @return how many bytes the file is smaller
-   * @throws IOException if that cannot be done, or a page is damaged; the store is as before
+   * @throws IOException if that cannot be done, or a page is damaged; the store is as before. Also
+   *     if the directory cannot be written to the disk; the new file is in use then
+   * @throws IllegalStateException if another call is under way; nothing is changed
    */
   public long compact() throws IOException {
     guest.enter();
     try {
       StoreIndex fresh = StoreFiles.compact(guest.index, path);
       StoreFile old = guest.index.file;
-      guest.index = fresh;
+      guest.index = fresh; // at once: the old file has no name any more
+      StoreFiles.forceDirectory(path);
       long saved = old.committed() - fresh.file.committed();
       old.close();
       return saved;

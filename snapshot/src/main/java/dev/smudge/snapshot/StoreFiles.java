@@ -58,7 +58,7 @@ final class StoreFiles {
   }
 
   /** The entry of a file in its directory is on the disk, where directories can be opened. */
-  private static void forceDirectory(Path file) throws IOException {
+  static void forceDirectory(Path file) throws IOException {
     Path directory = file.toAbsolutePath().getParent();
     if (File.separatorChar == '/' && directory != null) {
       try (FileChannel channel = FileChannel.open(directory, StandardOpenOption.READ)) {
@@ -67,7 +67,10 @@ final class StoreFiles {
     }
   }
 
-  /** Writes what is needed into a new file, which takes the place of the old one. */
+  /**
+   * Writes what is needed into a new file, which takes the place of the old one. Whoever calls this
+   * uses the new one from then on, and then has its entry in the directory forced.
+   */
   static StoreIndex compact(StoreIndex index, Path file) throws IOException {
     Path beside = beside(file, ".compact");
     StoreFile.Disk disk = new StoreFile.FileDisk(channel(beside));
@@ -83,7 +86,6 @@ final class StoreFiles {
       fresh.lastNumber = index.lastNumber;
       Files.move(beside, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
       moved = true;
-      forceDirectory(file);
       return fresh;
     } finally {
       if (!moved) {

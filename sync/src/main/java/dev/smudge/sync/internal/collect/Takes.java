@@ -150,7 +150,9 @@ public final class Takes {
       giveBackOnce(batch);
       done = true;
     } finally {
-      batch.failed |= !done; // calls nothing: there may be no stack
+      if (!done) {
+        batch.failed = true; // calls nothing: there may be no stack
+      }
     }
     batch.closed(); // last: the batch is given back whatever this throws
   }
