@@ -25,7 +25,7 @@ public final class MigrationTarget implements AutoCloseable {
   private final TargetStream main;
 
   /** In the place of a failure: what fails from here on does not leave the guest at the source. */
-  private static final Exception STARTED = new IOException("the guest was handed over");
+  private final Exception started = new IOException("the guest was handed over");
 
   private final AtomicReference<@Nullable Exception> failed = new AtomicReference<>();
   private MigrationListener listener = MigrationListener.NONE;
@@ -167,7 +167,7 @@ public final class MigrationTarget implements AutoCloseable {
       }
       listener.phase(Phase.HANDING_OVER);
       main.in.expect(FrameType.COMMIT);
-      if (!failed.compareAndSet(null, STARTED)) { // one of the two: a start, or a refusal
+      if (!failed.compareAndSet(null, started)) { // one of the two: a start, or a refusal
         throw new IOException("closed before the guest was started", failed.get());
       }
     } catch (IOException | RuntimeException e) {

@@ -54,6 +54,7 @@ final class Bench implements AutoCloseable {
     return result;
   }
 
+  @SuppressWarnings("try") // closes a destination in the middle
   private void receive(Connection[] connections) {
     try (MigrationTarget in = MigrationTarget.accept(connections)) {
       Guest made = new Guest(in.slots());
