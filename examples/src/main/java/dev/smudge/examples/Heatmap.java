@@ -9,6 +9,7 @@ import dev.smudge.sync.InitialView;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.io.PrintWriter;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
 import java.util.concurrent.Callable;
@@ -149,7 +150,12 @@ public final class Heatmap implements Callable<Integer> {
     if (!value.endsWith(".png")) {
       throw values("--png").bad(value, "a file whose name ends with .png");
     }
-    png = Path.of(value);
+    Path file = Path.of(value);
+    Path directory = file.toAbsolutePath().getParent();
+    if (directory == null || !Files.isDirectory(directory)) {
+      throw values("--png").bad(value, "a file in a directory that exists");
+    }
+    png = file;
   }
 
   private Values values(String option) {

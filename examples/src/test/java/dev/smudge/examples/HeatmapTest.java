@@ -105,10 +105,18 @@ class HeatmapTest {
   }
 
   @Test
+  void heatmap_directoryOfThePictureMissing_isToldBeforeTheGuestRuns(@TempDir Path directory) {
+    Path file = directory.resolve("none").resolve("map.png");
+    assertEquals(2, run("--guest", "native", "--seconds", "1", "--png", file.toString()));
+    String said = err.toString(StandardCharsets.UTF_8);
+    assertTrue(said.contains("a file in a directory that exists"), said);
+    assertEquals("", out());
+  }
+
+  @Test
   void heatmap_pictureThatCannotBeWritten_fails(@TempDir Path directory) throws Exception {
-    Path file = Files.createFile(directory.resolve("file"));
-    assertEquals(
-        3, run("--guest", "native", "--seconds", "1", "--png", file.resolve("map.png").toString()));
+    Path file = Files.createDirectory(directory.resolve("map.png")); // a directory of that name
+    assertEquals(3, run("--guest", "native", "--seconds", "1", "--png", file.toString()));
     assertTrue(err.toString(StandardCharsets.UTF_8).startsWith("heatmap: failed: "));
   }
 }
