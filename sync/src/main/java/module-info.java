@@ -13,6 +13,7 @@ module dev.smudge.sync {
   exports dev.smudge.sync.rcu;
   exports dev.smudge.sync.tracker;
   exports dev.smudge.sync.verify;
+  exports dev.smudge.sync.watch;
   exports dev.smudge.sync.embed to
       dev.smudge.core,
       dev.smudge.kvm,

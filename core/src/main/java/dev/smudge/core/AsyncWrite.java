@@ -113,6 +113,9 @@ public final class AsyncWrite implements AutoCloseable {
         land(before);
       }
       mark();
+      for (Part part : parts) {
+        space.tellLanded(part.slot, part.offset, part.ram.byteSize());
+      }
     } catch (InternalError e) {
       mark(); // a fault of the write itself came late
       throw e;

@@ -7,6 +7,7 @@ import dev.smudge.core.internal.map.SlotMap;
 import dev.smudge.core.internal.map.SlotMap.PartConsumer;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.SealedException;
+import dev.smudge.sync.embed.EmbeddedLog;
 import dev.smudge.sync.rcu.Rcu;
 import dev.smudge.sync.rcu.RcuReader;
 import java.lang.foreign.MemorySegment;
@@ -70,15 +71,16 @@ public final class DeviceMemory {
   }
 
   /**
-   * One write. It is marked before it too: what the mark needs is there then, its memory and the
-   * room on the stack, so that the mark that counts, after the write, does not fail. Where it fails
-   * all the same, as one for a client's others does when that client was closed meanwhile, the
-   * plain mark takes its place.
+   * One write. Watches are told of it at the end. It is marked before it too: what the mark needs
+   * is there then, its memory and the room on the stack, so that the mark that counts, after the
+   * write, does not fail. Where it fails all the same, as one for a client's others does when that
+   * client was closed meanwhile, the plain mark takes its place.
    */
   private void write(long address, long length, PartConsumer mark, PartConsumer part) {
+    SlotMap map;
     RcuReader section = gate.enter();
     try {
-      SlotMap map = mapForWrite(address, length);
+      map = mapForWrite(address, length);
       map.forEachPart(address, length, mark);
       try {
         map.forEachPart(address, length, part);
@@ -89,7 +91,7 @@ public final class DeviceMemory {
           marked = true;
         } finally {
           if (!marked) {
-            map.forEachPart(address, length, this::mark);
+            map.forEachPart(address, length, this::markOnly);
           }
         }
       }
@@ -101,10 +103,18 @@ public final class DeviceMemory {
         throw e;
       }
     }
+    tellWatches(map, address, length);
   }
 
-  private void mark(MappedSlot slot, long offset, long done, long length) {
-    space.log().mark(slot.log, offset, length);
+  private static void tellWatches(SlotMap map, long address, long length) {
+    map.forEachPart(
+        address,
+        length,
+        (slot, offset, done, count) -> EmbeddedLog.tellWatches(slot.log, offset, count));
+  }
+
+  private void markOnly(MappedSlot slot, long offset, long done, long length) {
+    space.embedded().markOnly(slot.log, offset, length);
   }
 
   /**
@@ -116,7 +126,7 @@ public final class DeviceMemory {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void write(long address, MemorySegment source) {
-    write(address, source, this::mark);
+    write(address, source, this::markOnly);
   }
 
   private void write(long address, MemorySegment source, PartConsumer mark) {
@@ -146,7 +156,8 @@ public final class DeviceMemory {
     write(
         address,
         source,
-        (slot, offset, done, length) -> client.markForOthers(GuestSlot.of(slot), offset, length));
+        (slot, offset, done, length) ->
+            EmbeddedLog.markForOthersOnly(client, GuestSlot.of(slot), offset, length));
   }
 
   /**
@@ -174,7 +185,7 @@ public final class DeviceMemory {
     write(
         address,
         length,
-        this::mark,
+        this::markOnly,
         (slot, offset, done, count) -> slot.fill(offset, count, value));
   }
 
@@ -191,23 +202,29 @@ public final class DeviceMemory {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void release(long address, long length) {
-    write(address, length, this::mark, (slot, offset, done, count) -> slot.release(offset, count));
+    write(
+        address,
+        length,
+        this::markOnly,
+        (slot, offset, done, count) -> slot.release(offset, count));
   }
 
   /** Writes the low bytes of a value, little-endian. */
   private void put(long address, int width, long value) {
+    MappedSlot slot;
     RcuReader section = gate.enter();
     try {
-      MappedSlot slot = space.openMap().find(address, width);
+      slot = space.openMap().find(address, width);
       if (slot != null && !space.log().isSealed()) {
         long offset = address - slot.base;
-        mark(slot, offset, 0, width);
+        markOnly(slot, offset, 0, width);
         try {
           slot.set(offset, width, value);
         } finally {
-          mark(slot, offset, 0, width);
+          markOnly(slot, offset, 0, width);
         }
-        return;
+      } else {
+        slot = null;
       }
     } finally {
       try {
@@ -216,6 +233,10 @@ public final class DeviceMemory {
         section.left = true;
         throw e;
       }
+    }
+    if (slot != null) {
+      EmbeddedLog.tellWatches(slot.log, address - slot.base, width);
+      return;
     }
     byte[] bytes = new byte[Long.BYTES];
     MemorySegment all = MemorySegment.ofArray(bytes);
@@ -306,14 +327,17 @@ public final class DeviceMemory {
    * @throws GuestAccessException see the class comment; nothing is marked
    */
   public void mark(long address, long length) {
-    forEachPart(address, length, this::mark);
+    tellWatches(forEachPart(address, length, this::markOnly), address, length);
   }
 
-  private void forEachPart(long address, long length, PartConsumer part) {
+  /** {@return the map of the parts} */
+  private SlotMap forEachPart(long address, long length, PartConsumer part) {
     RcuReader section = rcu.reader();
     rcu.enter();
     try {
-      mapFor(address, length).forEachPart(address, length, part);
+      SlotMap map = mapFor(address, length);
+      map.forEachPart(address, length, part);
+      return map;
     } finally {
       try {
         section.cross(RcuReader.LEAVE);

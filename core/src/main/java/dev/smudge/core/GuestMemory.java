@@ -1,6 +1,7 @@
 package dev.smudge.core;
 
 import dev.smudge.core.internal.map.AddressSpace;
+import dev.smudge.core.internal.map.MappedSlot;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
@@ -9,6 +10,9 @@ import dev.smudge.sync.RemovedSlot;
 import dev.smudge.sync.VcpuPause;
 import dev.smudge.sync.rcu.RcuTimeoutException;
 import dev.smudge.sync.tracker.Registration;
+import dev.smudge.sync.watch.PageWatch;
+import dev.smudge.sync.watch.WriteListener;
+import dev.smudge.sync.watch.WriteWatch;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
@@ -306,6 +310,41 @@ public final class GuestMemory implements AutoCloseable {
    */
   public DirtyClient<GuestSlot> client(String name, InitialView initial) {
     return space.embedded().client(name, initial, GuestSlot.class, GuestSlot::log);
+  }
+
+  /**
+   * Watches pages of a slot: the first write to each since it was armed is told, to whoever writes
+   * it, after the store: a vCPU, a device, a restore. See the package {@code
+   * dev.smudge.sync.watch}.
+   *
+   * @param slot slot of this memory; the watch ends when it is removed, moved or changed
+   * @param listener is told guest addresses
+   * @return the watch, with no page armed yet
+   * @throws IllegalArgumentException if the slot is another memory's, or was removed
+   * @throws IllegalStateException if the memory is closed
+   * @throws UnsupportedOperationException if writes are found without marks: over KVM or the MMU
+   */
+  public PageWatch watchPages(GuestSlot slot, WriteListener listener) {
+    return space.embedded().watchPages(slot.log(), slot.guestAddress(), listener);
+  }
+
+  /**
+   * Watches a range: every write to it is told. What is written through {@link WriteWindow} is not,
+   * but that the window was opened is. Waits, and throws, as {@link PageWatch#arm} and {@link
+   * #watchPages}.
+   *
+   * @param address guest address of its first byte
+   * @param length bytes, 1 or more, all in one slot
+   * @param listener is told guest addresses
+   * @return the watch; it ends when the slot is removed, moved or changed
+   * @throws GuestAccessException if the range is not all in one slot
+   */
+  public WriteWatch watchBytes(long address, long length, WriteListener listener) {
+    MappedSlot slot = space.openMap().find(address, length);
+    if (slot == null) {
+      throw new GuestAccessException(address, length, "a watch is of RAM of one slot");
+    }
+    return space.embedded().watchBytes(slot.log, slot.base, address, length, listener);
   }
 
   /**

@@ -53,8 +53,8 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
       storeSlowly(address, 1, value);
       return;
     }
-    if (isOutsideMarkedPage(offset)) {
-      mark(to, offset, 1);
+    if (isOutsideMarkedPage(offset) && isStored(to, offset, 1, value)) {
+      return;
     }
     to.setByte(offset, value);
   }
@@ -75,8 +75,8 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
       storeSlowly(address, 2, bytes);
       return;
     }
-    if (isOutsideMarkedPage(offset)) {
-      mark(to, offset, 2);
+    if (isOutsideMarkedPage(offset) && isStored(to, offset, 2, bytes)) {
+      return;
     }
     to.setShort(offset, bytes);
   }
@@ -97,8 +97,8 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
       storeSlowly(address, 4, bytes);
       return;
     }
-    if (isOutsideMarkedPage(offset)) {
-      mark(to, offset, 4);
+    if (isOutsideMarkedPage(offset) && isStored(to, offset, 4, bytes)) {
+      return;
     }
     to.setInt(offset, bytes);
   }
@@ -119,8 +119,8 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
       storeSlowly(address, 8, bytes);
       return;
     }
-    if (isOutsideMarkedPage(offset)) {
-      mark(to, offset, 8);
+    if (isOutsideMarkedPage(offset) && isStored(to, offset, 8, bytes)) {
+      return;
     }
     to.setLong(offset, bytes);
   }
@@ -209,8 +209,11 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
       return;
     }
     long offset = address - to.base;
-    markRange(to, offset, length);
+    boolean watched = markRange(to, offset, length);
     MemorySegment.copy(source, 0, to.ram(), offset, length);
+    if (watched) {
+      tellWatches(to, offset, length);
+    }
   }
 
   /**
@@ -232,8 +235,11 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
       return;
     }
     long offset = address - to.base;
-    markRange(to, offset, length);
+    boolean watched = markRange(to, offset, length);
     MemorySegment.copy(source, from, to.ram(), ValueLayout.JAVA_BYTE, offset, length);
+    if (watched) {
+      tellWatches(to, offset, length);
+    }
   }
 
   /**
@@ -289,8 +295,11 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
       return;
     }
     long offset = address - to.base;
-    markRange(to, offset, length);
+    boolean watched = markRange(to, offset, length);
     to.fill(offset, length, value);
+    if (watched) {
+      tellWatches(to, offset, length);
+    }
   }
 
   /**

@@ -70,8 +70,9 @@ public final class VcpuAtomics {
     long wanted = guest(width, expected);
     long witness = load(slot.ram(), offset, width);
     if (witness == wanted) {
-      vcpu.mark(slot, offset, width);
+      boolean watched = vcpu.mark(slot, offset, width);
       witness = exchange(slot.ram(), offset, width, wanted, guest(width, value));
+      tell(watched && witness == wanted, slot, offset, width);
     }
     return guest(width, witness);
   }
@@ -87,7 +88,7 @@ public final class VcpuAtomics {
   public long getAndSet(long address, int width, long value) {
     MappedSlot slot = slot(address, width, true);
     long offset = address - slot.base;
-    vcpu.mark(slot, offset, width);
+    boolean watched = vcpu.mark(slot, offset, width);
     long operand = guest(width, value);
     long old;
     if (width == 4) {
@@ -101,6 +102,7 @@ public final class VcpuAtomics {
         old = exchange(slot.ram(), offset, width, seen, operand);
       }
     }
+    tell(watched, slot, offset, width);
     return guest(width, old);
   }
 
@@ -115,7 +117,7 @@ public final class VcpuAtomics {
   public long getAndAdd(long address, int width, long delta) {
     MappedSlot slot = slot(address, width, true);
     long offset = address - slot.base;
-    vcpu.mark(slot, offset, width);
+    boolean watched = vcpu.mark(slot, offset, width);
     long old;
     if (width == 4 && !bigEndian) {
       old = (int) INT.getAndAdd(slot.ram(), offset, (int) delta) & 0xffff_ffffL;
@@ -129,6 +131,7 @@ public final class VcpuAtomics {
         old = exchange(slot.ram(), offset, width, seen, sum);
       }
     }
+    tell(watched, slot, offset, width);
     return guest(width, old);
   }
 
@@ -143,7 +146,7 @@ public final class VcpuAtomics {
   public long getAndAnd(long address, int width, long mask) {
     MappedSlot slot = slot(address, width, true);
     long offset = address - slot.base;
-    vcpu.mark(slot, offset, width);
+    boolean watched = vcpu.mark(slot, offset, width);
     long bits = guest(width, mask);
     int shift = shift(offset, width);
     long old =
@@ -155,6 +158,7 @@ public final class VcpuAtomics {
                         offset & -4L,
                         (int) ((bits << shift) | ~(lowBytes(width) << shift)))
                 >>> shift;
+    tell(watched, slot, offset, width);
     return guest(width, old & lowBytes(width));
   }
 
@@ -169,13 +173,14 @@ public final class VcpuAtomics {
   public long getAndOr(long address, int width, long mask) {
     MappedSlot slot = slot(address, width, true);
     long offset = address - slot.base;
-    vcpu.mark(slot, offset, width);
+    boolean watched = vcpu.mark(slot, offset, width);
     long bits = guest(width, mask);
     int shift = shift(offset, width);
     long old =
         width == 8
             ? (long) LONG.getAndBitwiseOr(slot.ram(), offset, bits)
             : (int) INT.getAndBitwiseOr(slot.ram(), offset & -4L, (int) (bits << shift)) >>> shift;
+    tell(watched, slot, offset, width);
     return guest(width, old & lowBytes(width));
   }
 
@@ -190,14 +195,21 @@ public final class VcpuAtomics {
   public long getAndXor(long address, int width, long mask) {
     MappedSlot slot = slot(address, width, true);
     long offset = address - slot.base;
-    vcpu.mark(slot, offset, width);
+    boolean watched = vcpu.mark(slot, offset, width);
     long bits = guest(width, mask);
     int shift = shift(offset, width);
     long old =
         width == 8
             ? (long) LONG.getAndBitwiseXor(slot.ram(), offset, bits)
             : (int) INT.getAndBitwiseXor(slot.ram(), offset & -4L, (int) (bits << shift)) >>> shift;
+    tell(watched, slot, offset, width);
     return guest(width, old & lowBytes(width));
+  }
+
+  private void tell(boolean watched, MappedSlot slot, long offset, int width) {
+    if (watched) {
+      vcpu.tellWatches(slot, offset, width);
+    }
   }
 
   private MappedSlot slot(long address, int width, boolean write) {

@@ -5,6 +5,7 @@ import dev.smudge.core.internal.map.MappedSlot;
 import dev.smudge.core.internal.map.SlotMap;
 import dev.smudge.sync.LogVcpu;
 import dev.smudge.sync.SealedException;
+import dev.smudge.sync.embed.EmbeddedLog;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
@@ -185,15 +186,17 @@ abstract class VcpuCursors {
     MappedSlot to = writable(address, width);
     if (to != null) {
       long offset = address - to.base;
-      mark(to, offset, width);
-      to.set(offset, width, value);
+      if (!isStored(to, offset, width, value)) {
+        to.set(offset, width, value);
+      }
       return;
     }
-    markParts(address, width);
+    boolean watched = markParts(address, width);
     for (int i = 0; i < width; i++) {
       byte one = (byte) (value >>> (8 * i));
       map.forEachPart(address + i, 1, (part, offset, done, length) -> part.setByte(offset, one));
     }
+    tellParts(watched, address, width);
   }
 
   /** Reads a value, little-endian. */
@@ -218,33 +221,58 @@ abstract class VcpuCursors {
   }
 
   final void writeParts(long address, MemorySegment source) {
-    markParts(address, source.byteSize());
+    long length = source.byteSize();
+    boolean watched = markParts(address, length);
     map.forEachPart(
         address,
-        source.byteSize(),
+        length,
         (part, offset, done, count) -> MemorySegment.copy(source, done, part.ram(), offset, count));
+    tellParts(watched, address, length);
   }
 
   final void fillParts(long address, long length, byte value) {
-    markParts(address, length);
+    boolean watched = markParts(address, length);
     map.forEachPart(
         address, length, (part, offset, done, count) -> part.fill(offset, count, value));
+    tellParts(watched, address, length);
   }
 
   /** Copies what may overlap: from its end, where the target is above. */
   final void copyParts(long from, long to, long length) {
     SlotMap both = mapFor(from, to, length);
     checkNotSealed(to, length);
-    both.forEachPart(to, length, (part, offset, done, count) -> log.mark(part.log, offset, count));
+    boolean watched = markParts(both, to, length);
     both.copy(from, to, length);
+    tellParts(watched, to, length);
   }
 
-  /** Marks what is about to be written. */
-  private void markParts(long address, long length) {
+  /** Marks what is about to be written; returns whether watches are to be told of it. */
+  private boolean markParts(long address, long length) {
     SlotMap all = mapFor(address, length);
     checkNotSealed(address, length);
+    return markParts(all, address, length);
+  }
+
+  private boolean markParts(SlotMap all, long address, long length) {
+    boolean[] watched = new boolean[1];
     all.forEachPart(
-        address, length, (part, offset, done, count) -> log.mark(part.log, offset, count));
+        address,
+        length,
+        (part, offset, done, count) ->
+            watched[0] |= EmbeddedLog.markBefore(log, part.log, offset, count));
+    return watched[0];
+  }
+
+  private void tellParts(boolean watched, long address, long length) {
+    if (watched) {
+      map.forEachPart(
+          address, length, (part, offset, done, count) -> tellWatches(part, offset, count));
+    }
+  }
+
+  /** Tells the watches of a slot of what was written. */
+  final void tellWatches(MappedSlot to, long offset, long length) {
+    EmbeddedLog.tellWatches(to.log, offset, length);
   }
 
   // The methods of the store path are small, so that they are inlined also where they are not hot.
@@ -254,27 +282,43 @@ abstract class VcpuCursors {
     return Long.compareUnsigned(offset - pageStart, pageSpan) >= 0;
   }
 
-  /** Marks what is about to be written outside the cursor's page. */
-  final void mark(MappedSlot to, long offset, int length) {
+  /**
+   * Marks what is about to be written outside the cursor's page. Where it is watched, stores it
+   * too, and tells the watches.
+   *
+   * @return whether it is stored
+   */
+  final boolean isStored(MappedSlot to, long offset, int width, long value) {
+    boolean watched = mark(to, offset, width);
+    if (watched) {
+      to.set(offset, width, value);
+      tellWatches(to, offset, width);
+    }
+    return watched;
+  }
+
+  /** Marks what is about to be written; returns whether watches are to be told of it. */
+  final boolean mark(MappedSlot to, long offset, int length) {
     if (isUnmarked(to, offset, length)) {
-      log.mark(to.log, offset, length);
-    } else if ((offset & CURSOR_SAMPLE) == 0) {
+      return EmbeddedLog.markBefore(log, to.log, offset, length);
+    }
+    if ((offset & CURSOR_SAMPLE) == 0) {
       moveToPage(to, offset);
     }
+    return false;
   }
 
-  /** Marks what a bulk write is about to write. */
-  final void markRange(MappedSlot to, long offset, long length) {
-    if (offset < pageStart || offset + length > pageEnd) {
-      markOutside(to, offset, length);
-    }
+  /** As {@link #mark}, of a bulk write. */
+  final boolean markRange(MappedSlot to, long offset, long length) {
+    return (offset < pageStart || offset + length > pageEnd) && markOutside(to, offset, length);
   }
 
-  private void markOutside(MappedSlot to, long offset, long length) {
-    log.mark(to.log, offset, length);
-    if (length > 0 && (offset & CURSOR_SAMPLE) == 0) {
+  private boolean markOutside(MappedSlot to, long offset, long length) {
+    boolean watched = EmbeddedLog.markBefore(log, to.log, offset, length);
+    if (!watched && length > 0 && (offset & CURSOR_SAMPLE) == 0) {
       moveToPage(to, offset);
     }
+    return watched;
   }
 
   private static boolean isUnmarked(MappedSlot to, long offset, int length) {
@@ -306,9 +350,7 @@ abstract class VcpuCursors {
 
   /** Marks what was written by other means. */
   final void markWritten(long address, long length) {
-    mapFor(address, length)
-        .forEachPart(
-            address, length, (part, offset, done, count) -> log.mark(part.log, offset, count));
+    tellParts(markParts(mapFor(address, length), address, length), address, length);
   }
 
   /**
@@ -325,7 +367,9 @@ abstract class VcpuCursors {
         now.forEachPart(
             address,
             length,
-            (part, offset, done, count) -> space.log().mark(part.log, offset, count));
+            (part, offset, done, count) -> space.embedded().markOnly(part.log, offset, count));
+        now.forEachPart(
+            address, length, (part, offset, done, count) -> tellWatches(part, offset, count));
       } finally {
         space.log().rcu().exit();
       }

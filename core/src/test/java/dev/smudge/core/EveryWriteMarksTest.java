@@ -63,6 +63,8 @@ class EveryWriteMarksTest {
           "GuestMemory.device[]",
           "GuestMemory.pages[]", // who writes through it marks what it writes
           "GuestMemory.client[String, InitialView]",
+          "GuestMemory.watchPages[GuestSlot, WriteListener]", // WriteWatchMemoryTest
+          "GuestMemory.watchBytes[long, long, WriteListener]",
           "GuestMemory.pause[]",
           "GuestMemory.pauseAll[]",
           "AsyncWrite.toString[]",

@@ -46,7 +46,15 @@ final class ReadmeTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"save-states, 2", "rewind, 2", "reset, 1", "live-migration, 2"})
+  @CsvSource({
+    "save-states, 2",
+    "rewind, 2",
+    "reset, 1",
+    "live-migration, 2",
+    "code-cache, 2",
+    "frame-buffer, 1",
+    "many-guests, 1"
+  })
   void samplesOfAGuide_compiledAndRun_endWithoutError(
       String guide, int samples, @TempDir Path directory) throws Exception {
     String text = Files.readString(Path.of("..", "docs", "guide", guide + ".md"));

@@ -43,6 +43,22 @@ final class ApiInternals extends ApiAccess {
   }
 
   @Override
+  public boolean markBefore(Object vcpu, Object logSlot, long byteOffset, long length) {
+    return ((LogVcpu) vcpu).markBefore((LogSlot) logSlot, byteOffset, length);
+  }
+
+  @Override
+  public void markOnly(Object log, Object logSlot, long byteOffset, long length) {
+    ((DirtyLog) log).markBefore((LogSlot) logSlot, byteOffset, length);
+  }
+
+  @Override
+  @SuppressWarnings("unchecked") // the caller has both from one memory
+  public <S> void markForOthersOnly(Object client, S slot, long byteOffset, long length) {
+    ((DirtyClient<S>) client).markForOthersOnly(slot, byteOffset, length);
+  }
+
+  @Override
   public Object removedSlot(RemovedPages pages, Object slot, Runnable whenClosed) {
     return new RemovedSlot<>(pages, slot, whenClosed);
   }

@@ -127,9 +127,9 @@ public final class DirtyClient<S> implements AutoCloseable {
    * client and stay as they are for this one, which knows what it wrote. A write by the guest or a
    * device to the same pages makes them dirty for this client as ever, whichever came first.
    *
-   * <p>Call it after the write, and after it has landed, in place of {@link DirtyLog#mark} and of
-   * {@link LogVcpu#mark}: those make the pages dirty for this client too. From any thread. Takes
-   * the log's lock, so call it for a range, not for each byte.
+   * <p>Write watches of the slot are told. Call it after the write, and after it has landed, in
+   * place of {@link DirtyLog#mark} and of {@link LogVcpu#mark}: those make the pages dirty for this
+   * client too. From any thread. Takes the log's lock, so call it for a range, not for each byte.
    *
    * @param slot slot
    * @param byteOffset offset of the first byte (or unit) written
@@ -142,6 +142,14 @@ public final class DirtyClient<S> implements AutoCloseable {
   public void markForOthers(S slot, long byteOffset, long length) {
     Slot of = mapping.toSlot(Objects.requireNonNull(slot, "slot"));
     collector.takes().markForOthers(view, of, byteOffset, length);
+    if (length > 0) {
+      of.watches().tell(byteOffset, length);
+    }
+  }
+
+  /** As {@link #markForOthers}; watches are not told. */
+  void markForOthersOnly(S slot, long byteOffset, long length) {
+    collector.takes().markForOthers(view, mapping.toSlot(slot), byteOffset, length);
   }
 
   /** {@return how many pages are dirty for this client, as far as the last sync knew} */

@@ -7,6 +7,7 @@ import dev.smudge.sync.internal.collect.RingReaper;
 import dev.smudge.sync.internal.collect.Seal;
 import dev.smudge.sync.internal.collect.Slot;
 import dev.smudge.sync.internal.collect.SlotSwap;
+import dev.smudge.sync.internal.collect.SlotWatch;
 import dev.smudge.sync.internal.facade.ApiAccess;
 import dev.smudge.sync.internal.facade.SlotMapping;
 import dev.smudge.sync.internal.software.BitmapTracker;
@@ -18,6 +19,9 @@ import dev.smudge.sync.internal.vcpu.VcpuState;
 import dev.smudge.sync.rcu.Rcu;
 import dev.smudge.sync.tracker.Registration;
 import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.sync.watch.PageWatch;
+import dev.smudge.sync.watch.WriteListener;
+import dev.smudge.sync.watch.WriteWatch;
 import java.util.Objects;
 import org.agrona.concurrent.Agent;
 import org.jspecify.annotations.Nullable;
@@ -208,12 +212,17 @@ public final class DirtyLog implements AutoCloseable {
    * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is marked
    */
   public void mark(LogSlot slot, long byteOffset, long length) {
-    VcpuState self = software == null ? null : vcpus.self();
-    if (self != null && isVcpuMark(self, slot, byteOffset, length)) {
-      ((LogVcpu) self.identity()).mark(slot, byteOffset, length);
-    } else {
-      hostWriter.mark(slot.slot, byteOffset, length);
+    if (markBefore(slot, byteOffset, length)) {
+      slot.slot.watches().tell(byteOffset, length);
     }
+  }
+
+  /** As {@link #mark}, before the write; returns whether watches are to be told after it. */
+  boolean markBefore(LogSlot slot, long byteOffset, long length) {
+    VcpuState self = software == null ? null : vcpus.self();
+    return (self != null && isVcpuMark(self, slot, byteOffset, length))
+        ? ((LogVcpu) self.identity()).markBefore(slot, byteOffset, length)
+        : hostWriter.mark(slot.slot, byteOffset, length);
   }
 
   /**
@@ -222,6 +231,36 @@ public final class DirtyLog implements AutoCloseable {
    */
   private boolean isVcpuMark(VcpuState self, LogSlot slot, long byteOffset, long length) {
     return self.isRunning() && slot.hasUnmarked(byteOffset, length) && !collector.isLockedByMe();
+  }
+
+  /**
+   * Watches pages of a slot: the first write to each since it was armed is told. None is armed yet.
+   *
+   * @param slot slot of this log
+   * @param listener called by who writes, with offsets in the slot
+   * @return the watch
+   * @throws IllegalArgumentException if the slot is another log's, or was removed
+   * @throws IllegalStateException if the log is closed
+   * @throws UnsupportedOperationException if the log's tracker finds writes without marks
+   */
+  public PageWatch watchPages(LogSlot slot, WriteListener listener) {
+    return SlotWatch.ofPages(collector, slot.slot, 0, listener);
+  }
+
+  /**
+   * Watches a range of a slot: every write to it is told, from the return of this call on. With a
+   * write TLB, enter a page only if {@link LogSlot#isMarked} is true after its mark. Waits, and
+   * throws, as {@link PageWatch#arm} and {@link #watchPages}.
+   *
+   * @param slot slot of this log
+   * @param byteOffset offset of the first byte (or unit)
+   * @param length bytes (or units), 1 or more
+   * @param listener called by who writes, with offsets in the slot
+   * @return the watch
+   * @throws IndexOutOfBoundsException if the range is not inside the slot
+   */
+  public WriteWatch watchBytes(LogSlot slot, long byteOffset, long length, WriteListener listener) {
+    return SlotWatch.ofBytes(collector, slot.slot, 0, byteOffset, length, listener);
   }
 
   /**
@@ -398,16 +437,7 @@ public final class DirtyLog implements AutoCloseable {
     try {
       collector.verification().lastLook(null);
     } finally {
-      closeAll();
-    }
-  }
-
-  private void closeAll() {
-    vcpus.close();
-    try {
-      collector.close();
-    } finally {
-      vcpus.failTasks();
+      vcpus.close(collector::close);
     }
   }
 }

@@ -90,12 +90,19 @@ public final class LogVcpu implements AutoCloseable {
    *     a write by a thread without a vCPU
    */
   public void mark(LogSlot slot, long byteOffset, long length) {
-    if (!state.isRunning() || !slot.isMarked(byteOffset, length)) {
-      markSlow(slot, byteOffset, length);
+    if ((!state.isRunning() || !slot.isMarked(byteOffset, length))
+        && markSlowly(slot, byteOffset, length)) {
+      slot.slot.watches().tell(byteOffset, length);
     }
   }
 
-  private void markSlow(LogSlot slot, long byteOffset, long length) {
+  /** As {@link #mark}, before the store; returns whether watches are to be told after it. */
+  boolean markBefore(LogSlot slot, long byteOffset, long length) {
+    return (!state.isRunning() || !slot.isMarked(byteOffset, length))
+        && markSlowly(slot, byteOffset, length);
+  }
+
+  private boolean markSlowly(LogSlot slot, long byteOffset, long length) {
     try {
       state.online(); // also looks whose it is
     } catch (RuntimeException | Error e) {
@@ -104,15 +111,15 @@ public final class LogVcpu implements AutoCloseable {
     }
     slot.slot.checkTakesMarks(collector.slots()); // volatile: what a mark needs is there after it
     ArmableBitmap live = slot.live;
-    if (live != null) {
-      marker.mark(slot.slot, live, byteOffset, length);
-    }
+    return live != null && marker.mark(slot.slot, live, byteOffset, length);
   }
 
   /** The store was made all the same, by a thread on whose marks no vCPU may rely. */
   private void markForeign(LogSlot slot, long byteOffset, long length, Throwable why) {
     try {
-      hostWriter.mark(slot.slot, byteOffset, length);
+      if (hostWriter.mark(slot.slot, byteOffset, length)) {
+        slot.slot.watches().tell(byteOffset, length);
+      }
     } catch (RuntimeException | Error e) {
       if (!e.equals(why)) { // the JVM throws one OutOfMemoryError several times
         why.addSuppressed(e);

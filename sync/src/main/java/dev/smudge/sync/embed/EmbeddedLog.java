@@ -4,12 +4,17 @@ import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
+import dev.smudge.sync.LogVcpu;
 import dev.smudge.sync.VcpuPause;
 import dev.smudge.sync.internal.collect.Collector;
 import dev.smudge.sync.internal.collect.Slot;
+import dev.smudge.sync.internal.collect.SlotWatch;
 import dev.smudge.sync.internal.facade.ApiAccess;
 import dev.smudge.sync.internal.facade.SlotMapping;
 import dev.smudge.sync.verify.PageContent;
+import dev.smudge.sync.watch.PageWatch;
+import dev.smudge.sync.watch.WriteListener;
+import dev.smudge.sync.watch.WriteWatch;
 import java.time.Duration;
 import java.util.Objects;
 import java.util.function.Function;
@@ -17,12 +22,14 @@ import org.jspecify.annotations.Nullable;
 
 /** A log, as an embedder sees it that keeps the memory map. From any thread. */
 public final class EmbeddedLog {
+  private static final ApiAccess API = ApiAccess.get();
+
   private final DirtyLog log;
   private final Collector collector;
 
   private EmbeddedLog(DirtyLog log) {
     this.log = log;
-    this.collector = ApiAccess.get().collector(log);
+    this.collector = API.collector(log);
   }
 
   /**
@@ -92,10 +99,10 @@ public final class EmbeddedLog {
 
           @Override
           public Slot toSlot(S slot) {
-            return ApiAccess.get().slot(toLogSlot.apply(slot));
+            return API.slot(toLogSlot.apply(slot));
           }
         };
-    return (DirtyClient<S>) ApiAccess.get().client(log, name, initial, mapping);
+    return (DirtyClient<S>) API.client(log, name, initial, mapping);
   }
 
   /**
@@ -104,7 +111,7 @@ public final class EmbeddedLog {
    * @param slot slot of any log
    */
   public static @Nullable Object attachment(LogSlot slot) {
-    return ApiAccess.get().slot(slot).attachment();
+    return API.slot(slot).attachment();
   }
 
   /**
@@ -118,13 +125,90 @@ public final class EmbeddedLog {
     VcpuPause pause = log.pause();
     try {
       stopOthers.run();
-      ApiAccess.get().onClose(pause, letGo);
+      API.onClose(pause, letGo);
       return pause;
     } catch (RuntimeException | Error e) {
       letGo.run();
       pause.close();
       throw e;
     }
+  }
+
+  /**
+   * Marks what a vCPU is about to store, where the mark comes first. Watches are not told: {@link
+   * #tellWatches} does, after the store.
+   *
+   * @param vcpu vCPU of this log, by its thread
+   * @param slot slot of this log
+   * @param byteOffset offset of the first byte
+   * @param length bytes
+   * @return whether watches are to be told
+   */
+  public static boolean markBefore(LogVcpu vcpu, LogSlot slot, long byteOffset, long length) {
+    return API.markBefore(vcpu, slot, byteOffset, length);
+  }
+
+  /**
+   * As {@link DirtyLog#mark}, but watches are not told.
+   *
+   * @param slot slot of this log
+   * @param byteOffset offset of the first byte
+   * @param length bytes
+   */
+  public void markOnly(LogSlot slot, long byteOffset, long length) {
+    API.markOnly(log, slot, byteOffset, length);
+  }
+
+  /**
+   * As {@link DirtyClient#markForOthers}, but watches are not told.
+   *
+   * @param client client of this log
+   * @param slot its slot
+   * @param byteOffset offset of the first byte
+   * @param length bytes
+   * @param <S> type of its slots
+   */
+  public static <S> void markForOthersOnly(
+      DirtyClient<S> client, S slot, long byteOffset, long length) {
+    API.markForOthersOnly(client, slot, byteOffset, length);
+  }
+
+  /**
+   * Tells the watches of a slot of a write, which has landed and is marked.
+   *
+   * @param slot the slot
+   * @param byteOffset offset of the first byte
+   * @param length bytes, 1 or more
+   */
+  public static void tellWatches(LogSlot slot, long byteOffset, long length) {
+    API.slot(slot).watches().tell(byteOffset, length);
+  }
+
+  /**
+   * As {@link DirtyLog#watchPages}, for a listener that is told addresses.
+   *
+   * @param slot slot of this log
+   * @param base address of the slot's first byte
+   * @param listener the listener
+   * @return the watch
+   */
+  public PageWatch watchPages(LogSlot slot, long base, WriteListener listener) {
+    return SlotWatch.ofPages(collector, API.slot(slot), base, listener);
+  }
+
+  /**
+   * As {@link DirtyLog#watchBytes}, for a listener that is told addresses.
+   *
+   * @param slot slot of this log
+   * @param base address of the slot's first byte
+   * @param address address of the first byte to watch
+   * @param length bytes
+   * @param listener the listener
+   * @return the watch
+   */
+  public WriteWatch watchBytes(
+      LogSlot slot, long base, long address, long length, WriteListener listener) {
+    return SlotWatch.ofBytes(collector, API.slot(slot), base, address, length, listener);
   }
 
   /** {@return whether the guest's writes are found without marks} */

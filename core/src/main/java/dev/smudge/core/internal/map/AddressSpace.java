@@ -2,6 +2,7 @@ package dev.smudge.core.internal.map;
 
 import dev.smudge.core.internal.ram.SparseRam;
 import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.SealedException;
 import dev.smudge.sync.VcpuPause;
 import dev.smudge.sync.embed.EmbeddedLog;
@@ -168,10 +169,10 @@ public final class AddressSpace {
     log.rcu().enter();
     try {
       if (map.isCurrent(slot)) {
-        log.mark(slot.log, offset, length);
+        embedded.markOnly(slot.log, offset, length);
       } else {
         long from = slot.plan().memoryOffset() + offset;
-        markMemory(slot.plan(), from, from + length);
+        forEachOver(slot.plan(), from, from + length, embedded::markOnly);
         markRemoved(slot.plan(), from, from + length);
       }
     } finally {
@@ -179,21 +180,36 @@ public final class AddressSpace {
     }
   }
 
-  /** Marks the slots that are over a range of memory now. */
-  @SuppressWarnings("ReferenceEquality") // of one memory
+  /** Tells watches of what {@link #markLanded} has marked. */
+  public void tellLanded(MappedSlot slot, long offset, long length) {
+    long from = slot.plan().memoryOffset() + offset;
+    forEachOver(slot.plan(), from, from + length, EmbeddedLog::tellWatches);
+  }
+
+  /** Marks the slots that are over a range of memory now, and tells their watches. */
   void markMemory(SlotPlan plan, long from, long end) {
-    Object memory = plan.memory();
     log.rcu().enter();
     try {
-      for (MappedSlot slot : map.slots()) {
-        long start = Math.max(from, slot.plan().memoryOffset());
-        long stop = Math.min(end, slot.plan().memoryEnd());
-        if (start < stop && slot.plan().memory() == memory) {
-          log.mark(slot.log, start - slot.plan().memoryOffset(), stop - start);
-        }
-      }
+      forEachOver(plan, from, end, log::mark);
     } finally {
       log.rcu().exit();
+    }
+  }
+
+  /** What is done with bytes of a slot. */
+  private interface Range {
+    void accept(LogSlot slot, long offset, long length);
+  }
+
+  @SuppressWarnings("ReferenceEquality") // of one memory
+  private void forEachOver(SlotPlan plan, long from, long end, Range range) {
+    Object memory = plan.memory();
+    for (MappedSlot slot : map.slots()) {
+      long start = Math.max(from, slot.plan().memoryOffset());
+      long stop = Math.min(end, slot.plan().memoryEnd());
+      if (start < stop && slot.plan().memory() == memory) {
+        range.accept(slot.log, start - slot.plan().memoryOffset(), stop - start);
+      }
     }
   }
 

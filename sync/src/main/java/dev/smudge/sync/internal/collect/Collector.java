@@ -28,6 +28,7 @@ public final class Collector {
   private final Counters counters = new Counters();
   private final Clients clients = new Clients(this);
   private final Takes takes = new Takes(this);
+  private final WatchClient watchClient = new WatchClient(this);
   private Verification verification = new Verification(this);
   private final boolean countsFetched;
   private final Consumer<Slot> whenPrepared;
@@ -138,6 +139,10 @@ public final class Collector {
 
   private void collectOthers(Slot slot) {
     slot.hostMarks().drain(slot.views()::tell);
+    if (slot.watches().mayBeMarked()) {
+      armed = true; // a vCPU may keep what lets it skip the mark of such a page
+      slot.watches().drain(slot.views()::tell);
+    }
     devices.collect(slot);
   }
 
@@ -326,6 +331,16 @@ public final class Collector {
   /** {@return what clients do with their pages} */
   public Takes takes() {
     return takes;
+  }
+
+  /** {@return who clears pages that are watched} */
+  WatchClient watchClient() {
+    return watchClient;
+  }
+
+  /** Whether a slot is in use, and the log is open. */
+  boolean isCurrent(Slot slot) {
+    return underLock(() -> !closed && slots.isCurrent(slot));
   }
 
   /** {@return what looks for writes that were not reported} */

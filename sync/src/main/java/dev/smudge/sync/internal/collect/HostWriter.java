@@ -14,19 +14,36 @@ public final class HostWriter {
     this.seal = seal;
   }
 
-  /** Marks bytes that were written. From any thread. */
-  public void mark(Slot slot, long byteOffset, long length) {
+  /**
+   * Marks bytes that were written. From any thread.
+   *
+   * @return whether watches have to be told
+   */
+  public boolean mark(Slot slot, long byteOffset, long length) {
     slot.checkTakesMarks(slots);
+    boolean watched = false;
     if (!slot.isNothing(byteOffset, length)) {
       long first = byteOffset >>> slot.pageShift();
       long last = (byteOffset + length - 1) >>> slot.pageShift();
-      long changed = slot.hostMarks().mark(first, last - first + 1);
-      if (changed != 0) {
-        pages.add(changed);
-      }
+      watched = mark(slot, slot.watches(), first, last);
     }
     slot.checkTakesMarks(slots); // T2: again, after the mark
     seal.report(slot, byteOffset);
+    return watched;
+  }
+
+  private boolean mark(Slot slot, SlotWatches watches, long first, long last) {
+    long count = last - first + 1;
+    boolean watched = watches.hold(first, last);
+    long changed = watched ? watches.mark(first, count) : slot.hostMarks().mark(first, count);
+    if (changed != 0) {
+      pages.add(changed);
+    }
+    // ORDER W2 volatile: after the mark, which is an atomic operation (B7), and so after the write.
+    // Pairs with the bit of a watch, set before the barrier in SlotWatch.clearLive, which has full
+    // fences. If weaker: this thread finds no watch, and who armed it reads the page without the
+    // write.
+    return watched || watches.hold(first, last);
   }
 
   /** {@return how many pages went from clean to dirty} */

@@ -11,7 +11,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * A memory slot of a log: its geometry, whether it takes marks, and the parts of it that belong to
  * others: what the tracker has told ({@link FetchedBits}), what the clients are told ({@link
- * SlotViews}), what writers without a vCPU have marked ({@link HostMarks}).
+ * SlotViews}), what writers without a vCPU have marked ({@link HostMarks}), who watches it ({@link
+ * SlotWatches}).
  */
 public final class Slot {
   private static final int NEW = 0;
@@ -24,6 +25,7 @@ public final class Slot {
   private final long pageCount;
   private final int pageShift;
   private final SlotViews views;
+  private final SlotWatches watches;
   private final Object identity;
 
   private @Nullable Object attachment;
@@ -44,6 +46,7 @@ public final class Slot {
     this.pageCount = pageCount;
     this.pageShift = Long.numberOfTrailingZeros(pageSize);
     this.views = new SlotViews(pageCount);
+    this.watches = new SlotWatches(pageCount);
     this.identity = identity.apply(this);
   }
 
@@ -124,6 +127,11 @@ public final class Slot {
 
   SlotViews views() {
     return views;
+  }
+
+  /** {@return its write watches, and what is marked while it is watched} */
+  public SlotWatches watches() {
+    return watches;
   }
 
   /** Says where marks of writers without a vCPU go, before anybody can mark. */

@@ -148,11 +148,16 @@ public final class SlotTable {
     }
   }
 
-  /** Refuses a slot that was removed, also if another has its number by now. */
+  /** Whether a slot of this table is in it now. */
   @SuppressWarnings("ReferenceEquality")
+  boolean isCurrent(Slot slot) {
+    return find(slot.id()) == slot;
+  }
+
+  /** Refuses a slot that was removed, also if another has its number by now. */
   void checkCurrent(Slot slot) {
     slot.checkOf(this);
-    if (find(slot.id()) != slot) {
+    if (!isCurrent(slot)) {
       throw new IllegalArgumentException(slot + " was removed or changed; slots: " + ids());
     }
   }

@@ -40,6 +40,15 @@ public abstract class ApiAccess {
   public abstract Object client(
       Object dirtyLog, String name, Object initialView, SlotMapping<?> mapping);
 
+  /** Marks, by a LogVcpu, a store that is to come; returns whether watches are to be told of it. */
+  public abstract boolean markBefore(Object vcpu, Object logSlot, long byteOffset, long length);
+
+  /** Marks by a DirtyLog; watches are not told. */
+  public abstract void markOnly(Object log, Object logSlot, long byteOffset, long length);
+
+  /** Marks by a DirtyClient for others; watches are not told. */
+  public abstract <S> void markForOthersOnly(Object client, S slot, long byteOffset, long length);
+
   /** {@return a RemovedSlot} */
   public abstract Object removedSlot(RemovedPages pages, Object slot, Runnable whenClosed);
 

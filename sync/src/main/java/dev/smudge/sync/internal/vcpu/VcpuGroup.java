@@ -149,26 +149,25 @@ public final class VcpuGroup implements RcuVcpus {
   }
 
   /**
-   * The log is being closed: nobody waits any more in a pause, for room, or for a dirty limit. Can
+   * The log is being closed: nobody waits any more in a pause, for room, or for a dirty limit. Then
+   * the rest of it is closed, and all tasks that have not run fail; later ones fail themselves. Can
    * be repeated.
    */
-  public void close() {
+  public void close(Runnable rest) {
     closed = true;
-    pressure.setCollecting(false); // wakes those that wait in a pause, too
+    try {
+      pressure.setCollecting(false); // wakes those that wait in a pause, too
+      rest.run();
+    } finally {
+      for (VcpuState vcpu : vcpus) {
+        vcpu.tasks().failAll();
+      }
+    }
   }
 
   /** {@return whether the log was closed, or is being closed} */
   public boolean isClosed() {
     return closed;
-  }
-
-  /**
-   * Fails all tasks that have not run. After {@link #close}, so that later ones fail themselves.
-   */
-  public void failTasks() {
-    for (VcpuState vcpu : vcpus) {
-      vcpu.tasks().failAll();
-    }
   }
 
   // How the vCPUs take part in RCU.

@@ -1,0 +1,28 @@
+package dev.smudge.sync.watch;
+
+/**
+ * A watch of pages: tells of the first write to a page since that was armed. A page stays armed
+ * until the listener has returned; so a write that comes meanwhile, by another vCPU, is told too.
+ * The listener must expect to be called more than once.
+ */
+public interface PageWatch extends WriteWatch {
+  /**
+   * Arms the pages of a range. When this returns, the next write to any of them is told, by
+   * whomever; and whoever reads them now, in this thread, sees every write that was not told.
+   *
+   * <p>It is a barrier: it waits until every other vCPU has passed a safepoint or is offline, and
+   * is a safepoint of the caller's own vCPU, if the caller is one. Arm several pages in one call
+   * where that is possible. In a log made by {@code DirtyLog.createStopped} nothing writes
+   * meanwhile, as in a take.
+   *
+   * @param at where the range begins: an offset in the slot, or a guest address if the watch is
+   *     that of a {@code GuestMemory}
+   * @param length bytes (or units), 0 or more; 0 arms nothing
+   * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is armed
+   * @throws IllegalStateException if the watch has ended
+   * @throws dev.smudge.sync.VcpuTimeoutException if a vCPU does not reach a safepoint in time; the
+   *     pages may be armed or not, as after everything else that is thrown here
+   * @throws dev.smudge.sync.VcpuException if it is called inside an arm callback
+   */
+  void arm(long at, long length);
+}

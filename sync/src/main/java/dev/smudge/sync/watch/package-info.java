@@ -1,0 +1,33 @@
+/**
+ * Write watches: a callback at a write, in the thread that writes, before it goes on.
+ *
+ * <p>A client learns which pages were written when it takes them. A cache of translated code, a
+ * debugger or a device with registers in RAM must know at once. It watches:
+ *
+ * <ul>
+ *   <li>pages ({@code DirtyLog.watchPages}, {@code GuestMemory.watchPages}): the first write to a
+ *       page since it was armed. For translated code: arm the page, read it, translate.
+ *   <li>bytes ({@code watchBytes}): every write to a range, be it one byte of a page. For
+ *       watchpoints of a debugger, and for frame buffers that are redrawn as they are written.
+ * </ul>
+ *
+ * <pre>{@code
+ * PageWatch code = log.watchPages(slot, (offset, length) -> cache.invalidate(offset, length));
+ * ...
+ * code.arm(offset, 4096); // from here on the first write to the page is told
+ * cache.put(offset, translate(offset)); // reads the page
+ * }</pre>
+ *
+ * <p>A write is told where it is marked: by a vCPU's mark, by {@code DirtyLog.mark}, by what a
+ * client writes for others (a restore, a rewind), and by every accessor of a {@code GuestMemory}.
+ * While a page is watched its live bit stays clear, so that each mark of it comes to the slow path,
+ * where the watches are. Nothing else is slower, and where nothing is watched nothing is. Trackers
+ * that find writes without marks (KVM, the MMU) learn of a write at the next take, long after the
+ * writer has gone on: they refuse a watch. A client and {@code takeRange} tell as much there.
+ *
+ * <p>Source: docs/design.md 3.10.
+ */
+@NullMarked
+package dev.smudge.sync.watch;
+
+import org.jspecify.annotations.NullMarked;
