@@ -9,8 +9,9 @@
  * (M1) and AddressSpace.sealing (G2) are looked at in the same way.
  *
  * Bounds: two devices, one write each, DRAINS drains and a last one. Both pages are in one word of the
- * bitmap (BLOCKS=1), in two words of one block (BLOCKS=0) or in two blocks of one word of the summary (BLOCKS=2). Left out: marks that an
- * error cuts short (H2), and the lazy creation of the bitmap (H1).
+ * bitmap (BLOCKS=1), in two words of one block (BLOCKS=0) or in two blocks of one word of the summary (BLOCKS=2).
+ * With LAZY the first mark makes the bitmap (LazyHostMarks), and each bitmap that may be made has words of
+ * its own. Left out: marks that an error cuts short (H2), and every page marked for want of memory (H3).
  *
  * RUN pass 0
  * RUN pass 1
@@ -19,6 +20,7 @@
  * RUN pass 2 -DBLOCKS=2
  * RUN pass 1 -DSEALED
  * RUN pass 2 -DSEALED
+ * RUN pass 2 -DLAZY
  * RUN fail WEAK_B7 0
  * RUN fail WEAK_B8 2 -DBLOCKS=0
  * RUN fail WEAK_B9 0
@@ -26,6 +28,7 @@
  * RUN fail OPAQUE_B10 2 -DBLOCKS=0
  * RUN fail WEAK_L1 2 -DSEALED
  * RUN fail WEAK_T2 0 -DSEALED
+ * RUN fail WEAK_H1 0 -DLAZY
  * RUN full 2 -DBLOCKS=2 -DDRAINS=2
  */
 #ifndef BLOCKS
@@ -43,9 +46,20 @@
 #define WORDS 2 /* and 3 */
 #define SUMMARY 4
 #define SEAL 5
+#define BITMAP 6 /* LazyHostMarks.bitmap: 0, or 1 or 2 for the one that a device has made */
+#define SUMMARY_1 7
+#ifdef LAZY
+#define NV 8
+#else
 #define NV 6
+#endif
 
-#if BLOCKS == 0
+#ifdef LAZY
+#define WORD_OF(device) (WORDS + made - 1)
+#define BIT_OF(device) (1 << (device))
+#define BLOCK_OF(device) 1
+#define SUMMARY_OF (SUMMARY + (made == 2) * (SUMMARY_1 - SUMMARY))
+#elif BLOCKS == 0
 #define WORD_OF(device) (WORDS + (device))
 #define BIT_OF(device) 1
 #define BLOCK_OF(device) 1
@@ -59,6 +73,10 @@
 #define BLOCK_OF(device) (1 << (device))
 #endif
 
+#ifndef LAZY
+#define SUMMARY_OF SUMMARY
+#endif
+
 #include "memory.pml"
 
 byte ended;
@@ -67,9 +85,9 @@ bit reported[2];
 
 inline look_at_summary(me) {
 #ifdef WEAK_B8
-  load(me, SUMMARY, sum, OPAQUE);
+  load(me, SUMMARY_OF, sum, OPAQUE);
 #else
-  load(me, SUMMARY, sum, VOLATILE); /* B8 */
+  load(me, SUMMARY_OF, sum, VOLATILE); /* B8 */
 #endif
 }
 
@@ -81,9 +99,31 @@ inline look_at_seal(me) {
 #endif
 }
 
+/* LazyHostMarks.mark. */
+inline make_bitmap(me) {
+  load(me, BITMAP, made, VOLATILE);
+  if
+  :: made -> skip
+  :: else ->
+#ifdef WEAK_H1
+    store(me, BITMAP, me + 1, VOLATILE);
+    made = me + 1
+#else
+    rmw(me, BITMAP, made, made + (made == 0) * (me + 1), VOLATILE); /* H1: a compare-and-exchange */
+    if :: made == 0 -> made = me + 1 :: else fi
+#endif
+  fi
+}
+
 proctype Device(byte me) {
   byte x, sum, sealed;
+#ifdef LAZY
+  byte made;
+#endif
   store(me, RAM + me, 1, OPAQUE);
+#ifdef LAZY
+  make_bitmap(me);
+#endif
 #ifdef WEAK_T2
   look_at_seal(me);
 #endif
@@ -97,7 +137,7 @@ proctype Device(byte me) {
 #endif
   if
   :: (sum & BLOCK_OF(me)) -> skip
-  :: else -> rmw(me, SUMMARY, x, x | BLOCK_OF(me), VOLATILE)
+  :: else -> rmw(me, SUMMARY_OF, x, x | BLOCK_OF(me), VOLATILE)
   fi;
 #ifdef SEALED
 #ifndef WEAK_T2
@@ -132,26 +172,25 @@ inline drain_word(word, to) {
   x = 0
 }
 
-inline drain() {
-  say(C, "drain");
+inline drain_bitmap() {
 #ifdef WEAK_B9
-  load(C, SUMMARY, sum, VOLATILE);
+  load(C, SUMMARY_OF, sum, VOLATILE);
 #else
-  load(C, SUMMARY, sum, VOLATILE);
-  if :: sum -> rmw(C, SUMMARY, sum, 0, VOLATILE) :: else fi; /* B9 */
+  load(C, SUMMARY_OF, sum, VOLATILE);
+  if :: sum -> rmw(C, SUMMARY_OF, sum, 0, VOLATILE) :: else fi; /* B9 */
 #endif
-  if :: (sum & 1) -> drain_word(WORDS, found) :: else fi;
-#if BLOCKS == 0
+  if :: (sum & 1) -> drain_word(WORD_OF(0), found) :: else fi;
+#if BLOCKS == 0 && !defined(LAZY)
   if :: (sum & 1) -> drain_word(WORDS + 1, found_1) :: else fi;
 #elif BLOCKS == 2
   if :: (sum & 2) -> drain_word(WORDS + 1, found_1) :: else fi;
 #endif
 #ifdef WEAK_B9
-  if :: sum -> rmw(C, SUMMARY, sum, 0, VOLATILE) :: else fi;
+  if :: sum -> rmw(C, SUMMARY_OF, sum, 0, VOLATILE) :: else fi;
 #endif
   say(C, "reads the pages that it found");
   if :: (found & BIT_OF(0)) -> load(C, RAM, copied[0], OPAQUE) :: else fi;
-#if BLOCKS != 1
+#if BLOCKS != 1 && !defined(LAZY)
   if :: found_1 -> load(C, RAM + 1, copied[1], OPAQUE) :: else fi;
 #else
   if :: (found & BIT_OF(1)) -> load(C, RAM + 1, copied[1], OPAQUE) :: else fi;
@@ -159,8 +198,21 @@ inline drain() {
   d_step { found = 0; found_1 = 0; sum = 0 }
 }
 
+inline drain() {
+  say(C, "drain");
+#ifdef LAZY
+  load(C, BITMAP, made, VOLATILE); /* H1 */
+  if :: made -> drain_bitmap() :: else fi
+#else
+  drain_bitmap()
+#endif
+}
+
 proctype Collector() {
   byte x, sum, found, found_1, n;
+#ifdef LAZY
+  byte made;
+#endif
   do
   :: n < DRAINS -> n++; drain()
   :: else -> break

@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
 /** Keeps docs/models.md in step with docs/ordering.md and with the models. */
@@ -20,6 +21,13 @@ final class ModelsTableTest {
       Pattern.compile(
           "^\\| ([A-Z]\\d+) \\| (none|`\\w+`) \\| (\\w*) ?\\| (\\d*) ?\\| ([^|]+) \\|$",
           Pattern.MULTILINE);
+
+  private static final Pattern MISTAKE =
+      Pattern.compile(
+          "^\\| \\[(\\w+)]\\(models/\\1\\.txt\\) \\| `(\\w+)` \\| (\\d) \\| [^|]+ \\| (\\d*) ?\\|$",
+          Pattern.MULTILINE);
+  private static final Pattern FAILS =
+      Pattern.compile("^ \\* RUN fail (?!WEAK_)(\\w+) (\\d)", Pattern.MULTILINE);
 
   @Test
   void table_hasTheIdsOfTheOrderings_inTheirOrder() throws IOException {
@@ -58,6 +66,33 @@ final class ModelsTableTest {
     }
     assertEquals(ids(table).size(), rows, "rows of another form in docs/models.md");
     assertTrue(wrong.isEmpty(), () -> String.join("\n", wrong));
+  }
+
+  @Test
+  void mistakes_areThoseThatTheModelsMake() throws IOException {
+    List<String> made = new ArrayList<>();
+    try (Stream<Path> models = Files.list(ROOT.resolve("models"))) {
+      for (Path model : models.toList()) {
+        String name = model.getFileName().toString().replace(".pml", "");
+        Matcher run = FAILS.matcher(Files.readString(model));
+        while (run.find()) {
+          made.add(name + " " + run.group(1) + " " + run.group(2));
+        }
+      }
+    }
+    List<String> told = new ArrayList<>();
+    String bugs = read("docs/bugs.md");
+    Matcher row = MISTAKE.matcher(read("docs/models.md"));
+    while (row.find()) {
+      told.add(row.group(2) + " " + row.group(1) + " " + row.group(3));
+      assertTrue(
+          Files.exists(ROOT.resolve("docs/models/" + row.group(1) + ".txt")),
+          () -> "no timeline of " + row.group(1));
+      assertTrue(
+          row.group(4).isEmpty() || bugs.contains("\n| " + row.group(4) + " | "),
+          () -> "docs/bugs.md has no bug " + row.group(4));
+    }
+    assertEquals(made.stream().sorted().toList(), told.stream().sorted().toList());
   }
 
   private static List<String> ids(String text) {
