@@ -6,7 +6,8 @@
  * and reads RAM while it stands still. With TLB the vCPU remembers that it saw the live bit set, and
  * drops that in its arm callback alone. The bitmap is one bit; marking.pml has the rest of it.
  *
- * Bounds: one vCPU. Left out: two collectors, dying and closing vCPUs (S8), new vCPUs (S7), tasks.
+ * Bounds: one vCPU. Left out: tasks. lifecycle.pml has two collectors, new vCPUs (S7), and vCPUs that die
+ * or are closed (S8).
  *
  * RUN pass 0
  * RUN pass 1

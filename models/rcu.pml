@@ -7,8 +7,8 @@
  * unlinks the element, waits for a grace period and reclaims it: an element that was reclaimed has
  * another content. No reader may see that content.
  *
- * Bounds: two readers, one section each, one grace period. Left out: nested sections, the reclaimer's
- * turn (U6), barriers (U7), readers that register (U5) or die, and U9.
+ * Bounds: two readers, one section each, one grace period. Left out: nested sections, readers that die, and
+ * U9; reclaim.pml has the tasks (U6, U7).
  *
  * RUN pass 0
  * RUN pass 1
@@ -18,6 +18,7 @@
  * RUN fail WEAK_U2 2
  * RUN same WEAK_U3 2
  * RUN fail WEAK_U4 0
+ * RUN fail WEAK_U5 0
  */
 #define NT 3
 #define C 2 /* thread: updater */
@@ -31,7 +32,8 @@
 #define FLAG 6
 #define ACKNOWLEDGED 7
 #define OFFLINE 8
-#define NV 9
+#define LISTED 9 /* whether the reader is in the list of readers; the vCPU's is */
+#define NV 10
 
 #include "memory.pml"
 
@@ -94,8 +96,20 @@ proctype Reader(byte me) {
   :: me == 1 -> safepoint(me)
   :: true
   fi;
+#ifndef WEAK_U5
+  if
+  :: me == 0 -> store(me, LISTED, 1, VOLATILE) /* U5: RcuReaders.link */
+  :: else
+  fi;
+#endif
   enter(me);
   load(me, ELEMENT, element, ACQUIRE);
+#ifdef WEAK_U5
+  if
+  :: me == 0 -> store(me, LISTED, 1, VOLATILE)
+  :: else
+  fi;
+#endif
   if
   :: element == 0 -> say(me, "finds no element")
   :: else ->
@@ -133,7 +147,11 @@ proctype Updater() {
   rmw(C, FLAG, x, 1, VOLATILE);
   await(C, mem[ACKNOWLEDGED] >= 1 || mem[OFFLINE] == 1);
   say(C, "the vCPU has passed");
-  await(C, mem[WORD] == 0 || mem[WORD] >= epoch); /* isPast */
+  load(C, LISTED, x, VOLATILE); /* U5: RcuReaders.first */
+  if
+  :: x -> await(C, mem[WORD] == 0 || mem[WORD] >= epoch) /* isPast */
+  :: else
+  fi;
   await(C, mem[WORD + 1] == 0 || mem[WORD + 1] >= epoch);
 #endif
   say(C, "reclaims the element");
