@@ -17,6 +17,8 @@
  * the middle of a mark. With CUT its mark may be cut short there by an error, and it goes on with its
  * next write: it stores after its mark then, as the accessors of core do.
  *
+ * With REAPER the rings are reaped once more before each take, without a fetch, as RingReaper does.
+ *
  * Bounds: two vCPUs with WRITES_0 and WRITES_1 stores, one block, one slot, one client. Whoever reaps
  * holds the collector lock, so the collector stands for all of them: reapers, and who closes a vCPU.
  *
@@ -24,6 +26,7 @@
  * RUN pass 0 -DLAYOUT=1
  * RUN pass 0 -DLAYOUT=2
  * RUN pass 0 -DLAYOUT=1 -DCUT
+ * RUN pass 0 -DLAYOUT=1 -DREAPER
  * RUN pass 0 -DLAYOUT=0 -DDIES -DWRITES_1=2
  * RUN pass 1 -DLAYOUT=0 -DTAKES=1
  * RUN pass 1 -DLAYOUT=2 -DTAKES=1
@@ -426,7 +429,14 @@ proctype Collector() {
   view = 3;
   told = 3;
   do
-  :: takes < TAKES -> takes++; close_perhaps(0); take()
+  :: takes < TAKES ->
+    takes++;
+    close_perhaps(0);
+#ifdef REAPER
+    say(C, "reaps before the take");
+    reap();
+#endif
+    take()
   :: else -> break
   od;
   ended == 2;
