@@ -26,7 +26,7 @@
  * RUN fail GIVES_BACK_TO_OLD 0
  * RUN fail WEAK_T1 0
  * RUN full 0 -DWRITES=4 -DTAKES=3
- * RUN full 1 -DWRITES=3
+ * RUN full 1 -DTAKES=3
  * RUN full 2
  */
 #ifndef WRITES
