@@ -1,10 +1,14 @@
-/** The tracking protocol, for emulators that keep their own RAM. */
-@SuppressWarnings({"requires-transitive-automatic", "module"}) // Agrona; friends that are not there
+/**
+ * The tracking protocol, for emulators that keep their own RAM. Agrona, an automatic module, is
+ * needed by those alone who call {@code DirtyLog.reaper()} or {@code Rcu.reclaimer()}, which return
+ * agents: they require {@code org.agrona} themselves. An image can be linked without it.
+ */
+@SuppressWarnings({"requires-automatic", "module"}) // Agrona; friends that are not there
 module dev.smudge.sync {
   requires transitive dev.smudge.bitmap;
   requires transitive dev.smudge.ring;
   requires jdk.jfr;
-  requires transitive org.agrona;
+  requires static org.agrona;
   requires org.jctools.core.jdk11;
   requires static transitive org.jspecify;
 

@@ -134,7 +134,8 @@ class ConsumerTest {
           DocumentBuilderFactory.newDefaultInstance().newDocumentBuilder().parse(pom.toFile());
       for (Element dependencies : children(document.getDocumentElement(), "dependencies")) {
         for (Element dependency : children(dependencies, "dependency")) {
-          if (text(dependency, "scope", "compile").equals("compile")) {
+          if (text(dependency, "scope", "compile").equals("compile")
+              && text(dependency, "optional", "false").equals("false")) {
             String artifact = text(dependency, "artifactId", "");
             if (artifact.startsWith("smudge-")) {
               path.addAll(handedOn(artifact.substring("smudge-".length())));

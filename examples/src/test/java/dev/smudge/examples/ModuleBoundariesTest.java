@@ -106,15 +106,14 @@ class ModuleBoundariesTest {
   }
 
   @Test
-  void testkit_dependencies_coreAndBelowAndJUnitAndAgents() {
+  void testkit_dependencies_coreAndBelowAndJUnit() {
     onlyUses(
         "testkit",
         "dev.smudge.core..",
         "dev.smudge.ring..",
         "dev.smudge.bitmap..",
         "dev.smudge.sync..",
-        "org.junit.jupiter..",
-        "org.agrona.concurrent..");
+        "org.junit.jupiter..");
   }
 
   @Test

@@ -317,9 +317,9 @@ class KvmTrackerTest {
       slot(machine);
       DirtyClient<GuestSlot> client = client(machine);
       machine.write(1, LongStream.range(0, 60).map(page -> BASE + page * PAGE).toArray());
-      assertEquals(0, machine.memory().log().reaper().doWork());
+      assertEquals(0, machine.memory().log().reap());
       machine.write(1, LongStream.range(60, 70).map(page -> BASE + page * PAGE).toArray());
-      assertEquals(70, machine.memory().log().reaper().doWork());
+      assertEquals(70, machine.memory().log().reap());
       assertEquals(70, client.dirtyPages());
     }
   }

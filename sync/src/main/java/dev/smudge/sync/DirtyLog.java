@@ -297,22 +297,39 @@ public final class DirtyLog implements AutoCloseable {
   }
 
   /**
-   * Returns a reaper, which harvests and resets rings when they are half full, so that vCPUs need
-   * not wait until a client takes. What it finds is dirty for all clients, as after {@link #sync}.
-   * Run it as the embedder likes: with an {@code AgentRunner} in a thread of its own, by calls of
-   * {@code doWork} from a loop that there is anyway, or not at all. vCPUs may come and go. When the
-   * log is closed, it does nothing more.
+   * Harvests and resets rings when one of them is half full, so that vCPUs need not wait until a
+   * client takes. What it finds is dirty for all clients, as after {@link #sync}. Call it from any
+   * loop that there is anyway, from any thread. It takes no lock that it would have to wait for,
+   * and does nothing once the log is closed.
    *
-   * @return the reaper; {@code doWork} takes no lock that it would have to wait for, and returns
-   *     the number of entries that it harvested
+   * @return the number of entries that were harvested; 0 if no ring is half full, if there are no
+   *     clients, and while somebody else collects
    * @throws IllegalStateException if the log has no rings
    */
+  public int reap() {
+    checkHasRings();
+    return RingReaper.reap(collector);
+  }
+
+  /**
+   * Returns an agent whose {@code doWork} is {@link #reap}, to be run by an {@code AgentRunner} in
+   * a thread of its own. vCPUs may come and go. This method alone needs Agrona at run time, and on
+   * the path of whoever compiles a call of it.
+   *
+   * @return a new agent
+   * @throws IllegalStateException if the log has no rings
+   */
+  @SuppressWarnings("exports") // whoever calls it requires Agrona
   public Agent reaper() {
+    checkHasRings();
+    return ReaperAgent.of(this);
+  }
+
+  private void checkHasRings() {
     if (!collector.tracker().hasRings()) {
       throw new IllegalStateException(
           "a log without rings has nothing to reap: DirtyLog.builder().ring(entries)");
     }
-    return new RingReaper(collector);
   }
 
   /**

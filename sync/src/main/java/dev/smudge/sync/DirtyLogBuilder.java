@@ -7,8 +7,8 @@ import dev.smudge.sync.tracker.Tracker;
 import dev.smudge.sync.verify.PageContent;
 import java.time.Duration;
 import java.util.Objects;
+import java.util.function.Consumer;
 import java.util.function.UnaryOperator;
-import org.agrona.ErrorHandler;
 import org.jspecify.annotations.Nullable;
 
 /** Options of a {@link DirtyLog}. Not thread-safe. */
@@ -17,7 +17,7 @@ public final class DirtyLogBuilder {
   private static final System.Logger LOGGER = System.getLogger(DirtyLog.class.getName());
 
   Duration timeout = Duration.ofSeconds(10);
-  ErrorHandler errorHandler =
+  Consumer<? super Throwable> errorHandler =
       e -> LOGGER.log(System.Logger.Level.ERROR, "dirty log: " + e.getMessage(), e);
   @Nullable Tracker tracker; // null: a built-in one
   UnaryOperator<Tracker> interceptor = UnaryOperator.identity();
@@ -26,7 +26,7 @@ public final class DirtyLogBuilder {
   RingFullPolicy ringFullPolicy = RingFullPolicy.WAIT;
   private boolean verifies;
   private @Nullable PageContent content;
-  private @Nullable ErrorHandler unreported; // null: thrown
+  private @Nullable Consumer<? super Throwable> unreported; // null: thrown
 
   DirtyLogBuilder() {}
 
@@ -85,7 +85,7 @@ public final class DirtyLogBuilder {
    * @param handler called from any thread; must not throw
    * @return this
    */
-  public DirtyLogBuilder errorHandler(ErrorHandler handler) {
+  public DirtyLogBuilder errorHandler(Consumer<? super Throwable> handler) {
     this.errorHandler = Objects.requireNonNull(handler, "handler");
     return this;
   }
@@ -153,7 +153,7 @@ public final class DirtyLogBuilder {
    *     the collector lock; must not throw
    * @return this
    */
-  public DirtyLogBuilder verifyAndReport(ErrorHandler handler) {
+  public DirtyLogBuilder verifyAndReport(Consumer<? super Throwable> handler) {
     this.unreported = Objects.requireNonNull(handler, "handler");
     return verify();
   }
@@ -173,7 +173,8 @@ public final class DirtyLogBuilder {
                       + "': true, report and false are allowed");
         };
     if (verifies || byProperty) {
-      ErrorHandler handler = !verifies && property.equals("report") ? errorHandler : unreported;
+      Consumer<? super Throwable> handler =
+          !verifies && property.equals("report") ? errorHandler : unreported;
       collector.verification(new WriteVerifier(collector, content, verifies, stopped, handler));
     }
   }

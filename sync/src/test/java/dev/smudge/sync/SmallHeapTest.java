@@ -15,7 +15,6 @@ import java.util.List;
 import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
-import org.agrona.ErrorHandler;
 import org.jctools.queues.MessagePassingQueue;
 import org.jctools.queues.varhandle.MpscLinkedVarHandleQueue;
 import org.junit.jupiter.api.Tag;
@@ -34,7 +33,6 @@ class SmallHeapTest {
             DirtyLog.class,
             PageSet.class,
             DirtyRing.class,
-            ErrorHandler.class,
             MessagePassingQueue.class,
             MpscLinkedVarHandleQueue.class)) {
       String name = type.getName().replace('.', '/') + ".class";

@@ -255,9 +255,9 @@ final class LockStepActor implements AutoCloseable {
     return removed.size() + ", " + pages;
   }
 
-  private Object reap() throws Exception {
+  private Object reap() {
     if (ring) {
-      machine.memory().log().reaper().doWork(); // how full is full is each one's own
+      machine.memory().log().reap(); // how full is full is each one's own
     }
     return "";
   }

@@ -227,6 +227,6 @@ public final class EmbeddedLog {
    * @param error the error
    */
   public void report(Throwable error) {
-    collector.vcpus().errorHandler().onError(error);
+    collector.vcpus().errorHandler().accept(error);
   }
 }

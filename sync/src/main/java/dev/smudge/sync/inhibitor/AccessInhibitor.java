@@ -11,7 +11,7 @@ import java.util.Objects;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
-import org.agrona.ErrorHandler;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -49,7 +49,7 @@ public final class AccessInhibitor {
   private static final long DEATH_LOOK_NANOS = TimeUnit.SECONDS.toNanos(1);
 
   private final long timeoutNanos;
-  private final ErrorHandler errorHandler;
+  private final Consumer<? super Throwable> errorHandler;
   private final ReentrantLock lock = new ReentrantLock(true);
   private final Condition left = lock.newCondition(); // for the changer
   private final Condition released = lock.newCondition(); // for other changers, and who enters
@@ -64,13 +64,13 @@ public final class AccessInhibitor {
   private long era; // of who holds: a hold is closed in its own alone
   private boolean holderWaits; // not all have left yet; the holder's
 
-  private AccessInhibitor(long timeoutNanos, ErrorHandler errorHandler) {
+  private AccessInhibitor(long timeoutNanos, Consumer<? super Throwable> errorHandler) {
     this.timeoutNanos = timeoutNanos;
     this.errorHandler = errorHandler;
   }
 
   /**
-   * As {@link #create(Duration, ErrorHandler)}, with ten seconds and the system logger {@code
+   * As {@link #create(Duration, Consumer)}, with ten seconds and the system logger {@code
    * dev.smudge.sync.inhibitor.AccessInhibitor}.
    *
    * @return an inhibitor without accesses
@@ -90,7 +90,7 @@ public final class AccessInhibitor {
    * @return an inhibitor without accesses
    * @throws IllegalArgumentException if the timeout is outside that
    */
-  public static AccessInhibitor create(Duration timeout, ErrorHandler errorHandler) {
+  public static AccessInhibitor create(Duration timeout, Consumer<? super Throwable> errorHandler) {
     if (timeout.isZero() || timeout.isNegative() || timeout.compareTo(Duration.ofDays(1)) > 0) {
       throw new IllegalArgumentException(
           "timeout " + timeout + " is not more than zero and at most a day");
@@ -250,7 +250,7 @@ public final class AccessInhibitor {
 
   private void reportPauseOf(@Nullable Thread dead) {
     if (dead != null) {
-      errorHandler.onError(
+      errorHandler.accept(
           new VcpuException(
               dead + " has ended and has not closed its pause; the pause has ended now"));
     }
@@ -279,7 +279,7 @@ public final class AccessInhibitor {
     } finally {
       lock.unlock();
       for (InhibitableAccess access : dead) {
-        errorHandler.onError(
+        errorHandler.accept(
             new VcpuException(
                 access
                     + " has ended inside; it counts as outside now, and should have called"

@@ -5,7 +5,7 @@ import dev.smudge.sync.internal.time.Patience;
 import java.time.Duration;
 import java.util.Objects;
 import java.util.concurrent.atomic.AtomicBoolean;
-import org.agrona.ErrorHandler;
+import java.util.function.Consumer;
 import org.agrona.concurrent.Agent;
 
 /**
@@ -43,7 +43,8 @@ public final class Rcu {
   private final RcuReaders readers;
   private final RcuReclaimer reclaimer;
 
-  private Rcu(RcuVcpus vcpus, long timeoutNanos, ErrorHandler errorHandler, boolean stacks) {
+  private Rcu(
+      RcuVcpus vcpus, long timeoutNanos, Consumer<? super Throwable> errorHandler, boolean stacks) {
     this.vcpus = vcpus;
     this.timeoutNanos = timeoutNanos;
     this.readers = new RcuReaders(errorHandler, stacks);
@@ -73,12 +74,14 @@ public final class Rcu {
    *     that throw; called from any thread, must not throw
    * @return a new one
    */
-  public static Rcu create(RcuVcpus vcpus, Duration timeout, ErrorHandler errorHandler) {
+  public static Rcu create(
+      RcuVcpus vcpus, Duration timeout, Consumer<? super Throwable> errorHandler) {
     return new Rcu(vcpus, timeout.toNanos(), errorHandler, STACKS);
   }
 
-  /** As {@link #create(RcuVcpus, Duration, ErrorHandler)}, with or without stacks of entries. */
-  static Rcu create(RcuVcpus vcpus, Duration timeout, ErrorHandler errorHandler, boolean stacks) {
+  /** As {@link #create(RcuVcpus, Duration, Consumer)}, with or without stacks of entries. */
+  static Rcu create(
+      RcuVcpus vcpus, Duration timeout, Consumer<? super Throwable> errorHandler, boolean stacks) {
     return new Rcu(vcpus, timeout.toNanos(), errorHandler, stacks);
   }
 
@@ -112,7 +115,7 @@ public final class Rcu {
   /**
    * Has a task run after a grace period: when every section has ended that there is now. The tasks
    * of one caller run in its order. From any thread, in sections and in tasks too; never waits.
-   * Nothing runs it unless {@link #reclaimer} does, or a {@link #barrier}.
+   * Nothing runs it unless {@link #reclaim} does, a {@link #reclaimer}, or a {@link #barrier}.
    *
    * @param task what to run; in the thread of the reclaimer. What it throws goes to the error
    *     handler
@@ -204,16 +207,27 @@ public final class Rcu {
   }
 
   /**
-   * Returns what runs the tasks. Its {@code doWork} never blocks: it begins a grace period, looks
-   * whether it is over, and then runs some tasks. The embedder runs it with an {@code AgentRunner},
-   * or calls {@code doWork} in a loop of its own, also in a vCPU's thread, between its safepoints.
-   * If several threads do, one has the turn. A grace period that takes longer than the timeout is
-   * reported to the error handler, once, and goes on.
+   * Does some of the work that is due, and never blocks: begins a grace period, looks whether it is
+   * over, and then runs some tasks of {@link #callRcu}. Call it in a loop of your own, also in a
+   * vCPU's thread, between its safepoints. If several threads do, one has the turn. A grace period
+   * that takes longer than the timeout is reported to the error handler, once, and goes on.
    *
-   * @return the reclaimer, the same each time; {@code doWork} returns how many tasks it took or ran
+   * @return how many tasks it took or ran
    */
+  public int reclaim() {
+    return reclaimer.work();
+  }
+
+  /**
+   * Returns an agent whose {@code doWork} is {@link #reclaim}, to be run by an {@code AgentRunner}.
+   * While it runs, a {@link #barrier} waits for it and does not run tasks itself. This method alone
+   * needs Agrona at run time, and on the path of whoever compiles a call of it.
+   *
+   * @return an agent, which runs the same tasks as any other of this RCU
+   */
+  @SuppressWarnings("exports") // whoever calls it requires Agrona
   public Agent reclaimer() {
-    return reclaimer;
+    return RcuAgent.of(reclaimer);
   }
 
   /**

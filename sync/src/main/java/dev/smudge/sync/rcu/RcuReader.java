@@ -2,7 +2,7 @@ package dev.smudge.sync.rcu;
 
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
-import org.agrona.ErrorHandler;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -157,13 +157,13 @@ public final class RcuReader {
   }
 
   /** The thread has ended: that counts as leaving, and is reported once. */
-  synchronized void leaveDead(ErrorHandler errorHandler) {
+  synchronized void leaveDead(Consumer<? super Throwable> errorHandler) {
     if (!isInside() && words[WORD] == 0) {
       return;
     }
     words[NESTING] = 0;
     words[WORD] = 0;
-    errorHandler.onError(
+    errorHandler.accept(
         new RcuException(
             thread
                 + " ended inside a read-side section: it counts as left now; exit() belongs in a"

@@ -6,7 +6,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.ReentrantLock;
-import org.agrona.ErrorHandler;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -61,10 +61,10 @@ final class RcuReaders {
   private final ReentrantLock pruning = new ReentrantLock();
   private volatile int pruneAt = PRUNE_FROM;
   private final long[] words = new long[2 * EPOCH]; // every reader reads it
-  private final ErrorHandler errorHandler;
+  private final Consumer<? super Throwable> errorHandler;
   private final boolean stacks;
 
-  RcuReaders(ErrorHandler errorHandler, boolean stacks) {
+  RcuReaders(Consumer<? super Throwable> errorHandler, boolean stacks) {
     this.errorHandler = errorHandler;
     this.stacks = stacks;
     words[EPOCH] = 1;

@@ -2,8 +2,7 @@ package dev.smudge.sync.rcu;
 
 import java.util.ArrayDeque;
 import java.util.concurrent.atomic.AtomicReference;
-import org.agrona.ErrorHandler;
-import org.agrona.concurrent.Agent;
+import java.util.function.Consumer;
 import org.jctools.queues.varhandle.MpscLinkedVarHandleQueue;
 import org.jspecify.annotations.Nullable;
 
@@ -12,12 +11,12 @@ import org.jspecify.annotations.Nullable;
  * is over runs them. One thread at a time has the turn; one that does not get it goes away.
  */
 @SuppressWarnings("ReferenceEquality") // threads are compared by identity
-final class RcuReclaimer implements Agent {
+final class RcuReclaimer {
   private static final int LARGEST_BATCH = 1 << 16;
   private static final int MOST_AT_ONCE = 1024; // the embedder's loop wants to go on
 
   private final Rcu rcu;
-  private final ErrorHandler errorHandler;
+  private final Consumer<? super Throwable> errorHandler;
   private final MpscLinkedVarHandleQueue<Runnable> queue = new MpscLinkedVarHandleQueue<>();
   private final AtomicReference<@Nullable Thread> turn = new AtomicReference<>();
   private volatile @Nullable Thread home; // runs the agent, between onStart and onClose
@@ -27,7 +26,7 @@ final class RcuReclaimer implements Agent {
   private @Nullable GracePeriod gracePeriod; // of the batch
   private boolean reported;
 
-  RcuReclaimer(Rcu rcu, ErrorHandler errorHandler) {
+  RcuReclaimer(Rcu rcu, Consumer<? super Throwable> errorHandler) {
     this.rcu = rcu;
     this.errorHandler = errorHandler;
   }
@@ -36,18 +35,20 @@ final class RcuReclaimer implements Agent {
     queue.offer(task);
   }
 
-  @Override
-  public void onStart() {
+  /** An agent's thread begins. */
+  void startInThisThread() {
     home = Thread.currentThread();
   }
 
-  @Override
-  public void onClose() {
+  /** The agent has ended. */
+  void end() {
     home = null;
   }
 
-  @Override
-  public int doWork() {
+  /**
+   * As {@link #work}, for an agent, whose thread is the one that runs the tasks if it has begun.
+   */
+  int workOfAgent() {
     if (home != null && home != Thread.currentThread()) {
       home = Thread.currentThread();
     }
@@ -102,7 +103,7 @@ final class RcuReclaimer implements Agent {
     if (!current.isOver()) {
       if (!reported && current.isLate()) {
         reported = true;
-        errorHandler.onError(current.timeout());
+        errorHandler.accept(current.timeout());
       }
       return 0;
     }
@@ -111,7 +112,7 @@ final class RcuReclaimer implements Agent {
       try {
         task.run();
       } catch (Throwable e) {
-        errorHandler.onError(e);
+        errorHandler.accept(e);
       }
     }
     if (batch.isEmpty()) {
@@ -146,10 +147,5 @@ final class RcuReclaimer implements Agent {
             + thread
             + "; its stack is the cause",
         RcuReader.stackOf(thread));
-  }
-
-  @Override
-  public String roleName() {
-    return "rcu-reclaimer";
   }
 }

@@ -157,7 +157,7 @@ public final class Clients {
       try {
         stopLog();
       } catch (RuntimeException | Error e) {
-        collector.vcpus().errorHandler().onError(e);
+        collector.vcpus().errorHandler().accept(e);
       }
     }
   }

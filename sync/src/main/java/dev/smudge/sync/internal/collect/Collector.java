@@ -95,7 +95,7 @@ public final class Collector {
     try {
       step.run();
     } catch (RuntimeException | Error e) {
-      vcpus.errorHandler().onError(e);
+      vcpus.errorHandler().accept(e);
     }
   }
 

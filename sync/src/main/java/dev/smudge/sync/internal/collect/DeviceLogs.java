@@ -67,7 +67,7 @@ public final class DeviceLogs {
   }
 
   private void report(Throwable error) {
-    collector.vcpus().errorHandler().onError(error);
+    collector.vcpus().errorHandler().accept(error);
   }
 
   /** Adds a device; if its log cannot be started, it is not there. */

@@ -3,7 +3,7 @@ package dev.smudge.sync.internal.collect;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
-import org.agrona.ErrorHandler;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -161,14 +161,14 @@ final class LeavingSlot {
   }
 
   /** Tells the remover. Once, without the lock. */
-  void release(ErrorHandler errorHandler) {
+  void release(Consumer<? super Throwable> errorHandler) {
     Runnable once = released;
     released = () -> {};
     try {
       once.run();
     } catch (RuntimeException | Error e) {
       // It has no caller that could mend it: another slot's release must not wait for this one.
-      errorHandler.onError(e);
+      errorHandler.accept(e);
     }
   }
 }

@@ -1,18 +1,16 @@
 package dev.smudge.sync.internal.collect;
 
-import org.agrona.concurrent.Agent;
-
 /** Reaps the rings of a log when one of them is half full. */
-public final class RingReaper implements Agent {
-  private final Collector collector;
+public final class RingReaper {
+  private RingReaper() {}
 
-  /** Makes one for a log with rings. */
-  public RingReaper(Collector collector) {
-    this.collector = collector;
-  }
-
-  @Override
-  public int doWork() {
+  /**
+   * Reaps if a ring is half full, unless somebody collects.
+   *
+   * @param collector of a log with rings
+   * @return the number of entries
+   */
+  public static int reap(Collector collector) {
     int[] found = new int[1];
     collector
         .lock()
@@ -21,11 +19,6 @@ public final class RingReaper implements Agent {
             found[0] = collector.reap();
           }
         });
-    return found[0]; // none if somebody collects
-  }
-
-  @Override
-  public String roleName() {
-    return "dirty-ring-reaper";
+    return found[0];
   }
 }

@@ -30,7 +30,7 @@ public final class Seal {
     if (sealed) {
       vcpus
           .errorHandler()
-          .onError(
+          .accept(
               vcpus
                   .errors()
                   .sealed(

@@ -10,7 +10,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.locks.LockSupport;
-import org.agrona.ErrorHandler;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -39,7 +39,7 @@ public final class WriteVerifier extends Verification {
   private @Nullable PageContent content; // null: not known yet
   private final boolean required;
   private final boolean stopped;
-  private final @Nullable ErrorHandler handler;
+  private final @Nullable Consumer<? super Throwable> handler;
   private final Map<Slot, SlotShadow> shadows = new HashMap<>();
   private long looks;
   private String lastLook = "the start of the log";
@@ -57,7 +57,7 @@ public final class WriteVerifier extends Verification {
       @Nullable PageContent content,
       boolean required,
       boolean stopped,
-      @Nullable ErrorHandler handler) {
+      @Nullable Consumer<? super Throwable> handler) {
     super(collector);
     this.content = content;
     this.required = required;
@@ -114,7 +114,7 @@ public final class WriteVerifier extends Verification {
     } catch (RuntimeException e) {
       RuntimeException first = shadow.cannotRead(e);
       if (first != null) {
-        collector.vcpus().errorHandler().onError(first);
+        collector.vcpus().errorHandler().accept(first);
       }
     }
   }
@@ -156,7 +156,7 @@ public final class WriteVerifier extends Verification {
       return;
     }
     if (handler != null) {
-      named.forEach(handler::onError);
+      named.forEach(handler);
       return;
     }
     UnreportedWriteException first = named.get(0);

@@ -127,7 +127,7 @@ public final class Pauses {
     if (dead != null) {
       group
           .errorHandler()
-          .onError(
+          .accept(
               group
                   .errors()
                   .misuse(
@@ -230,7 +230,7 @@ public final class Pauses {
       late = patience.isOver();
       if (tooLong != null) {
         reported = true;
-        group.errorHandler().onError(waitsForPause(vcpu, tooLong));
+        group.errorHandler().accept(waitsForPause(vcpu, tooLong));
       }
       report(dead);
     }

@@ -5,15 +5,15 @@ import dev.smudge.sync.rcu.RcuReader;
 import dev.smudge.sync.rcu.RcuVcpus;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.function.Consumer;
 import java.util.function.Function;
-import org.agrona.ErrorHandler;
 import org.jspecify.annotations.Nullable;
 
 /** The vCPUs of one log, and what is asked of all of them. */
 @SuppressWarnings("ReferenceEquality") // threads are compared by identity
 public final class VcpuGroup implements RcuVcpus {
   private final Duration timeout;
-  private final ErrorHandler errorHandler;
+  private final Consumer<? super Throwable> errorHandler;
   private final VcpuErrors errors;
   private final Rcu rcu;
   private final VcpuSignal signal = new VcpuSignal();
@@ -32,7 +32,7 @@ public final class VcpuGroup implements RcuVcpus {
    * @param errorHandler told of errors that have no caller
    * @param errors makes exceptions
    */
-  public VcpuGroup(Duration timeout, ErrorHandler errorHandler, VcpuErrors errors) {
+  public VcpuGroup(Duration timeout, Consumer<? super Throwable> errorHandler, VcpuErrors errors) {
     this(timeout, errorHandler, errors, Handshake::new);
   }
 
@@ -40,7 +40,7 @@ public final class VcpuGroup implements RcuVcpus {
   @SuppressWarnings("this-escape") // to its own parts
   VcpuGroup(
       Duration timeout,
-      ErrorHandler errorHandler,
+      Consumer<? super Throwable> errorHandler,
       VcpuErrors errors,
       Function<VcpuGroup, Handshake> handshake) {
     this.timeout = timeout;
@@ -78,7 +78,7 @@ public final class VcpuGroup implements RcuVcpus {
   }
 
   /** {@return who is told of errors that have no caller} */
-  public ErrorHandler errorHandler() {
+  public Consumer<? super Throwable> errorHandler() {
     return errorHandler;
   }
 

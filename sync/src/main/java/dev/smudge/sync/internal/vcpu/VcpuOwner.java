@@ -154,7 +154,7 @@ final class VcpuOwner {
       String who = "vCPU " + index + ": " + now;
       group
           .errorHandler()
-          .onError(
+          .accept(
               misuse(
                   who
                       + " ended while online; it counts as offline now, and should have closed"
