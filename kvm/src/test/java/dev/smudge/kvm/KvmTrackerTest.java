@@ -349,8 +349,10 @@ class KvmTrackerTest {
   }
 
   @Test
-  void pause_itsHolderHasEnded_isOver() throws Exception {
-    try (KvmMachine machine = machine(0)) {
+  void pause_itsHolderHasEnded_isOverAndReported() throws Exception {
+    List<Throwable> errors = new CopyOnWriteArrayList<>();
+    try (KvmMachine machine =
+        new KvmMachine(0, true, DirtyLog.builder().errorHandler(errors::add))) {
       slot(machine);
       DirtyClient<GuestSlot> client = client(machine);
       Thread holder = new Thread(() -> assertNotNull(machine.memory().pause()));
@@ -363,6 +365,10 @@ class KvmTrackerTest {
       holder.join();
       machine.memory().addSlot(2, BASE + (1L << 30), machine.ram(1), PAGE);
       machine.memory().removeSlot(2).close(); // a change
+    }
+    assertFalse(errors.isEmpty());
+    for (Throwable error : errors) {
+      assertTrue(error.toString().contains("has not closed its pause"), errors::toString);
     }
   }
 
