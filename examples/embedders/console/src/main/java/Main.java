@@ -36,7 +36,8 @@ final class Main {
 
   private static void expect(int expected, int is, String where) {
     if (expected != is) {
-      System.err.println(where + ": " + Integer.toHexString(is) + ", not " + Integer.toHexString(expected));
+      System.err.println(
+          where + ": " + Integer.toHexString(is) + ", not " + Integer.toHexString(expected));
       System.exit(1);
     }
   }

@@ -10,6 +10,7 @@ import dev.smudge.migration.MigratingGuest;
 import dev.smudge.snapshot.MachineState;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.HexFormat;
 
 /**
  * A VM of 2 MiB with one vCPU, whose program counts to {@link #END}, adds each number to the page
@@ -22,18 +23,19 @@ final class Guest implements MigratingGuest, MachineState, AutoCloseable {
   private static final int CODE = 0x8000;
   private static final int COUNTER = 0x10_0000; // 128 pages follow
 
-  private static final byte[] PROGRAM = {
-    0x48, (byte) 0xff, (byte) 0xc0, // loop: inc rax
-    0x48, (byte) 0x89, 0x07, // mov [rdi], rax
-    0x48, (byte) 0x89, (byte) 0xc3, // mov rbx, rax
-    (byte) 0x81, (byte) 0xe3, 0x7f, 0, 0, 0, // and ebx, 127
-    (byte) 0xc1, (byte) 0xe3, 0x0c, // shl ebx, 12
-    0x48, 0x01, (byte) 0x84, 0x1f, 0, 0x10, 0, 0, // add [rdi + rbx + 4096], rax
-    0x48, 0x3d, 0, 0, 0, 0, // cmp rax, END
-    0x75, -34, // jne loop
-    (byte) 0xe6, 0x10, // done: out 0x10, al
-    (byte) 0xeb, -4 // jmp done
-  };
+  private static final byte[] PROGRAM =
+      HexFormat.of()
+          .parseHex(
+              "48ffc0" // loop: inc rax
+                  + "488907" // mov [rdi], rax
+                  + "4889c3" // mov rbx, rax
+                  + "81e37f000000" // and ebx, 127
+                  + "c1e30c" // shl ebx, 12
+                  + "4801841f00100000" // add [rdi + rbx + 4096], rax
+                  + "483d00000000" // cmp rax, END
+                  + "75de" // jne loop
+                  + "e610" // done: out 0x10, al
+                  + "ebfc"); // jmp done
   private static final int END_AT = 28; // in the program
 
   private final Kvm kvm = Kvm.open();

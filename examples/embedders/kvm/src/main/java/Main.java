@@ -23,7 +23,8 @@ final class Main {
         Thread.onSpinWait();
       }
       MigrationResult result =
-          MigrationSource.of(new GuestRam<>(client, guest.memory.slots(), guest.memory.pages()), guest, guest)
+          MigrationSource.of(
+                  new GuestRam<>(client, guest.memory.slots(), guest.memory.pages()), guest, guest)
               .migrate(ends[0]);
       System.out.println(result + ", at " + guest.counter());
       if (result.end() != MigrationResult.End.HANDED_OVER) {
@@ -37,7 +38,8 @@ final class Main {
     try (MigrationTarget target = MigrationTarget.accept(connection);
         Guest guest = new Guest()) {
       DirtyClient<GuestSlot> client = guest.memory.client("incoming", InitialView.NONE_DIRTY);
-      target.receive(new GuestRam<>(client, guest.memory.slots(), guest.memory.pages()), guest, guest::start);
+      target.receive(
+          new GuestRam<>(client, guest.memory.slots(), guest.memory.pages()), guest, guest::start);
       guest.join();
       System.out.println("kvm: the guest ended at its destination, with " + guest.counter());
       if (!guest.isComplete()) {

@@ -58,7 +58,10 @@ final class Assembler {
       int bits =
           fixup.jump
               ? (by >> 20 & 1) << 31 | (by >> 1 & 0x3ff) << 21 | (by >> 11 & 1) << 20 | by & 0xff000
-              : (by >> 12 & 1) << 31 | (by >> 5 & 0x3f) << 25 | (by >> 1 & 15) << 8 | (by >> 11 & 1) << 7;
+              : (by >> 12 & 1) << 31
+                  | (by >> 5 & 0x3f) << 25
+                  | (by >> 1 & 15) << 8
+                  | (by >> 11 & 1) << 7;
       words.set(fixup.word, words.get(fixup.word) | bits);
     }
     return words.stream().mapToInt(Integer::intValue).toArray();

@@ -97,7 +97,10 @@ final class Hart implements MachineState { // Smudge
   }
 
   private static int branch(int code) {
-    return code >> 31 << 12 | (code >> 7 & 1) << 11 | (code >> 25 & 0x3f) << 5 | (code >> 8 & 15) << 1;
+    return code >> 31 << 12
+        | (code >> 7 & 1) << 11
+        | (code >> 25 & 0x3f) << 5
+        | (code >> 8 & 15) << 1;
   }
 
   private static boolean taken(int funct3, int a, int b) {

@@ -44,12 +44,16 @@ final class Main {
     }
     Files.delete(directory);
 
-    expect(first.ended() && first.result() == 0, "the program found itself wrong: " + first.result());
+    expect(
+        first.ended() && first.result() == 0, "the program found itself wrong: " + first.result());
     expect(second.result() == 0, "the program that went on found itself wrong: " + second.result());
     expect(Arrays.equals(first.save(), second.save()), "the registers differ");
     expect(Arrays.equals(first.ram.bytes, second.ram.bytes), "the RAM differs");
     System.out.println(
-        "riscv: sorted in " + first.instructions() + " instructions; went on from " + from
+        "riscv: sorted in "
+            + first.instructions()
+            + " instructions; went on from "
+            + from
             + " in another machine, with the same end");
   }
 

@@ -8,7 +8,9 @@ import dev.smudge.sync.PagePort;
 import java.io.IOException;
 import java.nio.file.Path;
 
-/** All of Smudge in this machine: save states in a file, each of what was written since the last. */
+/**
+ * All of Smudge in this machine: save states in a file, each of what was written since the last.
+ */
 final class States implements PagePort.OwnRam, AutoCloseable {
   private final Ram ram;
   private final DirtyLog log = DirtyLog.create();

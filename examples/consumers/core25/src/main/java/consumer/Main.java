@@ -13,7 +13,10 @@ import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
 
-/** One page is written and found, by each tracker that this machine has; any argument leaves KVM out. */
+/**
+ * One page is written and found, by each tracker that this machine has; any argument leaves KVM
+ * out.
+ */
 public final class Main {
   private Main() {}
 

@@ -22,7 +22,8 @@ import org.junit.jupiter.api.Test;
 /** The links of README.md, of the other pages beside it and of docs/. */
 final class LinksTest {
   private static final Pattern LINK = Pattern.compile("\\]\\(([^)\\s]+)\\)");
-  private static final Pattern FENCE = Pattern.compile("^```.*?^```$", Pattern.DOTALL | Pattern.MULTILINE);
+  private static final Pattern FENCE =
+      Pattern.compile("^```.*?^```$", Pattern.DOTALL | Pattern.MULTILINE);
   private static final Pattern HEADING = Pattern.compile("^#+ (.*)$", Pattern.MULTILINE);
 
   private static List<Path> pages() throws IOException {
@@ -74,8 +75,7 @@ final class LinksTest {
         }
         String[] parts = link.split("#", 2);
         Path target = parts[0].isEmpty() ? page : page.resolveSibling(parts[0]).normalize();
-        if (!Files.exists(target)
-            || (parts.length == 2 && !anchors(target).contains(parts[1]))) {
+        if (!Files.exists(target) || (parts.length == 2 && !anchors(target).contains(parts[1]))) {
           broken.add(ThisBuild.ROOT.relativize(page) + ": " + link);
         }
       }
