@@ -314,7 +314,8 @@ public final class DirtyLog implements AutoCloseable {
   /**
    * Returns an agent whose {@code doWork} is {@link #reap}, to be run by an {@code AgentRunner} in
    * a thread of its own. vCPUs may come and go. This method alone needs Agrona at run time, and on
-   * the path of whoever compiles a call of it.
+   * the path of whoever compiles a call of it; so does a look at all methods of this class by
+   * reflection.
    *
    * @return a new agent
    * @throws IllegalStateException if the log has no rings

@@ -221,7 +221,8 @@ public final class Rcu {
   /**
    * Returns an agent whose {@code doWork} is {@link #reclaim}, to be run by an {@code AgentRunner}.
    * While it runs, a {@link #barrier} waits for it and does not run tasks itself. This method alone
-   * needs Agrona at run time, and on the path of whoever compiles a call of it.
+   * needs Agrona at run time, and on the path of whoever compiles a call of it; so does a look at
+   * all methods of this class by reflection.
    *
    * @return an agent, which runs the same tasks as any other of this RCU
    */
