@@ -298,39 +298,28 @@ public final class DirtyLog implements AutoCloseable {
 
   /**
    * Harvests and resets rings when one of them is half full, so that vCPUs need not wait until a
-   * client takes. What it finds is dirty for all clients, as after {@link #sync}. Call it from any
-   * loop that there is anyway, from any thread. It takes no lock that it would have to wait for,
-   * and does nothing once the log is closed.
+   * client takes. What it finds is dirty for all clients, as after {@link #sync}. Call it in any
+   * loop, from any thread: it waits for no lock, and does nothing once the log is closed.
    *
-   * @return the number of entries that were harvested; 0 if no ring is half full, if there are no
-   *     clients, and while somebody else collects
+   * @return the number of entries; 0 too without clients, and while somebody else collects
    * @throws IllegalStateException if the log has no rings
    */
   public int reap() {
-    checkHasRings();
     return RingReaper.reap(collector);
   }
 
   /**
-   * Returns an agent whose {@code doWork} is {@link #reap}, to be run by an {@code AgentRunner} in
-   * a thread of its own. vCPUs may come and go. This method alone needs Agrona at run time, and on
-   * the path of whoever compiles a call of it; so does a look at all methods of this class by
-   * reflection.
+   * Returns a new agent whose {@code doWork} is {@link #reap}, for an {@code AgentRunner}. vCPUs
+   * may come and go. This method alone needs Agrona at run time, and on the path of whoever
+   * compiles a call of it; so does a look at all methods of this class by reflection.
    *
-   * @return a new agent
+   * @return the reaper
    * @throws IllegalStateException if the log has no rings
    */
   @SuppressWarnings("exports") // whoever calls it requires Agrona
   public Agent reaper() {
-    checkHasRings();
+    RingReaper.check(collector);
     return ReaperAgent.of(this);
-  }
-
-  private void checkHasRings() {
-    if (!collector.tracker().hasRings()) {
-      throw new IllegalStateException(
-          "a log without rings has nothing to reap: DirtyLog.builder().ring(entries)");
-    }
   }
 
   /**

@@ -9,8 +9,10 @@ public final class RingReaper {
    *
    * @param collector of a log with rings
    * @return the number of entries
+   * @throws IllegalStateException if the log has no rings
    */
   public static int reap(Collector collector) {
+    check(collector);
     int[] found = new int[1];
     collector
         .lock()
@@ -20,5 +22,18 @@ public final class RingReaper {
           }
         });
     return found[0];
+  }
+
+  /**
+   * Checks that there is something to reap.
+   *
+   * @param collector of a log
+   * @throws IllegalStateException if the log has no rings
+   */
+  public static void check(Collector collector) {
+    if (!collector.tracker().hasRings()) {
+      throw new IllegalStateException(
+          "a log without rings has nothing to reap: DirtyLog.builder().ring(entries)");
+    }
   }
 }
