@@ -19,19 +19,23 @@ record Comparison(long pages, long differing, List<Long> first) {
     return differing == 0;
   }
 
+  /** {@return how many pages there are, and how many are not the same} */
+  String summary() {
+    return isEqual()
+        ? String.format(Locale.ROOT, "%,d pages, byte for byte the same", pages)
+        : String.format(Locale.ROOT, "%,d of %,d pages differ", differing, pages);
+  }
+
   @Override
   public String toString() {
     if (isEqual()) {
-      return String.format(Locale.ROOT, "%,d pages, byte for byte the same", pages);
+      return summary();
     }
     String addresses =
         first.stream().map(a -> "0x" + Long.toHexString(a)).collect(Collectors.joining(", "));
-    return String.format(
-        Locale.ROOT,
-        "%,d of %,d pages differ: writes were lost at %s%s",
-        differing,
-        pages,
-        addresses,
-        differing > first.size() ? ", ..." : "");
+    return summary()
+        + ": writes were lost at "
+        + addresses
+        + (differing > first.size() ? ", ..." : "");
   }
 }

@@ -1,5 +1,6 @@
 package dev.smudge.examples;
 
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
 
@@ -18,11 +19,25 @@ interface Guest extends AutoCloseable {
   /**
    * Stops the guest at a call boundary: when this returns, all it wrote is in RAM and marked, its
    * vCPUs are offline, and it writes no more until {@link #start}. A guest whose program has ended
-   * is stopped already.
-   *
-   * @throws InterruptedException if the caller is interrupted; whether it runs on is open then
+   * is stopped already. An interrupt does not end the wait, and is kept.
    */
-  void stop() throws InterruptedException;
+  void stop();
+
+  /** Waits for the end of threads, also if interrupted. */
+  static void join(List<Thread> threads) {
+    boolean interrupted = false;
+    for (int next = 0; next < threads.size(); ) {
+      try {
+        threads.get(next).join();
+        next++;
+      } catch (InterruptedException e) {
+        interrupted = true;
+      }
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+  }
 
   /**
    * Returns all that {@link Program#restore} needs besides RAM. Of a stopped guest only.

@@ -94,6 +94,8 @@ public final class Migrate implements Callable<Integer> {
   private int maxRounds; // 0: not given
   private long threshold = 64;
   private long maxDowntimeMillis = 5;
+  private int streams = 1;
+  private long dirtyRate; // 0: not asked for
   private Progress.@Nullable Style progress;
 
   @Option(
@@ -120,6 +122,12 @@ public final class Migrate implements Callable<Integer> {
           "mmu: forget every other 64 pages in what the kernel reports, to see that the comparison"
               + " notices.")
   private boolean breakReport;
+
+  @Option(
+      names = "--compress",
+      order = 44,
+      description = "Compress pages. It pays where the connection is slower than a processor.")
+  private boolean compress;
 
   @Option(
       names = "--output",
@@ -233,6 +241,17 @@ public final class Migrate implements Callable<Integer> {
   }
 
   @Option(
+      names = "--streams",
+      order = 43,
+      paramLabel = "1..64",
+      description =
+          "Divide the pages between so many connections, each with a thread at both ends. With"
+              + " --listen: how many the source makes. Default: 1.")
+  void setStreams(String value) {
+    streams = (int) values("--streams").number(value, 1, 64);
+  }
+
+  @Option(
       names = "--ring",
       order = 45,
       paramLabel = "ENTRIES",
@@ -298,6 +317,19 @@ public final class Migrate implements Callable<Integer> {
   }
 
   @Option(
+      names = "--dirty-rate",
+      order = 55,
+      paramLabel = "BYTES",
+      description =
+          "Measure how fast the guest makes pages dirty before it is migrated, and say what to"
+              + " expect of a connection of so many bytes per second, such as 100M: how long the"
+              + " migration takes, and whether it converges; if not, how far the guest's writes have"
+              + " to be limited.")
+  void setDirtyRate(String value) {
+    dirtyRate = values("--dirty-rate").size(value, 1 << 20, 1L << 40);
+  }
+
+  @Option(
       names = "--progress",
       order = 62,
       paramLabel = "bar|lines|none",
@@ -320,9 +352,7 @@ public final class Migrate implements Callable<Integer> {
               ? "--guest"
               : backend != null
                   ? "--backend"
-                  : breakBarrier || breakReport
-                      ? breakOption()
-                      : ring != 0 ? "--ring" : nativeOptions.anyGiven();
+                  : breakBarrier || breakReport ? breakOption() : sourceOption();
       if (option != null) {
         throw usage("--listen takes the guest from the source: " + option + " belongs there");
       }
@@ -335,6 +365,12 @@ public final class Migrate implements Callable<Integer> {
     MigrationRun run = new MigrationRun(settings(), out, err);
     InetSocketAddress address = to;
     return address == null ? run.here(program) : run.to(program, address);
+  }
+
+  private @Nullable String sourceOption() {
+    return ring != 0
+        ? "--ring"
+        : compress ? "--compress" : dirtyRate != 0 ? "--dirty-rate" : nativeOptions.anyGiven();
   }
 
   private String breakOption() {
@@ -414,7 +450,13 @@ public final class Migrate implements Callable<Integer> {
       style = isTerminal() && !output ? Progress.Style.BAR : Progress.Style.LINES;
     }
     return new MigrationRun.Settings(
-        new Convergence(minRounds, most, threshold, maxDowntimeMillis),
+        minRounds,
+        most,
+        threshold,
+        Duration.ofMillis(maxDowntimeMillis),
+        streams,
+        compress,
+        dirtyRate,
         Duration.ofMillis(Math.max(0, warmUpMillis)),
         Duration.ofMillis(timeoutMillis),
         ring,

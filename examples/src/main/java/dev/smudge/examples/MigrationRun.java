@@ -1,6 +1,14 @@
 package dev.smudge.examples;
 
-import dev.smudge.examples.MigrationResult.End;
+import dev.smudge.core.GuestSlot;
+import dev.smudge.migration.Connection;
+import dev.smudge.migration.DirtyRateReport;
+import dev.smudge.migration.GuestRam;
+import dev.smudge.migration.MigrationResult;
+import dev.smudge.migration.MigrationResult.End;
+import dev.smudge.migration.MigrationSource;
+import dev.smudge.migration.MigrationSource.AtLimit;
+import dev.smudge.migration.MigrationTarget;
 import dev.smudge.sync.tracker.Tracker;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -8,7 +16,9 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
+import java.net.SocketTimeoutException;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.CompletableFuture;
@@ -28,11 +38,23 @@ final class MigrationRun {
   /** Lines of the guest that are shown on either side of the switch-over. */
   private static final int EXCERPT = 2;
 
+  /** The longest of the windows in which the dirty rate is measured. */
+  private static final Duration WINDOW = Duration.ofMillis(400);
+
+  /** Rounds alone bound a migration. */
+  private static final Duration NO_LIMIT = Duration.ofDays(1000);
+
   /**
    * How to migrate.
    *
-   * @param convergence when to stop the guest
-   * @param warmUp how long it runs before
+   * @param minRounds rounds while the guest runs, at least
+   * @param maxRounds rounds while the guest runs, at most; the guest is stopped then
+   * @param threshold so few dirty pages are left to the last round
+   * @param maxDowntime a last round that is expected to take no longer is begun
+   * @param streams connections, between which the pages are divided
+   * @param compress whether pages are compressed
+   * @param dirtyRate bytes per second of the connection for which an estimate is printed; 0: none
+   * @param warmUp how long the guest runs before
    * @param timeout how long to wait for the other end
    * @param ring entries of each vCPU's dirty ring, 0: bitmap mode
    * @param defect put in front of the source's backend, to leave things out; identity: nothing
@@ -40,7 +62,13 @@ final class MigrationRun {
    * @param progress how to show how it goes
    */
   record Settings(
-      Convergence convergence,
+      int minRounds,
+      int maxRounds,
+      long threshold,
+      Duration maxDowntime,
+      int streams,
+      boolean compress,
+      long dirtyRate,
       Duration warmUp,
       Duration timeout,
       int ring,
@@ -59,117 +87,180 @@ final class MigrationRun {
     this.err = err;
   }
 
-  /** Makes the connection, when the guest has run for a while. */
-  @FunctionalInterface
-  private interface Connector {
-    Connection connect() throws IOException;
-  }
-
   /** Within this JVM, through the same stream. */
   int here(Program program) throws IOException, InterruptedException {
-    Connection[] ends = Connection.pair();
-    try (Connection there = ends[1];
-        MigrationTarget target =
-            new MigrationTarget(
-                there, uninterrupted, output("destination"), MigrationListener.NONE)) {
+    List<Connection> here = new ArrayList<>();
+    List<Connection> there = new ArrayList<>();
+    for (int i = 0; i < settings.streams; i++) {
+      Connection[] ends = Connection.pair();
+      here.add(ends[0]);
+      there.add(ends[1]);
+    }
+    try (Progress none = new Progress(out, Progress.Style.NONE);
+        Destination destination = new Destination(uninterrupted, output("destination"), none)) {
       Thread thread =
-          Thread.ofPlatform().daemon().name("destination").start(() -> receive(target, there));
-      int status = source(program, () -> ends[0], target);
+          Thread.ofPlatform().daemon().name("destination").start(() -> receive(destination, there));
+      int status = source(program, here, destination);
       thread.join();
       return status;
     }
   }
 
   /** The destination in this JVM; the source tells what went wrong. */
-  private static void receive(MigrationTarget target, Connection connection) {
-    try (connection) {
-      target.run();
+  private static void receive(Destination destination, List<Connection> connections) {
+    try (MigrationTarget from = MigrationTarget.accept(connections.toArray(Connection[]::new))) {
+      destination.run(from);
     } catch (IOException | RuntimeException e) {
       return; // the source was told, or finds the connection closed
     }
   }
 
-  /** To another JVM. */
-  int to(Program program, InetSocketAddress address) throws IOException, InterruptedException {
-    Connector connector =
-        () -> {
-          Socket socket = new Socket();
-          try {
-            socket.connect(address, Math.toIntExact(settings.timeout.toMillis()));
-            return new SocketConnection(socket, settings.timeout);
-          } catch (IOException e) {
-            socket.close();
-            throw new IOException("cannot connect to " + address + ": " + e.getMessage(), e);
-          }
-        };
-    return source(program, connector, null);
+  /** To another JVM, which has to be there before the guest is booted. */
+  int to(Program program, InetSocketAddress address) throws InterruptedException {
+    List<Connection> connections = new ArrayList<>();
+    try {
+      for (int i = 0; i < settings.streams; i++) {
+        connections.add(connect(address));
+      }
+    } catch (IOException e) {
+      close(connections);
+      err.println(
+          "the guest was not booted: cannot connect to " + address + ": " + Outcome.reason(e));
+      Report.verified(out, "not moved");
+      return FAILED;
+    }
+    return source(program, connections, null);
+  }
+
+  private Connection connect(InetSocketAddress address) throws IOException {
+    Socket socket = new Socket();
+    try {
+      socket.connect(address, Math.toIntExact(settings.timeout.toMillis()));
+      return Connection.of(socket, settings.timeout);
+    } catch (IOException e) {
+      socket.close();
+      throw e;
+    }
   }
 
   /** From another JVM: one guest. */
   int listen(int port) throws IOException {
-    try (ServerSocket server = new ServerSocket(port, 1, InetAddress.getLoopbackAddress())) {
+    List<Socket> sockets = new ArrayList<>();
+    try (ServerSocket server =
+            new ServerSocket(port, settings.streams, InetAddress.getLoopbackAddress());
+        Progress progress = new Progress(out, settings.progress);
+        Destination destination = new Destination(uninterrupted, output("destination"), progress)) {
       out.println("listening on port " + server.getLocalPort());
       out.flush();
-      Progress progress = new Progress(out, settings.progress);
-      try (Socket socket = server.accept();
-          Connection connection = new SocketConnection(socket, settings.timeout);
-          MigrationTarget target =
-              new MigrationTarget(connection, uninterrupted, output("destination"), progress)) {
-        return received(target);
+      try (MigrationTarget from = accept(server, sockets, progress)) {
+        Verdict verdict = destination.run(from);
+        excerpt("destination", destination.transcript(), true);
+        Report.verdict(out, "output", verdict);
+        Report.verified(out, verdict.verified() ? "yes" : "NO");
+        return verdict.verified() ? VERIFIED : NOT_VERIFIED;
+      }
+    } catch (IOException | RuntimeException e) {
+      err.println("no guest was taken over, and none runs here: " + Outcome.reason(e));
+      Report.verified(out, "not moved");
+      return FAILED;
+    } finally {
+      for (Socket socket : sockets) {
+        socket.close();
       }
     }
   }
 
-  private int received(MigrationTarget target) {
-    try {
-      Verdict verdict = target.run();
-      excerpt("destination", target.transcript(), true);
-      Report.verdict(out, "output", verdict);
-      Report.verified(out, verdict.verified());
-      return verdict.verified() ? VERIFIED : NOT_VERIFIED;
-    } catch (IOException | RuntimeException e) {
-      err.println("no guest was taken over, and none runs here: " + reason(e));
-      return FAILED;
+  /** Waits for as long as the source takes to boot its guest; from then on, not without end. */
+  private MigrationTarget accept(ServerSocket server, List<Socket> sockets, Progress progress)
+      throws IOException {
+    int timeout = Math.toIntExact(settings.timeout.toMillis());
+    Connection[] connections = new Connection[settings.streams];
+    for (int i = 0; i < connections.length; i++) {
+      Socket socket;
+      try {
+        socket = server.accept();
+      } catch (SocketTimeoutException e) {
+        throw new IOException(
+            "the source has made " + i + " of " + connections.length + " connections", e);
+      }
+      sockets.add(socket);
+      connections[i] = Connection.of(socket, settings.timeout);
+      server.setSoTimeout(timeout);
+      socket.setSoTimeout(0);
     }
+    progress.phase("connected; the source boots its guest");
+    MigrationTarget from = MigrationTarget.accept(connections);
+    for (Socket socket : sockets) {
+      socket.setSoTimeout(timeout);
+    }
+    return from;
   }
 
-  private int source(Program program, Connector connector, @Nullable MigrationTarget target)
+  private int source(
+      Program program, List<Connection> connections, @Nullable Destination destination)
       throws InterruptedException {
+    Source source;
     MigrationResult result;
-    MigrationSource source;
+    Verdict afterwards = null;
+    Exception failure;
     try (Progress progress = new Progress(out, settings.progress)) {
       progress.phase("booting the guest");
-      source =
-          new MigrationSource(
-              program,
-              settings.convergence,
-              settings.ring,
-              settings.defect,
-              output("source"),
-              progress);
+      boolean measured = settings.dirtyRate != 0;
+      source = new Source(program, settings.ring, settings.defect, measured, output("source"));
       try (source) {
         source.start();
         progress.phase("the guest runs");
         await(source.guest().completion(), settings.warmUp);
-        result = connectAndMigrate(source, connector);
-        if (result.end == End.STAYED) {
+        measure(source, progress);
+        MigrationSource<GuestSlot> migration = migration(source, progress);
+        result =
+            migration.migrate(
+                connections.getFirst(),
+                connections.subList(1, connections.size()).toArray(Connection[]::new));
+        failure = result.failure();
+        if (result.end() == End.HANDED_OVER) {
+          try {
+            afterwards = Verdict.await(migration.messages(), progress);
+          } catch (IOException e) {
+            failure = e;
+          }
+        } else if (result.end() == End.STAYED) {
           progress.phase("the guest runs on at the source");
-          await(source.guest().completion(), Duration.ofDays(365));
+          await(source.guest().completion(), NO_LIMIT);
         }
       }
+    } finally {
+      close(connections);
     }
-    return report(program, source, result, target);
+    Report.rounds(out, result.rounds());
+    excerpt("source", source.transcript(), false);
+    if (destination != null && destination.isRunning()) {
+      excerpt("destination", destination.transcript(), true);
+    }
+    Verdict output = judge(program, source, result.end());
+    Outcome outcome = new Outcome(source, result, output, afterwards, failure);
+    outcome.print(out, err, settings.ring);
+    return outcome.status();
   }
 
-  private static MigrationResult connectAndMigrate(MigrationSource source, Connector connector)
-      throws InterruptedException {
-    try (Connection connection = connector.connect()) {
-      return source.migrate(connection);
-    } catch (IOException e) {
-      MigrationResult result = new MigrationResult();
-      result.failure = e;
-      return result;
+  private void measure(Source source, Progress progress) throws InterruptedException {
+    GuestRam<GuestSlot> ram = source.measured();
+    if (ram != null) {
+      progress.phase("measuring the dirty rate");
+      DirtyRateReport report = DirtyRateReport.measure(ram, WINDOW);
+      ram.client().close();
+      Report.dirtyRate(out, report, settings.dirtyRate, settings.maxDowntime);
     }
+  }
+
+  private MigrationSource<GuestSlot> migration(Source source, Progress progress) {
+    return source
+        .migration()
+        .rounds(settings.minRounds, settings.maxRounds, settings.threshold)
+        .downtimeGoal(settings.maxDowntime)
+        .timeout(NO_LIMIT, AtLimit.FORCE)
+        .compress(settings.compress)
+        .listener(progress);
   }
 
   /** Waits for the guest's end, or so long. Failures of the guest are seen by the migration. */
@@ -182,102 +273,21 @@ final class MigrationRun {
     }
   }
 
-  private int report(
-      Program program,
-      MigrationSource source,
-      MigrationResult result,
-      @Nullable MigrationTarget target) {
-    Report.rounds(out, result.rounds);
-    excerpt("source", source.transcript(), false);
-    if (target != null && target.isRunning()) {
-      excerpt("destination", target.transcript(), true);
+  private void close(List<Connection> connections) {
+    for (Connection each : connections) {
+      try {
+        each.close();
+      } catch (IOException e) {
+        err.println("a connection could not be closed: " + Outcome.reason(e));
+      }
     }
-    Verdict output = judge(program, source, result.end);
-    facts(source, result, output);
-    boolean handedOver = result.end == End.HANDED_OVER;
-    Verdict destination = result.destination;
-    boolean verified =
-        handedOver
-            && result.failure == null
-            && output.verified()
-            && destination != null
-            && destination.verified()
-            && source.lateWrites().isEmpty();
-    source.lateWrites().forEach(e -> err.println("after the stop: " + e.getMessage()));
-    Report.verified(out, verified);
-    out.flush();
-    Exception failure = result.failure;
-    if (failure != null) {
-      err.println(explain(result.end) + reason(failure));
-    }
-    if (verified) {
-      return VERIFIED;
-    }
-    boolean lost = failure instanceof MigrationSource.LostWritesException;
-    return handedOver || lost ? NOT_VERIFIED : FAILED;
   }
 
-  private Verdict judge(Program program, MigrationSource source, End end) {
+  private Verdict judge(Program program, Source source, End end) {
     Transcript whole = uninterrupted.of(program);
     return end == End.STAYED
         ? OutputCheck.rest(whole, source.transcript(), new long[0])
         : OutputCheck.beginning(whole, source.transcript());
-  }
-
-  private void facts(MigrationSource source, MigrationResult result, Verdict output) {
-    if (result.downtimeNanos > 0) {
-      Report.fact(
-          out,
-          "downtime",
-          String.format(
-              Locale.ROOT,
-              "%.2f ms: the guest stopped in %.2f ms, the last round took %.2f ms, the rest until it"
-                  + " ran %.2f ms",
-              result.downtimeNanos / 1e6,
-              result.stopNanos / 1e6,
-              result.lastRoundNanos / 1e6,
-              (result.downtimeNanos - result.stopNanos - result.lastRoundNanos) / 1e6));
-    }
-    if (settings.ring != 0) {
-      Report.rings(out, settings.ring, source.memory().log().counters(), source.ringFullWaits());
-    }
-    Comparison comparison = result.comparison;
-    if (comparison != null) {
-      Report.fact(
-          out,
-          "RAM at switch-over",
-          comparison
-              + String.format(
-                  Locale.ROOT, " (%.0f ms, not counted)", result.comparisonNanos / 1e6));
-    }
-    Report.verdict(out, result.end == End.STAYED ? "output" : "output before", output);
-    if (result.end == End.HANDED_OVER) {
-      if (source.guest().completion().isDone()) {
-        Report.fact(out, "note", "the program had ended when it moved: let it run for longer");
-      }
-      Report.verdict(out, "output afterwards", result.destination);
-    }
-  }
-
-  private static String explain(End end) {
-    return switch (end) {
-      case STAYED -> "the guest stayed at the source and ran on there: ";
-      case HANDED_OVER -> "handed over, but what became of it is not known: ";
-      case IN_DOUBT ->
-          "the connection was lost at the hand-over: the destination may run the guest, so it stays"
-              + " stopped here: ";
-    };
-  }
-
-  private static String reason(Exception e) {
-    String reason = e.getMessage() == null ? e.toString() : e.getMessage();
-    for (Throwable more : e.getSuppressed()) {
-      if (more instanceof StreamException known
-          && known.fault() == StreamException.Fault.PEER_GAVE_UP) {
-        return reason + "; " + known.getMessage();
-      }
-    }
-    return reason;
   }
 
   private GuestOutput output(String where) {

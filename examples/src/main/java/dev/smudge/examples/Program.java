@@ -3,6 +3,9 @@ package dev.smudge.examples;
 import dev.smudge.core.GuestMemory;
 import dev.smudge.core.GuestSlot;
 import dev.smudge.sync.DirtyLogBuilder;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.Locale;
 
 /**
@@ -19,7 +22,33 @@ interface Program {
   byte[] config();
 
   /**
-   * Makes a program from what a migration stream says.
+   * {@return what a migration says of it, for {@link #of(byte[])}: its kind, a line end, the rest}
+   */
+  default byte[] greeting() {
+    byte[] config = config();
+    byte[] kind = (kind() + "\n").getBytes(StandardCharsets.UTF_8);
+    return ByteBuffer.allocate(kind.length + config.length).put(kind).put(config).array();
+  }
+
+  /**
+   * Makes a program from the greeting of a migration.
+   *
+   * @param greeting what {@link #greeting} returned at the source
+   * @return the program
+   * @throws IllegalArgumentException if there is no such kind, or its configuration is wrong
+   */
+  static Program of(byte[] greeting) {
+    int end = 0;
+    while (end < greeting.length && greeting[end] != '\n') {
+      end++;
+    }
+    String kind = new String(greeting, 0, end, StandardCharsets.UTF_8);
+    return of(
+        kind, Arrays.copyOfRange(greeting, Math.min(end + 1, greeting.length), greeting.length));
+  }
+
+  /**
+   * Makes a program of a kind.
    *
    * @param kind what {@link #kind} returned at the source
    * @param config what {@link #config} returned there

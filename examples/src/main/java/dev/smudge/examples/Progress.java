@@ -1,5 +1,8 @@
 package dev.smudge.examples;
 
+import dev.smudge.migration.MigrationListener;
+import dev.smudge.migration.MigrationProgress;
+import dev.smudge.migration.Round;
 import java.io.PrintStream;
 import java.util.Locale;
 import java.util.concurrent.TimeUnit;
@@ -9,7 +12,10 @@ import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarStyle;
 import org.jspecify.annotations.Nullable;
 
-/** Shows how a migration goes: as a bar on a terminal, as lines elsewhere, or not at all. */
+/**
+ * Shows how a migration goes: as one bar on a terminal, which is full when the last page was sent;
+ * as lines elsewhere, or not at all.
+ */
 final class Progress implements MigrationListener, AutoCloseable {
   /** How to show it. */
   enum Style {
@@ -19,22 +25,20 @@ final class Progress implements MigrationListener, AutoCloseable {
   }
 
   private static final int WIDTH = 110;
+  private static final int KIB = 1024;
 
   /** Every round of the first few has a line; then one is printed so often. */
   private static final int FIRST_ROUNDS = 5;
 
-  private static final long LINE_NANOS = TimeUnit.MILLISECONDS.toNanos(500);
-
+  private static final long ROUND_NANOS = TimeUnit.MILLISECONDS.toNanos(500);
   private static final long WAITING_NANOS = TimeUnit.SECONDS.toNanos(3);
 
   private final PrintStream out;
   private final Style style;
   private @Nullable ProgressBar bar;
-  private long pagesInAll;
   private long lastLine;
-  private int round;
-  private long destinationLines = -1;
-  private long lastChange = System.nanoTime();
+  private long destinationLines;
+  private long lastChange;
   private boolean waiting;
 
   Progress(PrintStream out, Style style) {
@@ -42,8 +46,8 @@ final class Progress implements MigrationListener, AutoCloseable {
     this.style = style;
   }
 
-  @Override
-  public void phase(String what) {
+  /** Something begins that is no part of the migration's own work. */
+  void phase(String what) {
     closeBar();
     if (style != Style.NONE) {
       out.println(what);
@@ -51,86 +55,91 @@ final class Progress implements MigrationListener, AutoCloseable {
   }
 
   @Override
-  public void roundBegins(int number, long pages) {
-    round = number;
-    if (style == Style.BAR && pages > 0) {
-      ProgressBar shown = bar;
-      if (shown == null) {
-        shown =
-            new ProgressBarBuilder()
-                .setTaskName("pre-copy")
-                .setInitialMax(0)
-                .setStyle(ProgressBarStyle.ASCII)
-                .setUnit(" pages", 1)
-                .setUpdateIntervalMillis(100)
-                .setConsumer(new ConsoleProgressBarConsumer(out, WIDTH))
-                .build();
-        bar = shown;
-      }
-      pagesInAll += pages;
-      shown.maxHint(pagesInAll);
+  public void phase(Phase phase) {
+    switch (phase) {
+      case GREETING -> {}
+      case ROUNDS -> phase("pages move while the guest runs");
+      case STOPPING -> stage("stopping the guest");
+      case LAST_ROUND -> stage("the guest has stopped");
+      case CHECKING -> phase("comparing RAM");
+      case HANDING_OVER -> phase("handing over");
     }
   }
 
-  @Override
-  public void sent(long pages) {
+  /** Something begins while pages move. */
+  private void stage(String what) {
     ProgressBar shown = bar;
-    if (shown != null) {
-      shown.stepBy(pages);
+    if (shown == null) {
+      phase(what);
+    } else {
+      shown.setExtraMessage(what);
     }
   }
 
   @Override
-  public void roundEnds(Round ended, long pagesLeft, double downtimeMillis) {
-    ProgressBar shown = bar;
-    String text =
-        String.format(
-            Locale.ROOT,
-            "round %,d: %,.0f pages/s, %,d left, %.1f ms",
-            ended.number(),
-            ended.dirtyPagesPerSecond(),
-            pagesLeft,
-            downtimeMillis);
-    if (shown != null) {
-      shown.setExtraMessage(text);
-    } else if (style == Style.LINES && isTimeForLine()) {
-      out.printf(
-          Locale.ROOT,
-          "round %,d: sent %,d pages; dirtied at %,.0f pages/s, %,d dirty now, downtime estimate"
-              + " %.1f ms%n",
-          ended.number(),
-          ended.pages(),
-          ended.dirtyPagesPerSecond(),
-          pagesLeft,
-          downtimeMillis);
-    }
-  }
-
-  @Override
-  public void destinationRuns(long lines) {
-    if (style == Style.NONE) {
+  public void progress(MigrationProgress progress) {
+    if (style != Style.BAR || progress.roundBytes() == 0) {
       return;
     }
-    long now = System.nanoTime();
-    if (lines != destinationLines) {
-      if (isTimeForLine()) {
-        destinationLines = lines;
-        lastChange = now;
-        out.printf(Locale.ROOT, "the destination has printed %,d lines%n", lines);
+    ProgressBar shown = bar;
+    if (shown == null) {
+      shown =
+          new ProgressBarBuilder()
+              .setTaskName("RAM")
+              .setInitialMax(0)
+              .setStyle(ProgressBarStyle.ASCII)
+              .setUnit(" KiB", KIB)
+              .setUpdateIntervalMillis(100)
+              .setConsumer(new ConsoleProgressBarConsumer(out, WIDTH))
+              .build();
+      bar = shown;
+    }
+    shown.maxHint(progress.sentBytes() + progress.remainingBytes());
+    shown.stepTo(progress.sentBytes());
+  }
+
+  @Override
+  public void roundEnds(Round round) {
+    ProgressBar shown = bar;
+    if (shown != null) {
+      shown.stepTo(shown.getMax()); // of several streams, all have sent
+      if (!round.last()) {
+        shown.setExtraMessage(
+            String.format(Locale.ROOT, "round %,d: %,d pages", round.number(), round.pages()));
       }
-    } else if (!waiting && now - lastChange > WAITING_NANOS) {
-      waiting = true;
-      out.println("waiting for the check against an uninterrupted run");
+    } else if (style == Style.LINES && (round.last() || isTimeForRound(round.number()))) {
+      out.printf(
+          Locale.ROOT,
+          "%s: sent %,d pages in %,.1f ms%n",
+          round.last() ? "last round" : String.format(Locale.ROOT, "round %,d", round.number()),
+          round.pages(),
+          round.nanos() / 1e6);
     }
   }
 
-  private boolean isTimeForLine() {
+  private boolean isTimeForRound(int round) {
     long now = System.nanoTime();
-    if (round > FIRST_ROUNDS && now - lastLine < LINE_NANOS) {
+    if (round > FIRST_ROUNDS && now - lastLine < ROUND_NANOS) {
       return false;
     }
     lastLine = now;
     return true;
+  }
+
+  /** The destination runs and has printed so many lines. Called several times per second. */
+  void destinationRuns(long lines) {
+    long now = System.nanoTime();
+    if (style == Style.NONE || now - lastChange < WAITING_NANOS) {
+      return;
+    }
+    lastChange = now;
+    if (lines != destinationLines) {
+      destinationLines = lines;
+      out.printf(Locale.ROOT, "the destination has printed %,d lines%n", lines);
+    } else if (!waiting) {
+      waiting = true;
+      out.println("waiting for the check against an uninterrupted run");
+    }
   }
 
   private void closeBar() {

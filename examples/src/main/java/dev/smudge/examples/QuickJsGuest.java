@@ -147,11 +147,11 @@ final class QuickJsGuest implements Guest {
   }
 
   @Override
-  public void stop() throws InterruptedException {
+  public void stop() {
     stopping = true;
     Thread running = thread;
     if (running != null) {
-      running.join();
+      Guest.join(List.of(running));
     }
     thread = null;
   }
@@ -168,19 +168,8 @@ final class QuickJsGuest implements Guest {
 
   @Override
   public void close() {
-    boolean interrupted = false;
-    for (boolean stopped = false; !stopped; ) {
-      try {
-        stop();
-        stopped = true;
-      } catch (InterruptedException e) {
-        interrupted = true;
-      }
-    }
+    stop();
     engine.close();
     memory.vcpu().close();
-    if (interrupted) {
-      Thread.currentThread().interrupt();
-    }
   }
 }

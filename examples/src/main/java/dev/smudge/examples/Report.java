@@ -1,7 +1,11 @@
 package dev.smudge.examples;
 
+import dev.smudge.migration.DirtyRateReport;
+import dev.smudge.migration.MigrationResult;
+import dev.smudge.migration.Round;
 import dev.smudge.sync.DirtyCounters;
 import java.io.PrintStream;
+import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
@@ -37,10 +41,13 @@ final class Report {
 
   private static void line(PrintStream out, String name, List<Round> rounds) {
     long pages = rounds.stream().mapToLong(Round::pages).sum();
-    long bytes = rounds.stream().mapToLong(Round::bytes).sum();
+    // What the first round takes was written before the migration began, over who knows how long.
+    List<Round> later = rounds.stream().filter(round -> round.number() > 1).toList();
+    long dirtied = later.stream().mapToLong(Round::pages).sum();
+    long since = later.stream().mapToLong(Round::sinceNanos).sum();
+    long bytes = rounds.stream().mapToLong(Round::streamBytes).sum();
     long nanos = rounds.stream().mapToLong(Round::nanos).sum();
     long barrier = rounds.stream().mapToLong(Round::barrierNanos).sum();
-    long since = rounds.stream().mapToLong(Round::sinceNanos).sum();
     out.printf(
         Locale.ROOT,
         LINE,
@@ -48,7 +55,7 @@ final class Report {
         String.format(Locale.ROOT, "%,d", pages),
         String.format(Locale.ROOT, "%,.2f", bytes / (double) (1 << 20)),
         String.format(Locale.ROOT, "%,.2f", nanos / 1e6),
-        String.format(Locale.ROOT, "%,.0f", pages * 1e9 / Math.max(1, since)),
+        since == 0 ? "" : String.format(Locale.ROOT, "%,.0f", dirtied * 1e9 / since),
         String.format(Locale.ROOT, "%,.1f", barrier / 1e3));
   }
 
@@ -68,6 +75,38 @@ final class Report {
             counters.ringSpills()));
   }
 
+  /** How long the guest stood still, and how long it took to come to that. */
+  static void downtime(PrintStream out, MigrationResult result) {
+    fact(
+        out,
+        "downtime",
+        String.format(
+            Locale.ROOT,
+            "%.2f ms, from the guest's stop here until it ran there: %.2f ms for the last round and"
+                + " the guest's state, %.2f ms for the hand-over",
+            result.downtimeNanos() / 1e6,
+            result.lastRoundNanos() / 1e6,
+            (result.downtimeNanos() - result.lastRoundNanos()) / 1e6));
+    fact(
+        out,
+        "time to stop",
+        String.format(
+            Locale.ROOT,
+            "%.2f ms, from the request until the guest had stopped: it runs meanwhile, to the end"
+                + " of its call",
+            result.stopNanos() / 1e6));
+  }
+
+  /** What is to be expected of a migration at some speed. */
+  static void dirtyRate(PrintStream out, DirtyRateReport report, long speed, Duration goal) {
+    fact(out, "dirty rate", report.toString());
+    fact(
+        out,
+        "estimate",
+        String.format(
+            Locale.ROOT, "at %,d KiB/s it %s", speed >> 10, report.estimate(speed, goal)));
+  }
+
   /** One fact. */
   static void fact(PrintStream out, String name, String text) {
     out.printf(Locale.ROOT, "%-20s %s%n", name, text);
@@ -80,7 +119,8 @@ final class Report {
         verdict == null ? "not known" : (verdict.verified() ? "" : "WRONG: ") + verdict.text());
   }
 
-  static void verified(PrintStream out, boolean verified) {
-    fact(out, "verified", verified ? "yes" : "NO");
+  /** The last line: yes, NO, not moved, or not known. */
+  static void verified(PrintStream out, String answer) {
+    fact(out, "verified", answer);
   }
 }

@@ -92,12 +92,10 @@ final class VcpuGuest implements Guest {
   }
 
   @Override
-  public void stop() throws InterruptedException {
+  public void stop() {
     stopping = true;
     vcpus.forEach(GuestVcpu::kick);
-    for (Thread thread : threads) {
-      thread.join();
-    }
+    Guest.join(threads);
     threads = List.of();
   }
 
@@ -115,18 +113,7 @@ final class VcpuGuest implements Guest {
 
   @Override
   public void close() {
-    boolean interrupted = false;
-    for (boolean stopped = false; !stopped; ) {
-      try {
-        stop();
-        stopped = true;
-      } catch (InterruptedException e) {
-        interrupted = true;
-      }
-    }
+    stop();
     vcpus.forEach(GuestVcpu::close);
-    if (interrupted) {
-      Thread.currentThread().interrupt();
-    }
   }
 }

@@ -4,7 +4,13 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.smudge.examples.MigrationResult.End;
+import dev.smudge.core.GuestSlot;
+import dev.smudge.migration.Connection;
+import dev.smudge.migration.MigrationResult;
+import dev.smudge.migration.MigrationResult.End;
+import dev.smudge.migration.MigrationSource;
+import dev.smudge.migration.MigrationSource.AtLimit;
+import dev.smudge.migration.MigrationTarget;
 import dev.smudge.sync.tracker.Tracker;
 import java.io.IOException;
 import java.time.Duration;
@@ -18,101 +24,84 @@ import org.jspecify.annotations.Nullable;
 
 /** A source and a destination in this JVM, for tests. */
 final class Bench implements AutoCloseable {
-  final MigrationSource source;
-  final MigrationTarget target;
-  final CompletableFuture<Verdict> verdict;
-  final Connection atSource;
+  final Source source;
+  final Destination destination;
+  final CompletableFuture<Verdict> verdict = new CompletableFuture<>();
+
+  /** What the destination says of its part; null if it does not run the guest. */
+  @Nullable Verdict afterwards;
+
   private final Program program;
   private final UninterruptedRun uninterrupted = new UninterruptedRun();
 
-  /** Puts something around the two ends of a connection. */
-  Bench(Program program, UnaryOperator<Connection> source, UnaryOperator<Connection> target)
-      throws IOException {
-    this(program, Connection.pair(), source, target);
-  }
-
-  /** With dirty rings at the source, if not 0; nothing around the connection. */
-  Bench(Program program, int ring) throws IOException {
+  /** With dirty rings at the source, if not 0. */
+  Bench(Program program, int ring) {
     this(program, ring, UnaryOperator.identity());
   }
 
   /** And with something in front of the backend of the source's log. */
-  Bench(Program program, int ring, UnaryOperator<Tracker> backend) throws IOException {
-    this(
-        program,
-        source(program, ring, backend),
-        Connection.pair(),
-        UnaryOperator.identity(),
-        UnaryOperator.identity());
-  }
-
-  Bench(
-      Program program,
-      Connection[] ends,
-      UnaryOperator<Connection> aroundSource,
-      UnaryOperator<Connection> aroundTarget)
-      throws IOException {
-    this(program, source(program, 0), ends, aroundSource, aroundTarget);
-  }
-
-  private Bench(
-      Program program,
-      MigrationSource source,
-      Connection[] ends,
-      UnaryOperator<Connection> aroundSource,
-      UnaryOperator<Connection> aroundTarget)
-      throws IOException {
+  Bench(Program program, int ring, UnaryOperator<Tracker> backend) {
     this.program = program;
-    this.atSource = aroundSource.apply(ends[0]);
-    this.source = source;
-    Connection atTarget = aroundTarget.apply(ends[1]);
-    // Its own thread, since making it writes to the connection already.
-    CompletableFuture<MigrationTarget> made = new CompletableFuture<>();
-    this.verdict = new CompletableFuture<>();
-    Thread.ofPlatform().daemon().name("destination").start(() -> runTarget(atTarget, made));
-    this.target = made.join();
+    this.source = new Source(program, ring, backend, false, (channel, text) -> {});
+    this.destination = new Destination(uninterrupted, (channel, text) -> {}, quiet());
   }
 
-  static MigrationSource source(Program program, int ring) {
-    return source(program, ring, UnaryOperator.identity());
-  }
-
-  private static MigrationSource source(Program program, int ring, UnaryOperator<Tracker> backend) {
-    return new MigrationSource(
-        program, Convergence.DEFAULT, ring, backend, (channel, text) -> {}, MigrationListener.NONE);
-  }
-
-  private void runTarget(Connection atTarget, CompletableFuture<MigrationTarget> made) {
-    try (atTarget) {
-      MigrationTarget built =
-          new MigrationTarget(
-              atTarget, uninterrupted, (channel, text) -> {}, MigrationListener.NONE);
-      made.complete(built);
-      verdict.complete(built.run());
-    } catch (IOException | RuntimeException e) {
-      made.completeExceptionally(e);
-      verdict.completeExceptionally(e);
-    }
+  static Progress quiet() {
+    return new Progress(System.out, Progress.Style.NONE);
   }
 
   /** Starts the guest, waits until it has printed so many lines, and migrates it. */
-  MigrationResult migrateAfter(int lines) throws InterruptedException, IOException {
+  MigrationResult migrateAfter(int lines) throws Exception {
     source.start();
     while (source.transcript().size() < lines && !source.guest().completion().isDone()) {
       waitFor(source.guest().completion(), Duration.ofMillis(1));
     }
-    try (atSource) {
-      return source.migrate(atSource);
-    }
+    return migrate();
   }
 
   /** Starts the guest, lets it run for a while, and migrates it. */
-  MigrationResult migrate(Duration warmUp) throws InterruptedException, IOException {
+  MigrationResult migrate(Duration warmUp) throws Exception {
     source.start();
     waitFor(source.guest().completion(), warmUp);
-    try (atSource) {
-      return source.migrate(atSource);
+    return migrate();
+  }
+
+  private MigrationResult migrate() throws Exception {
+    Connection[] ends = Connection.pair();
+    Thread.ofPlatform().daemon().name("destination").start(() -> receive(ends[1]));
+    try (Connection here = ends[0]) {
+      MigrationSource<GuestSlot> migration =
+          source
+              .migration()
+              .rounds(1, 30, 64)
+              .downtimeGoal(Duration.ofMillis(5))
+              .timeout(Duration.ofMinutes(1), AtLimit.FORCE);
+      MigrationResult result = migration.migrate(here);
+      if (result.end() == End.HANDED_OVER) {
+        afterwards = Verdict.await(migration.messages(), quiet());
+      }
+      return result;
     }
+  }
+
+  private void receive(Connection there) {
+    try (MigrationTarget from = MigrationTarget.accept(there)) {
+      verdict.complete(destination.run(from));
+    } catch (IOException | RuntimeException e) {
+      verdict.completeExceptionally(e);
+    }
+  }
+
+  /** The guest moved, and what it wrote and printed is what it should be. */
+  void assertMoved(MigrationResult result) throws Exception {
+    if (result.failure() != null) {
+      throw new AssertionError(result.failure());
+    }
+    assertEquals(End.HANDED_OVER, result.end());
+    Comparison comparison = source.comparison();
+    assertTrue(comparison != null && comparison.isEqual(), String.valueOf(comparison));
+    assertVerified(afterwards);
+    assertOneGuest(result);
   }
 
   /**
@@ -121,13 +110,13 @@ final class Bench implements AutoCloseable {
    */
   void assertOneGuest(MigrationResult result) throws Exception {
     boolean ranThere = endsThere();
-    if (result.end == End.STAYED) {
+    if (result.end() == End.STAYED) {
       assertFalse(ranThere, "two guests");
       source.guest().completion().get(20, TimeUnit.SECONDS);
       assertVerified(OutputCheck.rest(uninterrupted.of(program), source.transcript(), new long[0]));
     } else {
-      assertTrue(result.end == End.IN_DOUBT || ranThere, "no guest");
-      long before = LongStream.of(target.linesBefore()).sum();
+      assertTrue(result.end() == End.IN_DOUBT || ranThere, "no guest");
+      long before = LongStream.of(destination.linesBefore()).sum();
       assertEquals(before, source.transcript().size(), "the source went on");
       assertVerified(OutputCheck.beginning(uninterrupted.of(program), source.transcript()));
     }
@@ -139,7 +128,7 @@ final class Bench implements AutoCloseable {
       assertVerified(verdict.get(20, TimeUnit.SECONDS));
       return true;
     } catch (ExecutionException e) {
-      assertFalse(target.isRunning(), "runs and failed: " + e.getCause());
+      assertFalse(destination.isRunning(), "runs and failed: " + e.getCause());
       return false;
     }
   }
@@ -163,24 +152,9 @@ final class Bench implements AutoCloseable {
     return new NativeProgram(vcpus, ram, touched, pattern, 5000, 100, 20, 100_000, false, tlb, 7);
   }
 
-  /** A guest of a few pages, soon at its end also at the source. */
-  static NativeProgram small() {
-    return new NativeProgram(
-        1, 16 * 4096, 8 * 4096, Pattern.RANDOM, 1000, 100, 20, 1_000_000, false, 4, 7);
-  }
-
   @Override
-  public void close() throws IOException {
-    atSource.close();
-    try {
-      verdict.get(20, TimeUnit.SECONDS);
-    } catch (ExecutionException e) {
-      assertFalse(target.isRunning());
-    } catch (InterruptedException | TimeoutException e) {
-      throw new AssertionError("the destination does not end", e);
-    } finally {
-      target.close();
-      source.close();
-    }
+  public void close() {
+    destination.close();
+    source.close();
   }
 }

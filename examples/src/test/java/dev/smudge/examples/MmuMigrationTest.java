@@ -3,10 +3,10 @@ package dev.smudge.examples;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
-import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.smudge.examples.MigrationResult.End;
+import dev.smudge.migration.MigrationResult;
+import dev.smudge.migration.MigrationResult.End;
 import dev.smudge.mmu.MmuTracker;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
@@ -50,12 +50,7 @@ class MmuMigrationTest {
     for (int vcpus : new int[] {1, 4}) {
       try (Bench bench = new Bench(program(vcpus, pattern), 0)) {
         MigrationResult result = bench.migrateAfter(5);
-        assertNull(result.failure);
-        assertEquals(End.HANDED_OVER, result.end);
-        Comparison comparison = result.comparison;
-        assertTrue(comparison != null && comparison.isEqual(), String.valueOf(comparison));
-        Bench.assertVerified(result.destination);
-        bench.assertOneGuest(result);
+        bench.assertMoved(result);
       }
     }
   }
@@ -81,8 +76,8 @@ class MmuMigrationTest {
   void migrate_pagesAreKeptFromTheLog_lossIsFoundAndGuestStays() throws Exception {
     try (Bench bench = new Bench(program(1, Pattern.RANDOM), 0, ForgottenWord::new)) {
       MigrationResult result = bench.migrate(Duration.ofMillis(100));
-      assertInstanceOf(MigrationSource.LostWritesException.class, result.failure);
-      assertEquals(End.STAYED, result.end);
+      assertInstanceOf(Source.LostWritesException.class, result.failure());
+      assertEquals(End.STAYED, result.end());
       bench.assertOneGuest(result);
     }
   }
@@ -100,6 +95,7 @@ class MmuMigrationTest {
     assertEquals(MigrationRun.NOT_VERIFIED, status);
     String text = out.toString(StandardCharsets.UTF_8);
     assertTrue(text.lines().toList().getLast().matches("verified +NO"), text);
-    assertTrue(err.toString(StandardCharsets.UTF_8).contains("writes were lost at 0x"), text);
+    assertTrue(text.contains("writes were lost at 0x"), text);
+    assertTrue(err.toString(StandardCharsets.UTF_8).contains(" pages differ"), text);
   }
 }

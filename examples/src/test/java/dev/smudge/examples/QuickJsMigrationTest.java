@@ -95,6 +95,14 @@ final class QuickJsMigrationTest {
     }
   }
 
+  /** Its RAM is compared whole, and its program goes on in the destination's JVM objects. */
+  @Test
+  void migrate_runningQuickJs_verified() throws Exception {
+    try (Bench bench = new Bench(PROGRAM, 0)) {
+      bench.assertMoved(bench.migrateAfter(1));
+    }
+  }
+
   @Test
   void restore_stateThatIsNone_isRefused() {
     try (GuestMemory memory = GuestMemory.create()) {

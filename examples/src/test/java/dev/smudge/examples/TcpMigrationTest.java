@@ -6,7 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.smudge.examples.MigrationResult.End;
+import dev.smudge.migration.Connection;
+import dev.smudge.migration.MigrationResult;
+import dev.smudge.migration.MigrationResult.End;
+import dev.smudge.migration.MigrationTarget;
 import java.io.BufferedReader;
 import java.io.FilterInputStream;
 import java.io.IOException;
@@ -27,90 +30,15 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Migrations over TCP, within this JVM and between two. */
+/** Migrations between two JVMs, of which one is killed. */
 @Timeout(120)
 class TcpMigrationTest {
   private static final Duration TIMEOUT = Duration.ofSeconds(10);
-  private static final Duration SHORT = Duration.ofMillis(300);
   private static final Duration WARM_UP = Duration.ofMillis(100);
-  private static final NativeProgram PROGRAM =
-      Bench.program(2, 8 << 20, 2 << 20, Pattern.RANDOM, 16);
 
   /** A guest whose whole run at the source is short too. */
-  private static final NativeProgram SHORT_PROGRAM =
+  private static final NativeProgram PROGRAM =
       new NativeProgram(2, 8 << 20, 2 << 20, Pattern.RANDOM, 1000, 100, 20, 50_000, false, 16, 7);
-
-  private static Connection[] loopback() throws IOException {
-    try (ServerSocket server = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-      Socket here = new Socket(server.getInetAddress(), server.getLocalPort());
-      return new Connection[] {
-        new SocketConnection(here, TIMEOUT), new SocketConnection(server.accept(), TIMEOUT)
-      };
-    }
-  }
-
-  @Test
-  void migrate_overLoopback_verified() throws Exception {
-    try (Bench bench =
-        new Bench(PROGRAM, loopback(), UnaryOperator.identity(), UnaryOperator.identity())) {
-      MigrationResult result = bench.migrate(WARM_UP);
-      bench.assertOneGuest(result);
-      assertEquals(End.HANDED_OVER, result.end);
-      Bench.assertVerified(result.destination);
-    }
-  }
-
-  @Test
-  void migrate_peerNeverAnswers_timesOutAndGuestRunsOn() throws Exception {
-    try (ServerSocket server = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
-        MigrationSource source = Bench.source(SHORT_PROGRAM, 0);
-        Connection connection =
-            new SocketConnection(
-                new Socket(server.getInetAddress(), server.getLocalPort()), SHORT)) {
-      source.start();
-      MigrationResult result = source.migrate(connection);
-      assertEquals(End.STAYED, result.end);
-      assertTrue(String.valueOf(result.failure).contains("nothing came"), "" + result.failure);
-      source.guest().completion().get(20, TimeUnit.SECONDS);
-    }
-  }
-
-  @Test
-  void write_peerReadsNothing_timesOut() throws Exception {
-    try (ServerSocket server = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
-        Connection connection =
-            new SocketConnection(
-                new Socket(server.getInetAddress(), server.getLocalPort()), SHORT)) {
-      byte[] much = new byte[1 << 20];
-      OutputStream output = connection.output();
-      IOException thrown =
-          assertThrows(
-              IOException.class,
-              () -> {
-                for (int i = 0; i < 1000; i++) {
-                  output.write(much, 0, much.length);
-                }
-              });
-      assertTrue(String.valueOf(thrown.getMessage()).contains("took no data"), "" + thrown);
-    }
-  }
-
-  @Test
-  void run_sourceFallsSilent_timesOutWithoutGuest() throws Exception {
-    try (ServerSocket server = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
-        Socket silent = new Socket(server.getInetAddress(), server.getLocalPort());
-        Connection connection = new SocketConnection(server.accept(), SHORT);
-        MigrationTarget target =
-            new MigrationTarget(
-                connection,
-                new UninterruptedRun(),
-                (channel, text) -> {},
-                MigrationListener.NONE)) {
-      assertTrue(silent.isConnected());
-      assertThrows(IOException.class, target::run);
-      assertFalse(target.isRunning());
-    }
-  }
 
   private static Process command(String... options) throws IOException {
     List<String> line = new ArrayList<>();
@@ -163,6 +91,42 @@ class TcpMigrationTest {
     }
   }
 
+  /** The source lets its guest run for longer than the destination waits for anything else. */
+  @Test
+  void migrate_threeStreamsAndALongWarmUp_verifiedByBoth() throws Exception {
+    Process destination = command("--listen", "0", "--streams", "3", "--timeout", "1000");
+    try (BufferedReader there = output(destination)) {
+      String to = "localhost:" + port(there);
+      String options = "--streams 3 --compress --ram 8M --warm-up 1500 --calls 4000 --to " + to;
+      Process source = command(options.split(" "));
+      try (BufferedReader here = output(source)) {
+        List<String> lines = here.readAllLines();
+        assertEquals(0, source.waitFor(), lines.toString());
+        List<String> theirs = there.readAllLines();
+        assertEquals(0, destination.waitFor(), theirs.toString());
+      } finally {
+        kill(source);
+      }
+    } finally {
+      kill(destination);
+    }
+  }
+
+  @Test
+  void listen_sourceMakesFewerStreams_endsWithoutGuest() throws Exception {
+    Process destination = command("--listen", "0", "--streams", "2", "--timeout", "300");
+    try (BufferedReader there = output(destination);
+        Socket only = new Socket(InetAddress.getLoopbackAddress(), port(there))) {
+      List<String> theirs = there.readAllLines();
+      assertTrue(only.isConnected());
+      assertEquals(MigrationRun.FAILED, destination.waitFor(), theirs.toString());
+      assertTrue(theirs.toString().contains("1 of 2 connections"), theirs.toString());
+      assertTrue(theirs.toString().contains("not moved"), theirs.toString());
+    } finally {
+      kill(destination);
+    }
+  }
+
   /** The destination's JVM is killed when the source has sent so many bytes. */
   @ParameterizedTest
   @ValueSource(longs = {0, 500, 1_000_000, 3_000_000})
@@ -171,17 +135,17 @@ class TcpMigrationTest {
     try (BufferedReader there = output(destination);
         Socket socket = new Socket(InetAddress.getLoopbackAddress(), port(there));
         Connection connection =
-            new KillingConnection(new SocketConnection(socket, TIMEOUT), bytes, destination);
-        MigrationSource source = Bench.source(SHORT_PROGRAM, 0)) {
+            new KillingConnection(Connection.of(socket, TIMEOUT), bytes, destination);
+        Source source =
+            new Source(PROGRAM, 0, UnaryOperator.identity(), false, (channel, text) -> {})) {
       source.start();
       Bench.waitFor(source.guest().completion(), WARM_UP);
-      MigrationResult result = source.migrate(connection);
-      assertEquals(End.STAYED, result.end);
-      assertNotNull(result.failure);
+      MigrationResult result = source.migration().migrate(connection);
+      assertEquals(End.STAYED, result.end());
+      assertNotNull(result.failure());
       source.guest().completion().get(30, TimeUnit.SECONDS);
       Bench.assertVerified(
-          OutputCheck.rest(
-              new UninterruptedRun().of(SHORT_PROGRAM), source.transcript(), new long[0]));
+          OutputCheck.rest(new UninterruptedRun().of(PROGRAM), source.transcript(), new long[0]));
     } finally {
       kill(destination);
     }
@@ -191,25 +155,27 @@ class TcpMigrationTest {
   @ParameterizedTest
   @ValueSource(longs = {0, 500, 1_000_000, 3_000_000})
   void run_sourceKilled_noGuestAtTheDestination(long bytes) throws Exception {
-    try (ServerSocket server = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+    try (ServerSocket server = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
+        Destination destination =
+            new Destination(new UninterruptedRun(), (channel, text) -> {}, Bench.quiet())) {
       Process source =
           command(
               "--to", "localhost:" + server.getLocalPort(), "--ram", "8M", "--pattern", "random");
       try (Connection connection =
-              new KillingConnection(new SocketConnection(server.accept(), TIMEOUT), bytes, source);
-          MigrationTarget target =
-              new MigrationTarget(
-                  connection,
-                  new UninterruptedRun(),
-                  (channel, text) -> {},
-                  MigrationListener.NONE)) {
-        assertThrows(IOException.class, target::run);
-        assertFalse(target.isRunning());
-        assertEquals(0, target.transcript().size());
+          new KillingConnection(Connection.of(server.accept(), TIMEOUT), bytes, source)) {
+        assertThrows(IOException.class, () -> receive(destination, connection));
+        assertFalse(destination.isRunning());
+        assertEquals(0, destination.transcript().size());
         assertFalse(source.isAlive());
       } finally {
         kill(source);
       }
+    }
+  }
+
+  private static void receive(Destination destination, Connection connection) throws IOException {
+    try (MigrationTarget from = MigrationTarget.accept(connection)) {
+      destination.run(from);
     }
   }
 

@@ -87,13 +87,15 @@ public record DirtyRateReport(long ramBytes, List<Long> windowNanos, List<Long> 
     if (longest.toMillis() < 8) {
       throw new IllegalArgumentException("a window of " + longest + "; at least 8 ms");
     }
+    long taken = System.nanoTime(); // a window is from one take to the next
     long all = take(ram);
     List<Long> windows = new ArrayList<>();
     List<Long> dirty = new ArrayList<>();
     for (int i = WINDOWS - 1; i >= 0; i--) {
-      long began = System.nanoTime();
-      awaitEnd(began + (longest.toNanos() >> i));
-      windows.add(System.nanoTime() - began);
+      awaitEnd(taken + (longest.toNanos() >> i));
+      long now = System.nanoTime();
+      windows.add(now - taken);
+      taken = now;
       dirty.add(take(ram));
     }
     return new DirtyRateReport(all, windows, dirty);

@@ -285,14 +285,26 @@ public final class MigrationTarget implements AutoCloseable {
   }
 
   /**
+   * Refuses the guest, which the source keeps: its failure says why. Instead of {@link #receive},
+   * where this end finds that it cannot make the machine; while it lasts, as {@link #close} does.
+   * Once a guest was started or refused this does nothing. The connections are closed. From any
+   * thread.
+   *
+   * @param reason what the source is told; of a longer one, the first 2,000 characters
+   */
+  public void refuse(String reason) {
+    if (!running) {
+      fail(new IOException(reason));
+    }
+  }
+
+  /**
    * Closes the connections. If no guest was started here yet, none will be, and the source keeps
    * it. If one was, but the source has not been told, the source is in doubt. From any thread.
    */
   @Override
   public void close() {
-    if (!running) {
-      fail(new IOException("the destination was closed"));
-    }
+    refuse("the destination was closed");
     streams.forEach(TargetStream::cut);
     streams.forEach(TargetStream::close);
   }

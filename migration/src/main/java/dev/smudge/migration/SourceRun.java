@@ -228,8 +228,11 @@ final class SourceRun<S> {
     if (check != null) {
       listener.phase(Phase.CHECKING);
       long start = System.nanoTime();
-      check.talk(new Messages(streams.get(0).in, streams.get(0).out));
-      result.checkNanos = System.nanoTime() - start;
+      try {
+        check.talk(new Messages(streams.get(0).in, streams.get(0).out));
+      } finally {
+        result.checkNanos = System.nanoTime() - start;
+      }
     }
   }
 
