@@ -57,25 +57,29 @@ final class Bench implements AutoCloseable {
   @SuppressWarnings("try") // closes a destination in the middle
   private void receive(Connection[] connections) {
     try (MigrationTarget in = MigrationTarget.accept(connections)) {
-      Guest made = new Guest(in.slots());
-      made.failing = failRestore;
-      target = made;
-      in.receive(
-          made.ram,
-          made,
-          targetCheck,
-          () -> {
-            if (failStart) {
-              throw new IllegalStateException("no processor is free");
-            }
-            ranThere = true;
-            if (closeAtStart) {
-              in.close(); // as another thread would at this moment
-            }
-          });
+      receive(in);
     } catch (IOException | RuntimeException e) {
       targetFailure = e;
     }
+  }
+
+  void receive(MigrationTarget in) throws IOException {
+    Guest made = new Guest(in.slots());
+    made.failing = failRestore;
+    target = made;
+    in.receive(
+        made.ram,
+        made,
+        targetCheck,
+        () -> {
+          if (failStart) {
+            throw new IllegalStateException("no processor is free");
+          }
+          ranThere = true;
+          if (closeAtStart) {
+            in.close(); // as another thread would at this moment
+          }
+        });
   }
 
   /** The guest is at one end, and what is there is what the source had. */

@@ -1,9 +1,11 @@
 package dev.smudge.migration;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.migration.MigrationResult.End;
 import dev.smudge.migration.MigrationSource.AtLimit;
+import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.EnumMap;
 import java.util.Map;
@@ -78,5 +80,61 @@ class MigrationCutTest {
       }
     }
     assertTrue(ends.size() == 3, ends.toString());
+  }
+
+  /** The guest does not run, so that each migration sends the same. */
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void migrate_cutAfterAnyFrame_oneGuest(boolean atSource) throws Exception {
+    Map<End, Integer> ends = new EnumMap<>(End.class);
+    byte[] whole = cutStopped(atSource, Long.MAX_VALUE, ends);
+    int from = StreamLayout.PREAMBLE_SIZE;
+    while (from < whole.length) {
+      cutStopped(atSource, from, ends);
+      from +=
+          StreamLayout.HEADER_SIZE
+              + ByteBuffer.wrap(whole).getInt(from + 4)
+              + StreamLayout.CHECKSUM_SIZE;
+    }
+    assertEquals(1, ends.get(End.HANDED_OVER), ends.toString());
+    assertEquals(1, ends.get(End.IN_DOUBT), ends.toString()); // before COMMIT, or RUNNING
+    int stayed = ends.getOrDefault(End.STAYED, 0);
+    assertTrue(atSource ? stayed >= 6 : stayed == 2, ends.toString());
+  }
+
+  /** Returns what was sent through the end that is cut. */
+  private static byte[] cutStopped(boolean atSource, long bytes, Map<End, Integer> ends)
+      throws Exception {
+    CuttingConnection[] cutting = new CuttingConnection[1];
+    Bench.Wrap wrap =
+        (connection, index) -> cutting[0] = new CuttingConnection(connection, bytes);
+    try (Bench bench = new Bench(8)) {
+      MigrationResult result =
+          bench.migrate(1, atSource ? wrap : Bench.NOTHING, atSource ? Bench.NOTHING : wrap);
+      byte[] recorded = cutting[0].recorded();
+      assertEquals(cutting[0].wasCut(), result.failure() != null, "after " + bytes);
+      boolean ranThere = atSource ? result.end() == End.HANDED_OVER : result.end() != End.STAYED;
+      assertEquals(ranThere, bench.ranThere, "after " + bytes);
+      ends.merge(result.end(), 1, Integer::sum);
+      if (result.end() == End.STAYED) {
+        bench.assertMovesNow(1);
+      }
+      return recorded;
+    }
+  }
+
+  @Test
+  void bug19_sendFails_pagesOfTheBatchAreDirtyAgain() throws Exception {
+    try (Bench bench = new Bench(PAGES)) {
+      bench.guest.log.sync();
+      long dirty = bench.guest.client.dirtyPages();
+      assertEquals(PAGES / 2, dirty);
+      MigrationResult result =
+          bench.migrate(
+              1, (connection, index) -> new CuttingConnection(connection, 200_000), Bench.NOTHING);
+      assertEquals(0, result.rounds().size());
+      assertEquals(dirty, bench.guest.client.dirtyPages());
+      bench.assertMovesNow(1);
+    }
   }
 }

@@ -285,6 +285,31 @@ class MigrationTest {
   }
 
   @Test
+  void refuse_insteadOfReceive_sourceKeepsTheGuestAndKnowsWhy() throws Exception {
+    Connection[] ends = Connection.pair();
+    try (Bench bench = new Bench(8)) {
+      Thread there =
+          new Thread(() -> {
+            try (MigrationTarget target = MigrationTarget.accept(ends[1])) {
+              target.refuse("no such machine");
+              assertThrows(IOException.class, () -> bench.receive(target));
+            } catch (IOException e) {
+              throw new AssertionError(e);
+            }
+          });
+      there.start();
+      bench.guest.start();
+      MigrationResult result = bench.source.migrate(ends[0]);
+      there.join();
+      assertFault(Fault.PEER_GAVE_UP, result);
+      assertTrue(message(result).contains("no such machine"), message(result));
+      assertEquals(End.STAYED, result.end());
+      assertTrue(bench.guest.isRunning());
+      assertFalse(bench.ranThere);
+    }
+  }
+
+  @Test
   void check_bothEnds_talkBeforeAndAfterTheHandOver() throws Exception {
     try (Bench bench = new Bench(8)) {
       bench.targetCheck = messages -> messages.send(messages.receive());

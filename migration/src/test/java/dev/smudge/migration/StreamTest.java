@@ -9,15 +9,20 @@ import dev.smudge.migration.MigrationException.Fault;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.SplittableRandom;
+import java.util.UUID;
 import java.util.zip.CRC32C;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The stream: what is written is read again, and nothing else is ever taken for it. */
 @Timeout(60)
@@ -214,6 +219,44 @@ class StreamTest {
     ByteBuffer zeroes = ByteBuffer.allocate(20).putInt(0).putLong(1).putLong(Long.MAX_VALUE);
     assertEquals(Fault.BAD_CONTENT, afterHello(FrameType.ZERO, zeroes));
     assertEquals(Fault.BAD_CONTENT, afterHello(type, ByteBuffer.allocate(2).putShort((short) 0)));
+  }
+
+  /** Runs of zeroes and of other pages, longer and shorter than a frame; over what was there. */
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void pages_randomContentWithHoles_readAgain(boolean compress) throws Exception {
+    SplittableRandom random = Seed.random("pages");
+    List<SlotShape> shape = List.of(new SlotShape(5, 300, Guest.PAGE));
+    try (Guest from = new Guest(shape);
+        Guest to = new Guest(shape)) {
+      byte[] page = new byte[Guest.PAGE];
+      for (long at = 0; at < 300; at++) {
+        Arrays.fill(page, (byte) 0);
+        if (random.nextInt(100) < 95 == at % 200 < 100) {
+          page[random.nextInt(page.length)] = 1;
+        }
+        from.write(from.slots.get(0), at, page);
+        Arrays.fill(page, (byte) -1);
+        to.write(to.slots.get(0), at, page);
+      }
+      ByteArrayOutputStream stream = new ByteArrayOutputStream();
+      Connection sending = Connection.of(InputStream.nullInputStream(), stream);
+      try (SourceStream source = new SourceStream(sending, 1)) {
+        source.greet(UUID.randomUUID(), 2, null, false, new byte[0]);
+        int most = PageFrames.framePages(Guest.PAGE);
+        for (int at = 0; at < 300; at += most) {
+          source.frames.send(
+              source.out, from, from.slots.get(0), at, Math.min(most, 300 - at), compress);
+        }
+        source.end(0);
+        assertEquals(stream.size(), source.out.bytes());
+      }
+      assertTrue(stream.size() < 300 * Guest.PAGE * 3 / 4, "zeroes are not sent");
+      try (TargetStream target = new TargetStream(replay(stream.toByteArray()))) {
+        target.receive(to.ram, MigrationListener.NONE);
+      }
+      assertEquals("", to.differenceFrom(from));
+    }
   }
 
   @Test
