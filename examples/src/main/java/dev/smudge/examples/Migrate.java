@@ -60,12 +60,21 @@ import picocli.CommandLine.Spec;
       "      The barrier is left out: writes are lost, and the comparison says where.",
       "  migrate --backend mmu --break-report",
       "      Some of what the kernel reports is left out, with the same effect.",
+      "  migrate --dirty-rate 100M",
+      "      Says first what to expect of a connection of 100 MiB per second.",
       "  migrate --listen 7001 &   migrate --to localhost:7001 --output",
       "      From one JVM to another; every line of the guest is printed by the one that ran it.",
       "",
-      "Exit status: 0 verified; 1 not verified, something was lost; 2 wrong options; 3 the migration"
-          + " failed.",
-      "After 1 and 3 the guest has run on at the source, unless a message says otherwise."
+      "Without Maven, on Java 25, after a build that makes the jar:",
+      "  mvn -q -ntp -Dfast -Dmaven.test.skip -Pjar -pl examples -am package",
+      "  java -jar examples/target/smudge-examples-0.1.0-SNAPSHOT.jar --help",
+      "",
+      "Exit status, and the last line of the report, 'verified':",
+      "  0  yes: the guest moved, and nothing of it was lost.",
+      "  1  NO: RAM differs, or what the guest printed does. If RAM differs, the guest stays.",
+      "  2  The options are wrong; nothing was begun.",
+      "  3  not moved: the migration failed, and the guest stayed at the source; or not known: the"
+          + " connection was lost at the hand-over."
     })
 public final class Migrate implements Callable<Integer> {
   /** Rounds without the barrier, unless a number is given: each may lose a page. */

@@ -54,6 +54,7 @@ public final class MigrationSource<S> {
   boolean compress;
   volatile boolean cancelled;
   volatile boolean forced;
+  private volatile @Nullable SourceRun<S> run; // the migration under way
   private @Nullable Messages messages;
 
   private MigrationSource(GuestRam<S> ram, MachineState machine, MigratingGuest guest) {
@@ -222,21 +223,35 @@ public final class MigrationSource<S> {
           more.length + 1 + " connections; at most " + StreamLayout.MAX_STREAMS);
     }
     messages = null;
-    SourceRun<S> run = new SourceRun<>(this);
-    MigrationResult result = run.migrate(first, more);
-    messages = run.messages();
-    cancelled = false;
+    SourceRun<S> started = new SourceRun<>(this);
+    run = started;
+    MigrationResult result;
+    try {
+      if (cancelled) {
+        started.cancel(); // it was asked for before the run could be found
+      }
+      result = started.migrate(first, more);
+    } finally {
+      run = null;
+      cancelled = false;
+    }
+    messages = started.messages();
     forced = false;
     return result;
   }
 
   /**
-   * Cancels the migration under way, soon, unless the destination was told to run the guest: the
-   * guest runs on here, and the result has a failure that says so. It is seen before each frame
-   * that is sent, so a connection that takes nothing delays it.
+   * Cancels the migration under way, unless the destination was told to run the guest: the guest
+   * runs on here, and the result has a failure that says so. It is seen before each frame that is
+   * sent, and then the destination is told. A migration that has not ended after one second waits
+   * for the other end: then its connections are closed. Returns at once.
    */
   public void cancel() {
     cancelled = true;
+    SourceRun<S> running = run;
+    if (running != null) {
+      running.cancel();
+    }
   }
 
   /** Has the migration under way stop the guest after this round, and finish. */

@@ -71,7 +71,7 @@ final class SourceRun<S> {
         throw e;
       }
     } catch (IOException | RuntimeException e) {
-      result.failure = e;
+      result.failure = asCancelled(e);
     } finally {
       if (throttled) {
         guest.limitDirtyRate(Long.MAX_VALUE);
@@ -80,6 +80,26 @@ final class SourceRun<S> {
       streams.cutFrom(result.end == End.HANDED_OVER ? 1 : 0);
     }
     return result;
+  }
+
+  /** A cancel that had to close the connections shows as what that broke. */
+  private Exception asCancelled(Exception failure) {
+    boolean known = failure instanceof MigrationException e && e.fault() == Fault.CANCELLED;
+    if (known || !source.cancelled || result.end != End.STAYED) {
+      return failure;
+    }
+    MigrationException cancelled = cancelled();
+    cancelled.initCause(failure);
+    return cancelled;
+  }
+
+  private static MigrationException cancelled() {
+    return new MigrationException(Fault.CANCELLED, "the migration was cancelled");
+  }
+
+  /** See {@link MigrationSource#cancel}, which has set the flag. */
+  void cancel() {
+    streams.cancel();
   }
 
   private void open(Connection first, Connection[] more) throws IOException {
@@ -188,6 +208,9 @@ final class SourceRun<S> {
         check();
         listener.phase(Phase.HANDING_OVER);
         checkCancelled();
+        if (!streams.beginCommit()) {
+          throw cancelled();
+        }
         commit();
         result.downtimeNanos = System.nanoTime() - stoppedAt - result.checkNanos;
         last.commit();
@@ -252,7 +275,7 @@ final class SourceRun<S> {
 
   private void checkCancelled() throws MigrationException {
     if (source.cancelled) {
-      throw new MigrationException(Fault.CANCELLED, "the migration was cancelled");
+      throw cancelled();
     }
   }
 

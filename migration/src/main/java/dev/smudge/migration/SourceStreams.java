@@ -3,6 +3,9 @@ package dev.smudge.migration;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -15,7 +18,13 @@ final class SourceStreams implements AutoCloseable {
     void send(SourceStream stream, int index) throws IOException;
   }
 
-  private final List<SourceStream> streams = new ArrayList<>();
+  /** How long a cancelled migration has to end by itself, and to tell the destination. */
+  private static final long GRACE_MILLIS = 1000;
+
+  private final List<SourceStream> streams = new CopyOnWriteArrayList<>();
+  private final CountDownLatch ended = new CountDownLatch(1);
+  private boolean cancelled; // as the others below: guarded by this
+  private boolean committing; // the destination may run the guest
   private volatile @Nullable Exception failed; // of a stream; the others stop then
 
   void add(Connection connection) throws IOException {
@@ -37,6 +46,44 @@ final class SourceStreams implements AutoCloseable {
     }
   }
 
+  /**
+   * Closes the connections soon, which ends a read or a write that waits for the other end, unless
+   * all is over by then. After {@link #beginCommit} this does nothing. From any thread.
+   */
+  synchronized void cancel() {
+    if (!cancelled && !committing) {
+      cancelled = true;
+      Thread thread = new Thread(this::cutUnlessEnded, "migration-cancel");
+      thread.setDaemon(true);
+      thread.start();
+    }
+  }
+
+  private void cutUnlessEnded() {
+    try {
+      if (ended.await(GRACE_MILLIS, TimeUnit.MILLISECONDS)) {
+        return;
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt(); // nobody waits for this thread, so it goes on
+    }
+    synchronized (this) {
+      if (!committing) {
+        cutFrom(0);
+      }
+    }
+  }
+
+  /**
+   * From here on a cancel comes too late: what was cut would leave the guest in doubt.
+   *
+   * @return false if it did not
+   */
+  synchronized boolean beginCommit() {
+    committing = !cancelled;
+    return committing;
+  }
+
   /** Closes the connections but the first few. */
   void cutFrom(int first) {
     for (int i = first; i < streams.size(); i++) {
@@ -46,6 +93,7 @@ final class SourceStreams implements AutoCloseable {
 
   @Override
   public void close() {
+    ended.countDown();
     streams.forEach(SourceStream::close);
   }
 

@@ -26,6 +26,7 @@ final class Bench implements AutoCloseable {
   boolean failRestore;
   boolean failStart;
   boolean closeAtStart;
+  Runnable atStart = () -> {};
   Messages.@Nullable Handler targetCheck;
 
   Bench(int pages) {
@@ -76,6 +77,7 @@ final class Bench implements AutoCloseable {
             throw new IllegalStateException("no processor is free");
           }
           ranThere = true;
+          atStart.run();
           if (closeAtStart) {
             in.close(); // as another thread would at this moment
           }

@@ -249,6 +249,101 @@ class MigrationTest {
     }
   }
 
+  /** In the greeting, or in a round. */
+  @ParameterizedTest
+  @CsvSource({"0", "1000"})
+  void cancel_connectionTakesNothing_guestStays(long bytes) throws Exception {
+    try (Bench bench = new Bench(PAGES)) {
+      StuckConnection stuck = new StuckConnection(bytes);
+      bench.guest.start();
+      Thread cancelling =
+          new Thread(() -> {
+            try {
+              stuck.isStuck.await();
+              bench.source.cancel();
+            } catch (InterruptedException e) {
+              throw new AssertionError(e);
+            }
+          });
+      cancelling.start();
+      MigrationResult result = bench.source.migrate(stuck);
+      cancelling.join();
+      assertFault(Fault.CANCELLED, result);
+      assertEquals(End.STAYED, result.end());
+      assertTrue(bench.guest.isRunning());
+      bench.source.rounds(1, 10, 1 << 20);
+      bench.assertMovesNow(1);
+    }
+  }
+
+  /** It closes nothing: the source would not know where its guest is. */
+  @Test
+  void cancel_destinationWasToldToRunTheGuest_moves() throws Exception {
+    try (Bench bench = new Bench(8)) {
+      bench.atStart =
+          () -> {
+            bench.source.cancel();
+            for (Thread thread : Thread.getAllStackTraces().keySet()) {
+              if (thread.getName().equals("migration-cancel")) {
+                try {
+                  thread.join();
+                } catch (InterruptedException e) {
+                  throw new AssertionError(e);
+                }
+              }
+            }
+          };
+      bench.guest.start();
+      MigrationResult result = bench.migrate(1, Bench.NOTHING, Bench.NOTHING);
+      assertEquals(End.HANDED_OVER, result.end(), String.valueOf(result.failure()));
+      bench.assertOneGuest(result);
+    }
+  }
+
+  /** The other end has accepted, and takes no more than so many bytes. */
+  private static final class StuckConnection implements Connection {
+    final CountDownLatch isStuck = new CountDownLatch(1);
+    private final CountDownLatch isClosed = new CountDownLatch(1);
+    private final Connection[] ends = Connection.pair();
+    private long left;
+
+    StuckConnection(long bytes) throws IOException {
+      left = bytes;
+      new FrameWriter(ends[1].output()).send(FrameType.ACCEPTED, new byte[0]);
+    }
+
+    @Override
+    public InputStream input() {
+      return ends[0].input();
+    }
+
+    @Override
+    public OutputStream output() {
+      return new OutputStream() {
+        @Override
+        public void write(int one) throws IOException {
+          left--;
+          if (left < 0) {
+            isStuck.countDown();
+            try {
+              isClosed.await();
+            } catch (InterruptedException e) {
+              throw new IOException(e);
+            }
+            throw new IOException("closed while something was written");
+          }
+        }
+      };
+    }
+
+    @Override
+    public void close() throws IOException {
+      isClosed.countDown();
+      ends[0].close();
+      ends[1].close();
+    }
+  }
+
   @Test
   void migrate_destinationCannotRestoreTheMachine_staysAndSaysWhy() throws Exception {
     try (Bench bench = new Bench(PAGES)) {
