@@ -51,7 +51,7 @@ import picocli.CommandLine.Spec;
       "  migrate --guest native --vcpus 4 --ram 1T",
       "      Four vCPUs in 1 TiB of RAM, of which they touch 64 MiB: only those are sent.",
       "  migrate --ring 4096",
-      "      The same with a dirty ring a vCPU; the report says how full they were.",
+      "      The JavaScript guest, with a dirty ring; the report says how full it was.",
       "  migrate --backend kvm --ring 4096",
       "      A guest of the kernel's KVM, whose dirty pages the kernel reports in its own rings.",
       "  migrate --backend mmu --guest native --vcpus 4",
@@ -73,8 +73,9 @@ import picocli.CommandLine.Spec;
       "  0  yes: the guest moved, and nothing of it was lost.",
       "  1  NO: RAM differs, or what the guest printed does. If RAM differs, the guest stays.",
       "  2  The options are wrong; nothing was begun.",
-      "  3  not moved: the migration failed, and the guest stayed at the source; or not known: the"
-          + " connection was lost at the hand-over."
+      "  3  not moved: the migration failed, and the guest stayed at the source.",
+      "  3  not known: the connection was lost at the hand-over, and the source keeps its guest"
+          + " stopped."
     })
 public final class Migrate implements Callable<Integer> {
   /** Rounds without the barrier, unless a number is given: each may lose a page. */
@@ -177,6 +178,7 @@ public final class Migrate implements Callable<Integer> {
                   + (lacks == null
                       ? e
                       : "no " + lacks.toUpperCase(Locale.ROOT) + " here: " + e.getMessage()));
+          Report.verified(out, "not moved");
           return MigrationRun.FAILED;
         })
         .execute(args);

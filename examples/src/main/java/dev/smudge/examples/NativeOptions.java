@@ -82,7 +82,7 @@ final class NativeOptions {
       order = 24,
       paramLabel = "0..1000000000",
       description =
-          "native, kvm: writes a second of each vCPU at the source, 0: no limit. Default: 200000.")
+          "native, kvm: writes per second of each vCPU at the source, 0: no limit. Default: 200000.")
   void setRate(String value) {
     rate = values("--rate").number(value, 0, 1_000_000_000);
   }

@@ -62,7 +62,10 @@ final class Progress implements MigrationListener, AutoCloseable {
       case STOPPING -> stage("stopping the guest");
       case LAST_ROUND -> stage("the guest has stopped");
       case CHECKING -> phase("comparing RAM");
-      case HANDING_OVER -> phase("handing over");
+      case HANDING_OVER -> {
+        phase("handing over");
+        lastChange = System.nanoTime();
+      }
     }
   }
 
@@ -86,7 +89,7 @@ final class Progress implements MigrationListener, AutoCloseable {
       shown =
           new ProgressBarBuilder()
               .setTaskName("RAM")
-              .setInitialMax(0)
+              .setInitialMax(progress.roundBytes())
               .setStyle(ProgressBarStyle.ASCII)
               .setUnit(" KiB", KIB)
               .setUpdateIntervalMillis(100)
@@ -138,7 +141,7 @@ final class Progress implements MigrationListener, AutoCloseable {
       out.printf(Locale.ROOT, "the destination has printed %,d lines%n", lines);
     } else if (!waiting) {
       waiting = true;
-      out.println("waiting for the check against an uninterrupted run");
+      out.println("waiting for the guest's end, or for the check against an uninterrupted run");
     }
   }
 

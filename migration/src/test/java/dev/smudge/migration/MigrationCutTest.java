@@ -106,8 +106,7 @@ class MigrationCutTest {
   private static byte[] cutStopped(boolean atSource, long bytes, Map<End, Integer> ends)
       throws Exception {
     CuttingConnection[] cutting = new CuttingConnection[1];
-    Bench.Wrap wrap =
-        (connection, index) -> cutting[0] = new CuttingConnection(connection, bytes);
+    Bench.Wrap wrap = (connection, index) -> cutting[0] = new CuttingConnection(connection, bytes);
     try (Bench bench = new Bench(8)) {
       MigrationResult result =
           bench.migrate(1, atSource ? wrap : Bench.NOTHING, atSource ? Bench.NOTHING : wrap);
