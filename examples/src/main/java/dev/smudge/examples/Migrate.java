@@ -178,7 +178,9 @@ public final class Migrate implements Callable<Integer> {
                   + (lacks == null
                       ? e
                       : "no " + lacks.toUpperCase(Locale.ROOT) + " here: " + e.getMessage()));
-          Report.verified(out, "not moved");
+          if (lacks != null) {
+            Report.verified(out, "not moved"); // no guest was made
+          }
           return MigrationRun.FAILED;
         })
         .execute(args);

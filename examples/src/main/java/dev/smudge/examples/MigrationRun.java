@@ -233,14 +233,18 @@ final class MigrationRun {
       close(connections);
     }
     Report.rounds(out, result.rounds());
-    excerpt("source", source.transcript(), false);
-    if (destination != null && destination.isRunning()) {
-      excerpt("destination", destination.transcript(), true);
-    }
+    excerpts(source, destination);
     Verdict output = judge(program, source, result.end());
     Outcome outcome = new Outcome(source, result, output, afterwards, failure);
     outcome.print(out, err, settings.ring);
     return outcome.status();
+  }
+
+  private void excerpts(Source source, @Nullable Destination destination) {
+    excerpt("source", source.transcript(), false);
+    if (destination != null && destination.isRunning()) {
+      excerpt("destination", destination.transcript(), true);
+    }
   }
 
   private void measure(Source source, Progress progress) throws InterruptedException {

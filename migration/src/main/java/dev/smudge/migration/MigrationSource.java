@@ -24,7 +24,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Threads: set it up and call {@link #migrate} in one thread at a time; {@link #cancel} and
  * {@link #force} from any. With more than one connection, {@code migrate} has one thread per
- * further connection while it lasts. Source: docs/guide/live-migration.md.
+ * further connection while it lasts; a cancel has one, for at most a second. Source:
+ * docs/guide/live-migration.md.
  *
  * @param <S> what the client calls a slot
  */

@@ -12,6 +12,10 @@ import java.util.zip.Inflater;
 /**
  * Pages as frames: zero, as they are, or compressed. How pages are coded is known here alone. For
  * one thread, and one direction.
+ *
+ * <p>Unlike the runs of {@code dev.smudge.snapshot.stream}, of which each page can be read alone, a
+ * frame is read as a whole: one checksum and one deflate stream for all of its pages, and zeroes
+ * take the same few bytes however many they are.
  */
 final class PageFrames implements AutoCloseable {
   /** Compressed content that is not shorter than this part of it is sent as it is. */
