@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.ByteArrayOutputStream;
+import java.io.IOException;
 import java.io.PrintStream;
 import java.net.ServerSocket;
 import java.nio.charset.StandardCharsets;
@@ -178,5 +179,28 @@ class MigrateTest {
     assertEquals(1, err().lines().count(), err());
     assertTrue(err().contains("cannot connect"), err());
     assertTrue(out().matches("verified +not moved\\R"), out());
+  }
+
+  @Test
+  void run_destinationGoesAway_guestRunsOnAtTheSource() throws Exception {
+    try (ServerSocket server = new ServerSocket(0)) {
+      Thread there =
+          Thread.ofPlatform()
+              .start(() -> {
+                try {
+                  server.accept().close();
+                } catch (IOException e) {
+                  throw new AssertionError(e);
+                }
+              });
+      String to = "localhost:" + server.getLocalPort();
+      int status = run("--to", to, "--guest", "native", "--warm-up", "10", "--calls", "100");
+      there.join();
+      assertEquals(MigrationRun.FAILED, status, out());
+    }
+    assertEquals(1, err().lines().count(), err());
+    assertTrue(err().contains("the guest stayed at the source"), err());
+    assertTrue(out().contains("the same as in an uninterrupted run"), out());
+    assertTrue(out().lines().toList().getLast().matches("verified +not moved"), out());
   }
 }

@@ -45,8 +45,9 @@ public record DirtyRateReport(long ramBytes, List<Long> windowNanos, List<Long> 
       String figures =
           String.format(
               Locale.ROOT,
-              "%d rounds, %,d ms, of which the guest stands still for %,d ms",
+              "%d %s, %,d ms, of which the guest stands still for %,d ms",
               rounds,
+              rounds == 1 ? "round" : "rounds",
               duration.toMillis(),
               downtime.toMillis());
       return converges
