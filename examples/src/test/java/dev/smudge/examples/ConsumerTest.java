@@ -40,7 +40,15 @@ class ConsumerTest {
   @TempDir private Path directory;
 
   @ParameterizedTest
-  @CsvSource({"bitmap, 17", "ring, 17", "sync, 17", "snapshot, 17", "migration, 17", "core, 25", "kvm, 25"})
+  @CsvSource({
+    "bitmap, 17",
+    "ring, 17",
+    "sync, 17",
+    "snapshot, 17",
+    "migration, 17",
+    "core, 25",
+    "kvm, 25"
+  })
   void compile_onModulePath_noWarning(String module, String release) throws Exception {
     Path descriptor = directory.resolve("module-info.java");
     Files.writeString(descriptor, "module consumer { requires dev.smudge." + module + "; }\n");
@@ -49,7 +57,15 @@ class ConsumerTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"bitmap, 17", "ring, 17", "sync, 17", "snapshot, 17", "migration, 17", "core, 25", "kvm, 25"})
+  @CsvSource({
+    "bitmap, 17",
+    "ring, 17",
+    "sync, 17",
+    "snapshot, 17",
+    "migration, 17",
+    "core, 25",
+    "kvm, 25"
+  })
   void compile_onClassPath_noWarning(String module, String release) throws Exception {
     assertEquals("", compile(release, "-cp", handedOn(module), List.of(consumer(module))));
   }
