@@ -6,7 +6,6 @@ import java.io.Console;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.net.InetSocketAddress;
-import java.time.Duration;
 import java.util.Locale;
 import java.util.Objects;
 import java.util.concurrent.Callable;
@@ -78,11 +77,6 @@ import picocli.CommandLine.Spec;
           + " stopped."
     })
 public final class Migrate implements Callable<Integer> {
-  /** Rounds without the barrier, unless a number is given: each may lose a page. */
-  private static final int BROKEN_ROUNDS = 1000;
-
-  private static final int MAX_ROUNDS = 30;
-
   /** Entries that fill a page. */
   private static final int MIN_KVM_RING = 256;
 
@@ -92,20 +86,13 @@ public final class Migrate implements Callable<Integer> {
   private final PrintStream err;
 
   @Mixin private final NativeOptions nativeOptions = new NativeOptions();
+  @Mixin private final MigrationOptions migrationOptions = new MigrationOptions();
 
   private @Nullable String guest;
   private @Nullable String backend;
   private @Nullable InetSocketAddress to;
   private int listen = -1;
-  private long timeoutMillis = 10_000;
-  private long warmUpMillis = -1; // not given
   private int ring; // 0: bitmap mode
-  private int minRounds = 1;
-  private int maxRounds; // 0: not given
-  private long threshold = 64;
-  private long maxDowntimeMillis = 5;
-  private int streams = 1;
-  private long dirtyRate; // 0: not asked for
   private Progress.@Nullable Style progress;
 
   @Option(
@@ -132,12 +119,6 @@ public final class Migrate implements Callable<Integer> {
           "mmu: forget every other 64 pages in what the kernel reports, to see that the comparison"
               + " notices.")
   private boolean breakReport;
-
-  @Option(
-      names = "--compress",
-      order = 44,
-      description = "Compress pages. It pays where the connection is slower than a processor.")
-  private boolean compress;
 
   @Option(
       names = "--output",
@@ -244,27 +225,6 @@ public final class Migrate implements Callable<Integer> {
   }
 
   @Option(
-      names = "--timeout",
-      order = 42,
-      paramLabel = "MILLISECONDS",
-      description =
-          "Give up when the other end is silent for so long, 100 to 600000. Default: 10000.")
-  void setTimeout(String value) {
-    timeoutMillis = values("--timeout").number(value, 100, 600_000);
-  }
-
-  @Option(
-      names = "--streams",
-      order = 43,
-      paramLabel = "1..64",
-      description =
-          "Divide the pages between so many connections, each with a thread at both ends. With"
-              + " --listen: how many the source makes. Default: 1.")
-  void setStreams(String value) {
-    streams = (int) values("--streams").number(value, 1, 64);
-  }
-
-  @Option(
       names = "--ring",
       order = 45,
       paramLabel = "ENTRIES",
@@ -279,67 +239,6 @@ public final class Migrate implements Callable<Integer> {
       throw values.bad(
           value, "a power of two from " + DirtyRing.MIN_ENTRIES + " to " + DirtyRing.MAX_ENTRIES);
     }
-  }
-
-  @Option(
-      names = "--warm-up",
-      order = 50,
-      paramLabel = "MILLISECONDS",
-      description =
-          "How long the guest runs before the first round, 0 to 600000. Default: 3000,"
-              + " native and kvm 500.")
-  void setWarmUp(String value) {
-    warmUpMillis = values("--warm-up").number(value, 0, 600_000);
-  }
-
-  @Option(
-      names = "--threshold",
-      order = 51,
-      paramLabel = "PAGES",
-      description = "Stop the guest when at most so many pages are dirty. Default: 64.")
-  void setThreshold(String value) {
-    threshold = values("--threshold").number(value, 0, Long.MAX_VALUE);
-  }
-
-  @Option(
-      names = "--max-downtime",
-      order = 52,
-      paramLabel = "MILLISECONDS",
-      description =
-          "Or when the rest will probably be sent within this time, 0 to 60000. Default: 5.")
-  void setMaxDowntime(String value) {
-    maxDowntimeMillis = values("--max-downtime").number(value, 0, 60_000);
-  }
-
-  @Option(
-      names = "--max-rounds",
-      order = 53,
-      paramLabel = "1..10000000",
-      description = "Or after so many rounds, whatever is left. Default: 30.")
-  void setMaxRounds(String value) {
-    maxRounds = (int) values("--max-rounds").number(value, 1, 10_000_000);
-  }
-
-  @Option(
-      names = "--min-rounds",
-      order = 54,
-      paramLabel = "1..10000000",
-      description = "But not before so many. Default: 1.")
-  void setMinRounds(String value) {
-    minRounds = (int) values("--min-rounds").number(value, 1, 10_000_000);
-  }
-
-  @Option(
-      names = "--dirty-rate",
-      order = 55,
-      paramLabel = "BYTES",
-      description =
-          "Measure how fast the guest makes pages dirty before it is migrated, and say what to"
-              + " expect of a connection of so many bytes per second, such as 100M: how long the"
-              + " migration takes, and whether it converges; if not, how far the guest's writes have"
-              + " to be limited.")
-  void setDirtyRate(String value) {
-    dirtyRate = values("--dirty-rate").size(value, 1 << 20, 1L << 40);
   }
 
   @Option(
@@ -381,9 +280,8 @@ public final class Migrate implements Callable<Integer> {
   }
 
   private @Nullable String sourceOption() {
-    return ring != 0
-        ? "--ring"
-        : compress ? "--compress" : dirtyRate != 0 ? "--dirty-rate" : nativeOptions.anyGiven();
+    String other = migrationOptions.sourceGiven();
+    return ring != 0 ? "--ring" : other != null ? other : nativeOptions.anyGiven();
   }
 
   private String breakOption() {
@@ -411,11 +309,10 @@ public final class Migrate implements Callable<Integer> {
     if (!isNative && foreign != null) {
       throw usage(foreign + " is for --guest native");
     }
-    setDefaultWarmUp(isNative ? 500 : 3000);
+    migrationOptions.setDefaultWarmUp(isNative ? 500 : 3000);
     if (breakBarrier) {
       nativeOptions.showLosses();
-      minRounds =
-          Math.max(minRounds, Math.min(maxRounds == 0 ? BROKEN_ROUNDS : maxRounds, BROKEN_ROUNDS));
+      migrationOptions.showLosses();
     }
     return isNative
         ? nativeOptions.program()
@@ -448,30 +345,16 @@ public final class Migrate implements Callable<Integer> {
       throw values("--ring")
           .bad(String.valueOf(ring), "a power of two from " + MIN_KVM_RING + " with --backend kvm");
     }
-    setDefaultWarmUp(500);
+    migrationOptions.setDefaultWarmUp(500);
     return nativeOptions.kvmProgram();
   }
 
-  private void setDefaultWarmUp(long millis) {
-    warmUpMillis = warmUpMillis < 0 ? millis : warmUpMillis;
-  }
-
   private MigrationRun.Settings settings() {
-    int most = Math.max(minRounds, maxRounds == 0 ? MAX_ROUNDS : maxRounds);
     Progress.Style style = progress;
     if (style == null) {
       style = isTerminal() && !output ? Progress.Style.BAR : Progress.Style.LINES;
     }
-    return new MigrationRun.Settings(
-        minRounds,
-        most,
-        threshold,
-        Duration.ofMillis(maxDowntimeMillis),
-        streams,
-        compress,
-        dirtyRate,
-        Duration.ofMillis(Math.max(0, warmUpMillis)),
-        Duration.ofMillis(timeoutMillis),
+    return migrationOptions.settings(
         ring,
         breakBarrier ? NoBarrier::new : breakReport ? ForgottenWord::new : UnaryOperator.identity(),
         output,
