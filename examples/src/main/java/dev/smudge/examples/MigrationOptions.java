@@ -36,7 +36,8 @@ final class MigrationOptions {
       order = 42,
       paramLabel = "MILLISECONDS",
       description =
-          "Give up when the other end is silent for so long, 100 to 600000. Default: 10000.")
+          "Give up when the other end is silent for so long, 100 to 600000. A destination waits"
+              + " longer while the source boots its guest. Default: 10000.")
   void setTimeout(String value) {
     timeoutMillis = values("--timeout").number(value, 100, 600_000);
   }
