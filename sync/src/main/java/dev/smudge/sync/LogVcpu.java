@@ -78,7 +78,8 @@ public final class LogVcpu implements AutoCloseable {
   /**
    * Marks what was just written. Call it after the store. Wait-free; allocates nothing; no fence
    * and no atomic where the pages are marked already. Over a tracker that finds writes by itself it
-   * does nothing.
+   * does nothing. An emulator with a write TLB enters the page after this only if {@link
+   * LogSlot#isMarked} is true: it is false while a write watch holds the page.
    *
    * @param slot slot of this vCPU's log
    * @param byteOffset offset of the first byte (or unit) written

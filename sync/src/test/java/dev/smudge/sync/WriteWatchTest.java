@@ -162,6 +162,8 @@ class WriteWatchTest {
     int before = flushes;
     assertEquals(List.of("0+1"), take(client));
     assertEquals(before + 1, flushes);
+    assertEquals(List.of(), take(client));
+    assertEquals(before + 1, flushes, "nothing was armed");
     bytes.close();
   }
 
@@ -284,6 +286,33 @@ class WriteWatchTest {
       vcpu.mark(slot, 0, 3);
       vcpu.mark(slot, 0, 4);
       assertTold("0+3");
+      watch.close();
+    }
+  }
+
+  /** A listener that was called while the page was being armed, and returns when that is over. */
+  @Test
+  void listenerThatOutlastsTheArming_leavesThePageArmed() {
+    try (GuestThread translator = new GuestThread("translator")) {
+      List<Future<?>> arm = new ArrayList<>();
+      PageWatch watch =
+          log.watchPages(
+              slot,
+              (at, length) -> {
+                tell(at, length);
+                while (!arm.get(0).isDone()) {
+                  vcpu.safepoint();
+                }
+              });
+      watch.arm(0, 1); // its live bit is clear
+      vcpu.online();
+      vcpu.safepoint();
+      arm.add(translator.begin(() -> watch.arm(0, 1)));
+      GuestThread.await(this::vcpuIsAsked);
+      vcpu.mark(slot, 0, 1);
+      vcpu.mark(slot, 0, 2);
+      vcpu.mark(slot, 0, 3);
+      assertTold("0+1", "0+2");
       watch.close();
     }
   }

@@ -140,8 +140,11 @@ public final class Collector {
   private void collectOthers(Slot slot) {
     slot.hostMarks().drain(slot.views()::tell);
     if (slot.watches().mayBeMarked()) {
-      armed = true; // a vCPU may keep what lets it skip the mark of such a page
-      slot.watches().drain(slot.views()::tell);
+      slot.watches()
+          .drain((wordIndex, pages) -> {
+            armed = true; // a vCPU may keep what lets it skip the mark of such a page
+            slot.views().tell(wordIndex, pages);
+          });
     }
     devices.collect(slot);
   }

@@ -152,7 +152,7 @@ public abstract sealed class SlotWatch implements WriteWatch {
     private final LiveBitmap armed; // a bit that is set: the page is armed
 
     // Under this.
-    private long armings; // calls of arm so far
+    private long armings; // begins and ends of arm so far
     private int arming; // that are under way
 
     Pages(Collector collector, Slot slot, long base, WriteListener listener) {
@@ -215,8 +215,8 @@ public abstract sealed class SlotWatch implements WriteWatch {
       } finally {
         if (begun) {
           synchronized (this) {
-            arming--; // if even this is cut short, pages stay armed for good, and are told too
-            // often
+            armings++; // a listener that was called meanwhile and returns later does not disarm
+            arming--; // if even this is cut short, pages stay armed for good: told too often
           }
         }
       }
