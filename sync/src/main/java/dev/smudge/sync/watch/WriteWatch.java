@@ -1,7 +1,7 @@
 package dev.smudge.sync.watch;
 
 /**
- * A watch of writes to a slot. It costs each write to a page that is watched a few hundred
+ * A watch of writes to a slot. It costs each write to a page that is watched some tens of
  * nanoseconds, and others nothing. From any thread.
  */
 public interface WriteWatch extends AutoCloseable {
