@@ -46,7 +46,14 @@ final class TestTracker implements Tracker {
   }
 
   DirtyLog log(Mode mode) {
-    return mode.builder().interceptTracker(this::over).build();
+    return mode.builder().errorHandler(TestTracker::reported).interceptTracker(this::over).build();
+  }
+
+  /** What has no caller to come out at: our own failures are expected there, others are not. */
+  private static void reported(Throwable error) {
+    if (!(error instanceof Fault)) {
+      throw new AssertionError(error);
+    }
   }
 
   /** The real tracker's part of a slot. */
