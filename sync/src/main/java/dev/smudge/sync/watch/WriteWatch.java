@@ -17,7 +17,7 @@ public interface WriteWatch extends AutoCloseable {
    * still call it. A second call does nothing.
    *
    * @throws IllegalStateException if a device's tracker does it inside a call under the collector
-   *     lock; nothing is changed
+   *     lock, or a listener that a mark of its has called; nothing is changed
    */
   @Override
   void close();

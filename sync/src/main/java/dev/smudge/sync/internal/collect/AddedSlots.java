@@ -19,11 +19,19 @@ final class AddedSlots {
 
   /** A view for every client, and what is not dirty in it armed. */
   void start() {
+    boolean taken = collector.clients().isAnyToTake();
     for (ClientView client : collector.clients().all()) {
       added.forEach(client::add);
-      for (LeavingSlot slot : leaving) {
-        client.of(slot.slot()).forEachRun((first, count) -> slot.carry(first, count, client));
+      if (client.takes()) {
+        for (LeavingSlot slot : leaving) {
+          client.of(slot.slot()).forEachRun((first, count) -> slot.carry(first, count, client));
+        }
+      } else {
+        added.forEach(slot -> client.of(slot).addAll()); // none of it is watched
       }
+    }
+    if (!taken) {
+      leaving.forEach(LeavingSlot::tellAll); // there are watches, and nothing was tracked
     }
     Map<Slot, PageSet> carriedPages = carried();
     for (Slot slot : added) {
@@ -36,7 +44,7 @@ final class AddedSlots {
       }
       slot.fetched().part().start();
       collector.devices().logStart(slot);
-      if (!carried.isEmpty()) {
+      if (taken && !carried.isEmpty()) {
         collector.clear(slot, carried);
       }
     }

@@ -19,6 +19,7 @@ public final class ClientView {
   }
 
   private final String name;
+  private final boolean takes;
   private final Map<Slot, Part> parts = new HashMap<>();
   private int cursorSlot; // where the last limited take ended
   private long cursorPage;
@@ -29,7 +30,22 @@ public final class ClientView {
 
   /** Makes one that knows no slot. */
   public ClientView(String name) {
+    this(name, true);
+  }
+
+  private ClientView(String name, boolean takes) {
     this.name = name;
+    this.takes = takes;
+  }
+
+  /** Makes that of {@link WatchClient}. */
+  static ClientView ofWatches() {
+    return new ClientView("write watches", false);
+  }
+
+  /** Whether it is a client that takes pages: then what is dirty for it is dirty for somebody. */
+  boolean takes() {
+    return takes;
   }
 
   /** {@return its name, for messages} */

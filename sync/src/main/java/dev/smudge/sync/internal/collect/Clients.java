@@ -28,6 +28,16 @@ public final class Clients {
     return all;
   }
 
+  /** Whether there is one that takes: another than that of the watches. */
+  boolean isAnyToTake() {
+    for (ClientView client : all) {
+      if (client.takes()) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   /**
    * Starts a client.
    *
@@ -52,6 +62,21 @@ public final class Clients {
       if (!done) {
         client.abandon(); // should the end be cut short, the next call makes it
         end(client);
+      }
+    }
+  }
+
+  /** As {@link #start}, of one that sees every page as dirty. Under the lock. */
+  void startLocked(ClientView client) {
+    boolean done = false;
+    try {
+      collector.verification().checkStart();
+      startLocked(client, true);
+      done = true;
+    } finally {
+      if (!done) {
+        client.abandon();
+        endLocked(client);
       }
     }
   }
@@ -87,7 +112,9 @@ public final class Clients {
       setViews(slot, more);
     }
     all = more;
-    collector.vcpus().pressure().setCollecting(true);
+    if (client.takes()) {
+      collector.vcpus().pressure().setCollecting(true);
+    }
     if (!allDirty) {
       for (Slot slot : slots) {
         collector.devices().clear(slot);
@@ -116,8 +143,8 @@ public final class Clients {
             .get(() -> {
               if (!client.isClosed()) {
                 collector.devices().checkNotCalling();
-                endLocked(client);
               }
+              endLocked(client);
               return collector.slots().isAnyUnreleased();
             });
     if (mayRelease) {
@@ -125,7 +152,11 @@ public final class Clients {
     }
   }
 
-  private void endLocked(ClientView client) {
+  /** As {@link #end}, under the lock. */
+  void endLocked(ClientView client) {
+    if (client.isClosed()) {
+      return;
+    }
     all = Arrays.stream(all).filter(c -> c != client).toArray(ClientView[]::new);
     for (Slot slot : collector.slots().used()) {
       setViews(slot);
@@ -135,6 +166,9 @@ public final class Clients {
       client.forget(batch);
     }
     client.close();
+    if (!isAnyToTake()) {
+      collector.vcpus().pressure().setCollecting(false); // nobody makes room in a ring
+    }
     stopLogOfNobody();
   }
 
@@ -163,7 +197,6 @@ public final class Clients {
   }
 
   private void stopLog() {
-    collector.vcpus().pressure().setCollecting(false);
     collector.devices().stopLog();
     collector.verification().stopLog();
     for (Slot slot : collector.slots().used()) {

@@ -224,6 +224,16 @@ public final class Collector {
     });
   }
 
+  /** Refuses, in a call under the lock, what takes locks before it, or waits for vCPUs. */
+  void checkNotLocked(Object what) {
+    if (isLockedByMe()) {
+      throw new IllegalStateException(
+          what
+              + " was used in a call under the collector lock, by a device or by a listener that a"
+              + " device's mark has called: let another thread do it, after that call");
+    }
+  }
+
   /** Has one alone change the slots from now on, who knows what they contain. */
   public void claim(String owner, PageContent content) {
     locked(() -> {
@@ -239,6 +249,7 @@ public final class Collector {
     if (half != null) {
       half.settle();
     }
+    watchClient.settle();
     clients.settle();
     if (lock.stackEnded) {
       doubtAll();

@@ -17,15 +17,16 @@ import java.util.Objects;
  */
 public abstract sealed class SlotWatch implements WriteWatch {
   private final Collector collector;
+  private final WatchClient client;
   final Slot slot;
   private final long base; // of what the listener is told
   private final WriteListener listener;
   private final ThreadLocal<boolean[]> calling = ThreadLocal.withInitial(() -> new boolean[1]);
-  private boolean open; // under this
   private volatile boolean closed;
 
   private SlotWatch(Collector collector, Slot slot, long base, WriteListener listener) {
     this.collector = collector;
+    this.client = collector.watchClient();
     this.slot = slot;
     this.base = base;
     this.listener = Objects.requireNonNull(listener, "listener");
@@ -58,13 +59,14 @@ public abstract sealed class SlotWatch implements WriteWatch {
       done = true;
     } finally {
       if (!done) {
-        watch.close();
+        watch.end();
       }
     }
     return watch;
   }
 
   private static void checkCanWatch(Collector collector, Slot slot) {
+    collector.checkNotLocked("a new watch");
     if (collector.findsWithoutMarks()) {
       throw new UnsupportedOperationException(
           collector.tracker()
@@ -98,29 +100,43 @@ public abstract sealed class SlotWatch implements WriteWatch {
   final void open() {
     boolean done = false;
     try {
-      collector.watchClient().open();
-      synchronized (this) {
-        open = true;
-      }
+      client.open(this);
       slot.watches().add(this);
       done = true;
     } finally {
       if (!done) {
-        close();
+        end();
       }
     }
   }
 
   @Override
   public void close() {
+    collector.checkNotLocked(this);
+    end();
+  }
+
+  final void end() {
     closed = true;
-    slot.watches().remove(this);
-    synchronized (this) {
-      if (open) {
-        collector.watchClient().close();
-        open = false; // last: if that is cut short, another call makes it
+    boolean done = false;
+    try {
+      detach();
+      client.close(this);
+      done = true;
+    } finally {
+      if (!done) {
+        client.closeCutShort = true; // calls nothing: there may be no stack
       }
     }
+  }
+
+  final boolean isClosed() {
+    return closed;
+  }
+
+  /** No write comes here any more. */
+  final void detach() {
+    slot.watches().remove(this);
   }
 
   @Override
@@ -132,12 +148,11 @@ public abstract sealed class SlotWatch implements WriteWatch {
   final void clearLive(long firstPage, long lastPage) {
     // W1: whoever marks after this barrier sees that the pages are held.
     collector.tracker().afterSync();
-    collector
-        .takes()
-        .discard(collector.watchClient().view(), slot, firstPage, lastPage - firstPage + 1);
+    collector.takes().discard(client.view(), slot, firstPage, lastPage - firstPage + 1);
   }
 
   final void checkOpen() {
+    collector.checkNotLocked(this);
     if (isEnded()) {
       throw new IllegalStateException(
           this + (closed ? " was closed" : " has ended with its slot: make one of the new slot"));
@@ -212,6 +227,9 @@ public abstract sealed class SlotWatch implements WriteWatch {
           armed.markRange(first, last - first + 1);
         }
         clearLive(first, last);
+      } catch (IllegalArgumentException e) {
+        checkOpen(); // the slot was removed meanwhile
+        throw e;
       } finally {
         if (begun) {
           synchronized (this) {

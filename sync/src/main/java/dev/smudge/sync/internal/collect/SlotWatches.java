@@ -2,6 +2,7 @@ package dev.smudge.sync.internal.collect;
 
 import dev.smudge.bitmap.PageWordConsumer;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The watches of one slot, and the marks of pages while they are watched.
@@ -51,14 +52,24 @@ public final class SlotWatches {
 
   /** Tells the watches of a write, which is marked. What they throw comes out last. */
   public void tell(long byteOffset, long length) {
+    rethrow(tell(byteOffset, length, null));
+  }
+
+  /**
+   * Tells the watches of a part of a write.
+   *
+   * @param before what was thrown for other parts; null: nothing
+   * @return what was thrown so far, for {@link #rethrow} when all parts are told
+   */
+  public @Nullable Throwable tell(long byteOffset, long length, @Nullable Throwable before) {
+    Throwable failed = before;
     if (length == 0) {
-      return;
+      return failed;
     }
-    Throwable failed = null;
     for (SlotWatch watch : all) {
       try {
         watch.written(byteOffset, length);
-      } catch (RuntimeException | Error e) {
+      } catch (Throwable e) { // other languages throw checked ones, too
         if (failed == null) {
           failed = e;
         } else if (!e.equals(failed)) { // the JVM throws one OutOfMemoryError several times
@@ -66,11 +77,19 @@ public final class SlotWatches {
         }
       }
     }
-    if (failed instanceof Error e) {
-      throw e;
-    } else if (failed instanceof RuntimeException e) {
-      throw e;
+    return failed;
+  }
+
+  /** Throws what {@link #tell(long, long, Throwable)} has returned, if it is not null. */
+  public static void rethrow(@Nullable Throwable failed) {
+    if (failed != null) {
+      SlotWatches.<RuntimeException>rethrowAs(failed);
     }
+  }
+
+  @SuppressWarnings({"unchecked", "TypeParameterUnusedInFormals"}) // whatever it is
+  private static <E extends Throwable> void rethrowAs(Throwable failed) throws E {
+    throw (E) failed;
   }
 
   /** Whether there may be marks here. */

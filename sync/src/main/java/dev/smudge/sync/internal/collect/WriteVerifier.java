@@ -5,6 +5,7 @@ import dev.smudge.sync.internal.collect.SlotShadow.Difference;
 import dev.smudge.sync.verify.PageContent;
 import dev.smudge.sync.verify.UnreportedWriteException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
@@ -260,7 +261,11 @@ public final class WriteVerifier extends Verification {
   private boolean isLast(@Nullable ClientView leaving) {
     return collector.underLock(() -> {
       ClientView[] all = collector.clients().all();
-      return leaving == null ? all.length > 0 : all.length == 1 && all[0] == leaving;
+      return leaving == null
+          ? all.length > 0
+          : leaving.takes()
+              && Arrays.stream(all).noneMatch(c -> c.takes() && c != leaving)
+              && Arrays.asList(all).contains(leaving);
     });
   }
 

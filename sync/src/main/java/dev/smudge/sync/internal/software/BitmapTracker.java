@@ -53,6 +53,7 @@ public final class BitmapTracker extends SoftwareTracker {
   private final class Part implements ClearingTracker {
     private final TrackedSlot slot;
     private final LiveBitmap live;
+    private boolean added; // once is enough: after a change that failed, what is watched stays so
     private long lastFetchRequest; // the barrier request of the time of the last fetch
 
     Part(TrackedSlot slot) {
@@ -62,7 +63,10 @@ public final class BitmapTracker extends SoftwareTracker {
 
     @Override
     public void add() {
-      live.disarm();
+      if (!added) {
+        live.disarm();
+        added = true;
+      }
     }
 
     @Override

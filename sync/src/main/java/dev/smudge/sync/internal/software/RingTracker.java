@@ -126,6 +126,7 @@ public final class RingTracker extends SoftwareTracker {
   private final class Part implements SlotTracker {
     private final TrackedSlot slot;
     private final ReportedBitmap live;
+    private boolean added; // once is enough: after a change that failed, what is watched stays so
     private @Nullable Part next; // of the same slot number, in the table
 
     Part(TrackedSlot slot) {
@@ -136,7 +137,10 @@ public final class RingTracker extends SoftwareTracker {
     @Override
     public void add() {
       parts.add(this);
-      live.disarm();
+      if (!added) {
+        live.disarm();
+        added = true;
+      }
     }
 
     @Override

@@ -51,6 +51,7 @@ public final class StoppedTracker extends SoftwareTracker {
   private static final class Part implements ClearingTracker {
     private final TrackedSlot slot;
     private final LiveBitmap live;
+    private boolean added; // once is enough: after a change that failed, what is watched stays so
 
     Part(TrackedSlot slot) {
       this.slot = slot;
@@ -59,7 +60,10 @@ public final class StoppedTracker extends SoftwareTracker {
 
     @Override
     public void add() {
-      live.disarm();
+      if (!added) {
+        live.disarm();
+        added = true;
+      }
     }
 
     @Override
