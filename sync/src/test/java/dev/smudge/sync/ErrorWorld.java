@@ -6,6 +6,8 @@ import dev.smudge.bitmap.PageWordConsumer;
 import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
 import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.sync.watch.PageWatch;
+import dev.smudge.sync.watch.WriteWatch;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -47,15 +49,15 @@ final class ErrorWorld {
 
   /** A device that writes, and tells of it when asked. */
   final class Device implements Tracker {
-    private final Map<Integer, BitSet> written = new HashMap<>(); // by slot
+    /**
+     * By slot id; two for one while a slot is replaced, and after a change that failed, perhaps.
+     */
+    private final Map<Integer, List<BitSet>> written = new HashMap<>();
 
     boolean write(LogSlot slot, int page) {
-      BitSet bits = written.get(slot.id());
-      if (bits == null) {
-        return false;
-      }
-      bits.set(page);
-      return true;
+      List<BitSet> parts = written.getOrDefault(slot.id(), List.of());
+      parts.forEach(bits -> bits.set(page));
+      return !parts.isEmpty();
     }
 
     @Override
@@ -66,7 +68,7 @@ final class ErrorWorld {
         @Override
         public void start() {
           tracker.point("start of the device");
-          written.put(slot.id(), bits);
+          written.computeIfAbsent(slot.id(), id -> new ArrayList<>()).add(bits);
         }
 
         @Override
@@ -92,8 +94,9 @@ final class ErrorWorld {
         }
 
         @Override
+        @SuppressWarnings("ReferenceEquality") // of this part
         public void close() {
-          written.remove(slot.id(), bits);
+          written.getOrDefault(slot.id(), List.of()).removeIf(other -> other == bits);
         }
       };
     }
@@ -108,6 +111,9 @@ final class ErrorWorld {
   final Seen extra = new Seen("extra");
   @Nullable SlotChange change;
   @Nullable LogVcpu other;
+  @Nullable WriteWatch watch; // that an operation opens
+  @Nullable PageWatch pages; // of slot 0
+  int told; // writes, by pages
   boolean done;
   final List<Throwable> reported = new ArrayList<>();
   private final long[][] ram = newRam();
@@ -289,6 +295,62 @@ final class ErrorWorld {
         }
       }
     }
+  }
+
+  PageWatch pages() {
+    PageWatch open = pages;
+    if (open == null || open.isEnded()) {
+      closePages();
+      open = log.watchPages(log.slot(0), (at, length) -> told++);
+      pages = open;
+    }
+    return open;
+  }
+
+  void closePages() {
+    if (pages != null) {
+      pages.close();
+      pages = null;
+    }
+  }
+
+  void closeWatch() {
+    if (watch != null) {
+      watch.close();
+      watch = null;
+    }
+  }
+
+  /** A page that is armed tells of the next mark, of whichever kind. */
+  void checkPages() {
+    pages().arm(0, (long) PAGES[0] * PAGE);
+    int before = told;
+    vcpu.mark(log.slot(0), 40 * PAGE, 1);
+    vcpu.offline();
+    log.mark(log.slot(0), 41 * PAGE, 1);
+    if (told != before + 2) {
+      fail("of two writes to pages that were armed, " + (told - before) + " were told");
+    }
+  }
+
+  /** Where there are no clients, and all watches were closed, nothing is tracked. */
+  void checkNothingIsTracked() {
+    log.sync(); // the lock is taken: what was cut short is finished
+    String last = "stop 0";
+    for (String call : tracker.calls) {
+      if (call.equals("start 0") || call.equals("stop 0")) {
+        last = call;
+      }
+    }
+    if (!last.equals("stop 0")) {
+      fail("all watches were closed, and their client is there");
+    }
+    for (int page = 0; page < PAGES[0]; page++) {
+      if (!log.slot(0).isMarked(page)) {
+        fail("all watches were closed, and page " + page + " is armed");
+      }
+    }
+    tracker.calls.clear();
   }
 
   /** Nothing is lost, and nothing that is written from now on. */
