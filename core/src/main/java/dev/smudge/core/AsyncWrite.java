@@ -5,6 +5,7 @@ import dev.smudge.core.internal.map.MappedSlot;
 import dev.smudge.core.internal.map.PendingWrite;
 import dev.smudge.core.internal.map.SlotMap;
 import dev.smudge.core.internal.ram.SparseRam;
+import dev.smudge.sync.embed.EmbeddedLog;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -113,9 +114,11 @@ public final class AsyncWrite implements AutoCloseable {
         land(before);
       }
       mark();
+      Throwable failed = null;
       for (Part part : parts) {
-        space.tellLanded(part.slot, part.offset, part.ram.byteSize());
+        failed = space.tellLanded(part.slot, part.offset, part.ram.byteSize(), failed);
       }
+      EmbeddedLog.rethrow(failed);
     } catch (InternalError e) {
       mark(); // a fault of the write itself came late
       throw e;

@@ -103,14 +103,7 @@ public final class DeviceMemory {
         throw e;
       }
     }
-    tellWatches(map, address, length);
-  }
-
-  private static void tellWatches(SlotMap map, long address, long length) {
-    map.forEachPart(
-        address,
-        length,
-        (slot, offset, done, count) -> EmbeddedLog.tellWatches(slot.log, offset, count));
+    map.tellWatches(address, length);
   }
 
   private void markOnly(MappedSlot slot, long offset, long done, long length) {
@@ -327,7 +320,7 @@ public final class DeviceMemory {
    * @throws GuestAccessException see the class comment; nothing is marked
    */
   public void mark(long address, long length) {
-    tellWatches(forEachPart(address, length, this::markOnly), address, length);
+    forEachPart(address, length, this::markOnly).tellWatches(address, length);
   }
 
   /** {@return the map of the parts} */

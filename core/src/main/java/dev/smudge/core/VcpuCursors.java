@@ -265,8 +265,7 @@ abstract class VcpuCursors {
 
   private void tellParts(boolean watched, long address, long length) {
     if (watched) {
-      map.forEachPart(
-          address, length, (part, offset, done, count) -> tellWatches(part, offset, count));
+      map.tellWatches(address, length);
     }
   }
 
@@ -368,8 +367,7 @@ abstract class VcpuCursors {
             address,
             length,
             (part, offset, done, count) -> space.embedded().markOnly(part.log, offset, count));
-        now.forEachPart(
-            address, length, (part, offset, done, count) -> tellWatches(part, offset, count));
+        now.tellWatches(address, length);
       } finally {
         space.log().rcu().exit();
       }

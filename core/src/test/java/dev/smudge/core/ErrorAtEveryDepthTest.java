@@ -6,8 +6,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.InitialView;
+import dev.smudge.sync.watch.PageWatch;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Timeout;
@@ -17,7 +20,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * A stack that overflows somewhere inside a write, and whose owner catches that, as runtimes do:
- * what has been written is dirty.
+ * what has been written is dirty. Also where all of it is watched; and then watches tell afterwards
+ * as before.
  */
 @Timeout(300)
 @Tag("long")
@@ -53,19 +57,21 @@ class ErrorAtEveryDepthTest {
             new Way("getAndAdd", (m, v, a, n) -> v.atomics().getAndAdd(a, 4, n)),
             new Way("device", (m, v, a, n) -> m.device().putInt(a, n)),
             new Way("device fill", (m, v, a, n) -> m.device().fill(a + 9, 20, (byte) n)))
-        .flatMap(way -> Stream.of(LogKind.values()).map(kind -> Arguments.of(way, kind)));
+        .flatMap(way -> Stream.of(LogKind.values()).map(kind -> new Object[] {way, kind}))
+        .flatMap(of -> Stream.of(false, true).map(w -> Arguments.of(of[0], of[1], w)));
   }
 
   @ParameterizedTest
   @MethodSource("ways")
-  void write_stackOverflowsInIt_whatWasWrittenIsDirty(Way way, LogKind kind) throws Exception {
+  void write_stackOverflowsInIt_whatWasWrittenIsDirty(Way way, LogKind kind, boolean watched)
+      throws Exception {
     Throwable[] failed = new Throwable[1];
     Thread thread =
         new Thread(
             null,
             () -> {
               try {
-                overflow(way, kind);
+                overflow(way, kind, watched);
               } catch (Throwable e) {
                 failed[0] = e;
               }
@@ -79,7 +85,7 @@ class ErrorAtEveryDepthTest {
     }
   }
 
-  private static void overflow(Way way, LogKind kind) {
+  private static void overflow(Way way, LogKind kind, boolean watched) {
     try (Arena arena = Arena.ofShared();
         GuestMemory memory = GuestMemory.over(kind.builder().build())) {
       MemorySegment ram = arena.allocate((long) PAGES * PAGE, PAGE);
@@ -89,6 +95,11 @@ class ErrorAtEveryDepthTest {
       Vcpu vcpu = memory.addVcpu();
       DirtyClient<GuestSlot> client = memory.client("test", InitialView.NONE_DIRTY);
       MemorySegment copy = arena.allocate((long) PAGES * PAGE, PAGE);
+      long[] told = new long[PAGES];
+      List<PageWatch> watches = new ArrayList<>();
+      for (GuestSlot slot : watched ? memory.slots() : List.<GuestSlot>of()) {
+        watches.add(memory.watchPages(slot, (at, length) -> told[(int) (at / PAGE)]++));
+      }
       // A class of the JDK whose initializer runs out of stack stays unusable.
       way.write.run(memory, vcpu, (long) PAGES / 2 * PAGE, 1);
       vcpu.safepoint();
@@ -96,6 +107,7 @@ class ErrorAtEveryDepthTest {
       int[] overflows = new int[1];
       int[] next = {1};
       for (int round = 0; round < ROUNDS; round++) {
+        arm(watches);
         descend(
             overflows,
             () -> {
@@ -109,9 +121,23 @@ class ErrorAtEveryDepthTest {
         long differs = ram.mismatch(copy);
         assertEquals(
             -1, differs, "written and not dirty, round " + round + ": page " + differs / PAGE);
+        arm(watches);
+        for (int page = 1; watched && page < PAGES - 1; page++) {
+          long before = told[page];
+          vcpu.putByte((long) page * PAGE + 64, (byte) round);
+          assertEquals(before + 1, told[page], "armed and not told: page " + page);
+        }
       }
+      watches.forEach(PageWatch::close);
       assertTrue(overflows[0] >= ROUNDS, "the stack overflowed " + overflows[0] + " times");
       vcpu.close();
+    }
+  }
+
+  private static void arm(List<PageWatch> watches) {
+    long half = (long) PAGES / 2 * PAGE;
+    for (int i = 0; i < watches.size(); i++) {
+      watches.get(i).arm(i * half, half);
     }
   }
 

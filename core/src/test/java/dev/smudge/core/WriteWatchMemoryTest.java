@@ -10,17 +10,21 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.smudge.core.ApiMethods.Call;
 import dev.smudge.core.ApiMethods.Effect;
 import dev.smudge.sync.InitialView;
+import dev.smudge.sync.RemovedSlot;
 import dev.smudge.sync.watch.PageWatch;
 import dev.smudge.sync.watch.WriteWatch;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CountDownLatch;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Every way to write guest memory through the API tells watches, once, after the bytes landed. */
 @Timeout(60)
@@ -96,6 +100,33 @@ class WriteWatchMemoryTest {
         mine, assertThrows(IllegalStateException.class, () -> call.action().run(guest, address)));
     assertEquals(Dirty.pages(guest.memory, address, 600), Dirty.take(guest.client));
     watch.close();
+  }
+
+  /** What the listener of one slot throws does not keep those of the next from being told. */
+  @ParameterizedTest
+  @MethodSource("writers")
+  void listenerThatThrows_watchesOfTheOtherSlotAreTold(Call call) {
+    if (call.aligned() || call.length() < 2) {
+      return; // goes over no border
+    }
+    IllegalStateException mine = new IllegalStateException("mine");
+    WriteWatch low =
+        guest.memory.watchBytes(
+            TestGuest.NEXT - 1,
+            1,
+            (at, length) -> {
+              throw mine;
+            });
+    PageWatch next = guest.memory.watchPages(guest.next, this::tell);
+    next.arm(TestGuest.NEXT, 1);
+    long half = call.length() / 2;
+    assertSame(
+        mine,
+        assertThrows(
+            IllegalStateException.class, () -> call.action().run(guest, TestGuest.NEXT - half)));
+    assertTold(new Told(TestGuest.NEXT, call.length() - half));
+    low.close();
+    next.close();
   }
 
   @ParameterizedTest
@@ -217,6 +248,75 @@ class WriteWatchMemoryTest {
     assertTold();
     assertTrue(watch.isEnded());
     watch.close();
+  }
+
+  /**
+   * A device is under way in a slot that becomes two of another page size, of which one is watched.
+   */
+  @ParameterizedTest
+  @ValueSource(ints = {21, 22})
+  void listenerThatThrowsAtTheEndOfAChange_whatADeviceWroteIsDirty(int watched) throws Exception {
+    int other = 43 - watched;
+    MemorySegment ram = Arena.ofAuto().allocate(16 * 4096, 4096);
+    long base = 0x2000_0000L;
+    GuestSlot old = guest.memory.addSlot(20, base, ram, 4096);
+    IllegalStateException mine = new IllegalStateException("mine");
+    CountDownLatch published = new CountDownLatch(1);
+    List<PageWatch> watches = new ArrayList<>();
+    guest.memory.addListener(
+        0,
+        new MemoryListener() {
+          @Override
+          public void regionAdd(GuestSlot slot) {
+            if (slot.id() == watched) {
+              PageWatch watch =
+                  guest.memory.watchPages(
+                      slot,
+                      (at, length) -> {
+                        throw mine;
+                      });
+              watch.arm(slot.guestAddress(), 1);
+              watches.add(watch);
+            }
+            if (slot.id() == 22) {
+              published.countDown();
+            }
+          }
+        });
+    guest.vcpu.offline();
+    var rcu = guest.memory.log().rcu();
+    rcu.enter();
+    Thread changer =
+        new Thread(() -> {
+          try (SlotTransaction change = guest.memory.beginTransaction()) {
+            change.remove(20);
+            change.add(21, base, ram.asSlice(0, 8 * 4096), 1024);
+            change.add(22, base + 8 * 4096, ram.asSlice(8 * 4096), 1024);
+            change.commit().forEach(RemovedSlot::close);
+          }
+        });
+    changer.start();
+    published.await();
+    guest.client.take().close();
+    try (var batch = guest.client.take()) {
+      batch.commit(); // it knows all
+    }
+    long at = other == 21 ? 4 * 4096 : 12 * 4096;
+    ram.set(ValueLayout.JAVA_BYTE, at, (byte) 1);
+    guest.memory.log().mark(old.log(), at, 1);
+    rcu.exit();
+    changer.join();
+    List<Long> pages = new ArrayList<>();
+    try (var batch = guest.client.take()) {
+      batch.forEachRun((slot, first, count) -> {
+        for (long page = first; slot.id() == other && page < first + count; page++) {
+          pages.add(page);
+        }
+      });
+    }
+    assertTrue(pages.contains(4L * 4), "of the slot: " + pages);
+    assertEquals(List.of(mine), guest.errors);
+    watches.forEach(PageWatch::close);
   }
 
   @Test

@@ -9,6 +9,7 @@ import dev.smudge.sync.VcpuPause;
 import dev.smudge.sync.internal.collect.Collector;
 import dev.smudge.sync.internal.collect.Slot;
 import dev.smudge.sync.internal.collect.SlotWatch;
+import dev.smudge.sync.internal.collect.SlotWatches;
 import dev.smudge.sync.internal.facade.ApiAccess;
 import dev.smudge.sync.internal.facade.SlotMapping;
 import dev.smudge.sync.verify.PageContent;
@@ -182,6 +183,30 @@ public final class EmbeddedLog {
    */
   public static void tellWatches(LogSlot slot, long byteOffset, long length) {
     API.slot(slot).watches().tell(byteOffset, length);
+  }
+
+  /**
+   * As {@link #tellWatches(LogSlot, long, long)}, of one part of a write to several slots: what a
+   * listener throws does not keep those of the other slots from being told.
+   *
+   * @param slot the slot
+   * @param byteOffset offset of the first byte
+   * @param length bytes, 1 or more
+   * @param before what was returned for the part before; null for the first
+   * @return what was thrown so far; null if nothing
+   */
+  public static @Nullable Throwable tellWatches(
+      LogSlot slot, long byteOffset, long length, @Nullable Throwable before) {
+    return API.slot(slot).watches().tell(byteOffset, length, before);
+  }
+
+  /**
+   * Throws what the listeners of all parts have thrown.
+   *
+   * @param failed what was returned for the last part; if it is null, this does nothing
+   */
+  public static void rethrow(@Nullable Throwable failed) {
+    SlotWatches.rethrow(failed);
   }
 
   /**

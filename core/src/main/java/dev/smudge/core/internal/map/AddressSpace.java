@@ -180,17 +180,35 @@ public final class AddressSpace {
     }
   }
 
-  /** Tells watches of what {@link #markLanded} has marked. */
-  public void tellLanded(MappedSlot slot, long offset, long length) {
+  /**
+   * Tells watches of what {@link #markLanded} has marked.
+   *
+   * @param before what was thrown for other parts of the write; null: nothing
+   * @return what was thrown so far
+   */
+  public @Nullable Throwable tellLanded(
+      MappedSlot slot, long offset, long length, @Nullable Throwable before) {
     long from = slot.plan().memoryOffset() + offset;
-    forEachOver(slot.plan(), from, from + length, EmbeddedLog::tellWatches);
+    return tellMemory(slot.plan(), from, from + length, before);
   }
 
-  /** Marks the slots that are over a range of memory now, and tells their watches. */
+  /** Tells the watches of the slots that are over a range of memory now. */
+  @Nullable Throwable tellMemory(SlotPlan plan, long from, long end, @Nullable Throwable before) {
+    @Nullable Throwable[] failed = {before};
+    forEachOver(
+        plan,
+        from,
+        end,
+        (slot, offset, length) ->
+            failed[0] = EmbeddedLog.tellWatches(slot, offset, length, failed[0]));
+    return failed[0];
+  }
+
+  /** Marks the slots that are over a range of memory now. Their watches are told afterwards. */
   void markMemory(SlotPlan plan, long from, long end) {
     log.rcu().enter();
     try {
-      forEachOver(plan, from, end, log::mark);
+      forEachOver(plan, from, end, embedded::markOnly);
     } finally {
       log.rcu().exit();
     }

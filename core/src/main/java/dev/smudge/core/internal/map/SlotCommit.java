@@ -78,7 +78,18 @@ public final class SlotCommit {
       } finally {
         // A device that was under way has marked an old slot, whose pages are not the new one's.
         uncarried.forEach(part -> space.markMemory(part.plan, part.from, part.end));
+        tellUncarried();
       }
+    }
+  }
+
+  private void tellUncarried() {
+    Throwable failed = null;
+    for (Uncarried part : uncarried) {
+      failed = space.tellMemory(part.plan, part.from, part.end, failed);
+    }
+    if (failed != null) {
+      space.embedded().report(failed); // the device's call is over, and the change is made
     }
   }
 

@@ -1,5 +1,6 @@
 package dev.smudge.core.internal.map;
 
+import dev.smudge.sync.embed.EmbeddedLog;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.Collection;
@@ -136,6 +137,19 @@ public final class SlotMap {
       consumer.accept(slot, offset, done, count);
       done += count;
     }
+  }
+
+  /** Tells the watches of all slots of a write that is covered. What they throw comes out last. */
+  public void tellWatches(long address, long length) {
+    Throwable failed = null;
+    for (long done = 0; done < length; ) {
+      MappedSlot slot = Objects.requireNonNull(slotAt(address + done));
+      long offset = address + done - slot.base;
+      long count = Math.min(length - done, slot.size - offset);
+      failed = EmbeddedLog.tellWatches(slot.log, offset, count, failed);
+      done += count;
+    }
+    EmbeddedLog.rethrow(failed);
   }
 
   /** Copies between ranges that are covered and may overlap. */

@@ -31,6 +31,20 @@ public final class LazyHostMarks implements HostMarks {
     this.pageCount = pageCount;
   }
 
+  /** Makes the bitmap, so that no mark has to. */
+  void make() {
+    if (bitmap == null) {
+      publish(new HostBitmap(pageCount));
+    }
+  }
+
+  private HostBitmap publish(HostBitmap made) {
+    // ORDER H1 volatile: an empty bitmap is published before it is marked. Pairs with the read in
+    // drain. If weaker: the collector reads a bitmap whose fields are not there yet.
+    HostBitmap other = (HostBitmap) BITMAP.compareAndExchange(this, null, made);
+    return other == null ? made : other;
+  }
+
   @Override
   public long mark(long firstPage, long count) {
     HostBitmap marked = bitmap;
@@ -47,10 +61,7 @@ public final class LazyHostMarks implements HostMarks {
         }
         throw e; // of the store before this, perhaps, whose RAM has no memory: not to be hidden
       }
-      // ORDER H1 volatile: an empty bitmap is published before it is marked. Pairs with the read in
-      // drain. If weaker: the collector reads a bitmap whose fields are not there yet.
-      HostBitmap other = (HostBitmap) BITMAP.compareAndExchange(this, null, made);
-      marked = other == null ? made : other;
+      marked = publish(made);
     }
     return marked.markAlways(firstPage, count);
   }

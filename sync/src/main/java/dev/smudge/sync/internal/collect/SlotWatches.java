@@ -103,6 +103,7 @@ public final class SlotWatches {
   }
 
   synchronized void add(SlotWatch watch) {
+    marks.make(); // not by a guest's store, which may have no stack for it, or no memory
     SlotWatch[] now = all;
     SlotWatch[] more = Arrays.copyOf(now, now.length + 1);
     more[now.length] = watch;
