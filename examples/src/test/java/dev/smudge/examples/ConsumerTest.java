@@ -2,6 +2,7 @@ package dev.smudge.examples;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 import java.io.File;
 import java.io.IOException;
@@ -21,12 +22,14 @@ import java.util.Objects;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import javax.tools.JavaCompiler;
 import javax.tools.ToolProvider;
 import javax.xml.parsers.DocumentBuilderFactory;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.w3c.dom.Document;
 import org.w3c.dom.Element;
 import org.w3c.dom.Node;
@@ -39,16 +42,15 @@ import org.w3c.dom.Node;
 class ConsumerTest {
   @TempDir private Path directory;
 
+  /** Module, and the Java release of those who use it. */
+  static Stream<Arguments> modules() {
+    return Stream.concat(
+        Stream.of("bitmap", "ring", "sync", "snapshot", "migration").map(m -> arguments(m, "17")),
+        Stream.of("core", "kvm").map(m -> arguments(m, "25")));
+  }
+
   @ParameterizedTest
-  @CsvSource({
-    "bitmap, 17",
-    "ring, 17",
-    "sync, 17",
-    "snapshot, 17",
-    "migration, 17",
-    "core, 25",
-    "kvm, 25"
-  })
+  @MethodSource("modules")
   void compile_onModulePath_noWarning(String module, String release) throws Exception {
     Path descriptor = directory.resolve("module-info.java");
     Files.writeString(descriptor, "module consumer { requires dev.smudge." + module + "; }\n");
@@ -57,15 +59,7 @@ class ConsumerTest {
   }
 
   @ParameterizedTest
-  @CsvSource({
-    "bitmap, 17",
-    "ring, 17",
-    "sync, 17",
-    "snapshot, 17",
-    "migration, 17",
-    "core, 25",
-    "kvm, 25"
-  })
+  @MethodSource("modules")
   void compile_onClassPath_noWarning(String module, String release) throws Exception {
     assertEquals("", compile(release, "-cp", handedOn(module), List.of(consumer(module))));
   }

@@ -10,6 +10,7 @@ import java.net.URI;
 import java.net.URL;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Objects;
@@ -21,7 +22,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
-/** Memory runs out in earnest, in a JVM of its own. */
+/** Memory runs out in earnest, or the stack where a class is used first, in a JVM of its own. */
 @Timeout(value = 300, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 @Tag("long")
 class SmallHeapTest {
@@ -47,19 +48,25 @@ class SmallHeapTest {
 
   @Test
   void everyCall_runsOutOfMemoryAtEveryPoint_losesNothing() throws Exception {
+    run("-Xmx24m", SmallHeapProgram.class, Boolean.getBoolean("smudge.all") ? "2" : "5");
+  }
+
+  /**
+   * What an error in a class's initializer leaves is not to be used again: not of the first mark.
+   */
+  @Test
+  void firstMarkOfADevice_withoutStack_laterMarksWork() throws Exception {
+    run("-Xint", FirstMarkProgram.class);
+  }
+
+  private static void run(String option, Class<?> program, String... arguments) throws Exception {
     String java = Path.of(System.getProperty("java.home"), "bin", "java").toString();
-    Process process =
-        new ProcessBuilder(
-                java,
-                "-Xmx24m",
-                "-XX:+UseSerialGC",
-                "-XX:-UsePerfData",
-                "-cp",
-                classPath(),
-                SmallHeapProgram.class.getName(),
-                Boolean.getBoolean("smudge.all") ? "2" : "5")
-            .redirectErrorStream(true)
-            .start();
+    List<String> command =
+        new ArrayList<>(
+            List.of(java, option, "-XX:+UseSerialGC", "-XX:-UsePerfData", "-cp", classPath()));
+    command.add(program.getName());
+    command.addAll(List.of(arguments));
+    Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
     String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     assertTrue(process.waitFor(200, TimeUnit.SECONDS), "it does not end");
     assertEquals(0, process.exitValue(), output);

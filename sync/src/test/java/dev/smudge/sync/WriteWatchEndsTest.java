@@ -22,46 +22,14 @@ import org.junit.jupiter.params.provider.EnumSource;
 @Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 @ParameterizedClass
 @EnumSource(Mode.class)
-class WriteWatchEndsTest {
+class WriteWatchEndsTest extends WriteWatchCase {
   private static final int PAGES = 1000;
-  private static final int PAGE = 4096;
 
   private final Mode mode;
-  private final TestTracker tracker = new TestTracker();
-  private final List<Throwable> reported = new ArrayList<>();
-  private final DirtyLog log;
-  private final LogSlot slot;
-  private final LogVcpu vcpu;
-  private final List<String> told = new ArrayList<>();
 
   WriteWatchEndsTest(Mode mode) {
+    super(mode.builder().timeout(Duration.ofSeconds(2)), PAGES);
     this.mode = mode;
-    log =
-        mode.builder()
-            .timeout(Duration.ofSeconds(2))
-            .errorHandler(reported::add)
-            .interceptTracker(tracker::over)
-            .build();
-    slot = log.addSlot(0, PAGES, PAGE);
-    vcpu = log.addVcpu();
-  }
-
-  private void tell(long at, long length) {
-    told.add(at + "+" + length);
-  }
-
-  private void assertTold(String... writes) {
-    assertEquals(List.of(writes), told);
-    told.clear();
-  }
-
-  private static List<String> take(DirtyClient<LogSlot> client) {
-    List<String> runs = new ArrayList<>();
-    try (DirtyBatch<LogSlot> batch = client.take()) {
-      batch.forEachRun((in, first, count) -> runs.add(first + "+" + count));
-      batch.commit();
-    }
-    return runs;
   }
 
   /** A change that fails leaves the slot as it was, and watched. */

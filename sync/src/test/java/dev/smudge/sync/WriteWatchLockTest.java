@@ -28,35 +28,11 @@ import org.junit.jupiter.params.provider.EnumSource;
 @Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 @ParameterizedClass
 @EnumSource(Mode.class)
-class WriteWatchLockTest {
+class WriteWatchLockTest extends WriteWatchCase {
   private static final int PAGES = 100;
-  private static final int PAGE = 4096;
-
-  private final TestTracker tracker = new TestTracker();
-  private final List<Throwable> reported = new ArrayList<>();
-  private final DirtyLog log;
-  private final LogSlot slot;
-  private final LogVcpu vcpu;
-  private final List<String> told = new ArrayList<>();
 
   WriteWatchLockTest(Mode mode) {
-    log =
-        mode.builder()
-            .timeout(Duration.ofSeconds(2))
-            .errorHandler(reported::add)
-            .interceptTracker(tracker::over)
-            .build();
-    slot = log.addSlot(0, PAGES, PAGE);
-    vcpu = log.addVcpu();
-  }
-
-  private void tell(long at, long length) {
-    told.add(at + "+" + length);
-  }
-
-  private void assertTold(String... writes) {
-    assertEquals(List.of(writes), told);
-    told.clear();
+    super(mode.builder().timeout(Duration.ofSeconds(2)), PAGES);
   }
 
   /** A device of which the test says what it does when it is asked. */

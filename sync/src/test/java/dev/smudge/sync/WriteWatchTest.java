@@ -33,44 +33,17 @@ import org.junit.jupiter.params.provider.EnumSource;
 @Timeout(60)
 @ParameterizedClass
 @EnumSource(Mode.class)
-class WriteWatchTest {
+class WriteWatchTest extends WriteWatchCase {
   private static final int PAGES = 200;
-  private static final int PAGE = 4096;
-
-  private final DirtyLog log;
-  private final LogSlot slot;
-  private final LogVcpu vcpu;
-  private final List<String> told = new ArrayList<>();
-  private int flushes;
 
   WriteWatchTest(Mode mode) {
-    log = mode.log();
-    slot = log.addSlot(0, PAGES, PAGE);
-    vcpu = log.addVcpu(() -> flushes++);
+    super(mode.builder(), PAGES);
   }
 
   @AfterEach
   void close() {
     vcpu.close();
     log.close();
-  }
-
-  private void tell(long at, long length) {
-    told.add(at + "+" + length);
-  }
-
-  private void assertTold(String... writes) {
-    assertEquals(List.of(writes), told);
-    told.clear();
-  }
-
-  private static List<String> take(DirtyClient<LogSlot> client) {
-    List<String> runs = new ArrayList<>();
-    try (DirtyBatch<LogSlot> batch = client.take()) {
-      batch.forEachRun((in, first, count) -> runs.add(first + "+" + count));
-      batch.commit();
-    }
-    return runs;
   }
 
   @Test
@@ -373,10 +346,6 @@ class WriteWatchTest {
     log.mark(slot, 3, 1);
     assertTold("3+1");
     watch.close();
-  }
-
-  private boolean vcpuIsAsked() {
-    return vcpu.state().isAsked();
   }
 
   @Test

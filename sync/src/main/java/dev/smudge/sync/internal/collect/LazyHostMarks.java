@@ -20,6 +20,9 @@ public final class LazyHostMarks implements HostMarks {
     } catch (ReflectiveOperationException e) {
       throw new ExceptionInInitializerError(e);
     }
+    // Where the stack ends in the initializer of a class, that class can never be used again. So it
+    // is done here, as a slot is made, and not by a device's first mark.
+    new HostBitmap(1).markAlways(0, 1);
   }
 
   private final long pageCount;
@@ -36,6 +39,11 @@ public final class LazyHostMarks implements HostMarks {
     if (bitmap == null) {
       publish(new HostBitmap(pageCount));
     }
+  }
+
+  /** Whether there is a bitmap. */
+  boolean isMade() {
+    return bitmap != null; // H1
   }
 
   private HostBitmap publish(HostBitmap made) {

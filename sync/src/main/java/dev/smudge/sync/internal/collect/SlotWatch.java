@@ -22,7 +22,7 @@ public abstract sealed class SlotWatch implements WriteWatch {
   private final long base; // of what the listener is told
   private final WriteListener listener;
   private final ThreadLocal<boolean[]> calling = ThreadLocal.withInitial(() -> new boolean[1]);
-  private volatile boolean closed;
+  private volatile boolean closed; // orders nothing: a call that has begun goes on
 
   private SlotWatch(Collector collector, Slot slot, long base, WriteListener listener) {
     this.collector = collector;
@@ -125,7 +125,7 @@ public abstract sealed class SlotWatch implements WriteWatch {
       done = true;
     } finally {
       if (!done) {
-        client.closeCutShort = true; // calls nothing: there may be no stack
+        client.closeCutShort = true; // volatile: before the next settle; calls nothing
       }
     }
   }

@@ -17,7 +17,6 @@ public final class SlotWatches {
 
   private final LazyHostMarks marks;
   private volatile SlotWatch[] all = NONE;
-  private volatile boolean used; // there was a watch
 
   SlotWatches(long pageCount) {
     this.marks = new LazyHostMarks(pageCount);
@@ -29,11 +28,9 @@ public final class SlotWatches {
    */
   public boolean hold(long firstPage, long lastPage) {
     // ORDER W1 volatile: after the safepoint before this write. Pairs with the watch, and its bits,
-    // before the barrier in
-    // SlotWatch.clearLive. If weaker (plain): the live bit of a watched page
+    // before the barrier in SlotWatch.clearLive. If weaker (plain): the live bit of a watched page
     // is set, and later writes are not told.
-    SlotWatch[] now = all;
-    for (SlotWatch watch : now) {
+    for (SlotWatch watch : all) {
       if (watch.holds(firstPage, lastPage)) {
         return true;
       }
@@ -94,7 +91,7 @@ public final class SlotWatches {
 
   /** Whether there may be marks here. */
   boolean mayBeMarked() {
-    return used;
+    return marks.isMade();
   }
 
   /** Takes out what was marked. Under the collector lock. */
@@ -107,7 +104,6 @@ public final class SlotWatches {
     SlotWatch[] now = all;
     SlotWatch[] more = Arrays.copyOf(now, now.length + 1);
     more[now.length] = watch;
-    used = true;
     all = more; // W1
   }
 
