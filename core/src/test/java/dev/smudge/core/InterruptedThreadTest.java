@@ -7,6 +7,10 @@ import static org.junit.jupiter.params.provider.Arguments.arguments;
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.RemovedSlot;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.util.Objects;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
@@ -63,6 +67,9 @@ class InterruptedThreadTest {
             call("takeRange", test -> test.guest.client.takeRange(test.guest.low, 0, 3).close()),
             call("discard", test -> test.guest.client.discard(test.guest.low, 0, 3)),
             call("markForOthers", test -> test.guest.client.markForOthers(test.guest.low, 0, 3)),
+            call("look", test -> test.guest.client.forEachDirtyRun((slot, first, count) -> {})),
+            call("fork", test -> test.guest.client.fork("f").close()),
+            call("export and import", InterruptedThreadTest::exportAndImport),
             call("batch", InterruptedThreadTest::useBatch),
             call("sync", test -> test.guest.memory.log().sync()),
             call("barrier", test -> test.guest.memory.log().barrier()),
@@ -102,6 +109,16 @@ class InterruptedThreadTest {
     try (DirtyBatch<GuestSlot> batch = test.guest.client.take()) {
       batch.forEachRun(2, batch::acknowledge);
       batch.commit();
+    }
+  }
+
+  private static void exportAndImport(InterruptedThreadTest test) {
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    try {
+      test.guest.client.exportDirty(bytes);
+      test.guest.client.importDirty(new ByteArrayInputStream(bytes.toByteArray()));
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
     }
   }
 

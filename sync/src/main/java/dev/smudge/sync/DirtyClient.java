@@ -2,9 +2,13 @@ package dev.smudge.sync;
 
 import dev.smudge.sync.internal.collect.ClientView;
 import dev.smudge.sync.internal.collect.Collector;
+import dev.smudge.sync.internal.collect.ExportedPages;
 import dev.smudge.sync.internal.collect.Slot;
 import dev.smudge.sync.internal.collect.TakenPages;
 import dev.smudge.sync.internal.facade.SlotMapping;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
@@ -150,6 +154,97 @@ public final class DirtyClient<S> implements AutoCloseable {
   /** As {@link #markForOthers}; watches are not told. */
   void markForOthersOnly(S slot, long byteOffset, long length) {
     collector.takes().markForOthers(view, mapping.toSlot(slot), byteOffset, length);
+  }
+
+  /**
+   * Looks at what is dirty for this client, and takes nothing: fetches what is new, and hands out
+   * all dirty pages as runs, those of an open batch that are not acknowledged included. They stay
+   * dirty, and no page is cleared. Slots come in the order in which they were added, pages
+   * ascending.
+   *
+   * <p>It does not wait for the barrier. So a store that a vCPU has not reported yet may be missing
+   * here, and comes with a later look or take; and what is read of a page may be older than the
+   * next take's. Cost: a copy of the set of dirty pages.
+   *
+   * @param consumer gets the runs, without a lock; what it throws comes through
+   * @param <E> what it may throw
+   * @throws E if the consumer throws it
+   * @throws IllegalStateException if the client or its log is closed
+   */
+  @SuppressWarnings("unchecked") // what it throws is E, as is declared here
+  public <E extends Exception> void forEachDirtyRun(RunConsumer<? super S, E> consumer) throws E {
+    RunConsumer<? super S, RuntimeException> runs =
+        (RunConsumer<? super S, RuntimeException>) Objects.requireNonNull(consumer, "consumer");
+    collector
+        .takes()
+        .look(
+            view,
+            pages ->
+                pages.forEachRun(
+                    Long.MAX_VALUE,
+                    (slot, first, count) -> runs.accept(mapping.toUser(slot), first, count)));
+  }
+
+  /**
+   * Starts another client, which sees as dirty what this one does now: the pages of an open batch
+   * that are not acknowledged included. From here on each has its own view. So the pages that are
+   * dirty for a client that was forked off right after a take was committed are those written since
+   * that take, however often this one takes: one such client for each state of which that is asked.
+   * Does not wait for the barrier, and arms nothing.
+   *
+   * <pre>
+   * backup.take() ... commit() and close
+   * DirtyClient&lt;GuestSlot&gt; sinceMonday = backup.fork("since Monday");
+   * ...
+   * sinceMonday.forEachDirtyRun((slot, first, count) -&gt; ...);  // asks, as often as you like
+   * </pre>
+   *
+   * @param name for messages
+   * @return the new client; close it when it has had enough, since each costs a set of pages
+   * @throws IllegalStateException if the client or its log is closed; there is no new client
+   */
+  public DirtyClient<S> fork(String name) {
+    ClientView fork = new ClientView(Objects.requireNonNull(name, "name"));
+    DirtyClient<S> client = new DirtyClient<>(collector, mapping, fork);
+    collector.clients().fork(view, fork);
+    return client;
+  }
+
+  /**
+   * Writes out what is dirty for this client, as {@link #forEachDirtyRun} hands it out: so that an
+   * incremental backup survives the end of the process. {@link #importDirty} reads it. The guest
+   * must stand still, or be sealed, from here until its RAM is saved too: what it writes later is
+   * in neither.
+   *
+   * <p>The format has a version, the geometry of the slots and two checksums. It takes a few bytes
+   * per run of pages.
+   *
+   * @param out gets the bytes, and is flushed and not closed
+   * @throws IOException if {@code out} throws it
+   * @throws IllegalStateException if the client or its log is closed; nothing is written
+   */
+  public void exportDirty(OutputStream out) throws IOException {
+    Objects.requireNonNull(out, "out");
+    collector.takes().<IOException>look(view, pages -> ExportedPages.write(pages, out));
+  }
+
+  /**
+   * Makes dirty for this client what {@link #exportDirty} has written, by this process or an
+   * earlier one, besides what is dirty for it already: so begin with a client that sees none as
+   * dirty ({@link InitialView#NONE_DIRTY}), before the guest runs. Every page of a slot that was
+   * added since the export becomes dirty. Other clients see nothing of it.
+   *
+   * @param in where the bytes are; nothing is read beyond their end
+   * @throws java.io.EOFException if they end too early; nothing is changed
+   * @throws java.io.StreamCorruptedException if they are no export, of a version that is not known,
+   *     or damaged, and where; nothing is changed
+   * @throws IOException if {@code in} throws it; nothing is changed
+   * @throws IllegalArgumentException if a slot of the export is not there, or has another number or
+   *     size of pages; nothing is changed
+   * @throws IllegalStateException if the client or its log is closed; nothing is changed
+   */
+  public void importDirty(InputStream in) throws IOException {
+    collector.takes().add(view, ExportedPages.read(Objects.requireNonNull(in, "in")));
   }
 
   /** {@return how many pages are dirty for this client, as far as the last sync knew} */

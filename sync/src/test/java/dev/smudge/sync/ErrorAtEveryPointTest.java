@@ -1,5 +1,7 @@
 package dev.smudge.sync;
 
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Timeout;
@@ -85,6 +87,67 @@ class ErrorAtEveryPointTest {
       @Override
       public void after(ErrorWorld w) {
         w.read(w.a, 0, 100, 500); // what they hold does not matter any more
+      }
+    },
+    LOOK {
+      @Override
+      public void before(ErrorWorld w) {
+        w.a.open = w.a.client().take();
+        w.read(w.a, true);
+        w.write();
+      }
+
+      @Override
+      public void run(ErrorWorld w) {
+        w.a.client().forEachDirtyRun((slot, first, count) -> {});
+      }
+    },
+    FORK {
+      @Override
+      public void before(ErrorWorld w) {
+        LOOK.before(w);
+        w.extra.knowsWhat(w.a);
+      }
+
+      @Override
+      public void run(ErrorWorld w) {
+        w.extra.client = w.a.client().fork("fork");
+      }
+
+      @Override
+      public void after(ErrorWorld w) {
+        w.check(w.extra);
+        w.write();
+        w.check(w.extra);
+        w.closeExtra();
+      }
+    },
+    EXPORT_AND_IMPORT {
+      @Override
+      public void before(ErrorWorld w) {
+        w.extra.client = w.log.client("import", InitialView.NONE_DIRTY);
+        FORK.before(w);
+        w.done = false;
+      }
+
+      @Override
+      public void run(ErrorWorld w) throws Exception {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        w.a.client().exportDirty(bytes);
+        w.extra.client().importDirty(new ByteArrayInputStream(bytes.toByteArray()));
+        w.done = true;
+      }
+
+      @Override
+      public void after(ErrorWorld w) {
+        try {
+          if (!w.done) {
+            run(w);
+          }
+        } catch (Exception e) {
+          throw new AssertionError(e);
+        }
+        FORK.after(w);
       }
     },
     BATCH_WALK {

@@ -38,6 +38,13 @@ final class ErrorWorld {
       this.name = name;
     }
 
+    /** It has read what another has. */
+    void knowsWhat(Seen other) {
+      for (int id = 0; id < copy.length; id++) {
+        System.arraycopy(other.copy[id], 0, copy[id], 0, copy[id].length);
+      }
+    }
+
     DirtyClient<LogSlot> client() {
       DirtyClient<LogSlot> of = client;
       if (of == null) {

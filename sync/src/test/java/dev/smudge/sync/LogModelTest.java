@@ -5,7 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.sync.internal.collect.Peek;
 import dev.smudge.sync.internal.vcpu.RingRoom;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -154,7 +158,7 @@ class LogModelTest {
         script.step("fault after " + points + " points");
         backend.untilFault.set(points);
       }
-      int op = script.random.nextInt(20);
+      int op = script.random.nextInt(23);
       try {
         switch (op) {
           case 0, 1, 2, 3, 4 -> write(slot, first, Math.min(count, 200), true);
@@ -295,12 +299,72 @@ class LogModelTest {
           script.step("takeSynced by " + seen.client);
           takeAndRead(seen, seen.client::takeSynced, keepOpen);
         }
+        case 17 -> {
+          script.step("look by " + seen.client);
+          look(seen);
+        }
+        case 18, 19 -> copyOf(seen, op == 18);
         default -> {
           closeBatch(seen);
           script.step("take by " + seen.client);
           takeAndRead(seen, seen.client::take, keepOpen);
         }
       }
+    }
+
+    /** What a look finds is what is in the view or, not acknowledged, in the open batch. */
+    void look(Seen seen) {
+      Map<Integer, BitSet> found = new HashMap<>();
+      seen.client.forEachDirtyRun((slot, first, count) ->
+          found
+              .computeIfAbsent(slot.id(), id -> new BitSet())
+              .set((int) first, (int) (first + count)));
+      for (LogSlot slot : slots) {
+        BitSet held = new BitSet();
+        if (seen.open != null) {
+          seen.open.forEachRun((s, f, c) -> {
+            if (s.id() == slot.id()) {
+              held.set((int) f, (int) (f + c));
+            }
+          });
+        }
+        for (int p = 0; p < slot.pageCount(); p++) {
+          boolean dirty = held.get(p) || Peek.isInView(seen.client.view(), slot.slot, p);
+          assertEquals(
+              dirty,
+              found.getOrDefault(slot.id(), new BitSet()).get(p),
+              "page " + p + " of " + slot);
+        }
+      }
+    }
+
+    /** A client that has seen what another has, and nothing more. */
+    void copyOf(Seen seen, boolean fork) {
+      if (clients.size() >= 4) {
+        return;
+      }
+      script.step((fork ? "fork of " : "import from ") + seen.client);
+      Seen copy;
+      if (fork) {
+        copy = new Seen(seen.client.fork("f" + version));
+      } else {
+        copy = new Seen(log.client("i" + version, InitialView.NONE_DIRTY));
+        boolean done = false;
+        try {
+          ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+          seen.client.exportDirty(bytes);
+          copy.client.importDirty(new ByteArrayInputStream(bytes.toByteArray()));
+          done = true;
+        } catch (IOException e) {
+          throw new AssertionError(e);
+        } finally {
+          if (!done) {
+            copy.client.close();
+          }
+        }
+      }
+      slots.forEach(slot -> copy.versions.put(slot.id(), versionsOf(seen, slot.id()).clone()));
+      clients.add(copy);
     }
 
     /** Reads, acknowledges all, a part or nothing, and closes it now or later. */

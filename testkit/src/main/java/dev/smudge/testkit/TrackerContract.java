@@ -250,6 +250,32 @@ public abstract class TrackerContract {
   }
 
   @Test
+  void lookAndFork_takeNothing_andTheForkSeesLaterWritesToo() {
+    slot(1, BASE, 100);
+    DirtyClient<GuestSlot> client = client("c");
+    machine.write(1, at(0, 10));
+    assertEquals(range(1, 0, 10), look(client));
+    try (DirtyBatch<GuestSlot> batch = client.take()) {
+      batch.acknowledge(machine.memory().slot(1), 0, 8);
+      assertEquals(pages(1, 8, 9), look(client));
+      DirtyClient<GuestSlot> fork = client.fork("f");
+      machine.write(2, at(1), at(9), at(70));
+      assertEquals(pages(1, 1, 8, 9, 70), look(fork));
+      assertEquals(pages(1, 1, 8, 9, 70), GuestMachine.take(fork));
+      machine.write(3, at(5));
+      assertEquals(pages(1, 5), GuestMachine.take(fork));
+    }
+    assertEquals(pages(1, 1, 5, 8, 9, 70), GuestMachine.take(client));
+  }
+
+  private static Set<String> look(DirtyClient<GuestSlot> client) {
+    Set<String> pages = new TreeSet<>();
+    client.forEachDirtyRun(
+        (slot, first, count) -> pages.addAll(range(slot.id(), first, first + count)));
+    return pages;
+  }
+
+  @Test
   void bug28_discarded_isDirtyOnlyAfterTheNextWrite() {
     GuestSlot slot = slot(1, BASE, 100);
     DirtyClient<GuestSlot> client = client("c");

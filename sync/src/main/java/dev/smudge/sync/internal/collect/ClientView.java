@@ -4,6 +4,7 @@ import dev.smudge.bitmap.PageSet;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /** What is dirty for one client. Under the collector lock. */
@@ -193,6 +194,22 @@ public final class ClientView {
         other.next = batch.next;
         return;
       }
+    }
+  }
+
+  /**
+   * Adds all that is dirty for it to other sets, by slot: also what its batches hold and have not
+   * acknowledged. The sets of all {@code slots} are asked for, in their order.
+   */
+  void copyInto(Slot[] slots, Function<Slot, PageSet> sets) {
+    for (Slot slot : slots) {
+      sets.apply(slot).addAll(of(slot));
+    }
+    if (open != null) {
+      open.copyInto(sets);
+    }
+    for (TakenPages batch = aside; batch != null; batch = batch.next) {
+      batch.copyInto(sets);
     }
   }
 

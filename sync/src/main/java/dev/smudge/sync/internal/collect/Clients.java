@@ -49,7 +49,7 @@ public final class Clients {
     try {
       collector.locked(() -> {
         collector.verification().checkStart();
-        startLocked(client, allDirty);
+        startLocked(client, !allDirty, null);
         armed[0] = allDirty ? null : collector.verification().armed();
       });
       if (!allDirty && !collector.afterSync()) {
@@ -66,12 +66,29 @@ public final class Clients {
     }
   }
 
+  /** Starts a client that sees as dirty what another one does. Nothing is armed. */
+  public void fork(ClientView from, ClientView client) {
+    boolean done = false;
+    try {
+      collector.locked(() -> {
+        collector.takes().check(from);
+        startLocked(client, false, from);
+      });
+      done = true;
+    } finally {
+      if (!done) {
+        client.abandon();
+        end(client);
+      }
+    }
+  }
+
   /** As {@link #start}, of one that sees every page as dirty. Under the lock. */
   void startLocked(ClientView client) {
     boolean done = false;
     try {
       collector.verification().checkStart();
-      startLocked(client, true);
+      startLocked(client, false, null);
       done = true;
     } finally {
       if (!done) {
@@ -81,7 +98,8 @@ public final class Clients {
     }
   }
 
-  private void startLocked(ClientView client, boolean allDirty) {
+  /** Every page is dirty for it, or what is for another, or none: then all are cleared. */
+  private void startLocked(ClientView client, boolean clear, @Nullable ClientView from) {
     Slot[] slots = collector.slots().used();
     ClientView[] more = Arrays.copyOf(all, all.length + 1);
     more[all.length] = client;
@@ -99,7 +117,9 @@ public final class Clients {
         slot.fetched().countAllAsTold();
       }
     }
-    if (allDirty) {
+    if (from != null) {
+      from.copyInto(slots, client::of);
+    } else if (!clear) {
       client.addAll();
     } else {
       collector.fetch(true); // the others keep what is theirs
@@ -115,7 +135,7 @@ public final class Clients {
     if (client.takes()) {
       collector.vcpus().pressure().setCollecting(true);
     }
-    if (!allDirty) {
+    if (clear) {
       for (Slot slot : slots) {
         collector.devices().clear(slot);
       }

@@ -1,9 +1,11 @@
 package dev.smudge.sync.internal.collect;
 
+import dev.smudge.bitmap.PageSet;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.function.Consumer;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -100,6 +102,17 @@ final class LeavingSlot {
       client.of(to).addRange(first, count);
     } else {
       to.views().tellRange(first, count);
+    }
+  }
+
+  /** Adds pages to sets of the slots that took them over, if any did. Outside a swap. */
+  void copyInto(long firstPage, long pageCount, Function<Slot, PageSet> sets) {
+    for (Carry carry : carries) { // one step each (leadPast)
+      long first = Math.max(firstPage, carry.fromPage);
+      long count = Math.min(firstPage + pageCount, carry.fromPage + carry.pageCount) - first;
+      if (count > 0 && carry.to != null) {
+        sets.apply(carry.to).addRange(carry.toPage + (first - carry.fromPage), count);
+      }
     }
   }
 

@@ -7,6 +7,7 @@ import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -35,6 +36,7 @@ public final class TakenPages {
   }
 
   private final ClientView client;
+  private final boolean copies; // pages that are the client's still
   private final Map<Slot, Held> held = new LinkedHashMap<>(); // under this
   private volatile long barrierNanos;
 
@@ -52,7 +54,17 @@ public final class TakenPages {
 
   /** Makes one without pages. */
   public TakenPages(ClientView client) {
+    this(client, false);
+  }
+
+  private TakenPages(ClientView client, boolean copies) {
     this.client = client;
+    this.copies = copies;
+  }
+
+  /** Makes one for copies of pages, which stay where they are. It gives nothing back. */
+  static TakenPages ofCopies(ClientView client) {
+    return new TakenPages(client, true);
   }
 
   ClientView client() {
@@ -63,7 +75,7 @@ public final class TakenPages {
   synchronized PageSet of(Slot slot) {
     Held pages = held.get(slot);
     if (pages == null) {
-      pages = new Held(slot, client.takeSpare(slot));
+      pages = new Held(slot, copies ? new PageSet(slot.pageCount()) : client.takeSpare(slot));
       held.put(slot, pages);
       slot.views().hold(); // the last: from here on the batch lets it go
       pages.holds = true;
@@ -172,7 +184,7 @@ public final class TakenPages {
     Iterator<Held> each = held.values().iterator();
     while (each.hasNext()) {
       Held pages = each.next();
-      if (toClient && !pages.gone) {
+      if (toClient && !copies && !pages.gone) {
         event.givenBack += pages.pages.size();
         giveBack(pages.slot, pages.pages);
       }
@@ -191,6 +203,24 @@ public final class TakenPages {
       client.giveBack(slot, pages, failed);
     } else {
       pages.forEachRun((first, count) -> leaving.carry(first, count, client));
+    }
+  }
+
+  /** Adds what is not acknowledged to other sets, by slot. Under the collector lock. */
+  synchronized void copyInto(Function<Slot, PageSet> sets) {
+    if (copies) {
+      return; // of pages that are elsewhere
+    }
+    for (Held pages : held.values()) {
+      LeavingSlot leaving = pages.slot.views().leaving();
+      if (pages.gone) {
+        continue;
+      }
+      if (leaving == null) {
+        sets.apply(pages.slot).addAll(pages.pages);
+      } else {
+        pages.pages.forEachRun((first, count) -> leaving.copyInto(first, count, sets));
+      }
     }
   }
 

@@ -1,10 +1,12 @@
 package dev.smudge.sync.internal.collect;
 
+import dev.smudge.bitmap.PageSet;
 import dev.smudge.sync.internal.event.TakeEvent;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What clients do with their pages: take, give back, discard, and mark what they write themselves.
+ * What clients do with their pages: take, give back, discard, look without taking, and mark what
+ * they write themselves.
  *
  * <p><b>A take</b>, in the order of the methods below. Under the lock: every tracker tells what is
  * new, which goes into the view of every client ({@link Collector#fetch}); the client's pages move
@@ -84,6 +86,11 @@ public final class Takes {
       giveBackAfter(batch, e);
       throw e;
     }
+  }
+
+  /** Refuses a client that is closed; what it holds is whole after that. Under the lock. */
+  void check(ClientView client) {
+    check(client, null, 0, 0);
   }
 
   private void check(ClientView client, @Nullable Slot only, long firstPage, long pageCount) {
@@ -176,6 +183,12 @@ public final class Takes {
     }
   }
 
+  /** Reads a copy of pages that are dirty. */
+  public interface CopyReader<E extends Exception> {
+    /** Called once, without the lock. */
+    void accept(TakenPages copy) throws E;
+  }
+
   private void giveBackAfter(TakenPages batch, Throwable error) {
     try {
       giveBack(batch);
@@ -225,13 +238,52 @@ public final class Takes {
   }
 
   /**
+   * Hands out a copy of what is dirty for a client, what its open batch holds included, and takes
+   * nothing. Fetches first. The slots are not released meanwhile.
+   */
+  public <E extends Exception> void look(ClientView client, CopyReader<E> reader) throws E {
+    TakenPages copy = TakenPages.ofCopies(client);
+    try {
+      collector.locked(() -> {
+        check(client);
+        collector.verification().fetch(false, client);
+        client.setAside(copy);
+        client.copyInto(collector.slots().used(), copy::of);
+      });
+      reader.accept(copy);
+    } catch (Throwable e) { // what the reader throws too
+      copy.failed = true;
+      giveBackAfter(copy, e);
+      throw e;
+    }
+    giveBack(copy);
+  }
+
+  /** Makes pages dirty for a client, besides those that are; all of a slot that is not listed. */
+  public void add(ClientView client, ExportedPages pages) {
+    collector.locked(() -> {
+      check(client);
+      Slot[] slots = collector.slots().used();
+      pages.checkAreOf(slots);
+      for (Slot slot : slots) {
+        PageSet set = pages.of(slot);
+        if (set == null) {
+          client.of(slot).addAll();
+        } else {
+          client.of(slot).addAll(set);
+        }
+      }
+    });
+  }
+
+  /**
    * Marks bytes that a client has written itself, for all other clients: their views get the pages,
    * and its own does not. The trackers are not told, so a write by the guest to the same page is
    * found as ever, by this client too.
    */
   public void markForOthers(ClientView client, Slot slot, long byteOffset, long length) {
     collector.locked(() -> {
-      check(client, null, 0, 0);
+      check(client);
       slot.checkTakesMarks(collector.slots());
       if (!slot.isNothing(byteOffset, length)) {
         long first = byteOffset >>> slot.pageShift();
