@@ -45,11 +45,13 @@ public final class MmuTracker {
 
   private final Userfaultfd userfaultfd;
   private final PagemapScan scan;
+  private final boolean oracle;
   private volatile boolean closed;
 
-  private MmuTracker(Userfaultfd userfaultfd, PagemapScan scan) {
+  private MmuTracker(Userfaultfd userfaultfd, PagemapScan scan, boolean oracle) {
     this.userfaultfd = userfaultfd;
     this.scan = scan;
+    this.oracle = oracle;
   }
 
   /**
@@ -144,11 +146,7 @@ public final class MmuTracker {
    *     is left open
    */
   public static DirtyLog log(DirtyLogBuilder options) {
-    Optional<String> reason = whyNot();
-    if (reason.isPresent()) {
-      throw new UnsupportedOperationException(reason.get());
-    }
-    MmuTracker tracker = open();
+    MmuTracker tracker = open(false);
     try {
       return options.tracker(tracker.new Spi()).build();
     } catch (RuntimeException | Error e) {
@@ -157,11 +155,36 @@ public final class MmuTracker {
     }
   }
 
-  private static MmuTracker open() {
+  /**
+   * Makes an oracle for the verify mode of a log with software marks: it finds what nobody marked.
+   *
+   * <pre>{@code
+   * GuestMemory memory =
+   *     GuestMemory.over(DirtyLog.builder().verifyWith(MmuTracker.oracle()).build());
+   * }</pre>
+   *
+   * <p>It finds every store, also one that leaves the content as it was, but for what the class
+   * comment lists; it passes by pages that were read and never written.
+   *
+   * @return the oracle, for one log, which closes it
+   * @throws UnsupportedOperationException if this machine cannot; the message is that of {@link
+   *     #whyNot}
+   * @throws MmuException as {@link #log(DirtyLogBuilder)}
+   */
+  public static Tracker oracle() {
+    return open(true).new Spi();
+  }
+
+  private static MmuTracker open(boolean oracle) {
+    Optional<String> reason = whyNot();
+    if (reason.isPresent()) {
+      throw new UnsupportedOperationException(reason.get());
+    }
     Userfaultfd userfaultfd = null;
     try {
       userfaultfd = Userfaultfd.open();
-      return new MmuTracker(userfaultfd, PagemapScan.open());
+      PagemapScan scan = oracle ? PagemapScan.openForWrites() : PagemapScan.open();
+      return new MmuTracker(userfaultfd, scan, oracle);
     } catch (ErrnoException e) {
       if (userfaultfd != null) {
         userfaultfd.close();
@@ -233,6 +256,10 @@ public final class MmuTracker {
 
   PagemapScan scan() {
     return scan;
+  }
+
+  boolean isOracle() {
+    return oracle;
   }
 
   boolean isClosed() {

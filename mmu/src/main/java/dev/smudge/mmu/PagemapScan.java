@@ -47,6 +47,15 @@ final class PagemapScan implements AutoCloseable {
     return new PagemapScan(Descriptor.openToRead("/proc/self/pagemap"));
   }
 
+  /** Makes one that passes by pages that were read and never written: they are not protected. */
+  static PagemapScan openForWrites() {
+    PagemapScan scan = open();
+    scan.argument.set(JAVA_LONG, ScanLayout.INVERTED_OFFSET, ScanLayout.ZERO_PAGE);
+    long mask = ScanLayout.WRITTEN | ScanLayout.ZERO_PAGE;
+    scan.argument.set(JAVA_LONG, ScanLayout.MASK_OFFSET, mask);
+    return scan;
+  }
+
   /**
    * Finds the written pages of a range.
    *

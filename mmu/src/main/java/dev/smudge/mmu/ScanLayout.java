@@ -36,6 +36,7 @@ final class ScanLayout {
   static final long WALK_END_OFFSET = 32;
   static final long VECTOR_OFFSET = 40;
   static final long VECTOR_LENGTH_OFFSET = 48;
+  static final long INVERTED_OFFSET = 64;
   static final long MASK_OFFSET = 72;
   static final long ANY_OF_OFFSET = 80;
   static final long RETURNED_OFFSET = 88;
@@ -53,6 +54,9 @@ final class ScanLayout {
   static final long WRITTEN = 1L << 1;
   static final long PRESENT = 1L << 3;
   static final long SWAPPED = 1L << 4;
+
+  /** The page of zeroes that all untouched memory shares, once it was read. */
+  static final long ZERO_PAGE = 1L << 5;
 
   private ScanLayout() {}
 }

@@ -26,6 +26,7 @@ public final class DirtyLogBuilder {
   RingFullPolicy ringFullPolicy = RingFullPolicy.WAIT;
   private boolean verifies;
   private @Nullable PageContent content;
+  private @Nullable Tracker oracle;
   private @Nullable Consumer<? super Throwable> unreported; // null: thrown
 
   DirtyLogBuilder() {}
@@ -146,6 +147,22 @@ public final class DirtyLogBuilder {
   }
 
   /**
+   * Switches the verify mode on, as {@link #verify()}, with another tracker that finds every write,
+   * marked or not: the MMU's, {@code MmuTracker.oracle()}. It keeps no copies, reads no RAM, and
+   * finds also a write that leaves the content as it was; which byte it was, it does not say. Slots
+   * that it cannot track are compared with copies, and the error handler of the log is told why,
+   * once.
+   *
+   * @param oracle the tracker, of this log alone, which closes it. All its methods are called under
+   *     the collector lock, but for {@code close}
+   * @return this
+   */
+  public DirtyLogBuilder verifyWith(Tracker oracle) {
+    this.oracle = Objects.requireNonNull(oracle, "oracle");
+    return verify();
+  }
+
+  /**
    * Switches the verify mode on, as {@link #verify()}, and has a handler told of what is found, in
    * place of an exception.
    *
@@ -175,7 +192,8 @@ public final class DirtyLogBuilder {
     if (verifies || byProperty) {
       Consumer<? super Throwable> handler =
           !verifies && property.equals("report") ? errorHandler : unreported;
-      collector.verification(new WriteVerifier(collector, content, verifies, stopped, handler));
+      collector.verification(
+          new WriteVerifier(collector, content, oracle, verifies, stopped, handler));
     }
   }
 

@@ -14,7 +14,7 @@ public final class UnreportedWriteException extends RuntimeException {
   /** The page. */
   private final long pageIndex;
 
-  /** Offset in the slot of the first byte that differs. */
+  /** Offset in the slot of the first byte that differs; of its page, if that is not known. */
   private final long byteOffset;
 
   /**
@@ -23,7 +23,7 @@ public final class UnreportedWriteException extends RuntimeException {
    * @param message the message
    * @param slotId number of the slot
    * @param pageIndex the page
-   * @param byteOffset offset in the slot of the first byte that differs
+   * @param byteOffset offset in the slot of the first byte that differs, or of the page
    */
   public UnreportedWriteException(String message, int slotId, long pageIndex, long byteOffset) {
     super(message);
@@ -42,7 +42,10 @@ public final class UnreportedWriteException extends RuntimeException {
     return pageIndex;
   }
 
-  /** {@return the offset in the slot, in bytes or units, of the first byte that differs} */
+  /**
+   * {@return the offset in the slot, in bytes or units, of the first byte that differs; of the
+   * first byte of the page where another tracker has found the write, which does not know more}
+   */
   public long byteOffset() {
     return byteOffset;
   }

@@ -8,7 +8,9 @@
  *
  * <p>It is switched on with {@code DirtyLogBuilder.verify}, or with the system property {@code
  * smudge.verify} for every {@code GuestMemory} of the process. A log whose RAM is the embedder's
- * own needs a {@link dev.smudge.sync.verify.PageContent}, which reads a page.
+ * own needs a {@link dev.smudge.sync.verify.PageContent}, which reads a page. With {@code
+ * DirtyLogBuilder.verifyWith} another tracker, that of the MMU, says what was written: then no RAM
+ * is read, and which byte it was is not known.
  */
 @NullMarked
 package dev.smudge.sync.verify;

@@ -431,7 +431,11 @@ public final class Collector {
       trackerClosed = true;
     });
     if (open[0]) {
-      tracker.close();
+      try {
+        tracker.close();
+      } finally {
+        verification.close();
+      }
     }
   }
 }

@@ -4,38 +4,35 @@ import dev.smudge.bitmap.PageSet;
 import dev.smudge.sync.tracker.TrackedSlot;
 import dev.smudge.sync.verify.PageContent;
 import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What the pages of one slot contained when they were armed, for the verify mode. Under the
+ * What is known of the pages of one slot since they were armed, for the verify mode. Under the
  * collector lock.
  *
  * <p>A page is known from the barrier after it was armed until it is reported again. While it is
- * known, a change of its content has to be reported; a known page that differs and was not reported
- * is a difference.
+ * known, a write to it has to be reported; a known page that was written and not reported is a
+ * difference. How it is seen that a page was written, {@link CopyShadow} and {@link OracleShadow}
+ * know.
  */
-final class SlotShadow {
-  /** A page that has changed, and was not reported by the fetch before the look. */
+abstract class SlotShadow {
+  /** A page that was written, and was not reported by the fetch before the look. */
   static final class Difference {
     final long page;
-    final int offset; // in the page, of the first byte that differs
-    final int before;
-    final int now;
+    final int offset; // in the page, of the first byte that differs; 0 where that is not known
+    final String what; // has happened to the page
     final String between;
     long look; // that has seen it last
     long seenNanos;
     boolean barrierPassed; // since then
 
-    Difference(long page, int offset, int before, int now, String between, long look) {
+    Difference(long page, int offset, String what, String between, long look) {
       this.page = page;
       this.offset = offset;
-      this.before = before;
-      this.now = now;
+      this.what = what;
       this.between = between;
       this.look = look;
       this.seenNanos = System.nanoTime();
@@ -44,28 +41,27 @@ final class SlotShadow {
 
   private final Slot slot;
   private final TrackedSlot tracked;
-  private final PageContent content;
+  private final @Nullable PageContent content;
   private final PageSet unknown;
-  private final Map<Long, byte[]> copies = new HashMap<>(); // of known pages; without: all zero
   private final Map<Long, Difference> differences = new LinkedHashMap<>();
   private final List<PageSet> armed = new ArrayList<>(1); // and not reported since
-  private final byte[] buffer;
-  private final byte[] zeroes;
   private boolean failed;
 
   /** Makes one that knows no page. */
-  SlotShadow(Slot slot, PageContent content) {
+  SlotShadow(Slot slot, @Nullable PageContent content) {
     this.slot = slot;
     this.tracked = slot.tracked();
     this.content = content;
     this.unknown = new PageSet(slot.pageCount());
-    this.buffer = new byte[Math.toIntExact(tracked.pageSize())];
-    this.zeroes = new byte[buffer.length];
     unknown.addAll();
   }
 
   Slot slot() {
     return slot;
+  }
+
+  TrackedSlot tracked() {
+    return tracked;
   }
 
   Map<Long, Difference> differences() {
@@ -109,53 +105,34 @@ final class SlotShadow {
     armed.removeIf(other -> other == pages);
   }
 
-  /** Learns the content of pages that {@link #arm} has returned, after the barrier. */
-  void learn(PageSet pages) {
-    pages.forEachRun((first, count) -> {
-      for (long page = first; page < first + count; page++) {
-        content.read(tracked, page, buffer);
-        if (Arrays.equals(buffer, zeroes)) {
-          copies.remove(page);
-        } else {
-          copies.put(page, buffer.clone());
-        }
-        unknown.remove((int) (page >>> 6), 1L << page); // last: the copy is there
-      }
-    });
+  /** Knows pages that {@link #arm} has returned, after the barrier. */
+  abstract void learn(PageSet pages);
+
+  /** From here on a page is known. */
+  final void isKnown(long page) {
+    unknown.remove((int) (page >>> 6), 1L << page);
   }
 
-  /** Compares the known pages, but for those that are differences already. */
-  void compare(String between, long look) {
-    PageSet told = slot.fetched().told();
-    long words = (slot.pageCount() + 63) >>> 6;
-    for (int word = 0; word < words; word++) {
-      long known = ~(unknown.word(word) | told.word(word));
-      if (word == words - 1) {
-        known &= -1L >>> -slot.pageCount();
-      }
-      for (long rest = known; rest != 0; rest &= rest - 1) {
-        compare(((long) word << 6) + Long.numberOfTrailingZeros(rest), between, look);
-      }
-    }
+  /** Looks for known pages that were written. */
+  abstract void look(String between, long look);
+
+  /** The pages of one word that are known, and were not told since. */
+  final long knownOf(int word) {
+    long known = ~(unknown.word(word) | slot.fetched().told().word(word));
+    return ((long) word + 1) << 6 > slot.pageCount() ? known & (-1L >>> -slot.pageCount()) : known;
   }
 
-  private void compare(long page, String between, long look) {
-    if (differences.containsKey(page)) {
-      return;
-    }
-    content.read(tracked, page, buffer);
-    byte[] before = copies.getOrDefault(page, zeroes);
-    int at = Arrays.mismatch(before, buffer);
-    if (at >= 0) {
-      differences.put(
-          page, new Difference(page, at, before[at] & 0xff, buffer[at] & 0xff, between, look));
-    }
-  }
+  /** It is not needed any more. */
+  void close() {}
 
   /** Those that are being written count as seen by the look that comes. Before its fetch. */
   void excuseWritten(long nextLook) {
+    PageContent of = content;
+    if (of == null) {
+      return;
+    }
     for (Difference difference : differences.values()) {
-      if (content.isBeingWritten(tracked, difference.page)) {
+      if (of.isBeingWritten(tracked, difference.page)) {
         difference.look = nextLook;
         difference.barrierPassed = false;
         difference.seenNanos = System.nanoTime();
@@ -163,8 +140,8 @@ final class SlotShadow {
     }
   }
 
-  /** {@return the error of the first time that the content could not be read, else null} */
-  @Nullable RuntimeException cannotRead(RuntimeException error) {
+  /** {@return the error of the first time that it could not be looked at, else null} */
+  @Nullable RuntimeException cannotLook(RuntimeException error) {
     reported(0, slot.pageCount());
     boolean first = !failed;
     failed = true;

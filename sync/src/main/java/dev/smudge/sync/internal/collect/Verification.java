@@ -48,6 +48,9 @@ public class Verification {
   /** The last client has ended: nothing is armed. Under the lock. */
   void stopLog() {}
 
+  /** The log is closed, and all its clients. The last call. */
+  void close() {}
+
   /**
    * Before a client ends, or the log: looks once more for what the last take has suspected, if
    * nobody is left who would take. Without the lock; waits for the barrier.

@@ -2,6 +2,7 @@ package dev.smudge.sync.internal.collect;
 
 import dev.smudge.bitmap.PageSet;
 import dev.smudge.sync.internal.collect.SlotShadow.Difference;
+import dev.smudge.sync.tracker.Tracker;
 import dev.smudge.sync.verify.PageContent;
 import dev.smudge.sync.verify.UnreportedWriteException;
 import java.util.ArrayList;
@@ -17,16 +18,17 @@ import org.jspecify.annotations.Nullable;
 /**
  * The verify mode: names pages that have changed and were not reported.
  *
- * <p>Each fetch of a take or a sync is followed by a look, which compares the known pages ({@link
- * SlotShadow}) with RAM. A difference is not named at once: its writer may have stored a moment
- * ago, and mark a moment later. A vCPU has marked by its next safepoint, so a difference that the
- * fetch after a barrier does not report was not marked by a vCPU. A writer without a vCPU takes
- * part in no barrier, and may lose the processor between its store and its mark. So a difference is
- * named by the first look that comes at least {@link #PATIENCE_NANOS} later. Nobody writes beside a
- * take of a log whose guest is stopped: there it is named at once.
+ * <p>Each fetch of a take or a sync is followed by a look at the known pages ({@link SlotShadow}).
+ * A difference is not named at once: its writer may have stored a moment ago, and mark a moment
+ * later. A vCPU has marked by its next safepoint, so a difference that the fetch after a barrier
+ * does not report was not marked by a vCPU. A writer without a vCPU takes part in no barrier, and
+ * may lose the processor between its store and its mark. So a difference is named by the first look
+ * that comes at least {@link #PATIENCE_NANOS} later. Nobody writes beside a take of a log whose
+ * guest is stopped: there it is named at once.
  *
- * <p>Not seen are a write that leaves the content as it was, and one that comes between the barrier
- * of the take in which its page was armed and the moment at which its content is copied.
+ * <p>Not seen are a write that leaves the content as it was, unless an oracle looks ({@link
+ * OracleShadow}), and one that comes between the barrier of the take in which its page was armed
+ * and the moment from which on it is known.
  */
 public final class WriteVerifier extends Verification {
   /** How long a writer without a vCPU may take from its store to its mark. */
@@ -38,6 +40,8 @@ public final class WriteVerifier extends Verification {
   private record ArmedPages(Map<SlotShadow, PageSet> pages, long look) implements Armed {}
 
   private @Nullable PageContent content; // null: not known yet
+  private final @Nullable Tracker oracle; // null: copies are compared
+  private boolean oracleFailed;
   private final boolean required;
   private final boolean stopped;
   private final @Nullable Consumer<? super Throwable> handler;
@@ -49,6 +53,7 @@ public final class WriteVerifier extends Verification {
    * Makes one.
    *
    * @param content null: whoever claims the log knows it
+   * @param oracle finds what was written; null: copies are compared
    * @param required whether a log whose content is not known is refused; else it is not verified
    * @param stopped whether nobody writes while pages are taken
    * @param handler is told; null: an exception is thrown
@@ -56,11 +61,13 @@ public final class WriteVerifier extends Verification {
   public WriteVerifier(
       Collector collector,
       @Nullable PageContent content,
+      @Nullable Tracker oracle,
       boolean required,
       boolean stopped,
       @Nullable Consumer<? super Throwable> handler) {
     super(collector);
     this.content = content;
+    this.oracle = oracle;
     this.required = required;
     this.stopped = stopped;
     this.handler = handler;
@@ -75,7 +82,7 @@ public final class WriteVerifier extends Verification {
 
   @Override
   void checkStart() {
-    if (content == null && required) {
+    if (content == null && oracle == null && required) {
       throw new IllegalStateException(
           "this log is to verify writes, and does not know what its pages contain: use"
               + " DirtyLogBuilder.verify(PageContent), or make a GuestMemory over the log");
@@ -95,13 +102,13 @@ public final class WriteVerifier extends Verification {
     String now = "take " + looks + (by.isEmpty() ? "" : " by " + by);
     String between = "between " + lastLook + " and " + now;
     lastLook = now;
-    shadows.keySet().retainAll(List.of(collector.slots().used()));
+    forgetAllBut(List.of(collector.slots().used()));
     List<UnreportedWriteException> named = new ArrayList<>();
     for (SlotShadow shadow : shadows.values()) {
       if (!stopped) {
         name(shadow, named);
       }
-      attempt(shadow, () -> shadow.compare(between, looks));
+      attempt(shadow, () -> shadow.look(between, looks));
       if (stopped) {
         name(shadow, named);
       }
@@ -109,11 +116,24 @@ public final class WriteVerifier extends Verification {
     report(named);
   }
 
+  private void forgetAllBut(List<Slot> slots) {
+    shadows
+        .values()
+        .removeIf(shadow -> {
+          boolean gone = !slots.contains(shadow.slot());
+          if (gone) {
+            shadow.slot().views().watch(null);
+            collector.attempt(shadow::close);
+          }
+          return gone;
+        });
+  }
+
   private void attempt(SlotShadow shadow, Runnable step) {
     try {
       step.run();
     } catch (RuntimeException e) {
-      RuntimeException first = shadow.cannotRead(e);
+      RuntimeException first = shadow.cannotLook(e);
       if (first != null) {
         collector.vcpus().errorHandler().accept(first);
       }
@@ -137,15 +157,11 @@ public final class WriteVerifier extends Verification {
     return new UnreportedWriteException(
         String.format(
             Locale.ROOT,
-            "page %d of %s changed and nobody marked it: the byte at offset 0x%x of the slot was"
-                + " 0x%02x and is 0x%02x since a write %s. Whatever stores there has to store"
-                + " through the accessors, or to mark after its store. The page is dirty for every"
-                + " client now",
+            "page %d of %s %s %s. Whatever stores there has to store through the accessors, or to"
+                + " mark after its store. The page is dirty for every client now",
             difference.page,
             where,
-            offset,
-            difference.before,
-            difference.now,
+            difference.what,
             difference.between),
         slot.id(),
         difference.page,
@@ -175,18 +191,38 @@ public final class WriteVerifier extends Verification {
 
   @Override
   @Nullable Armed armed() {
-    PageContent of = content;
-    if (of == null) {
-      return null;
-    }
     Map<SlotShadow, PageSet> pages = new HashMap<>();
     ArmedPages armed = new ArmedPages(pages, looks);
     for (Slot slot : collector.slots().used()) {
-      SlotShadow shadow = shadows.computeIfAbsent(slot, s -> new SlotShadow(s, of));
+      SlotShadow shadow = shadows.get(slot);
+      if (shadow == null) {
+        shadow = newShadow(slot);
+        if (shadow == null) {
+          continue;
+        }
+        shadows.put(slot, shadow);
+      }
       slot.views().watch(shadow);
       pages.put(shadow, shadow.arm());
     }
     return armed;
+  }
+
+  /** Of the oracle, or if there is none or it cannot, of copies; null: of neither. */
+  private @Nullable SlotShadow newShadow(Slot slot) {
+    PageContent of = content;
+    Tracker by = oracle;
+    if (by != null) {
+      try {
+        return new OracleShadow(slot, by, of);
+      } catch (RuntimeException e) {
+        if (!oracleFailed) {
+          oracleFailed = true;
+          collector.vcpus().errorHandler().accept(e);
+        }
+      }
+    }
+    return of == null ? null : new CopyShadow(slot, of);
   }
 
   @Override
@@ -227,10 +263,15 @@ public final class WriteVerifier extends Verification {
 
   @Override
   void stopLog() {
-    for (SlotShadow shadow : shadows.values()) {
-      shadow.slot().views().watch(null);
+    forgetAllBut(List.of());
+  }
+
+  @Override
+  void close() {
+    Tracker by = oracle;
+    if (by != null) {
+      by.close();
     }
-    shadows.clear();
   }
 
   @Override
