@@ -206,12 +206,13 @@ class OracleTest {
   }
 
   @Test
+  @SuppressWarnings("try") // the client and the pause are for what is inside
   void clientsThatComeAndGo_leaveNoRegistration() {
     for (int i = 0; i < 50; i++) {
       try (DirtyClient<GuestSlot> other = memory.client("o", InitialView.NONE_DIRTY);
           VcpuPause pause = memory.pause()) {
-        slot.ram().set(LONG, i * PAGE, 1);
-        memory.device().mark(i * PAGE, 8);
+        slot.ram().set(LONG, (long) i * PAGE, 1);
+        memory.device().mark((long) i * PAGE, 8);
       }
       if (i == 20) {
         client.close();

@@ -15,7 +15,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicBoolean;
-import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -141,7 +140,7 @@ class DirtySetTest {
     for (int day = 0; day < 3; day++) {
       take(client);
       since.add(client.fork("since day " + day));
-      write(low, day * 10);
+      write(low, 10L * day);
     }
     take(client);
     assertEquals(List.of("7:0+1", "7:10+1", "7:20+1"), look(since.get(0)));
@@ -219,13 +218,13 @@ class DirtySetTest {
                 IOException.class,
                 () -> reader.importDirty(new ByteArrayInputStream(damaged)),
                 "bit " + bit + " of byte " + i);
-        assertTrue(e.getMessage().contains("exported dirty pages"), e.getMessage());
+        assertTrue(String.valueOf(e.getMessage()).contains("exported dirty pages"), e.getMessage());
         assertTrue(e instanceof StreamCorruptedException || e instanceof EOFException, "" + e);
       }
       byte[] cut = Arrays.copyOf(bytes, i);
       EOFException e =
           assertThrows(EOFException.class, () -> reader.importDirty(new ByteArrayInputStream(cut)));
-      assertTrue(e.getMessage().contains("end too early"), e.getMessage());
+      assertTrue(String.valueOf(e.getMessage()).contains("end too early"), e.getMessage());
     }
     assertEquals(List.of(), look(reader));
     reader.importDirty(new ByteArrayInputStream(bytes));
@@ -289,19 +288,18 @@ class DirtySetTest {
    */
   @ParameterizedTest
   @EnumSource(Mode.class)
+  @SuppressWarnings("try") // the pause is for what is inside
   void fork_besideAVcpuThatWrites_missesNoWriteSinceTheState(Mode mode) {
     DirtyLog racing = mode.log();
     int pages = 300;
     LogSlot slot = racing.addSlot(0, pages, 1);
     long[] ram = new long[pages];
     AtomicBoolean over = new AtomicBoolean();
-    AtomicReference<LogVcpu> vcpu = new AtomicReference<>();
     try (GuestThread guest = new GuestThread("guest")) {
-      guest.run(() -> vcpu.set(racing.addVcpu()));
+      LogVcpu self = racing.addVcpu();
       DirtyClient<LogSlot> client = racing.client("c", InitialView.ALL_DIRTY);
       Future<?> writes =
           guest.begin(() -> {
-            LogVcpu self = vcpu.get();
             for (long value = 1; !over.get(); value++) {
               self.safepoint();
               int page = (int) (value * 7919 % pages);
