@@ -27,8 +27,9 @@ import org.openjdk.jmh.annotations.Warmup;
 
 /**
  * A store by guest address, with one slot and with all that there may be: on and on in one slot
- * ({@code vcpu}), and each in another one ({@code vcpuElsewhere}). The losers look the slot up in a
- * map each time: under a lock, or in one that is copied on a write.
+ * ({@code vcpu}), in two in turn ({@code vcpuInTurn}), and each in another one ({@code
+ * vcpuElsewhere}). The losers look the slot up in a map each time: under a lock, or in one that is
+ * copied on a write.
  */
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.NANOSECONDS)
@@ -40,7 +41,7 @@ public class SlotLookupBenchmark {
   private static final int PAGE = 4096;
 
   /** How many there are. */
-  @Param({"1", "32764"})
+  @Param({"1", "2", "32764"})
   public int slots;
 
   private Arena arena;
@@ -99,6 +100,37 @@ public class SlotLookupBenchmark {
   @Benchmark
   public void vcpu() {
     vcpu.putLong(next(), 42);
+  }
+
+  private long nextInTurn() {
+    long address = next();
+    return (at & 8) == 0 ? address : address - near + addressOf(0);
+  }
+
+  /** In two slots in turn, if there are as many. */
+  @Benchmark
+  public void vcpuInTurn() {
+    vcpu.putLong(nextInTurn(), 42);
+  }
+
+  /**
+   * A load, in one slot.
+   *
+   * @return what was there
+   */
+  @Benchmark
+  public long vcpuLoad() {
+    return vcpu.getLong(next());
+  }
+
+  /**
+   * Loads in two slots in turn, if there are as many.
+   *
+   * @return what was there
+   */
+  @Benchmark
+  public long vcpuLoadInTurn() {
+    return vcpu.getLong(nextInTurn());
   }
 
   /** In another slot each time. */

@@ -13,15 +13,18 @@ import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
- * How a {@link Vcpu} finds the slot of an address, and knows that a page needs no mark: one cursor
- * for writes, with the page that was seen marked, and one for reads. A superclass, so that the
- * store path loads no other object.
+ * How a {@link Vcpu} finds the slot of an address, and knows that a page needs no mark: a cursor
+ * for writes, with the page that was seen marked, and one for reads. Behind each is the slot that
+ * it was at before, for a guest that goes to and fro between two: its accesses look there before
+ * they search the map, and change nothing. A superclass, so that the store path loads no other
+ * object.
  */
 @SuppressWarnings("ReferenceEquality") // slots are compared by identity
 abstract class VcpuCursors {
   /**
    * The page cursor follows one store of 128, by its address: a guest that writes at random would
-   * fill the store buffer with cursors, one that writes in sequence gets it at once.
+   * fill the store buffer with cursors, one that writes in sequence gets it at once. For the same
+   * reason a slot that is found behind a cursor comes to the front once in 128 times.
    */
   private static final long CURSOR_SAMPLE = 0x3f8;
 
@@ -40,6 +43,10 @@ abstract class VcpuCursors {
   private long pageEnd;
 
   private MappedSlot readSlot = MappedSlot.NONE; // the read cursor
+
+  // Of the same map as the cursors, and dropped with them.
+  private MappedSlot slotBefore = MappedSlot.NONE;
+  private MappedSlot readSlotBefore = MappedSlot.NONE;
 
   private long armings; // how often pages were armed, perhaps: windows are marked once for each
 
@@ -71,6 +78,8 @@ abstract class VcpuCursors {
     slot = MappedSlot.NONE;
     dropPage();
     readSlot = MappedSlot.NONE;
+    slotBefore = MappedSlot.NONE;
+    readSlotBefore = MappedSlot.NONE;
   }
 
   // How an access finds its slot. Where the cursor has it all, no method below is called.
@@ -86,13 +95,33 @@ abstract class VcpuCursors {
   /** The slot that holds all of a write, for any length; null: it goes over a border of slots. */
   final @Nullable MappedSlot writable(long address, long length) {
     MappedSlot cursor = slot;
-    return holds(cursor, address, length) ? cursor : moveCursor(address, length);
+    if (holds(cursor, address, length)) {
+      return cursor;
+    }
+    MappedSlot before = slotBefore;
+    if (holds(before, address, length)) {
+      if ((address & CURSOR_SAMPLE) == 0) {
+        moveTo(before);
+      }
+      return before;
+    }
+    return moveCursor(address, length);
   }
 
   /** As {@link #writable}, for a read. */
   final @Nullable MappedSlot readable(long address, long length) {
     MappedSlot cursor = readSlot;
-    return holds(cursor, address, length) ? cursor : moveReadCursor(address, length);
+    if (holds(cursor, address, length)) {
+      return cursor;
+    }
+    MappedSlot before = readSlotBefore;
+    if (holds(before, address, length)) {
+      if ((address & CURSOR_SAMPLE) == 0) {
+        readFrom(before);
+      }
+      return before;
+    }
+    return moveReadCursor(address, length);
   }
 
   /** An access of no bytes has to begin inside, too; in NONE nothing does. */
@@ -105,16 +134,26 @@ abstract class VcpuCursors {
     MappedSlot found = mapFor(address, length).find(address, length);
     checkNotSealed(address, length);
     if (found != null) {
-      dropPage();
-      slot = found;
+      moveTo(found);
     }
     return found;
+  }
+
+  private void moveTo(MappedSlot next) {
+    dropPage();
+    slotBefore = slot;
+    slot = next;
+  }
+
+  private void readFrom(MappedSlot next) {
+    readSlotBefore = readSlot;
+    readSlot = next;
   }
 
   private @Nullable MappedSlot moveReadCursor(long address, long length) {
     MappedSlot found = mapFor(address, length).find(address, length);
     if (found != null) {
-      readSlot = found;
+      readFrom(found);
     }
     return found;
   }
@@ -165,7 +204,7 @@ abstract class VcpuCursors {
     }
     MappedSlot found = map.find(address, length);
     if (found != null) {
-      readSlot = found;
+      readFrom(found);
     }
     return true;
   }
@@ -309,7 +348,8 @@ abstract class VcpuCursors {
 
   /** As {@link #mark}, of a bulk write. */
   final boolean markRange(MappedSlot to, long offset, long length) {
-    return (offset < pageStart || offset + length > pageEnd) && markOutside(to, offset, length);
+    return (offset < pageStart || offset + length > pageEnd || to != slot)
+        && markOutside(to, offset, length);
   }
 
   private boolean markOutside(MappedSlot to, long offset, long length) {

@@ -95,8 +95,9 @@ public final class DirtyLog implements AutoCloseable {
 
   /**
    * Returns a log for an emulator with a natural stop (a frame, a step): the caller promises that
-   * nothing writes guest memory while it syncs, takes or discards. There are no vCPUs, no handshake
-   * and no cost of one; writes are marked with {@link #mark}.
+   * nothing writes guest memory while it syncs, takes, discards, seals or arms a watch. There are
+   * no vCPUs, no handshake and no cost of one; writes are marked with {@link #mark}, which costs
+   * one load where the page is marked already.
    *
    * @return the log
    */
@@ -154,8 +155,7 @@ public final class DirtyLog implements AutoCloseable {
    * As {@link #addVcpu(Runnable)}, for a vCPU that holds nothing that lets it skip a mark.
    *
    * @return the vCPU
-   * @throws IllegalStateException if the log is closed, was made by {@link #createStopped}, or has
-   *     a tracker with vCPUs of its own
+   * @throws IllegalStateException as there
    */
   public LogVcpu addVcpu() {
     return addVcpu(() -> {});
@@ -201,9 +201,6 @@ public final class DirtyLog implements AutoCloseable {
    * the vCPU and devices: where a page is not marked yet, that is the vCPU's mark then, as by
    * {@link LogVcpu#mark}. So what lets the vCPU skip later marks is dropped when the page is armed.
    *
-   * <p>In a log made by {@link #createStopped} this is the only way to mark, and costs one load
-   * where the page is marked already.
-   *
    * @param slot slot of this log
    * @param byteOffset offset of the first byte (or unit) written
    * @param length bytes (or units) written; 0 marks nothing
@@ -219,6 +216,9 @@ public final class DirtyLog implements AutoCloseable {
 
   /** As {@link #mark}, before the write; returns whether watches are to be told after it. */
   boolean markBefore(LogSlot slot, long byteOffset, long length) {
+    if (software instanceof StoppedTracker && slot.isMarked(byteOffset, length)) {
+      return false;
+    }
     VcpuState self = software == null ? null : vcpus.self();
     return (self != null && isVcpuMark(self, slot, byteOffset, length))
         ? ((LogVcpu) self.identity()).markBefore(slot, byteOffset, length)
