@@ -6,7 +6,6 @@ import dev.smudge.sync.PagePort;
 import java.io.Closeable;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -293,11 +292,7 @@ public final class SnapshotStore<S> implements AutoCloseable {
                 + " is the current one, to which the next is saved: save or restore"
                 + " another first");
       }
-      StoreFile file = guest.index.file;
-      file.beginGroup();
-      file.append(StoreLayout.DELETE, ByteBuffer.allocate(8).putLong(number).flip());
-      file.force();
-      file.commit();
+      guest.index.writeDeletion(number);
       guest.index.delete(state);
     } finally {
       guest.pages.busy = false;

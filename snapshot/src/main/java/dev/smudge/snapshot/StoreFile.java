@@ -73,6 +73,11 @@ final class StoreFile implements AutoCloseable {
   private long end; // of what was written
   private boolean dirtyTail; // there may be something behind 'committed'
 
+  /**
+   * Whether {@link #force} waits for the disk: not while a file is written that has no name yet.
+   */
+  boolean forces = true;
+
   StoreFile(Disk disk) {
     this.disk = disk;
   }
@@ -174,7 +179,9 @@ final class StoreFile implements AutoCloseable {
 
   /** What was written up to here is on the disk. */
   void force() throws IOException {
-    disk.force();
+    if (forces) {
+      disk.force();
+    }
   }
 
   /** Everything that was written counts. */

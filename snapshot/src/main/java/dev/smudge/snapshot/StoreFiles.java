@@ -78,12 +78,18 @@ final class StoreFiles {
     try {
       StoreIndex fresh = new StoreIndex(new StoreFile(disk));
       fresh.file.create();
+      fresh.file.forces = false; // once, before it gets its name
       for (StoredState state : index.states.values()) {
         if (!state.deleted) {
           copy(index, state, fresh);
         }
       }
-      fresh.lastNumber = index.lastNumber;
+      if (fresh.lastNumber < index.lastNumber) {
+        fresh.writeDeletion(index.lastNumber);
+        fresh.lastNumber = index.lastNumber;
+      }
+      fresh.file.forces = true;
+      fresh.file.force();
       Files.move(beside, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
       moved = true;
       return fresh;

@@ -98,11 +98,16 @@ final class StoreIndex {
         return null;
       }
       case StoreLayout.DELETE -> {
-        StoredState gone = states.get(body.getLong(0));
-        if (group != null || gone == null) {
+        long number = body.getLong(0);
+        StoredState gone = states.get(number);
+        if (group != null || (gone == null && number <= lastNumber)) {
           throw damage(at, "the deletion of a state that there is not");
         }
-        delete(gone);
+        if (gone == null) {
+          lastNumber = number; // of a file without the state itself: its number is used
+        } else {
+          delete(gone);
+        }
         return null;
       }
       default -> {
@@ -170,6 +175,14 @@ final class StoreIndex {
   void add(StoredState state) {
     lastNumber = Math.max(lastNumber, state.number);
     states.put(state.number, state);
+  }
+
+  /** Writes, as a group of its own, that a state is deleted. */
+  void writeDeletion(long number) throws IOException {
+    file.beginGroup();
+    file.append(StoreLayout.DELETE, ByteBuffer.allocate(8).putLong(number).flip());
+    file.force();
+    file.commit();
   }
 
   /** A state is one of those to be listed no more, and goes when no other needs it. */

@@ -21,7 +21,8 @@ package dev.smudge.snapshot;
  *   MACHINE  bytes of the MachineState; may come several times, one after the other
  *   END      u64 state, u64 where the group begins
  *
- *   DELETE   u64 state; a group of its own
+ *   DELETE   u64 state; a group of its own. Of a state that the file does not have, and whose number
+ *            is larger than those before it: the number is used
  * </pre>
  *
  * <p>END is written when all before it is on the disk, so a group that has one is whole. A group

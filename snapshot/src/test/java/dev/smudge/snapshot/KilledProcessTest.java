@@ -42,7 +42,7 @@ class KilledProcessTest {
   /** States that the store has to have, and has: also of the rounds before. */
   private final TreeSet<Long> saved = new TreeSet<>();
 
-  private long doubtful; // being deleted when the process was killed; -1: none
+  private long doubtful = -1; // being deleted when the process was killed; -1: none
 
   KilledProcessTest(@TempDir Path directory) {
     this.file = directory.resolve("states");
@@ -73,6 +73,7 @@ class KilledProcessTest {
                 String.valueOf(random.nextLong()))
             .redirectErrorStream(true)
             .start();
+    doubtful = -1;
     List<String> said = new ArrayList<>();
     try (BufferedReader output =
         new BufferedReader(
