@@ -47,6 +47,11 @@ final class MemoryPages implements PagePort<GuestSlot> {
   }
 
   @Override
+  public long nextTouchedPage(GuestSlot slot, long pageIndex) {
+    return slot.nextTouchedPage(pageIndex);
+  }
+
+  @Override
   public void write(GuestSlot slot, long pageIndex, byte[] page) {
     RcuReader section = space.gate().enter();
     try {

@@ -175,13 +175,49 @@ final class GuestPages<S> {
       if (slot != null) {
         long end = part.pending.pageCount();
         for (long page = part.pending.nextPage(0); page >= 0; page = part.pending.nextPage(page)) {
-          long past = part.pending.endOfRun(page, end);
-          writeRun(part, slot, page, past);
-          part.pending.removeRange(page, past - page);
-          page = past;
+          long run = part.pending.endOfRun(page, end);
+          boolean first = true;
+          while (page < run) {
+            long from = skipZeroes(part, slot, page, run, first);
+            part.pending.removeRange(page, from - page);
+            page = from;
+            if (from < run) {
+              page = part.table.endOfRun(from, run);
+              writeRun(part, slot, from, page);
+              part.pending.removeRange(from, page - from);
+            }
+            first = false;
+          }
         }
       }
     }
+  }
+
+  /**
+   * Passes over pages that are zero, in RAM and in the table.
+   *
+   * @param first whether the page is the first of a run, so that it may well be one that was never
+   *     touched: to ask for that costs as much as to read some pages
+   * @return the first page from one on, up to another, that is not such a page
+   */
+  long skipZeroes(Part<S> part, S slot, long page, long past, boolean first) {
+    boolean ask = first && past - page > 1;
+    long at = page;
+    while (at < past) {
+      long next = part.table.next(at, past);
+      if (next == at) {
+        return at;
+      }
+      while (at < next) {
+        at = ask ? Math.min(next, ram.nextTouchedPage(slot, at)) : at;
+        if (at < next && !Arrays.equals(read(part, slot, at), part.zero)) {
+          return at;
+        }
+        at = Math.min(next, at + 1);
+        ask = true; // what follows zeroes is often more of them
+      }
+    }
+    return past;
   }
 
   private void writeRun(Part<S> part, S slot, long first, long past) {

@@ -25,6 +25,19 @@ class PageTable {
     return pages == null ? null : pages[index(page)];
   }
 
+  /**
+   * {@return the first page from one on, up to another, that may be no zeroes here; that page
+   * itself where this is not known}
+   */
+  long next(long page, long past) {
+    return page;
+  }
+
+  /** {@return up to which page, or the other one, that is as known of all as of a first page} */
+  long endOfRun(long page, long past) {
+    return past;
+  }
+
   /** {@return the block that a page is in, made if there is none} */
   byte[][] block(long page) {
     int block = Math.toIntExact(page >>> BLOCK_SHIFT);

@@ -313,7 +313,7 @@ public final class SnapshotStore<S> implements AutoCloseable {
     try {
       StoreIndex fresh = StoreFiles.compact(guest.index, path);
       StoreFile old = guest.index.file;
-      guest.index = fresh; // at once: the old file has no name any more
+      guest.moveTo(fresh); // at once: the old file has no name any more
       StoreFiles.forceDirectory(path);
       long saved = old.committed() - fresh.file.committed();
       old.close();

@@ -13,21 +13,30 @@ final class StateWriter implements AutoCloseable {
   private final StoreIndex index;
   private final StoreFile file;
   private final StoredState state;
+  private final PlaceTable parent;
   private final PageRunEncoder encoder = new PageRunEncoder();
   private final long[] pages = new long[PageRunEncoder.MAX_PAGES]; // of the run
   private int slotId;
   private byte[] before = {};
   private byte[] base = {};
+  private byte[] zero = {};
 
-  private StateWriter(StoreIndex index, StoredState state) {
+  private StateWriter(StoreIndex index, StoredState state, PlaceTable parent) {
     this.index = index;
     this.file = index.file;
     this.state = state;
+    this.parent = parent;
   }
 
-  static StateWriter begin(StoreIndex index, StoredState state) throws IOException {
+  /**
+   * Begins a state.
+   *
+   * @param parent where the pages of its parent are
+   */
+  static StateWriter begin(StoreIndex index, StoredState state, PlaceTable parent)
+      throws IOException {
     index.file.append(StoreLayout.BEGIN, StoreIndex.begin(state));
-    return new StateWriter(index, state);
+    return new StateWriter(index, state, parent);
   }
 
   /** The pages of a slot come. */
@@ -37,15 +46,16 @@ final class StateWriter implements AutoCloseable {
     if (before.length != pageBytes) {
       before = new byte[pageBytes];
       base = new byte[pageBytes];
+      zero = new byte[pageBytes];
     }
     encoder.begin(id, pageBytes);
   }
 
   /** A page, which is written if it is another than in the parent. */
   void page(long page, byte[] content) throws IOException {
-    long place = index.find(state.parent, slotId, page);
+    long place = parent.find(slotId, page);
     if (place < 0) {
-      if (!isZero(content)) {
+      if (!Arrays.equals(content, zero)) {
         add(page, content, null, 0);
       }
       return;
@@ -60,15 +70,6 @@ final class StateWriter implements AutoCloseable {
         add(page, content, base, key);
       }
     }
-  }
-
-  private static boolean isZero(byte[] page) {
-    for (byte each : page) {
-      if (each != 0) {
-        return false;
-      }
-    }
-    return true;
   }
 
   private void add(

@@ -79,9 +79,11 @@ final class StoreFiles {
       StoreIndex fresh = new StoreIndex(new StoreFile(disk));
       fresh.file.create();
       fresh.file.forces = false; // once, before it gets its name
+      PlaceTable parent = new PlaceTable(fresh);
       for (StoredState state : index.states.values()) {
         if (!state.deleted) {
-          copy(index, state, fresh);
+          parent.moveTo(index.listedParent(state));
+          copy(index, state, fresh, parent);
         }
       }
       if (fresh.lastNumber < index.lastNumber) {
@@ -101,14 +103,14 @@ final class StoreFiles {
     }
   }
 
-  private static void copy(StoreIndex index, StoredState state, StoreIndex fresh)
+  private static void copy(StoreIndex index, StoredState state, StoreIndex fresh, PlaceTable there)
       throws IOException {
     long parent = index.listedParent(state);
     fresh.file.beginGroup();
     StoredState to =
         new StoredState(
             state.number, parent, state.millis, state.name, state.slots, fresh.file.end());
-    try (StateWriter writer = StateWriter.begin(fresh, to)) {
+    try (StateWriter writer = StateWriter.begin(fresh, to, there)) {
       for (Geometry slot : state.slots) {
         writer.slot(slot.slotId(), slot.pageBytes());
         byte[] page = new byte[slot.pageBytes()];
@@ -149,11 +151,13 @@ final class StoreFiles {
             StandardOpenOption.CREATE_NEW,
             StandardOpenOption.SPARSE)) {
       writeFully(to, new byte[1], slot.pageCount() * slot.pageBytes() - 1); // so long in any case
-      StoredState state = index.line(number).get(0);
-      for (Map.Entry<Long, Long> entry : places(index, state, -1, slot).entrySet()) {
-        index.read(entry.getValue(), page);
+      PlaceTable places = new PlaceTable(index);
+      places.moveTo(number);
+      int id = slot.slotId();
+      for (long at = places.next(id, 0); at < slot.pageCount(); at = places.next(id, at + 1)) {
+        index.read(places.find(id, at), page);
         if (!Arrays.equals(page, zero)) {
-          writeFully(to, page, entry.getKey() * slot.pageBytes());
+          writeFully(to, page, at * slot.pageBytes());
         }
       }
     }

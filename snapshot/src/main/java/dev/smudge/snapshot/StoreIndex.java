@@ -11,6 +11,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
@@ -81,7 +82,11 @@ final class StoreIndex {
     ByteBuffer body = record.body();
     switch (record.type()) {
       case StoreLayout.BEGIN -> {
-        return group == null ? parseBegin(body, at) : null;
+        StoredState begun = parseBegin(body, at);
+        if (begun.number <= lastNumber || begun.parent >= begun.number) {
+          throw damage(at, "state " + begun.number + " after " + lastNumber + ", of a later one");
+        }
+        return group == null ? begun : null;
       }
       case StoreLayout.MACHINE -> {
         if (group != null) {
@@ -199,18 +204,6 @@ final class StoreIndex {
     return states.values().stream().anyMatch(other -> other.parent == state.number);
   }
 
-  /** {@return where a page of a state is; -1: it is zero} */
-  long find(long number, int slotId, long page) {
-    for (StoredState state = states.get(number); state != null; state = states.get(state.parent)) {
-      StoredState.Pages pages = state.pages.get(slotId);
-      long place = pages == null ? -1 : pages.find(page);
-      if (place >= 0) {
-        return place;
-      }
-    }
-    return -1;
-  }
-
   /** {@return the numbers of the states that are listed} */
   List<Long> listed() {
     return states.values().stream()
@@ -237,15 +230,27 @@ final class StoreIndex {
     return line;
   }
 
-  /** {@return the states whose pages may differ between two} */
-  List<StoredState> between(long one, long other) {
-    List<StoredState> first = line(one);
-    List<StoredState> second = line(other);
-    List<StoredState> both = new ArrayList<>(first);
-    both.removeAll(second);
-    second.removeAll(first);
-    both.addAll(second);
-    return both;
+  /**
+   * The way from a state to another, over the nearest ancestor that both have and which is no part
+   * of it: the states up to there, and those down from there, the last one first.
+   */
+  record Way(List<StoredState> up, List<StoredState> down) {}
+
+  /** {@return the way from a state to another; null: the one before all} */
+  Way way(@Nullable StoredState from, @Nullable StoredState to) {
+    Way way = new Way(new ArrayList<>(), new ArrayList<>());
+    StoredState up = from;
+    StoredState down = to;
+    while (up != down) { // a parent has a smaller number
+      if (down == null || (up != null && up.number > down.number)) {
+        way.up.add(Objects.requireNonNull(up));
+        up = states.get(up.parent);
+      } else {
+        way.down.add(down);
+        down = states.get(down.parent);
+      }
+    }
+    return way;
   }
 
   /** Reads the page at a place. */

@@ -1,6 +1,5 @@
 package dev.smudge.snapshot;
 
-import dev.smudge.bitmap.PageSet;
 import dev.smudge.snapshot.StoredState.Geometry;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.PagePort;
@@ -23,14 +22,16 @@ final class StoredGuest<S> {
   StoreIndex index;
   long current = -1;
 
+  private PlaceTable places; // of the current state, or of one before it
+
   private final PagePort<S> ram;
   private final MachineState machine;
   private @Nullable Copy open; // a capture that was not written
 
   /** What a capture has copied. */
   static final class Copy {
-    private final List<byte[][]> contents = new ArrayList<>(); // per part
-    private final List<long[]> numbers = new ArrayList<>();
+    private final List<List<byte[]>> contents = new ArrayList<>(); // per part
+    private final List<List<Long>> numbers = new ArrayList<>();
     private final List<Geometry> slots;
     private final byte[] machine;
 
@@ -42,6 +43,7 @@ final class StoredGuest<S> {
 
   StoredGuest(StoreIndex index, DirtyClient<S> client, PagePort<S> ram, MachineState machine) {
     this.index = index;
+    this.places = new PlaceTable(index);
     this.ram = ram;
     this.machine = machine;
     this.pages = new GuestPages<>(client, ram, (slotId, count, bytes) -> new Table(slotId, bytes));
@@ -58,8 +60,22 @@ final class StoredGuest<S> {
     }
 
     @Override
+    long next(long number, long past) {
+      return Math.min(past, places.next(slotId, number));
+    }
+
+    @Override
+    long endOfRun(long number, long past) {
+      long end = number + 1;
+      while (end < past && places.find(slotId, end) >= 0) {
+        end++;
+      }
+      return end;
+    }
+
+    @Override
     byte @Nullable [] get(long number) {
-      long place = index.find(current, slotId, number);
+      long place = places.find(slotId, number);
       if (place < 0) {
         return null;
       }
@@ -85,15 +101,21 @@ final class StoredGuest<S> {
   }
 
   /** Receives pages. */
-  private interface PageConsumer {
-    void accept(long page) throws IOException;
+  private interface PageConsumer<E extends Exception> {
+    void accept(long page, byte[] content) throws E;
   }
 
-  private static void forEach(PageSet set, PageConsumer consumer) throws IOException {
-    long end = set.pageCount();
-    for (long page = set.nextPage(0); page >= 0; page = set.nextPage(page)) {
-      for (long past = set.endOfRun(page, end); page < past; page++) {
-        consumer.accept(page);
+  /** Hands out the pages that are pending, but those that are zero and were so. */
+  private <E extends Exception> void forEachPending(Part<S> part, S slot, PageConsumer<E> consumer)
+      throws E {
+    long end = part.pending.pageCount();
+    for (long page = part.pending.nextPage(0); page >= 0; page = part.pending.nextPage(page)) {
+      long past = part.pending.endOfRun(page, end);
+      boolean first = true;
+      while ((page = pages.skipZeroes(part, slot, page, past, first)) < past) {
+        consumer.accept(page, pages.read(part, slot, page));
+        page++;
+        first = false;
       }
     }
   }
@@ -110,7 +132,9 @@ final class StoredGuest<S> {
     StoredState state =
         new StoredState(
             index.lastNumber + 1, parent, System.currentTimeMillis(), name, slots, file.end());
-    try (StateWriter writer = StateWriter.begin(index, state)) {
+    PlaceTable of = parent == current ? places : new PlaceTable(index);
+    of.moveTo(parent);
+    try (StateWriter writer = StateWriter.begin(index, state, of)) {
       content.writeTo(writer);
       writer.finish(bytes);
     }
@@ -129,13 +153,14 @@ final class StoredGuest<S> {
   /** Saves what is dirty, and returns the number. */
   long save(String name) throws IOException {
     pages.absorb();
+    places.moveTo(current);
     byte[] bytes = machineBytes();
     Content content =
         writer -> {
           for (Part<S> part : pages.parts) {
             S slot = Objects.requireNonNull(part.slot);
             writer.slot(ram.slotId(slot), part.pageBytes);
-            forEach(part.pending, page -> writer.page(page, pages.read(part, slot, page)));
+            forEachPending(part, slot, writer::page);
           }
         };
     return saved(write(name, current, content, bytes, geometry()));
@@ -152,20 +177,19 @@ final class StoredGuest<S> {
   /** Copies what is dirty. */
   Copy capture() {
     pages.absorb();
+    places.moveTo(current);
     Copy copy = new Copy(geometry(), machineBytes());
     for (Part<S> part : pages.parts) {
       S slot = Objects.requireNonNull(part.slot);
-      int count = Math.toIntExact(part.pending.size());
-      byte[][] contents = new byte[count][];
-      long[] numbers = new long[count];
-      int at = 0;
-      long end = part.pending.pageCount();
-      for (long page = part.pending.nextPage(0); page >= 0; page = part.pending.nextPage(page)) {
-        for (long past = part.pending.endOfRun(page, end); page < past; page++) {
-          numbers[at] = page;
-          contents[at++] = pages.read(part, slot, page).clone();
-        }
-      }
+      List<byte[]> contents = new ArrayList<>();
+      List<Long> numbers = new ArrayList<>();
+      forEachPending(
+          part,
+          slot,
+          (page, content) -> {
+            numbers.add(page);
+            contents.add(content.clone());
+          });
       copy.contents.add(contents);
       copy.numbers.add(numbers);
     }
@@ -183,8 +207,8 @@ final class StoredGuest<S> {
         writer -> {
           for (int i = 0; i < copy.contents.size(); i++) {
             writer.slot(copy.slots.get(i).slotId(), copy.slots.get(i).pageBytes());
-            for (int j = 0; j < copy.numbers.get(i).length; j++) {
-              writer.page(copy.numbers.get(i)[j], copy.contents.get(i)[j]);
+            for (int j = 0; j < copy.numbers.get(i).size(); j++) {
+              writer.page(copy.numbers.get(i).get(j), copy.contents.get(i).get(j));
             }
           }
         };
@@ -205,20 +229,29 @@ final class StoredGuest<S> {
     pages.absorb();
     checkSlots(target);
     byte[] bytes = index.machine(target);
-    for (StoredState state : index.between(current, target.number)) {
-      for (Part<S> part : pages.parts) {
-        addPending(part, state.pages.get(ram.slotId(Objects.requireNonNull(part.slot))));
-      }
-    }
+    StoreIndex.Way way = index.way(index.states.get(current), target);
+    way.up().forEach(this::addPending);
+    way.down().forEach(this::addPending);
+    places.moveTo(target.number);
     current = target.number; // what differs is pending
     pages.write();
     machine.restore(bytes);
   }
 
-  private static void addPending(Part<?> part, StoredState.@Nullable Pages changed) {
-    for (int i = 0; changed != null && i < changed.count(); i++) {
-      part.pending.addRange(changed.page(i), 1);
+  private void addPending(StoredState state) {
+    for (Part<S> part : pages.parts) {
+      int id = ram.slotId(Objects.requireNonNull(part.slot));
+      StoredState.Pages changed = state.pages.get(id);
+      for (int i = 0; changed != null && i < changed.count(); i++) {
+        part.pending.addRange(changed.page(i), 1);
+      }
     }
+  }
+
+  /** The states are in another file from now on. */
+  void moveTo(StoreIndex fresh) {
+    index = fresh;
+    places = new PlaceTable(fresh);
   }
 
   StoredState listed(long number) {

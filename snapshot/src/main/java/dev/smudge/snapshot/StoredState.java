@@ -16,6 +16,7 @@ final class StoredState {
 
     private long[] pages = new long[FIRST];
     private long[] places = new long[FIRST];
+    private long[] before = {};
     private int count;
 
     void add(long page, long place) {
@@ -40,10 +41,12 @@ final class StoredState {
       return places[index];
     }
 
-    /** {@return where a page is; -1: not here} */
-    long find(long page) {
-      int at = Arrays.binarySearch(pages, 0, count, page);
-      return at < 0 ? -1 : places[at];
+    /** {@return where each page was in the parent, for {@link PlaceTable} to set} */
+    long[] before() {
+      if (before.length != count) {
+        before = new long[count];
+      }
+      return before;
     }
   }
 

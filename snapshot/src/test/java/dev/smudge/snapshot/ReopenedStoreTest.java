@@ -1,11 +1,18 @@
 package dev.smudge.snapshot;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
+import dev.smudge.sync.PagePort;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.SplittableRandom;
+import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -41,6 +48,89 @@ class ReopenedStoreTest {
     try (SnapshotStore<LogSlot> store = open(new Console())) {
       assertEquals(3, store.save());
       assertEquals(3, store.states().size());
+    }
+  }
+
+  /** A guest of 1 TiB, most of which nobody ever touched. */
+  private static final class SparseGuest implements PagePort.OwnRam {
+    private static final int PAGE = 4096;
+    private static final long PAGES = 1L << 28;
+
+    final TreeMap<Long, byte[]> ram = new TreeMap<>();
+    final DirtyLog log = DirtyLog.createStopped();
+    final LogSlot slot = log.addSlot(0, PAGES, PAGE);
+    int reads;
+
+    void fill(long page, SplittableRandom random) {
+      byte[] content = new byte[PAGE];
+      random.nextBytes(content);
+      ram.put(page, content);
+      log.mark(slot, page * PAGE, PAGE);
+    }
+
+    void check(SparseGuest other) {
+      other.ram.values().removeIf(page -> Arrays.equals(page, new byte[PAGE]));
+      ram.values().removeIf(page -> Arrays.equals(page, new byte[PAGE]));
+      assertEquals(ram.keySet(), other.ram.keySet());
+      ram.forEach((page, content) -> assertArrayEquals(content, other.ram.get(page)));
+    }
+
+    @Override
+    public void read(LogSlot in, long pageIndex, byte[] page) {
+      reads++;
+      System.arraycopy(ram.getOrDefault(pageIndex, new byte[PAGE]), 0, page, 0, PAGE);
+    }
+
+    @Override
+    public void write(LogSlot in, long pageIndex, byte[] page) {
+      ram.put(pageIndex, page.clone());
+    }
+
+    @Override
+    public long nextTouchedPage(LogSlot in, long pageIndex) {
+      Long next = ram.ceilingKey(pageIndex);
+      return next == null ? PAGES : next;
+    }
+  }
+
+  private SnapshotStore<LogSlot> open(SparseGuest guest) throws IOException {
+    return SnapshotStore.open(
+        directory.resolve("states"),
+        guest.log.client("store", InitialView.ALL_DIRTY),
+        guest,
+        MachineState.NONE);
+  }
+
+  @Test
+  void saveAndRestore_afterOpening_readWhatWasTouchedAlone() throws Exception {
+    SplittableRandom random = Seed.random("sparse");
+    SparseGuest guest = new SparseGuest();
+    for (int i = 0; i < 1_000; i++) {
+      guest.fill(random.nextLong(SparseGuest.PAGES), random);
+    }
+    try (SnapshotStore<LogSlot> store = open(guest)) {
+      store.save();
+    }
+    SparseGuest other = new SparseGuest();
+    long stray = random.nextLong(SparseGuest.PAGES);
+    other.fill(stray, random); // before the store is open: zero in the state, unless it is there
+    try (SnapshotStore<LogSlot> store = open(other)) {
+      store.restore(0);
+      guest.check(other);
+      assertTrue(other.reads < 1_100, other.reads + " reads by a restore");
+      other.fill(stray, random);
+      try (SnapshotStore<LogSlot>.Capture capture = store.capture()) {
+        assertEquals(1, capture.write("the stray page"));
+      }
+      assertEquals(1, store.states().get(1).pages());
+    }
+    other.reads = 0;
+    try (SnapshotStore<LogSlot> store = open(other)) {
+      store.save(); // all is dirty: nothing is taken for granted
+      assertTrue(other.reads < 3_100, other.reads + " reads by a save");
+      store.restore(1);
+      store.restore(0);
+      guest.check(other);
     }
   }
 }

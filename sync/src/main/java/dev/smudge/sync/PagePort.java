@@ -54,6 +54,19 @@ public interface PagePort<S> {
   void read(S slot, long pageIndex, byte[] page);
 
   /**
+   * Tells pages that nobody has ever touched, which are all zero, from others, so that a save or a
+   * restore need not read them. Called while nobody writes the slot.
+   *
+   * @param slot slot
+   * @param pageIndex where to look first
+   * @return the first page from there on that may be other than zero, or the number of the slot's
+   *     pages; {@code pageIndex} itself where that is not known
+   */
+  default long nextTouchedPage(S slot, long pageIndex) {
+    return pageIndex;
+  }
+
+  /**
    * Writes a page. It is marked by the caller, for whom it has to be.
    *
    * @param slot slot
