@@ -48,6 +48,7 @@ final class GuestPages<S> {
   /** A call is under way. The caller ends it by this store, which needs no room on the stack. */
   volatile boolean busy;
 
+  private long untouchedEnd; // from where the walk is up to there, nothing was touched
   private boolean unmarked; // a page that is pending was written, and perhaps not marked after that
 
   /**
@@ -173,6 +174,7 @@ final class GuestPages<S> {
       Part<S> part = parts.get(i);
       S slot = part.slot;
       if (slot != null) {
+        beginWalk();
         long end = part.pending.pageCount();
         for (long page = part.pending.nextPage(0); page >= 0; page = part.pending.nextPage(page)) {
           long run = part.pending.endOfRun(page, end);
@@ -193,8 +195,13 @@ final class GuestPages<S> {
     }
   }
 
+  /** A walk over the pages of a part begins, in ascending order. */
+  void beginWalk() {
+    untouchedEnd = 0;
+  }
+
   /**
-   * Passes over pages that are zero, in RAM and in the table.
+   * Passes over pages that are zero, in RAM and in the table. Within a walk.
    *
    * @param first whether the page is the first of a run, so that it may well be one that was never
    *     touched: to ask for that costs as much as to read some pages
@@ -209,7 +216,10 @@ final class GuestPages<S> {
         return at;
       }
       while (at < next) {
-        at = ask ? Math.min(next, ram.nextTouchedPage(slot, at)) : at;
+        if (ask && at >= untouchedEnd) { // the answer may have taken a look at all that follows
+          untouchedEnd = ram.nextTouchedPage(slot, at);
+        }
+        at = Math.min(next, Math.max(at, untouchedEnd));
         if (at < next && !Arrays.equals(read(part, slot, at), part.zero)) {
           return at;
         }

@@ -108,6 +108,7 @@ final class StoredGuest<S> {
   /** Hands out the pages that are pending, but those that are zero and were so. */
   private <E extends Exception> void forEachPending(Part<S> part, S slot, PageConsumer<E> consumer)
       throws E {
+    pages.beginWalk();
     long end = part.pending.pageCount();
     for (long page = part.pending.nextPage(0); page >= 0; page = part.pending.nextPage(page)) {
       long past = part.pending.endOfRun(page, end);

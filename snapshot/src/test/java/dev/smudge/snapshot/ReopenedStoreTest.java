@@ -60,6 +60,7 @@ class ReopenedStoreTest {
     final DirtyLog log = DirtyLog.createStopped();
     final LogSlot slot = log.addSlot(0, PAGES, PAGE);
     int reads;
+    int looks; // for touched pages: each may walk over all of RAM
 
     void fill(long page, SplittableRandom random) {
       byte[] content = new byte[PAGE];
@@ -88,6 +89,7 @@ class ReopenedStoreTest {
 
     @Override
     public long nextTouchedPage(LogSlot in, long pageIndex) {
+      looks++;
       Long next = ram.ceilingKey(pageIndex);
       return next == null ? PAGES : next;
     }
@@ -118,6 +120,7 @@ class ReopenedStoreTest {
       store.restore(0);
       guest.check(other);
       assertTrue(other.reads < 1_100, other.reads + " reads by a restore");
+      assertTrue(other.looks < 10, other.looks + " looks by a restore");
       other.fill(stray, random);
       try (SnapshotStore<LogSlot>.Capture capture = store.capture()) {
         assertEquals(1, capture.write("the stray page"));
