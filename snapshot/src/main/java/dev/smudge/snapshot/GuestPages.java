@@ -168,8 +168,13 @@ final class GuestPages<S> {
     return sum;
   }
 
-  /** Writes what is pending, as the tables have it. */
-  void write() {
+  /**
+   * Writes what is pending, as the tables have it.
+   *
+   * @return how many pages these were, without those that were zero and are
+   */
+  long write() {
+    long written = 0;
     for (int i = 0; i < parts.size(); i++) {
       Part<S> part = parts.get(i);
       S slot = part.slot;
@@ -186,6 +191,7 @@ final class GuestPages<S> {
             if (from < run) {
               page = part.table.endOfRun(from, run);
               writeRun(part, slot, from, page);
+              written += page - from;
               part.pending.removeRange(from, page - from);
             }
             first = false;
@@ -193,6 +199,7 @@ final class GuestPages<S> {
         }
       }
     }
+    return written;
   }
 
   /** A walk over the pages of a part begins, in ascending order. */

@@ -311,12 +311,17 @@ public final class SnapshotStore<S> implements AutoCloseable {
   public long compact() throws IOException {
     guest.enter();
     try {
+      StoreCompactionEvent event = new StoreCompactionEvent();
+      event.begin();
       StoreIndex fresh = StoreFiles.compact(guest.index, path);
       StoreFile old = guest.index.file;
       guest.moveTo(fresh); // at once: the old file has no name any more
       StoreFiles.forceDirectory(path);
       long saved = old.committed() - fresh.file.committed();
       old.close();
+      event.before = old.committed();
+      event.after = fresh.file.committed();
+      event.commit();
       return saved;
     } finally {
       guest.pages.busy = false;

@@ -78,6 +78,9 @@ final class StoreFile implements AutoCloseable {
    */
   boolean forces = true;
 
+  /** How long the waits for the disk were since a group was begun, in nanoseconds. */
+  long waited;
+
   StoreFile(Disk disk) {
     this.disk = disk;
   }
@@ -149,6 +152,7 @@ final class StoreFile implements AutoCloseable {
       disk.truncate(committed);
       dirtyTail = false;
     }
+    waited = 0;
     end = committed;
     dirtyTail = true; // from the first write on
   }
@@ -180,7 +184,9 @@ final class StoreFile implements AutoCloseable {
   /** What was written up to here is on the disk. */
   void force() throws IOException {
     if (forces) {
+      long begin = System.nanoTime();
       disk.force();
+      waited += System.nanoTime() - begin;
     }
   }
 

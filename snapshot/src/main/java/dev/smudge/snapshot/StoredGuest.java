@@ -153,6 +153,8 @@ final class StoredGuest<S> {
 
   /** Saves what is dirty, and returns the number. */
   long save(String name) throws IOException {
+    StoreSaveEvent event = new StoreSaveEvent();
+    event.begin();
     pages.absorb();
     places.moveTo(current);
     byte[] bytes = machineBytes();
@@ -164,19 +166,26 @@ final class StoredGuest<S> {
             forEachPending(part, slot, writer::page);
           }
         };
-    return saved(write(name, current, content, bytes, geometry()));
+    return saved(write(name, current, content, bytes, geometry()), event);
   }
 
-  private long saved(StoredState state) {
+  private long saved(StoredState state, StoreSaveEvent event) {
     current = state.number;
     for (Part<S> part : pages.parts) {
       part.pending.clear();
     }
+    event.state = state.number;
+    event.pages = state.pageCount();
+    event.bytes = state.end - state.begin;
+    event.disk = index.file.waited;
+    event.commit();
     return state.number;
   }
 
   /** Copies what is dirty. */
   Copy capture() {
+    StoreCaptureEvent event = new StoreCaptureEvent();
+    event.begin();
     pages.absorb();
     places.moveTo(current);
     Copy copy = new Copy(geometry(), machineBytes());
@@ -193,8 +202,10 @@ final class StoredGuest<S> {
           });
       copy.contents.add(contents);
       copy.numbers.add(numbers);
+      event.pages += numbers.size();
     }
     open = copy;
+    event.commit();
     return copy;
   }
 
@@ -213,9 +224,11 @@ final class StoredGuest<S> {
             }
           }
         };
-    long number = saved(write(name, current, content, copy.machine, copy.slots));
+    StoreSaveEvent event = new StoreSaveEvent();
+    event.begin();
+    StoredState state = write(name, current, content, copy.machine, copy.slots);
     open = null;
-    return number;
+    return saved(state, event);
   }
 
   @SuppressWarnings("ReferenceEquality") // the one that is open
@@ -227,6 +240,8 @@ final class StoredGuest<S> {
 
   /** Brings the guest to a state. */
   void restore(StoredState target) throws IOException {
+    StoreRestoreEvent event = new StoreRestoreEvent();
+    event.begin();
     pages.absorb();
     checkSlots(target);
     byte[] bytes = index.machine(target);
@@ -235,8 +250,10 @@ final class StoredGuest<S> {
     way.down().forEach(this::addPending);
     places.moveTo(target.number);
     current = target.number; // what differs is pending
-    pages.write();
+    event.pages = pages.write();
     machine.restore(bytes);
+    event.state = current;
+    event.commit();
   }
 
   private void addPending(StoredState state) {

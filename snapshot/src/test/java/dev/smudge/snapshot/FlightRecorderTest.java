@@ -61,4 +61,55 @@ class FlightRecorderTest {
             "smudge.Reset 3"),
         seen);
   }
+
+  @Test
+  void savesRestoresAndCompactionsOfAStore_areRecordedInOrder(@TempDir Path directory)
+      throws Exception {
+    Console console = new Console();
+    Path file = directory.resolve("events.jfr");
+    try (SnapshotStore<LogSlot> store =
+            SnapshotStore.open(
+                directory.resolve("states"),
+                console.log.client("store", InitialView.ALL_DIRTY),
+                console,
+                console);
+        Recording recording = new Recording()) {
+      recording.start();
+      console.poke(0, 10, (byte) 1);
+      store.save();
+      console.poke(0, 10, (byte) 2);
+      console.poke(1, 10, (byte) 2);
+      store.capture().write("two pages");
+      store.restore(0);
+      store.delete(1);
+      store.compact();
+      recording.stop();
+      recording.dump(file);
+    }
+    List<String> seen = new ArrayList<>();
+    for (RecordedEvent event : RecordingFile.readAllEvents(file)) {
+      String name = event.getEventType().getName();
+      if (!name.startsWith("smudge.Store")) {
+        continue; // of the log
+      }
+      assertTrue(event.getDuration().toNanos() > 0, name);
+      String text = name.substring("smudge.Store".length());
+      switch (text) {
+        case "Save" -> {
+          seen.add(text + " " + event.getLong("state") + " " + event.getLong("pages"));
+          assertTrue(event.getLong("bytes") > 40); // its registers
+          assertTrue(event.getDuration("disk").toNanos() > 0);
+          assertTrue(event.getDuration("disk").compareTo(event.getDuration()) <= 0);
+        }
+        case "Restore" ->
+            seen.add(text + " " + event.getLong("state") + " " + event.getLong("pages"));
+        case "Capture" -> seen.add(text + " " + event.getLong("pages"));
+        default -> {
+          seen.add(text);
+          assertTrue(event.getLong("after") < event.getLong("before"));
+        }
+      }
+    }
+    assertEquals(List.of("Save 0 1", "Capture 2", "Save 1 2", "Restore 0 2", "Compaction"), seen);
+  }
 }
