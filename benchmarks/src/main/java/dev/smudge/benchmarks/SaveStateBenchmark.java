@@ -28,8 +28,8 @@ import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 
 /**
- * Saving and restoring a guest that has written some pages at random, 64 bytes in each: 200 pages of
- * 64 MiB, or 1 % of 1 GiB. Beside it a dump of all RAM into a file, which is on the disk when it
+ * Saving and restoring a guest that has written some pages at random, 64 bytes in each: 200 pages
+ * of 64 MiB, or 1 % of 1 GiB. Beside it a dump of all RAM into a file, which is on the disk when it
  * ends, as a state is; and reading that file into RAM. Files are in the cache of the system when
  * they are read.
  */
@@ -104,7 +104,7 @@ public class SaveStateBenchmark {
 
   private void write(long page) {
     random.nextBytes(noise);
-    memory.device().write((page << 12) + random.nextInt(4096 / WRITTEN) * WRITTEN, noise);
+    memory.device().write((page << 12) + (long) WRITTEN * random.nextInt(4096 / WRITTEN), noise);
   }
 
   /** The guest runs. */
