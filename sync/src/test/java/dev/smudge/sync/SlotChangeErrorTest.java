@@ -85,6 +85,36 @@ class SlotChangeErrorTest {
     assertEquals(1, released.get());
   }
 
+  /** A change that is not made was never there: nobody has found its slots meanwhile. */
+  @Test
+  void commit_publishThrows_whoHasFoundTheSlotMeanwhileMarksAllTheSame() throws Exception {
+    LogSlot old = log.addSlot(0, PAGES, PAGE);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
+    SlotChange change = log.change().remove(old);
+    change.carry(old, 0, change.add(0, PAGES, PAGE), 0, PAGES);
+    LogSlot[] found = new LogSlot[1];
+    try (GuestThread device = new GuestThread("device")) {
+      assertThrows(
+          ArithmeticException.class,
+          () ->
+              change.commit(
+                  () -> {
+                    device.run(() -> {
+                      log.rcu().enter();
+                      found[0] = log.slot(0);
+                    });
+                    throw new ArithmeticException("no map");
+                  },
+                  () -> {}));
+      assertEquals(PAGES, take(client), "and their content is read");
+      device.run(() -> {
+        log.mark(found[0], 7 * PAGE, 1); // of a write that was made just now
+        log.rcu().exit();
+      });
+    }
+    assertEquals(1, take(client));
+  }
+
   @Test
   void commit_whenReleasedThrows_otherSlotsAreReleasedAndItIsReported() {
     LogSlot[] slots = new LogSlot[3];

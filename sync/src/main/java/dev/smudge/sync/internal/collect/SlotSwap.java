@@ -19,15 +19,16 @@ import org.jspecify.annotations.Nullable;
  * <pre>
  *   prepare    the tracker makes its parts of the new slots; a refusal changes nothing
  *   swap       under the lock: last fetch of the old slots; new slots with views, what they carry
- *              armed; one store publishes the new table; the embedder publishes its own map
+ *              armed; the embedder publishes its own map; one store publishes the new table
  *   (grace)    vCPUs and devices that still hold an old slot mark that one, and every fetch looks
  *              there too, and tells of what it finds as of pages of the new slots
  *   retire     one more fetch; later marks of the old slots are refused; they are released
  * </pre>
  *
  * <p><b>An error in the middle.</b> The swap is made when the embedder's callback has returned.
- * Until then every step can be undone, and an error undoes them: what was removed is there again,
- * with every page dirty. After that nothing is left but to tidy up. Where the undoing or the
+ * Until then nobody can find a new slot, every step can be undone, and an error undoes them: what
+ * was removed is there again, with every page dirty. After that nothing is left but to publish the
+ * table and to tidy up. Where the undoing or the
  * tidying is itself cut short, the next call under the collector lock goes on with it ({@link
  * #settle}). A retirement that is cut short, or whose grace period takes too long, is made by the
  * next change whose grace period is over, or by a task of RCU.
@@ -52,7 +53,7 @@ public final class SlotSwap {
   // Under the collector lock.
   private final List<Slot> gone = new ArrayList<>(); // from the tracker
   private final List<Slot> come = new ArrayList<>();
-  private SlotTable.@Nullable Slots before; // the table, while the swap can be undone
+  private SlotTable.@Nullable Slots after; // the table, once the swap is made
   private boolean logging; // there is a client
   private boolean undoing;
 
@@ -237,12 +238,12 @@ public final class SlotSwap {
       collector.locked(() -> {
         collector.slots().checkChange(removed, added);
         logging = collector.clients().isAny();
-        SlotTable.Slots after = collector.slots().with(removed, added);
-        before = collector.slots().current();
+        after = collector.slots().with(removed, added);
         collector.halfMade(this);
         try {
           apply();
-          publish(after, publish);
+          leave();
+          publish.run();
           swapped = true; // from here on it is made
         } finally {
           settle();
@@ -293,7 +294,8 @@ public final class SlotSwap {
     }
   }
 
-  private void publish(SlotTable.Slots after, Runnable publish) {
+  /** What is found in the old slots from here on goes to the new ones, which take marks. */
+  private void leave() {
     for (LeavingSlot slot : leaving) {
       collector.slots().leave(slot);
       slot.slot().views().leave(slot);
@@ -302,14 +304,18 @@ public final class SlotSwap {
       collector.slots().unretired(retirement);
     }
     added.forEach(Slot::added);
-    collector.slots().set(after);
-    if (removes()) {
-      collector.willArm(); // S3: after the swap; vCPUs drop what they hold of the old slots
-    }
-    publish.run();
   }
 
   private void tidyUp() {
+    SlotTable.Slots table = after;
+    if (table != null) {
+      // Not before it is made: a device that found a new slot here, in a section, would mark it
+      // after an undoing, which waits for no section.
+      collector.slots().set(table);
+    }
+    if (removes()) {
+      collector.willArm(); // S3: after the swap; vCPUs drop what they hold of the old slots
+    }
     for (LeavingSlot slot : leaving) {
       for (ClientView client : collector.clients().all()) {
         client.drop(slot.slot());
@@ -325,10 +331,6 @@ public final class SlotSwap {
   private void undo() {
     boolean again = undoing;
     undoing = true;
-    SlotTable.Slots table = before;
-    if (table != null) {
-      collector.slots().set(table);
-    }
     added.forEach(Slot::notAdded);
     collector.slots().retired(retirement);
     for (LeavingSlot slot : leaving) {

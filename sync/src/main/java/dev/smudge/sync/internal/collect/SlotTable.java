@@ -162,11 +162,6 @@ public final class SlotTable {
     }
   }
 
-  /** The table of now, to be set again if a change fails. */
-  Slots current() {
-    return slots;
-  }
-
   /** The table after a change; nothing is changed yet. */
   Slots with(Collection<Slot> removed, Collection<Slot> added) {
     Slots old = slots;
