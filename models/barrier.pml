@@ -6,6 +6,9 @@
  * and reads RAM while it stands still. With TLB the vCPU remembers that it saw the live bit set, and
  * drops that in its arm callback alone. The bitmap is one bit; marking.pml has the rest of it.
  *
+ * With STAYS the vCPU stays online and passes safepoints until both takes are over: a request that is never
+ * answered is an invalid end state.
+ *
  * Bounds: one vCPU. Left out: tasks. lifecycle.pml has two collectors, new vCPUs (S7), and vCPUs that die
  * or are closed (S8).
  *
@@ -14,6 +17,9 @@
  * RUN pass 2
  * RUN pass 2 -DTLB
  * RUN pass 2 -DPAUSE
+ * RUN pass 2 -DSTAYS -DSESSIONS=1
+ * RUN fail FLAG_BEFORE_NUMBER 0 -DSTAYS -DSESSIONS=1
+ * RUN fail NUMBER_BEFORE_FLAG 0 -DSTAYS -DSESSIONS=1
  * RUN fail BUG_16 0 -DTLB
  * RUN fail WEAK_S3 0 -DTLB
  * RUN fail WEAK_S4 2
@@ -42,10 +48,16 @@
 
 byte copied;
 bit ended;
+bit taken; /* both takes are over */
 bit still; /* the pause is on, and every vCPU was waited for */
 
 inline acknowledge() {
+#ifdef NUMBER_BEFORE_FLAG
   load(0, REQUESTED, request, VOLATILE);
+  rmw(0, FLAG, x, 0, VOLATILE);
+#else
+  load(0, REQUESTED, request, VOLATILE);
+#endif
   load(0, EPOCH, x, VOLATILE); /* S3 */
 #ifndef BUG_16
   if
@@ -112,6 +124,16 @@ proctype Vcpu() {
     say(0, "comes online");
     become_online();
     write();
+#ifdef STAYS
+    do
+    :: mem[FLAG] ->
+#ifndef NUMBER_BEFORE_FLAG
+      rmw(0, FLAG, x, 0, VOLATILE);
+#endif
+      acknowledge()
+    :: taken -> break
+    od;
+#endif
     load(0, FLAG, x, ACQUIRE); /* S2: isAsked */
     if
     :: x == 0 -> skip
@@ -149,11 +171,17 @@ inline take() {
   store(C, EPOCH, epoch, VOLATILE); /* S3: pagesArmed */
 #endif
   epoch++;
+#ifdef FLAG_BEFORE_NUMBER
+  rmw(C, FLAG, x, 1, VOLATILE);
+#endif
   rmw(C, REQUESTED, number, number + 1, VOLATILE); /* S1 */
   number++;
-  rmw(C, FLAG, x, 1, VOLATILE);
+#ifndef FLAG_BEFORE_NUMBER
+  rmw(C, FLAG, x, 1, VOLATILE); /* S2 */
+#endif
   do
-  :: load(C, ACKNOWLEDGED, x, ACQUIRE);
+  :: mem[ACKNOWLEDGED] >= number || mem[ONLINE] == 0 ->
+    load(C, ACKNOWLEDGED, x, ACQUIRE);
     if :: x >= number -> break :: else fi;
     load(C, ONLINE, x, VOLATILE); /* S4, S5: isOffline */
     if :: x == 0 -> break :: else fi
@@ -189,6 +217,7 @@ proctype Collector() {
 #else
   take();
   take();
+  taken = 1;
   ended == 1;
   full_fence(C);
   take();

@@ -12,6 +12,7 @@
  * RUN pass 0
  * RUN pass 1
  * RUN pass 2
+ * RUN fail NOT_RELEASED 0
  * RUN fail WEAK_I1 1
  * RUN fail WEAK_I2 1
  * RUN fail WEAK_I3 1
@@ -163,7 +164,9 @@ proctype Changer() {
 #else
     store(C, INHIBITED, 0, VOLATILE); /* I4: endLocked */
 #endif
-    d_step { waiting[0] = 0; waiting[1] = 0 }
+#ifndef NOT_RELEASED
+    d_step { waiting[0] = 0; waiting[1] = 0 } /* released.signalAll */
+#endif
     give_lock(C)
   :: else -> break
   od

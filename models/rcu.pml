@@ -7,12 +7,17 @@
  * unlinks the element, waits for a grace period and reclaims it: an element that was reclaimed has
  * another content. No reader may see that content.
  *
+ * With STAYS a section that begins in the new epoch goes on until the element was reclaimed, and the vCPU
+ * stays online until then: a grace period that waits for these is an invalid end state.
+ *
  * Bounds: two readers, one section each, one grace period. Left out: nested sections, readers that die, and
  * U9; reclaim.pml has the tasks (U6, U7).
  *
  * RUN pass 0
  * RUN pass 1
  * RUN pass 2
+ * RUN pass 1 -DSTAYS
+ * RUN fail ANY_SECTION 0 -DSTAYS
  * RUN fail BUG_26 0
  * RUN fail WEAK_U1 1
  * RUN fail WEAK_U2 2
@@ -36,6 +41,8 @@
 #define NV 10
 
 #include "memory.pml"
+
+bit reclaimed;
 
 inline read_content(me) {
   load(me, CONTENT, x, OPAQUE);
@@ -90,6 +97,13 @@ inline safepoint(me) {
   x = 0
 }
 
+inline answer_until_reclaimed(me) {
+  do
+  :: me == 1 && mem[FLAG] -> safepoint(me)
+  :: reclaimed -> break
+  od
+}
+
 proctype Reader(byte me) {
   byte x, element, entered;
   if
@@ -128,11 +142,30 @@ proctype Reader(byte me) {
 #endif
   fi;
   leave(me);
+#ifdef STAYS
+  enter(me);
+  if
+  :: entered == 2 -> say(me, "its section goes on"); answer_until_reclaimed(me)
+  :: else
+  fi;
+  leave(me);
+  if
+  :: me == 1 -> answer_until_reclaimed(me)
+  :: else
+  fi;
+#endif
   if
   :: me == 1 -> store(me, OFFLINE, 1, RELEASE) /* S4 */
   :: else
   fi
 }
+
+/* RcuReader.isPast. */
+#ifdef ANY_SECTION
+#define IS_PAST(word) ((word) == 0)
+#else
+#define IS_PAST(word) ((word) == 0 || (word) >= epoch)
+#endif
 
 proctype Updater() {
   byte x, epoch;
@@ -149,13 +182,14 @@ proctype Updater() {
   say(C, "the vCPU has passed");
   load(C, LISTED, x, VOLATILE); /* U5: RcuReaders.first */
   if
-  :: x -> await(C, mem[WORD] == 0 || mem[WORD] >= epoch) /* isPast */
+  :: x -> await(C, IS_PAST(mem[WORD]))
   :: else
   fi;
-  await(C, mem[WORD + 1] == 0 || mem[WORD + 1] >= epoch);
+  await(C, IS_PAST(mem[WORD + 1]));
 #endif
   say(C, "reclaims the element");
-  store(C, CONTENT, 2, OPAQUE)
+  store(C, CONTENT, 2, OPAQUE);
+  reclaimed = 1
 }
 
 init {
