@@ -336,6 +336,25 @@ class DeviceTrackerTest {
     assertEquals(Set.of(8L), take(a));
   }
 
+  /** The guest may stop for its last take before the old slot is retired. */
+  @Test
+  void slotIsReplaced_eachWriteThroughTheOldOne_isInTheNextTakeAlready() {
+    Device device = new Device("d");
+    log.addTracker(0, device);
+    DirtyClient<LogSlot> a = log.client("a", InitialView.NONE_DIRTY);
+    SlotChange change = log.change();
+    LogSlot next = change.add(0, 200, PAGE);
+    change.remove(slot).carry(slot, 0, next, 0, 200);
+    change.commit(
+        () -> {},
+        () -> {
+          for (int i = 0; i < 3; i++) {
+            device.write(slot, 5);
+            assertEquals(Set.of(5L), take(a), "before the grace period is over");
+          }
+        });
+  }
+
   @Test
   void slotIsReplaced_commitFails_deviceKeepsTheOldOne() {
     TestTracker backend = new TestTracker();

@@ -126,6 +126,11 @@ final class DeviceLog implements Registration {
     FetchedBits part = logged.get(slot);
     if (part != null) {
       devices.attempt(() -> part.collect(slot.views(), this::guarded));
+      if (slot.views().leaving() != null) {
+        // Takes arm its pages in the slot that has them now, and not here: what was told of may
+        // have been written since, at any time until it is retired.
+        part.tellAgain(slot.views());
+      }
     }
   }
 
@@ -171,10 +176,7 @@ final class DeviceLog implements Registration {
     }
   }
 
-  /**
-   * The grace period of a slot that was removed is over. What is not armed here may have been
-   * written after a client has read it as a page of another slot: told again.
-   */
+  /** The grace period of a slot that was removed is over. */
   void retire(Slot slot) {
     if (!isCalled()) {
       held.add(slot);
@@ -184,7 +186,6 @@ final class DeviceLog implements Registration {
     collect(slot);
     FetchedBits part = logged.get(slot);
     if (part != null) {
-      part.tellAgain(slot.views());
       logged.remove(slot);
       end(part);
     }
