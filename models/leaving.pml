@@ -21,8 +21,8 @@
  * or ends beside the change, errors of devices, and an undoing (swap.pml), which ends the device's new part.
  *
  * RUN pass 0
- * RUN pass 1
- * RUN pass 2 -DTAKES=1
+ * RUN pass 1 -DWRITES=2
+ * RUN pass 2 -DTAKES=1 -DWRITES=2
  * RUN pass 0 -DDEVICE
  * RUN pass 1 -DDEVICE
  * RUN pass 0 -DDEVICE -DCLOSED
@@ -36,6 +36,7 @@
  * RUN fail LEAVES_ITS_BITS 0 -DDEVICE -DCLOSED
  * RUN same NO_REAP_AT_SWAP 0
  * RUN full 0 -DTAKES=3
+ * RUN full 1
  * RUN full 2
  * RUN full 1 -DDEVICE -DTAKES=3
  * RUN full 2 -DDEVICE
@@ -79,7 +80,6 @@ byte lock; /* 0: free; else the thread and 1 */
 bit told[2]; /* FetchedBits of each slot: of the tracker, or of the device */
 bit view[2]; /* of the client, in each slot */
 bit leaving; /* the old slot: SlotTable.leaving */
-bit retired;
 bit changed; /* the changer has ended */
 byte copied;
 byte passed;
@@ -358,7 +358,6 @@ proctype Changer() {
   take_lock(S);
   /* SlotRetirement.retire */
   say(S, "retires the old slot");
-  retired = 1;
 #ifndef NO_LAST_REAP
   reap(S);
 #endif

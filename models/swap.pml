@@ -34,6 +34,7 @@
  * RUN fail NOT_ARMED 0
  * RUN fail GIVES_BACK_TO_OLD 0
  * RUN fail WEAK_T1 0
+ * RUN fail WEAK_C2 0 -DTAKES=1 -DWRITES=2
  * RUN pass 0 -DERRORS=2 -DTAKES=1
  * RUN pass 1 -DERRORS=1 -DTAKES=1 -DWRITES=2
  * RUN pass 0 -DERRORS=2 -DTAKES=1 -DOWN
@@ -383,6 +384,7 @@ commit:
   error_perhaps(S);
   /* The new slot: no page is armed, and all count as told. */
 #ifdef WEAK_T1
+  current = 1;
   store(S, TABLE, 1, VOLATILE);
   full_fence(S);
 #endif
@@ -417,6 +419,9 @@ commit:
 #endif
   error_perhaps(S); /* thrown by the embedder's callback, which has published nothing then */
   /* From here on it is made; what is left is tidied up (SlotSwap.tidyUp). */
+#ifdef WEAK_C2
+  pages_armed(S);
+#endif
 #if !defined(WEAK_T1) && !defined(TABLE_BEFORE_PUBLISH)
   store(S, TABLE, 1, VOLATILE); /* T1: SlotTable.set */
 #endif
@@ -424,7 +429,7 @@ commit:
   retired = 1;
 #endif
   view[0] = 0; /* the client knows it no more */
-#ifndef NO_EPOCH
+#if !defined(NO_EPOCH) && !defined(WEAK_C2)
   armed = 1; /* Collector.willArm */
 #endif
 #if ERRORS > 0

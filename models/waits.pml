@@ -47,6 +47,7 @@
  * RUN fail WAKES_THEN_RESETS 0 -DROOM
  * RUN fail FULL_AND_ONLINE 0 -DROOM
  * RUN fail WAKES_THEN_ENDS 0 -DROOM
+ * RUN fail WEAK_S14 2 -DTASKS -DCLOSES
  * RUN full 1 -DBOTH -DSESSIONS=1
  * RUN full 1 -DHOLDS
  * RUN full 2 -DHOLDS -DSESSIONS=1
@@ -84,7 +85,15 @@
 #define COLLECTING 15 /* BackPressure.collecting */
 #define NV 16
 
+#ifdef WEAK_S14
+#define CLOSE_STORE OPAQUE
+#define CLOSE_LOAD OPAQUE
+#define EARLY_LOAD(t, v) ((v) == CLOSED || (v) == SHUT || (v) == QUEUE)
+#else
+#define CLOSE_STORE VOLATILE
+#define CLOSE_LOAD VOLATILE
 #define EARLY_LOAD(t, v) ((v) == RAM || (v) == RAM + 1)
+#endif
 
 #include "memory.pml"
 
@@ -208,7 +217,7 @@ inline become_online(me) {
 
 /* VcpuTasks.next and run; whoever fails what is left, the same. */
 inline next_task(me) {
-  load(me, QUEUE, x, VOLATILE);
+  load(me, QUEUE, x, CLOSE_LOAD);
   if
   :: x -> rmw(me, QUEUE, x, 0, VOLATILE)
   :: else
@@ -272,7 +281,7 @@ inline write(me) {
   say(me, "writes");
   store(me, RAM + me, n, OPAQUE);
 #ifdef ROOM
-  store(me, FULL, 1, RELEASE); /* S: RingProducer.push */
+  store(me, FULL, 1, RELEASE); /* RingProducer.push */
   rmw(me, FLAG + me, x, 1, VOLATILE) /* VcpuState.press */
 #endif
 }
@@ -429,7 +438,9 @@ proctype Closer() {
   od;
   x = 0;
   say(X, "closes the vCPU");
-  store(X, SHUT, 1, VOLATILE);
+  store(X, SHUT, 1, CLOSE_STORE); /* S14 */
+  lock_signal(X); /* VcpuGroup.remove */
+  unlock_signal(X);
   store(X, OWNER, 0, VOLATILE);
   next_task(X);
 #else
@@ -442,7 +453,7 @@ proctype Closer() {
 #ifdef FAILS_THEN_SAYS
   next_task(X);
 #endif
-  store(X, CLOSED, 1, VOLATILE);
+  store(X, CLOSED, 1, CLOSE_STORE); /* S14 */
 #ifndef NO_WAKE_AT_CLOSE
   wake(X); /* BackPressure.setCollecting */
 #endif
@@ -459,7 +470,7 @@ over:
 proctype Submitter() {
   byte x;
 #ifdef LOOKS_THEN_QUEUES
-  load(O, CLOSED, x, VOLATILE);
+  load(O, CLOSED, x, CLOSE_LOAD);
   if :: x -> goto over :: else fi;
 #endif
   say(O, "has vCPU 0 run a task");
@@ -471,10 +482,10 @@ proctype Submitter() {
   rmw(O, FLAG, x, 1, VOLATILE); /* S2: VcpuState.request */
 #endif
 #ifndef LOOKS_THEN_QUEUES
-  /* VcpuState.isGone */
-  load(O, CLOSED, x, VOLATILE);
+  /* S14: VcpuState.isGone */
+  load(O, CLOSED, x, CLOSE_LOAD);
 #ifndef SHUT_NOT_LOOKED_AT
-  if :: x == 0 -> load(O, SHUT, x, VOLATILE) :: else fi;
+  if :: x == 0 -> load(O, SHUT, x, CLOSE_LOAD) :: else fi;
 #endif
   if :: x -> say(O, "finds it closed"); next_task(O) :: else fi;
 #endif

@@ -28,10 +28,10 @@ import org.jspecify.annotations.Nullable;
  * <p><b>An error in the middle.</b> The swap is made when the embedder's callback has returned.
  * Until then nobody can find a new slot, every step can be undone, and an error undoes them: what
  * was removed is there again, with every page dirty. After that nothing is left but to publish the
- * table and to tidy up. Where the undoing or the
- * tidying is itself cut short, the next call under the collector lock goes on with it ({@link
- * #settle}). A retirement that is cut short, or whose grace period takes too long, is made by the
- * next change whose grace period is over, or by a task of RCU.
+ * table and to tidy up. Where the undoing or the tidying is itself cut short, the next call under
+ * the collector lock goes on with it ({@link #settle}). A retirement that is cut short, or whose
+ * grace period takes too long, is made by the next change whose grace period is over, or by a task
+ * of RCU.
  *
  * <p><b>Why nothing is lost.</b> A vCPU that still holds an old slot stores to the same memory. Any
  * page that it finds marked there already was reported to every client at the swap or later. And

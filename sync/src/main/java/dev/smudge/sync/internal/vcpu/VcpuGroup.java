@@ -154,7 +154,7 @@ public final class VcpuGroup implements RcuVcpus {
    * be repeated.
    */
   public void close(Runnable rest) {
-    closed = true;
+    closed = true; // S14: as where a vCPU is closed
     try {
       pressure.setCollecting(false); // wakes those that wait in a pause, too
       rest.run();

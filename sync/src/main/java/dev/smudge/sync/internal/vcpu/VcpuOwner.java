@@ -107,6 +107,8 @@ final class VcpuOwner {
 
   /** No thread takes it any more. By a thread that is closing it. */
   void shut() {
+    // ORDER S14 volatile: before the look at the queue in VcpuTasks.failAll. Pairs with the look in
+    // VcpuState.isGone, after a task was queued. If weaker: the task is neither run nor failed.
     shut = true;
   }
 

@@ -369,6 +369,7 @@ public final class VcpuState {
 
   /** Whether its thread runs no task any more. */
   boolean isGone() {
+    // S14: all volatile.
     return owner.isShut() || group.isClosed() || owner.isDead();
   }
 
