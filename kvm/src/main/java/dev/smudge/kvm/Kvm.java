@@ -39,7 +39,8 @@ public final class Kvm implements AutoCloseable {
    * @throws KvmException if it cannot be opened: {@code ENOENT} if there is none, {@code EACCES} if
    *     this process may not use it, and others; nothing is left open
    * @throws UnsupportedOperationException if KVM has another API version, or lacks a capability
-   *     that every VM needs here; nothing is left open
+   *     that every VM needs here; if the JVM denies native access, with the flag that grants it; or
+   *     if this is not Linux. Nothing is left open
    */
   public static Kvm open() {
     return open(PATH);

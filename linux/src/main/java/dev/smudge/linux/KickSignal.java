@@ -45,6 +45,7 @@ public final class KickSignal {
    * @param thread thread as {@link Libc#currentThread} names it. It has to be alive: after its end
    *     the number may be another thread's, or point to memory that is gone
    * @throws IllegalStateException if no signal is free; nothing is sent
+   * @throws UnsupportedOperationException if the JVM denies native access; nothing is sent
    * @throws ErrnoException if the handler cannot be installed, or the kernel refuses the signal;
    *     nothing is sent
    */
@@ -60,6 +61,7 @@ public final class KickSignal {
     if (NUMBER > 0) {
       return NUMBER;
     }
+    Libc.check();
     if (NUMBER < 0) {
       throw new ErrnoException("sigaction", -NUMBER);
     }
@@ -72,6 +74,9 @@ public final class KickSignal {
   }
 
   private static int install() {
+    if (!Libc.isThere()) {
+      return 0; // nothing here throws: a class that cannot be initialized says why only once
+    }
     MemorySegment errno = Libc.newErrno();
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment old = arena.allocate(SigactionLayout.SIZE, Long.BYTES);

@@ -11,7 +11,12 @@ import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.StructLayout;
 import java.lang.invoke.MethodHandle;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.MethodType;
 import java.lang.invoke.VarHandle;
+import java.util.List;
+import java.util.Locale;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The functions of the C library that Smudge calls. No other class calls a native function.
@@ -22,8 +27,9 @@ import java.lang.invoke.VarHandle;
  * <p>Every segment that a call reads or writes is an argument of the call, even where the kernel
  * only finds its address in another one: Java keeps arguments open until the call returns.
  *
- * <p>The functions may be called by any thread. Without native access the class cannot be
- * initialized; the error says which JVM flag grants it.
+ * <p>The functions may be called by any thread. Where the JVM denies native access, or this is not
+ * Linux, each call throws an {@link UnsupportedOperationException} that says what is missing; the
+ * class is initialized all the same, so that it is the same at every call.
  */
 @SuppressWarnings("restricted")
 public final class Libc {
@@ -47,6 +53,12 @@ public final class Libc {
   private static final int FIXED_ARITY = -1;
 
   private static final Linker LINKER = Linker.nativeLinker();
+
+  /** Why no call can be made here; null if they can. */
+  private static final @Nullable String REASON = reason();
+
+  private static final MethodHandle REFUSE = refusal();
+  private static final Linker.Option ERRNO_OPTION = Linker.Option.captureCallState("errno");
   private static final StructLayout ERRNO_LAYOUT = Linker.Option.captureStateLayout();
   private static final VarHandle ERRNO =
       ERRNO_LAYOUT.varHandle(MemoryLayout.PathElement.groupElement("errno"));
@@ -96,22 +108,60 @@ public final class Libc {
 
   private static MethodHandle withErrno(
       String function, int firstVariadic, FunctionDescriptor descriptor) {
-    Linker.Option errno = Linker.Option.captureCallState("errno");
     return firstVariadic == FIXED_ARITY
-        ? function(function, descriptor, errno)
-        : function(function, descriptor, errno, Linker.Option.firstVariadicArg(firstVariadic));
+        ? function(function, descriptor, ERRNO_OPTION)
+        : function(
+            function, descriptor, ERRNO_OPTION, Linker.Option.firstVariadicArg(firstVariadic));
   }
 
   private static MethodHandle function(
       String function, FunctionDescriptor descriptor, Linker.Option... options) {
+    return REASON == null
+        ? LINKER.downcallHandle(address(function), descriptor, options)
+        : refused(descriptor, options);
+  }
+
+  private static @Nullable String reason() {
+    if (!System.getProperty("os.name").toLowerCase(Locale.ROOT).startsWith("linux")) {
+      return "this is not Linux";
+    }
     try {
-      return LINKER.downcallHandle(address(function), descriptor, options);
+      LINKER.downcallHandle(FunctionDescriptor.ofVoid());
+      return null;
     } catch (IllegalCallerException e) {
       Module module = Libc.class.getModule();
-      throw new IllegalCallerException(
-          "Smudge may not call Linux: start the JVM with --enable-native-access="
-              + (module.isNamed() ? module.getName() : "ALL-UNNAMED"),
-          e);
+      return "start the JVM with --enable-native-access="
+          + (module.isNamed() ? module.getName() : "ALL-UNNAMED");
+    }
+  }
+
+  /** In the place of a call that cannot be made: it has the same type, and throws. */
+  private static MethodHandle refused(FunctionDescriptor descriptor, Linker.Option... options) {
+    MethodType type = descriptor.toMethodType();
+    if (List.of(options).contains(ERRNO_OPTION)) {
+      type = type.insertParameterTypes(0, MemorySegment.class);
+    }
+    return MethodHandles.foldArguments(MethodHandles.empty(type), REFUSE);
+  }
+
+  private static MethodHandle refusal() {
+    try {
+      return MethodHandles.lookup()
+          .findStatic(Libc.class, "check", MethodType.methodType(void.class));
+    } catch (ReflectiveOperationException e) {
+      throw new LinkageError(e.getMessage(), e);
+    }
+  }
+
+  /** Whether calls can be made here. */
+  static boolean isThere() {
+    return REASON == null;
+  }
+
+  /** Throws if no call can be made here. */
+  static void check() {
+    if (REASON != null) {
+      throw new UnsupportedOperationException("Smudge may not call Linux: " + REASON);
     }
   }
 
