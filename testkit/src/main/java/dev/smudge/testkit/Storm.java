@@ -15,6 +15,7 @@ import dev.smudge.sync.InitialView;
 import dev.smudge.sync.RemovedSlot;
 import dev.smudge.sync.VcpuPause;
 import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.testkit.StormCounts.Kind;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayDeque;
@@ -27,7 +28,6 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicIntegerArray;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
@@ -40,7 +40,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Everything at once, as long as it is told to: vCPUs and devices that write, clients that take,
  * discard and write as themselves, changes of slots, pauses, tasks; and trackers that throw, stacks
- * that overflow, threads that are interrupted, die online or while they hold a pause.
+ * that overflow, threads that are interrupted, or die: those of vCPUs, the kernel's among them, and
+ * those that hold a pause.
  *
  * <p>Each of two clients keeps a copy of all RAM, of what it was handed, and so does the remover of
  * a slot. Now and then all writers are stopped: a byte that differs is a lost write.
@@ -85,18 +86,11 @@ public final class Storm implements AutoCloseable {
   private final ReentrantReadWriteLock asyncWrites = new ReentrantReadWriteLock();
   private final ReentrantLock second = new ReentrantLock(); // the second client's
   private final AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
+  private volatile Thread machineThread; // dies as well, and another one takes its place
   private volatile boolean stop;
 
-  private final AtomicLong writes = new AtomicLong();
-  private final AtomicLong takes = new AtomicLong();
-  private final AtomicLong faults = new AtomicLong();
-  private final AtomicLong overflows = new AtomicLong();
-  private final AtomicLong deaths = new AtomicLong();
-  private final AtomicLong pauses = new AtomicLong();
-  private final AtomicLong reports = new AtomicLong();
+  private final StormCounts counts = new StormCounts();
   private final Deque<String> history = new ArrayDeque<>();
-  private long changes;
-  private long checks;
 
   /**
    * Makes a storm over a new machine.
@@ -110,7 +104,7 @@ public final class Storm implements AutoCloseable {
       GuestMachine.Factory factory, UnaryOperator<Tracker> planted, Random random, int vcpus) {
     this.random = random;
     REPORTS.setFilter(report -> {
-      reports.incrementAndGet();
+      counts.count(Kind.REPORTS);
       return false;
     });
     long seed = random.nextLong();
@@ -135,7 +129,7 @@ public final class Storm implements AutoCloseable {
     for (int v = 0; v < vcpus; v++) {
       startGuest();
     }
-    start("machine", this::machineWrites);
+    machineThread = start("machine", this::machineWrites);
     start("device", this::deviceWrites);
     start("second client", this::secondClient);
     start("chaos", this::chaos);
@@ -167,19 +161,20 @@ public final class Storm implements AutoCloseable {
     void run(Random own);
   }
 
-  private void start(String name, Body body) {
+  private Thread start(String name, Body body) {
     long seed = random.nextLong();
     Thread thread = new Thread(null, () -> guarded(() -> body.run(new Random(seed))), name, STACK);
     thread.setDaemon(true);
     others.add(thread);
     thread.start();
+    return thread;
   }
 
   private void guarded(Runnable body) {
     try {
       body.run();
     } catch (Death e) {
-      deaths.incrementAndGet();
+      counts.count(Kind.DEATHS_OF_VCPUS);
     } catch (Throwable e) {
       failure.compareAndSet(null, e);
     }
@@ -198,14 +193,14 @@ public final class Storm implements AutoCloseable {
       what.run();
       return true;
     } catch (StormTracker.Fault e) {
-      faults.incrementAndGet();
+      counts.count(Kind.FAULTS);
     } catch (OutOfMemoryError e) {
       if (!"of the storm".equals(e.getMessage())) {
         throw e;
       }
-      faults.incrementAndGet();
+      counts.count(Kind.FAULTS);
     } catch (StackOverflowError e) {
-      overflows.incrementAndGet();
+      counts.count(Kind.OVERFLOWS_OF_A_STACK);
     }
     return false;
   }
@@ -266,7 +261,7 @@ public final class Storm implements AutoCloseable {
           } else {
             store(vcpu, own);
           }
-          writes.lazySet(writes.get() + 1);
+          counts.count(Kind.WRITES_BY_VCPUS);
         } catch (GuestAccessException e) {
           // No slot is there now.
         }
@@ -309,7 +304,11 @@ public final class Storm implements AutoCloseable {
         addresses[i] = address(own.nextInt(FIXED), 0) + own.nextInt(REGION / 8) * 8L;
       }
       survives(() -> machine.write(own.nextLong(), addresses));
-      writes.addAndGet(addresses.length);
+      counts.add(Kind.WRITES_BY_THE_MACHINE, addresses.length);
+      forgetInterrupt(own);
+      if (oneIn(1_000, own)) {
+        throw new Death();
+      }
     }
   }
 
@@ -319,12 +318,17 @@ public final class Storm implements AutoCloseable {
       try {
         if (oneIn(3, own)) {
           asyncWrite(at, own);
+          counts.count(Kind.ASYNCHRONOUS_WRITES);
+        } else if (oneIn(20, own)) {
+          memory.device().release(at, own.nextInt(2 * PAGE));
+          counts.count(Kind.RELEASES);
         } else if (oneIn(50, own)) {
           squeezed(own, () -> memory.device().putLong(at, own.nextLong()));
+          counts.count(Kind.WRITES_BY_DEVICES);
         } else {
           memory.device().putLong(at, own.nextLong());
+          counts.count(Kind.WRITES_BY_DEVICES);
         }
-        writes.incrementAndGet();
       } catch (GuestAccessException e) {
         // No slot is there now.
       }
@@ -364,21 +368,27 @@ public final class Storm implements AutoCloseable {
     GuestSlot slot = memory.slots().get(own.nextInt(FIXED));
     long first = own.nextLong(slot.pageCount());
     long count = 1 + own.nextLong(slot.pageCount() - first);
+    Kind kind = Kind.TAKES;
     switch (own.nextInt(8)) {
       case 0 -> copy(1, client.takeAtMost(1 + own.nextInt(20)), own);
       case 1 -> copy(1, client.takeRange(slot, first, count), own);
       case 2 -> {
+        kind = Kind.DISCARDS;
         client.discard(slot, first, count);
         copyTo(copies[1], slot.pages(first, count)); // what it holds from then on
       }
       case 3 -> {
+        kind = Kind.WRITES_BY_A_CLIENT;
         byte[] bytes = new byte[1 + own.nextInt(2 * PAGE)];
         own.nextBytes(bytes);
         long at = slot.guestAddress() + first * (long) PAGE;
         memory.device().writeAs(client, at, MemorySegment.ofArray(bytes));
         copyTo(copies[1], memoryAt(at, bytes.length));
       }
-      case 4 -> memory.log().sync();
+      case 4 -> {
+        kind = Kind.SYNCS;
+        memory.log().sync();
+      }
       case 5 -> {
         AtomicReference<@Nullable DirtyBatch<GuestSlot>> taken = new AtomicReference<>();
         squeezed(own, () -> taken.set(client.take()));
@@ -390,7 +400,7 @@ public final class Storm implements AutoCloseable {
       }
       default -> copy(1, client.take(), own);
     }
-    takes.incrementAndGet();
+    counts.count(kind);
   }
 
   /** A part of a region that is always there. */
@@ -437,6 +447,7 @@ public final class Storm implements AutoCloseable {
         case 3 -> task(own);
         default -> replaceTheDead();
       }
+      forgetInterrupt(own);
       LockSupport.parkNanos(own.nextInt(2_000_000));
     }
   }
@@ -444,8 +455,9 @@ public final class Storm implements AutoCloseable {
   private void interruptOne(Random own) {
     List<Thread> threads = new ArrayList<>();
     guests.forEach(guest -> threads.add(guest.thread));
-    others.stream().filter(thread -> !thread.getName().equals("machine")).forEach(threads::add);
+    threads.addAll(others);
     threads.get(own.nextInt(threads.size())).interrupt();
+    counts.count(Kind.INTERRUPTS);
   }
 
   private void pauseByOneWhoMayDie(Random own) {
@@ -464,8 +476,9 @@ public final class Storm implements AutoCloseable {
     holder.start();
     if (oneIn(3, own)) {
       holder.interrupt();
+      counts.count(Kind.INTERRUPTS);
     }
-    pauses.incrementAndGet();
+    counts.count(dies ? Kind.PAUSES_WHOSE_HOLDER_DIES : Kind.PAUSES);
   }
 
   /** While all are stopped, nothing changes. */
@@ -478,7 +491,7 @@ public final class Storm implements AutoCloseable {
       }
       return -1;
     });
-    pauses.incrementAndGet();
+    counts.count(Kind.PAUSES);
   }
 
   private long whileAllAreStopped(LongSupplier what) {
@@ -516,12 +529,17 @@ public final class Storm implements AutoCloseable {
               default -> throw new StormTracker.Fault(); // into its future
             }
           });
+      counts.count(Kind.TASKS);
     } catch (IllegalStateException e) {
       // Its thread has died, or it has too many tasks.
     }
   }
 
   private void replaceTheDead() {
+    if (!machineThread.isAlive() && !stop) {
+      others.remove(machineThread);
+      machineThread = start("machine", this::machineWrites);
+    }
     for (Guest guest : List.copyOf(guests)) {
       if (!guest.thread.isAlive() && !stop) {
         guests.remove(guest);
@@ -568,7 +586,7 @@ public final class Storm implements AutoCloseable {
         open.close(); // is given back
       }
     }
-    changes++;
+    counts.count(Kind.CHANGES_OF_SLOTS);
   }
 
   private void commit(int r, Region next, SlotTransaction change) {
@@ -653,7 +671,7 @@ public final class Storm implements AutoCloseable {
         survives(this::change);
         if (oneIn(3, random)) {
           survives(() -> copy(0, clients.getFirst().take(), random));
-          takes.incrementAndGet();
+          counts.count(Kind.TAKES);
         }
       }
       long lost = check();
@@ -674,7 +692,6 @@ public final class Storm implements AutoCloseable {
 
   /** Where nobody writes: the first byte that a copy has not; -1 if there is none. */
   private long check() {
-    checks++;
     return whileAllAreStopped(this::compare);
   }
 
@@ -695,6 +712,7 @@ public final class Storm implements AutoCloseable {
       });
     }
     for (int c = 0; c < copies.length; c++) {
+      counts.add(Kind.PAGES_COMPARED, (long) REGIONS * PAGES);
       long lost = copies[c].mismatch(all);
       if (lost >= 0) {
         describe(c, lost);
@@ -732,25 +750,7 @@ public final class Storm implements AutoCloseable {
 
   @Override
   public String toString() {
-    return "about "
-        + writes
-        + " writes, "
-        + takes
-        + " takes, "
-        + changes
-        + " changes of slots, "
-        + pauses
-        + " pauses, "
-        + faults
-        + " faults, "
-        + overflows
-        + " overflows of a stack, "
-        + deaths
-        + " deaths, "
-        + reports
-        + " reports; RAM and copies compared "
-        + checks
-        + " times";
+    return counts.toString();
   }
 
   /** Ends all threads, and the machine. What one of them threw comes out. */
