@@ -386,7 +386,7 @@ public final class GuestMemory implements AutoCloseable {
    * stopped and before the last take. It waits for the asynchronous writes that are open.
    *
    * @throws IllegalStateException if one of those does not land within the log's timeout; the
-   *     message names them; not sealed then
+   *     message names them; or if the memory is closed meanwhile; not sealed then
    * @throws dev.smudge.sync.VcpuTimeoutException if a vCPU does not reach a safepoint in time; not
    *     sealed then
    */

@@ -14,6 +14,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -122,6 +123,37 @@ class StoppedWritersTest {
     memory.close();
     disk.get();
     pause.close();
+  }
+
+  /** Nobody waits in a pause of a memory that is closed, whichever came first. */
+  @Test
+  void pauseAll_afterClose_devicesAreRefusedAtOnce() throws Exception {
+    GuestMemory memory = memory(Duration.ofSeconds(10));
+    memory.addSlot(0, 0, SIZE);
+    memory.close();
+    VcpuPause pause = memory.pauseAll();
+    Future<?> disk = Threads.start("disk", index -> memory.device().putLong(0, 1), 0);
+    ExecutionException e =
+        assertThrows(ExecutionException.class, () -> disk.get(30, TimeUnit.SECONDS));
+    assertTrue(e.getCause() instanceof IllegalStateException, e::toString);
+    pause.close();
+  }
+
+  @Test
+  void close_whileASealWaitsForAnAsyncWrite_theSealFailsAtOnce() throws Exception {
+    GuestMemory memory = memory(Duration.ofHours(1));
+    memory.addSlot(0, 0, SIZE);
+    AsyncWrite write = memory.device().beginWrite(0, 4096);
+    Future<?> seals = Threads.start("seals", index -> memory.seal(), 0);
+    while (!isRefused(memory)) {
+      Thread.onSpinWait(); // until the seal has begun
+    }
+    memory.close();
+    ExecutionException e =
+        assertThrows(ExecutionException.class, () -> seals.get(30, TimeUnit.SECONDS));
+    assertTrue(e.getCause() instanceof IllegalStateException, e::toString);
+    assertTrue(e.toString().contains("closed"), e::toString);
+    write.close();
   }
 
   /** A landing wakes who seals: that is not a look at the clock. */

@@ -43,8 +43,9 @@ public final class KvmRunner implements AutoCloseable {
    * @return as {@link KvmVcpu#run}, but for {@link RunLayout#EXIT_DIRTY_RING_FULL}, which is
    *     handled here; {@link RunLayout#EXIT_INTR} only after {@link #kick}
    * @throws SealedException if the log is sealed; the guest has not run
-   * @throws dev.smudge.sync.VcpuException if the runner is closed, or another thread's; or if this
-   *     thread holds a pause
+   * @throws dev.smudge.sync.VcpuException if the runner is closed, or another thread's; if this
+   *     thread holds a pause; or if another does, and the log is closed, before or while this waits
+   *     for the end of that pause: the guest does not run in it
    * @throws KvmException if the kernel refuses
    * @throws IllegalStateException if the vCPU is closed
    */

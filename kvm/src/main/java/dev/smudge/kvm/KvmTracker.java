@@ -172,8 +172,18 @@ public final class KvmTracker {
 
     @Override
     public TrackerVcpus vcpus() {
-      // A change that was cut short is settled by the log, which knows what was half done.
-      return () -> inhibitor().pause()::close;
+      return new TrackerVcpus() {
+        @Override
+        public Runnable pause() {
+          // A change that was cut short is settled by the log, which knows what was half done.
+          return inhibitor().pause()::close;
+        }
+
+        @Override
+        public void close() {
+          inhibitor().close();
+        }
+      };
     }
 
     /**

@@ -1,6 +1,7 @@
 package dev.smudge.kvm;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -8,6 +9,8 @@ import dev.smudge.core.GuestSlot;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
+import dev.smudge.sync.VcpuException;
+import dev.smudge.sync.VcpuPause;
 import dev.smudge.testkit.GuestMachine;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -17,6 +20,9 @@ import java.util.BitSet;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import java.util.concurrent.locks.LockSupport;
 import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
@@ -25,8 +31,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * vCPUs, and the VM, are closed beside takes, full rings and changes of slots: what they have
- * written before is found. {@code -Dsmudge.closing.seconds} makes it longer.
+ * vCPUs, the VM, and the log are closed beside takes, full rings, pauses and changes of slots: what
+ * was written before is found, and nobody waits any more. {@code -Dsmudge.closing.seconds} makes it
+ * longer.
  */
 @RequiresKvm
 @Timeout(600)
@@ -103,6 +110,28 @@ class ClosingTest {
     @Override
     public void close() {
       machine.close();
+    }
+  }
+
+  /** The holder of the pause lives, and may read RAM still: the guest must not run in it. */
+  @ParameterizedTest
+  @ValueSource(ints = {0, 256})
+  void close_logWhileAVcpuWaitsInAPause_itIsToldAndHasNotRun(int ring) throws Exception {
+    try (Fixture guest = new Fixture(ring);
+        ExecutorService holder = Executors.newSingleThreadExecutor()) {
+      VcpuPause pause = holder.submit(guest.machine.memory()::pause).get();
+      long rounds = guest.vcpus.get(0).program.rounds();
+      for (CompletableFuture<Integer> end : guest.ends) {
+        assertFalse(end.isDone(), "it waits");
+      }
+      guest.machine.memory().close(); // at once: nobody waits for the holder
+      for (CompletableFuture<Integer> end : guest.ends) {
+        ExecutionException e = assertThrows(ExecutionException.class, end::get);
+        assertTrue(e.getCause() instanceof VcpuException, e::toString);
+        assertTrue(e.toString().contains("is closed"), e::toString);
+      }
+      assertEquals(rounds, guest.vcpus.get(0).program.rounds());
+      holder.submit(pause::close).get();
     }
   }
 

@@ -42,7 +42,7 @@ import org.jspecify.annotations.Nullable;
  * <p>Source: QEMU accel/accel-blocker.c; docs/design.md 3.6; docs/bugs.md row 17.
  */
 @SuppressWarnings("ReferenceEquality") // threads are compared by identity
-public final class AccessInhibitor {
+public final class AccessInhibitor implements AutoCloseable {
   private static final System.Logger LOGGER = System.getLogger(AccessInhibitor.class.getName());
 
   /** A close wakes who waits to enter, a death does not: so often they look. */
@@ -63,6 +63,7 @@ public final class AccessInhibitor {
   private boolean endsWithHolder; // all of the holder's holds are pauses
   private long era; // of who holds: a hold is closed in its own alone
   private boolean holderWaits; // not all have left yet; the holder's
+  private boolean closed;
 
   private AccessInhibitor(long timeoutNanos, Consumer<? super Throwable> errorHandler) {
     this.timeoutNanos = timeoutNanos;
@@ -169,8 +170,7 @@ public final class AccessInhibitor {
     try {
       if (holder == Thread.currentThread()) {
         if (holderWaits) {
-          throw new VcpuException(
-              "inhibit by " + holder + " in a kick would wait for itself: do it after the kick");
+          throw InhibitorErrors.inKick(holder);
         }
         holds++;
         endsWithHolder &= pause;
@@ -179,11 +179,15 @@ public final class AccessInhibitor {
       }
       checkIsOutside();
       dead = awaitTurn(patience);
-      holder = Thread.currentThread();
-      holds = 1;
-      endsWithHolder = pause;
-      hold.era = era;
-      holderWaits = true;
+      if (holder != null) {
+        hold.closed = true; // in the pause of another, beside which it holds nobody back
+      } else {
+        holder = Thread.currentThread();
+        holds = 1;
+        endsWithHolder = pause;
+        hold.era = era;
+        holderWaits = true;
+      }
       // ORDER I2 volatile: the flag is up before the words of the accesses are looked at. Pairs
       // with I1 in enter, and with I3 in leave. If weaker: a thread is inside, and the changer has
       // seen it outside; or the changer sleeps, and nobody wakes it.
@@ -208,26 +212,24 @@ public final class AccessInhibitor {
   private void checkIsOutside() {
     for (InhibitableAccess access : accesses) {
       if (access.isInsideOf(Thread.currentThread())) {
-        throw new VcpuException(
-            "inhibit by " + access + " inside would wait for itself: leave first");
+        throw InhibitorErrors.inside(access);
       }
     }
   }
 
-  /** Waits until nobody holds; returns a thread whose pause has ended with it, if one has. */
+  /**
+   * Waits until nobody holds, or, after {@link #close}, until what another holds is a pause;
+   * returns a thread whose pause has ended with it, if one has.
+   */
   private @Nullable Thread awaitTurn(Patience patience) {
     Thread dead = null;
-    for (Thread other = holder; other != null; other = holder) {
+    for (Thread other = holder;
+        other != null && !(closed && endsWithHolder && other.isAlive());
+        other = holder) {
       if (endsNow(other)) {
         dead = other;
       } else if (!await(released, patience)) {
-        throw new VcpuTimeoutException(
-            "waited "
-                + timeoutMillis()
-                + " ms for the hold of "
-                + other
-                + "; its stack is the cause",
-            other);
+        throw InhibitorErrors.otherHolds(timeoutMillis(), other);
       }
     }
     return dead;
@@ -239,10 +241,7 @@ public final class AccessInhibitor {
       return false;
     }
     if (!endsWithHolder) {
-      throw new VcpuException(
-          thread
-              + " has ended and holds accesses back still; whoever knows that its change is"
-              + " whole has to close its hold");
+      throw InhibitorErrors.endedInAChange(thread);
     }
     endLocked();
     return true;
@@ -250,9 +249,7 @@ public final class AccessInhibitor {
 
   private void reportPauseOf(@Nullable Thread dead) {
     if (dead != null) {
-      errorHandler.accept(
-          new VcpuException(
-              dead + " has ended and has not closed its pause; the pause has ended now"));
+      errorHandler.accept(InhibitorErrors.endedInAPause(dead));
     }
   }
 
@@ -279,11 +276,7 @@ public final class AccessInhibitor {
     } finally {
       lock.unlock();
       for (InhibitableAccess access : dead) {
-        errorHandler.accept(
-            new VcpuException(
-                access
-                    + " has ended inside; it counts as outside now, and should have called"
-                    + " leave()"));
+        errorHandler.accept(InhibitorErrors.endedInside(access));
       }
     }
     holderWaits = false;
@@ -360,14 +353,12 @@ public final class AccessInhibitor {
       while (inhibited) {
         Thread other = Objects.requireNonNull(holder);
         if (other == Thread.currentThread()) {
-          throw new VcpuException(
-              "enter by "
-                  + other
-                  + ", which holds accesses back: it would wait for itself."
-                  + " Close the hold first");
+          throw InhibitorErrors.enterByHolder(other);
         }
         if (endsNow(other)) {
           dead = other;
+        } else if (closed && endsWithHolder) {
+          throw InhibitorErrors.closedInAPause(other);
         } else {
           sleep(released, DEATH_LOOK_NANOS);
         }
@@ -377,6 +368,22 @@ public final class AccessInhibitor {
       lock.unlock();
     }
     reportPauseOf(dead);
+  }
+
+  /**
+   * From now on nobody waits for the end of another's {@link #pause}, which may never come: who
+   * would wait to enter gets an exception, since the holder may rely on it still that nobody is
+   * inside, and who inhibits goes on beside it. From any thread; a second call does nothing.
+   */
+  @Override
+  public void close() {
+    lock.lock();
+    try {
+      closed = true;
+      released.signalAll();
+    } finally {
+      lock.unlock();
+    }
   }
 
   void wakeChanger() {

@@ -49,8 +49,9 @@ public final class InhibitableAccess implements AutoCloseable {
    * may be asked for meanwhile: they would wait for it.
    *
    * @throws VcpuException if it is closed; if it is another thread's; if this thread itself holds
-   *     accesses back, so that it would wait for itself: what a holder does needs no access; or if
-   *     the thread that holds has ended. It has not entered then
+   *     accesses back, so that it would wait for itself: what a holder does needs no access; if the
+   *     thread that holds has ended; or if it would wait for the end of a pause, and the inhibitor
+   *     is closed, before or meanwhile. It has not entered then
    */
   public void enter() {
     if (owner != Thread.currentThread()) {
@@ -146,12 +147,7 @@ public final class InhibitableAccess implements AutoCloseable {
   }
 
   VcpuTimeoutException timeout(long millis) {
-    return new VcpuTimeoutException(
-        this
-            + " did not leave within "
-            + millis
-            + " ms: its kick has to make it leave; its stack is the cause",
-        owner);
+    return InhibitorErrors.staysInside(millis, this, owner);
   }
 
   // Without the lock.

@@ -16,4 +16,12 @@ public interface TrackerVcpus {
    * @throws dev.smudge.sync.VcpuTimeoutException if one does not stop in time; none is stopped then
    */
   Runnable pause();
+
+  /**
+   * The log is being closed: nobody waits any more for a thread that has stopped the vCPUs in a
+   * pause. A vCPU that would have to wait gets an exception, and does not run; the {@link #pause}
+   * that follows returns once none of them writes. Called from any thread, without a lock, perhaps
+   * more than once.
+   */
+  default void close() {}
 }

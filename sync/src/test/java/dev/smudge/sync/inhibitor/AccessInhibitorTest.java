@@ -467,6 +467,53 @@ class AccessInhibitorTest {
   }
 
   @Test
+  void close_inAPause_whoWaitsToEnterIsToldAndHasNotEntered() {
+    InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
+    AtomicReference<Thread> waiter = new AtomicReference<>();
+    Hold pause = GuestThread.end(changer.beginCall(inhibitor::pause));
+    Future<?> enters =
+        guest.begin(() -> {
+          waiter.set(Thread.currentThread());
+          access.enter();
+        });
+    GuestThread.await(() -> waiter.get() != null);
+    awaitAsleep(Objects.requireNonNull(waiter.get()));
+    inhibitor.close();
+    assertFails("is closed", () -> GuestThread.end(enters));
+    assertFalse(access.isInside(), "the pause may be read under still");
+    inhibitor.pause().close(); // does not wait for that of another, nor end it
+    guest.run(() -> assertFails("is closed", access::enter));
+    changer.run(pause::close);
+    inhibitor.close();
+    guest.run(() -> {
+      access.enter();
+      access.leave();
+      access.close();
+    });
+    assertEquals(0, errors.size(), errors::toString);
+  }
+
+  /** A change ends by itself; half of it must not be seen. */
+  @Test
+  void close_inAChange_whoWaitsToEnterGoesOnWaiting() {
+    InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
+    AtomicReference<Thread> waiter = new AtomicReference<>();
+    Hold hold = GuestThread.end(changer.beginCall(inhibitor::inhibit));
+    inhibitor.close();
+    Future<?> enters =
+        guest.begin(() -> {
+          waiter.set(Thread.currentThread());
+          access.enter();
+          access.leave();
+        });
+    GuestThread.await(() -> waiter.get() != null);
+    awaitAsleep(Objects.requireNonNull(waiter.get()));
+    assertFalse(enters.isDone());
+    hold.close();
+    GuestThread.end(enters);
+  }
+
+  @Test
   void inhibit_insideAPause_holderHasEnded_isNotOver() throws Exception {
     InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
     AtomicReference<Hold> change = new AtomicReference<>();

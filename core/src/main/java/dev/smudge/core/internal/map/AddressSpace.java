@@ -301,6 +301,7 @@ public final class AddressSpace {
       synchronized (asyncWrites) {
         long left = embedded.timeout().toNanos();
         while (!asyncWrites.isEmpty()) {
+          checkOpen();
           long begin = System.nanoTime();
           if (left <= 0) {
             throw new IllegalStateException(
@@ -342,7 +343,7 @@ public final class AddressSpace {
     // read in checkOpen, which a vCPU makes after it has come online (S5). If weaker: a vCPU finds
     // a slot whose RAM is unmapped a moment later.
     closed = true;
-    gate.open(); // who waits there finds it closed
+    gate.close(); // who waits there finds the memory closed
     log.close();
     log.rcu().barrier(); // the listeners write no more
     locked(() -> new ArrayList<>(rams).forEach(SparseRam::close)); // a commit has ended by now

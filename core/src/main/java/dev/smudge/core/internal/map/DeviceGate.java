@@ -18,6 +18,7 @@ public final class DeviceGate {
 
   private final Rcu rcu;
   private volatile @Nullable Thread holder; // of the shut gate; written under this
+  private boolean closed; // under this
 
   DeviceGate(Rcu rcu) {
     this.rcu = rcu;
@@ -45,10 +46,13 @@ public final class DeviceGate {
     return reader;
   }
 
-  /** Shuts it, and waits for the writes that are under way. By one thread at a time. */
+  /**
+   * Shuts it, unless it is closed, and waits for the writes that are under way. By one thread at a
+   * time.
+   */
   void shut() {
     synchronized (this) {
-      holder = Thread.currentThread(); // G1
+      holder = closed ? null : Thread.currentThread(); // G1
     }
     boolean over = false;
     try {
@@ -64,12 +68,14 @@ public final class DeviceGate {
   /** Opens it, if it is shut by that thread. From any thread. */
   synchronized void open(Thread by) {
     if (holder == by) {
-      open();
+      holder = null;
+      notifyAll();
     }
   }
 
-  /** Opens it, whoever has shut it. */
-  synchronized void open() {
+  /** Opens it for good, whoever has shut it: writes are refused by others from now on. */
+  synchronized void close() {
+    closed = true;
     holder = null;
     notifyAll();
   }

@@ -3,6 +3,7 @@ package dev.smudge.sync.internal.collect;
 import dev.smudge.bitmap.PageSet;
 import dev.smudge.sync.internal.vcpu.VcpuGroup;
 import dev.smudge.sync.tracker.Tracker;
+import dev.smudge.sync.tracker.TrackerVcpus;
 import dev.smudge.sync.verify.PageContent;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
@@ -419,6 +420,10 @@ public final class Collector {
 
   /** Closes all clients and devices, and takes the slots from the tracker. */
   public void close() {
+    TrackerVcpus own = tracker.vcpus();
+    if (own != null) {
+      own.close();
+    }
     lock.run(() -> closed = true);
     clients.endAll();
     devices.closeAll();
