@@ -53,10 +53,10 @@ public final class SlotTransaction implements AutoCloseable {
     space.checkOpen();
     this.space = space;
     this.overlay = space.beginTransaction();
-    SlotTransaction open = (SlotTransaction) overlay.innermost();
+    SlotTransaction open = (SlotTransaction) overlay.innermost;
     this.outer = open == null ? this : open;
     this.savepoint = overlay.savepoint();
-    overlay.innermost(this);
+    overlay.innermost = this;
   }
 
   private void checkUsable() {
@@ -67,7 +67,7 @@ public final class SlotTransaction implements AutoCloseable {
     if (done) {
       throw new IllegalStateException("this transaction was committed or closed already");
     }
-    if (overlay.innermost() != this) {
+    if (overlay.innermost != this) {
       throw new IllegalStateException("a transaction inside this one is open: close it first");
     }
   }
@@ -357,8 +357,8 @@ public final class SlotTransaction implements AutoCloseable {
   }
 
   private void end() {
+    overlay.innermost = outer == this ? null : outer; // with this it is over; no call before it
     done = true;
-    overlay.innermost(outer == this ? null : outer);
     if (outer == this) {
       space.endTransaction();
     }
@@ -374,7 +374,9 @@ public final class SlotTransaction implements AutoCloseable {
   public void close() {
     if (!done) {
       checkUsable();
-      overlay.rollBack(savepoint);
+      if (outer != this) {
+        overlay.rollBack(savepoint); // else all of it is dropped
+      }
       end();
     }
   }

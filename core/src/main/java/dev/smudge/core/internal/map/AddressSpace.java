@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -55,6 +56,7 @@ public final class AddressSpace {
   private volatile boolean sealing;
   private volatile SlotMap map = SlotMap.EMPTY;
   private volatile boolean closed;
+  private final AtomicReference<@Nullable SlotCommit> halfMade = new AtomicReference<>();
 
   /** Makes one without slots. */
   public AddressSpace(DirtyLog log) {
@@ -117,12 +119,13 @@ public final class AddressSpace {
 
   /** {@return the open transaction of this thread; null if there is none} */
   public @Nullable SlotOverlay transaction() {
-    return transactions.get();
+    SlotOverlay overlay = transactions.get();
+    return overlay == null || overlay.innermost == null ? null : overlay;
   }
 
   /** {@return the open transaction of this thread, begun if there is none} */
   public SlotOverlay beginTransaction() {
-    SlotOverlay overlay = transactions.get();
+    SlotOverlay overlay = transaction();
     if (overlay == null) {
       overlay = new SlotOverlay();
       transactions.set(overlay);
@@ -147,6 +150,20 @@ public final class AddressSpace {
 
   MapChange beginChange(boolean removes) {
     return embedded.beginChange(lock, removes);
+  }
+
+  /** A commit begins, under the lock: if an error has cut the last one short, its rest is done. */
+  void giveUpHalfMade(SlotCommit next) {
+    SlotCommit last = halfMade.get();
+    if (last != null) {
+      last.giveUp();
+    }
+    halfMade.set(next);
+  }
+
+  /** A commit has nothing left to do. */
+  void isWhole(SlotCommit commit) {
+    halfMade.compareAndSet(commit, null);
   }
 
   /** In the middle of a commit. */

@@ -64,23 +64,39 @@ public final class SlotCommit {
     try {
       try {
         space.checkOpen();
+        space.giveUpHalfMade(this);
         overlay.check(space.map());
         change(change);
       } finally {
         change.end();
       }
     } finally {
-      if (!made) {
-        pins.forEach(SparseRam.Pin::release);
-      }
+      giveUp();
       try {
         change.retire();
       } finally {
         // A device that was under way has marked an old slot, whose pages are not the new one's.
-        uncarried.forEach(part -> space.markMemory(part.plan, part.from, part.end));
-        tellUncarried();
+        if (made) {
+          uncarried.forEach(part -> space.markMemory(part.plan, part.from, part.end));
+          tellUncarried();
+        }
       }
     }
+  }
+
+  /**
+   * Releases what a change that was not made has taken. Where that is cut short too, the next
+   * commit does the rest. What is taken off a list is released then or never, and not twice.
+   */
+  synchronized void giveUp() {
+    while (!made && !lost.isEmpty()) {
+      lost.removeLast().slot().release();
+    }
+    while (!made && !pins.isEmpty()) {
+      pins.getLast().release(); // twice does nothing
+      pins.removeLast();
+    }
+    space.isWhole(this);
   }
 
   private void tellUncarried() {
@@ -111,22 +127,11 @@ public final class SlotCommit {
         handOut(new AddressSpace.Lost(slot, pages, runs));
       }
     }
-    boolean swapped = false;
-    try {
-      change.swap(() -> {
-        space.publish(after, lost);
-        made = true;
-      });
-      swapped = true;
-    } finally {
-      if (!made) {
-        lost.forEach(handle -> handle.slot().release());
-        uncarried.clear();
-      }
-    }
-    if (swapped) {
-      space.listeners().changed(before.slots(), after.slots());
-    }
+    change.swap(() -> {
+      space.publish(after, lost);
+      made = true;
+    });
+    space.listeners().changed(before.slots(), after.slots());
   }
 
   /** The remover keeps the RAM of the whole slot until it closes the handle. */
@@ -141,9 +146,9 @@ public final class SlotCommit {
                   space.forget(handle);
                   slot.release();
                 });
-    lost.add(handle);
     handles.add(out);
     slot.hold();
+    lost.add(handle);
   }
 
   /** Those that change something; fills in what is removed. */

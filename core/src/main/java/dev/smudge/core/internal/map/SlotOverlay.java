@@ -23,17 +23,11 @@ public final class SlotOverlay {
   private final TreeMap<Long, SlotPlan> byAddress = new TreeMap<>(Long::compareUnsigned);
   private final List<Runnable> undo = new ArrayList<>();
 
-  private @Nullable Object innermost; // the open transaction
-
-  /** {@return the innermost open transaction; null if there is none} */
-  public @Nullable Object innermost() {
-    return innermost;
-  }
-
-  /** Says which is the innermost open transaction. */
-  public void innermost(@Nullable Object transaction) {
-    innermost = transaction;
-  }
+  /**
+   * The innermost open transaction; null if all are over, or the first was cut short as it began. A
+   * field, because an end that is a call finds no room where the stack has ended.
+   */
+  public @Nullable Object innermost;
 
   /** {@return where {@link #rollBack} can go back to} */
   public int savepoint() {

@@ -27,15 +27,20 @@ final class AnonymousRam implements RamSource {
   private static final long SCARCE = 1L << 42;
   private static final long PAGE = Libc.pageSize();
 
-  private @Nullable MemorySegment mapped;
+  private @Nullable RamMapping mapping;
 
   @Override
   public RamMapping map(long end, Arena arena) {
-    if (mapped != null) {
+    RamMapping before = mapping;
+    if (before != null && !before.isOpen()) {
+      free(); // nobody got it: something was thrown before it was kept
+    } else if (before != null && before.segment().byteSize() >= end) {
+      return before; // the same
+    } else if (before != null) {
       throw new UncheckedIOException(
           new IOException(
               "guest RAM that was made with "
-                  + mapped.byteSize()
+                  + before.segment().byteSize()
                   + " bytes of addresses cannot grow to "
                   + end
                   + " where it is; replaceRam with a MemorySegment of that size, or make it larger"
@@ -43,9 +48,9 @@ final class AnonymousRam implements RamSource {
     }
     boolean stays = SparseRam.NATIVE;
     MemorySegment window = mapWindow(end, stays ? Arena.ofAuto() : arena);
-    RamMapping mapping = new RamMapping(arena, window, stays);
-    mapped = window;
-    return mapping;
+    RamMapping made = new RamMapping(arena, window, stays);
+    mapping = made;
+    return made;
   }
 
   private static MemorySegment mapWindow(long end, Arena lifetime) {
@@ -93,10 +98,10 @@ final class AnonymousRam implements RamSource {
 
   @Override
   public void free() {
-    MemorySegment all = mapped;
-    mapped = null;
-    if (all != null && SparseRam.NATIVE) {
-      AnonymousMemory.withdraw(all); // else unmapped by its arena
+    RamMapping all = mapping;
+    if (all != null) {
+      all.withdraw();
+      mapping = null; // last: it can be tried again
     }
   }
 }

@@ -1,5 +1,6 @@
 package dev.smudge.core.internal.ram;
 
+import dev.smudge.linux.AnonymousMemory;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
@@ -9,7 +10,6 @@ final class RamMapping {
   private final Arena arena;
   private final MemorySegment segment;
   private final @Nullable MemorySegment addresses;
-  int users; // pins
 
   /**
    * Makes one.
@@ -34,8 +34,22 @@ final class RamMapping {
     return addresses != null;
   }
 
-  /** Its segment cannot be used from now on. */
+  /** Whether its segment can be used. */
+  boolean isOpen() {
+    return segment.scope().isAlive();
+  }
+
+  /** Frees the memory behind addresses that stay; others go with the arena. */
+  void withdraw() {
+    if (addresses != null) {
+      AnonymousMemory.withdraw(addresses);
+    }
+  }
+
+  /** Its segment cannot be used from now on. A second call does nothing. */
   void close() {
-    arena.close();
+    if (isOpen()) {
+      arena.close();
+    }
   }
 }

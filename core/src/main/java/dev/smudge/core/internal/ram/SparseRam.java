@@ -99,23 +99,22 @@ public final class SparseRam {
     }
     RamMapping mapping = mappingFor(offset + size);
     Pin pin = new Pin(offset, size, mapping);
-    pins.add(pin);
-    mapping.users++;
     length = Math.max(length, offset + size);
+    pins.add(pin);
     return pin;
   }
 
   private RamMapping mappingFor(long end) {
     for (RamMapping mapping : mappings) {
-      if (mapping.segment().byteSize() >= end && mapping.segment().scope().isAlive()) {
+      if (mapping.segment().byteSize() >= end && mapping.isOpen()) {
         return mapping;
       }
     }
+    all.add(this); // first: whoever closes the memory frees what an error leaves here
     Arena arena = Arena.ofShared();
     try {
       RamMapping mapping = source.map(end, arena);
       mappings.add(mapping);
-      all.add(this);
       return mapping;
     } catch (RuntimeException | Error e) {
       arena.close();
@@ -151,22 +150,31 @@ public final class SparseRam {
       return;
     }
     RamMapping mapping = pin.mapping;
-    mapping.users--;
     boolean poison = Boolean.getBoolean(POISON);
     if (pins.isEmpty() && poison) {
       // It stays mapped, so that who uses it after this reads the poison.
       mapping.segment().asSlice(0, Math.min(length, MOST_POISONED)).fill(POISON_BYTE);
     }
-    if (!poison && mapping.users == 0) {
+    if (!poison && !isPinned(mapping)) {
       try {
         unmap(mapping);
       } catch (IllegalStateException e) {
         return; // I/O into it is under way: unmapped when the memory is closed
       }
     }
-    if (pins.isEmpty() && mappings.isEmpty()) {
+    if (pins.isEmpty() && mappings.stream().noneMatch(RamMapping::isOpen)) {
       free();
     }
+  }
+
+  /** Not counted: a count that an error has kept from a step would be wrong for ever. */
+  private boolean isPinned(RamMapping mapping) {
+    for (Pin pin : pins) {
+      if (pin.mapping == mapping) {
+        return true;
+      }
+    }
+    return false;
   }
 
   private void unmap(RamMapping mapping) {
@@ -175,9 +183,10 @@ public final class SparseRam {
   }
 
   private void free() {
-    all.remove(this);
-    length = 0;
     source.free();
+    mappings.clear();
+    length = 0;
+    all.remove(this); // last: it can be tried again
   }
 
   /**

@@ -1,0 +1,110 @@
+package dev.smudge.core;
+
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Makes a call with hardly any stack, then with one frame more each time, until it gets through: so
+ * a {@link StackOverflowError} is thrown at every call that it makes, from the outermost to the
+ * innermost. Everything is done by one thread, whose stack is small.
+ */
+final class StackEnds {
+  private static final int STACK = 300_000;
+  private static final int MOST_FRAMES = 5_000;
+  private static final int ENOUGH = 3; // frames in a row with which it got through
+
+  private final Runnable call;
+  private int frames;
+  private boolean called;
+  private @Nullable Throwable thrown;
+
+  private StackEnds(Runnable call) {
+    this.call = call;
+  }
+
+  /**
+   * Cuts a call short.
+   *
+   * @param before makes it ready, each time
+   * @param call what is cut short
+   * @param after looks what has come of it, each time; is told what was thrown, if anything was
+   * @return how often it was cut short
+   */
+  static int atEveryCall(Runnable before, Runnable call, Consumer<@Nullable Throwable> after)
+      throws Exception {
+    int[] points = new int[1];
+    Thread thread =
+        new Thread(null, () -> points[0] = cutShort(before, call, after), "squeezed", STACK);
+    Throwable[] failed = new Throwable[1];
+    thread.setUncaughtExceptionHandler((of, e) -> failed[0] = e);
+    thread.start();
+    thread.join();
+    if (failed[0] != null) {
+      throw new AssertionError(failed[0]);
+    }
+    return points[0];
+  }
+
+  private static int cutShort(Runnable before, Runnable call, Consumer<@Nullable Throwable> after) {
+    for (int i = 0; i < 3; i++) { // with plenty first: what is linked at first use is linked then
+      before.run();
+      call.run();
+      after.accept(null);
+    }
+    StackEnds squeeze = new StackEnds(call);
+    int points = 0;
+    for (int through = 0; through < ENOUGH; squeeze.frames++) {
+      if (squeeze.frames > MOST_FRAMES) {
+        throw new AssertionError("it never gets through", squeeze.thrown);
+      }
+      before.run();
+      squeeze.thrown = null;
+      squeeze.called = false;
+      squeeze.descend();
+      Throwable e = squeeze.thrown;
+      if (!squeeze.called || (e != null && !isOfTheStack(e))) {
+        throw new AssertionError("with a stack of " + squeeze.frames + " frames", e);
+      }
+      through = e == null ? through + 1 : 0;
+      points += e == null ? 0 : 1;
+      try {
+        after.accept(e);
+      } catch (Throwable wrong) {
+        if (e != null) {
+          wrong.addSuppressed(e);
+        }
+        throw new AssertionError("after a stack of " + squeeze.frames + " frames", wrong);
+      }
+    }
+    return points;
+  }
+
+  private static boolean isOfTheStack(Throwable e) {
+    for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+      if (cause instanceof StackOverflowError) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** To the end of the stack; on the way back, so many frames above it, makes the call. */
+  @SuppressWarnings("InfiniteRecursion") // ends by an error
+  private int descend() {
+    int height;
+    try {
+      height = descend() + 1;
+    } catch (StackOverflowError e) {
+      height = 0;
+    }
+    if (height == frames) {
+      called = true;
+      try {
+        call.run();
+      } catch (Throwable e) {
+        thrown = e;
+      }
+    }
+    return height;
+  }
+}
