@@ -39,8 +39,6 @@ import dev.smudge.sync.tracker.TrackedSlot;
  * <p>Memory that nobody has touched is not protected, and is found when somebody has.
  */
 final class MmuSlot implements SlotTracker {
-  private static final System.Logger LOGGER = System.getLogger(MmuTracker.class.getName());
-
   /** Words from one to the next that is to be cleared: a call costs as much as so many of them. */
   private static final int MAX_GAP = 16;
 
@@ -200,16 +198,17 @@ final class MmuSlot implements SlotTracker {
     return true;
   }
 
+  /** Tells the log's error handler, once. */
   private void warn(MmuException e) {
     if (tracker.isOracle()) {
       throw e; // that all count as written would be wrong
     }
     if (!warned) {
       warned = true;
-      LOGGER.log(
-          System.Logger.Level.WARNING,
-          "all pages of slot " + slot.id() + " count as written from now on: " + e.getMessage(),
-          e);
+      tracker.report(
+          new IllegalStateException(
+              "all pages of slot " + slot.id() + " count as written from now on: " + e.getMessage(),
+              e));
     }
   }
 

@@ -6,13 +6,16 @@ import dev.smudge.linux.ErrnoException;
 import dev.smudge.linux.Libc;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.DirtyLogBuilder;
+import dev.smudge.sync.embed.EmbeddedLog;
 import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
 import dev.smudge.sync.tracker.Tracker;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Objects;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The tracker that is the memory management unit: Linux write-protects the pages of the guest's
@@ -47,6 +50,7 @@ public final class MmuTracker {
   private final PagemapScan scan;
   private final boolean oracle;
   private volatile boolean closed;
+  private @Nullable EmbeddedLog log; // set before there are slots; an oracle has none
 
   private MmuTracker(Userfaultfd userfaultfd, PagemapScan scan, boolean oracle) {
     this.userfaultfd = userfaultfd;
@@ -148,7 +152,9 @@ public final class MmuTracker {
   public static DirtyLog log(DirtyLogBuilder options) {
     MmuTracker tracker = open(false);
     try {
-      return options.tracker(tracker.new Spi()).build();
+      DirtyLog made = options.tracker(tracker.new Spi()).build();
+      tracker.log = EmbeddedLog.of(made);
+      return made;
     } catch (RuntimeException | Error e) {
       tracker.close();
       throw e;
@@ -260,6 +266,11 @@ public final class MmuTracker {
 
   boolean isOracle() {
     return oracle;
+  }
+
+  /** Tells the log's error handler. */
+  void report(Throwable error) {
+    Objects.requireNonNull(log).report(error);
   }
 
   boolean isClosed() {

@@ -50,9 +50,12 @@ final class ProcessMaps {
     return at < end ? "0x" + Long.toHexString(at) + " is not mapped" : null;
   }
 
-  private static @Nullable String reasonAgainst(String permissions, String inode, String name) {
+  static @Nullable String reasonAgainst(String permissions, String inode, String name) {
     if (permissions.charAt(3) != 'p') {
       return "it is shared memory (" + (name.isEmpty() ? "anonymous" : name) + ")";
+    }
+    if (name.startsWith("/anon_hugepage")) {
+      return "it is huge pages of hugetlbfs; GuestSlot.adviseHugePages asks for those that can be";
     }
     if (!inode.equals("0")) {
       return "it is a mapping of the file " + name;

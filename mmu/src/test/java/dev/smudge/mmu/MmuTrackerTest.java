@@ -8,7 +8,6 @@ import dev.smudge.bitmap.PageWordConsumer;
 import dev.smudge.core.GuestMemory;
 import dev.smudge.core.GuestSlot;
 import dev.smudge.core.SlotTransaction;
-import dev.smudge.linux.AnonymousMemory;
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
@@ -20,13 +19,11 @@ import dev.smudge.sync.tracker.TrackedSlot;
 import dev.smudge.sync.tracker.Tracker;
 import dev.smudge.testkit.GuestMachine;
 import java.io.IOException;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -37,7 +34,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
-/** What the MMU sees, what it refuses, and what happens when memory goes away beneath it. */
+/** What the MMU sees, and how it is fetched and cleared. */
 @RequiresMmu
 @Timeout(60)
 class MmuTrackerTest {
@@ -299,22 +296,6 @@ class MmuTrackerTest {
     }
   }
 
-  /** The first pages are protected by then, and were not reported. */
-  @Test
-  void take_theScanFailsInTheMiddle_allPagesAreDirty() {
-    try (GuestMemory memory = memory();
-        Arena arena = Arena.ofShared()) {
-      MemorySegment ram = AnonymousMemory.map(200 * PAGE, arena);
-      memory.addSlot(1, 0, ram, PAGE);
-      DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
-      store(ram, 3);
-      AnonymousMemory.withdraw(ram.asSlice(100 * PAGE));
-      assertEquals(200, GuestMachine.take(client).size());
-      assertEquals(200, takeAtMost(client, 1000).size());
-      memory.removeSlot(1).close();
-    }
-  }
-
   @Test
   void secondClient_afterTheFirstHasEnded_isToldOfWhatComesThen() {
     try (GuestMemory memory = memory()) {
@@ -328,157 +309,6 @@ class MmuTrackerTest {
       assertEquals(Set.of(), GuestMachine.take(second));
       store(ram, 2);
       assertEquals(Set.of("1:2"), GuestMachine.take(second));
-    }
-  }
-
-  // What it refuses.
-
-  private static void assertRefused(GuestMemory memory, MemorySegment ram, long page, String why) {
-    IllegalArgumentException e =
-        assertThrows(IllegalArgumentException.class, () -> memory.addSlot(9, 0, ram, page));
-    assertTrue(String.valueOf(e.getMessage()).contains(why), e.toString());
-    assertEquals(0, memory.slots().size());
-  }
-
-  @Test
-  void addSlot_memoryThatCannotBeTracked_isRefusedWithTheReason(@TempDir Path directory)
-      throws IOException {
-    Path file = directory.resolve("ram");
-    try (GuestMemory memory = memory();
-        Arena arena = Arena.ofShared();
-        FileChannel channel =
-            FileChannel.open(
-                file,
-                StandardOpenOption.CREATE,
-                StandardOpenOption.READ,
-                StandardOpenOption.WRITE)) {
-      assertRefused(memory, MemorySegment.ofArray(new byte[PAGE]), PAGE, "Java heap");
-      assertRefused(memory, arena.allocate(PAGE, PAGE), 1024, "pages of 4096");
-      assertRefused(memory, arena.allocate(3 * PAGE, PAGE).asSlice(8, PAGE), PAGE, "no multiple");
-      MemorySegment shared = channel.map(FileChannel.MapMode.READ_WRITE, 0, PAGE, arena);
-      assertRefused(memory, shared, PAGE, "shared memory (" + file);
-      MemorySegment copy = channel.map(FileChannel.MapMode.PRIVATE, 0, PAGE, arena);
-      assertRefused(memory, copy, PAGE, "mapping of the file " + file);
-      memory.addSlot(9, 0, arena.allocate(PAGE, PAGE), PAGE);
-    }
-  }
-
-  private static void assertNoMemory(long address, long bytes, String why) {
-    IllegalArgumentException e =
-        assertThrows(IllegalArgumentException.class, () -> MmuTracker.memoryAt(address, bytes));
-    assertTrue(String.valueOf(e.getMessage()).contains(why), e.toString());
-  }
-
-  @Test
-  void memoryAt_memoryOfTheProcess_isTracked() {
-    try (GuestMemory memory = memory();
-        Arena arena = Arena.ofShared()) {
-      MemorySegment library = arena.allocate(10 * PAGE, PAGE); // the C library's
-      MemorySegment ram = MmuTracker.memoryAt(library.address(), 10 * PAGE);
-      memory.addSlot(1, 0, ram, PAGE);
-      DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
-      store(library, 3);
-      store(ram, 4);
-      assertEquals(Set.of("1:3", "1:4"), GuestMachine.take(client));
-      memory.removeSlot(1).close();
-    }
-  }
-
-  @Test
-  void memoryAt_whatCannotBeTracked_isRefusedWithTheReason(@TempDir Path directory)
-      throws IOException {
-    Path file = directory.resolve("ram");
-    try (Arena arena = Arena.ofShared();
-        FileChannel channel =
-            FileChannel.open(
-                file,
-                StandardOpenOption.CREATE,
-                StandardOpenOption.READ,
-                StandardOpenOption.WRITE)) {
-      long good = AnonymousMemory.map(10 * PAGE, arena).address();
-      assertEquals(10 * PAGE, MmuTracker.memoryAt(good, 10 * PAGE).byteSize());
-      assertNoMemory(good + 8, PAGE, "multiples of 4096");
-      assertNoMemory(good, PAGE + 1, "multiples of 4096");
-      assertNoMemory(good, 0, "more than 0");
-      assertNoMemory(good, -PAGE, "more than 0");
-      assertNoMemory(good, Long.MAX_VALUE & -PAGE, "no memory there");
-      assertNoMemory(-PAGE, PAGE, "no memory there");
-      assertNoMemory(0, PAGE, "0x0 is not mapped");
-      MemorySegment shared = channel.map(FileChannel.MapMode.READ_WRITE, 0, PAGE, arena);
-      assertNoMemory(shared.address(), PAGE, "shared memory (" + file);
-      MemorySegment copy = channel.map(FileChannel.MapMode.PRIVATE, 0, PAGE, arena);
-      assertNoMemory(copy.address(), PAGE, "mapping of the file " + file);
-      assertNoMemory(guardPage(), PAGE, "not readable and writable (---p)");
-    }
-  }
-
-  /** The JVM has some below its stacks. */
-  private static long guardPage() throws IOException {
-    return Files.readAllLines(Path.of("/proc/self/maps")).stream()
-        .filter(line -> line.matches("\\S+ ---p 0+ 00:00 0 *"))
-        .mapToLong(line -> Long.parseUnsignedLong(line.substring(0, line.indexOf('-')), 16))
-        .findFirst()
-        .orElseThrow();
-  }
-
-  /** A second one would take from the first what it has not fetched yet. */
-  @Test
-  void twoLogs_overTheSameMemory_theSecondIsRefused() {
-    try (GuestMemory first = memory();
-        GuestMemory second = memory();
-        Arena arena = Arena.ofShared()) {
-      MemorySegment ram = AnonymousMemory.map(10 * PAGE, arena);
-      first.addSlot(1, 0, ram, PAGE);
-      DirtyClient<GuestSlot> client = first.client("c", InitialView.NONE_DIRTY);
-      second.addSlot(1, 0, ram, PAGE);
-      MmuException e =
-          assertThrows(MmuException.class, () -> second.client("d", InitialView.NONE_DIRTY));
-      assertTrue(String.valueOf(e.getMessage()).contains("another log"), e.toString());
-      store(ram, 3);
-      assertEquals(Set.of("1:3"), GuestMachine.take(client));
-      first.removeSlot(1).close();
-      DirtyClient<GuestSlot> other = second.client("d", InitialView.NONE_DIRTY);
-      store(ram, 4);
-      assertEquals(Set.of("1:4"), GuestMachine.take(other));
-    }
-  }
-
-  /** A scan of memory that is not registered would find nothing, in silence. */
-  @Test
-  void take_theRamWasMappedAnew_allOfItsPagesAreDirtyAndItCanBeRemoved() {
-    try (GuestMemory memory = memory();
-        Arena arena = Arena.ofShared()) {
-      MemorySegment ram = AnonymousMemory.map(10 * PAGE, arena);
-      memory.addSlot(1, 0, ram, PAGE);
-      GuestSlot other = memory.addSlot(2, 1 << 20, 10 * PAGE);
-      DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
-      store(other.ram(), 3);
-      AnonymousMemory.withdraw(ram); // another mapping is there now
-      for (int i = 0; i < 2; i++) {
-        try (DirtyBatch<GuestSlot> batch = client.take()) {
-          assertEquals(i == 0 ? 11 : 10, batch.pageCount());
-          batch.commit();
-        }
-      }
-      memory.removeSlot(1).close();
-      store(other.ram(), 4);
-      assertEquals(Set.of("2:4"), GuestMachine.take(client));
-    }
-  }
-
-  @Test
-  void take_theRamWasUnmapped_theOtherSlotsAreFoundAndItCanBeRemoved() {
-    try (GuestMemory memory = memory()) {
-      Arena arena = Arena.ofShared();
-      memory.addSlot(1, 0, AnonymousMemory.map(10 * PAGE, arena), PAGE);
-      GuestSlot other = memory.addSlot(2, 1 << 20, 10 * PAGE);
-      DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
-      store(other.ram(), 3);
-      arena.close();
-      assertEquals(Set.of("2:3"), GuestMachine.take(client));
-      memory.removeSlot(1).close();
-      store(other.ram(), 4);
-      assertEquals(Set.of("2:4"), GuestMachine.take(client));
     }
   }
 }
