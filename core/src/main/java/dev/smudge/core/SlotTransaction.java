@@ -72,19 +72,28 @@ public final class SlotTransaction implements AutoCloseable {
     }
   }
 
+  /** After an {@link Error} in a step nobody knows what is left of it. */
+  private void checkWhole() {
+    if (overlay.halfStep) {
+      throw new IllegalStateException(
+          "a step of this transaction was cut short by an error: close it and begin again");
+    }
+  }
+
   private SlotTransaction step(Step step) {
     checkUsable();
+    checkWhole();
     space.checkOpen();
     int before = overlay.savepoint();
-    boolean ran = false;
+    overlay.halfStep = true;
     try {
       step.run(space.map());
-      ran = true;
-    } finally {
-      if (!ran) {
-        overlay.rollBack(before);
-      }
+    } catch (RuntimeException e) {
+      overlay.rollBack(before);
+      overlay.halfStep = false;
+      throw e;
     }
+    overlay.halfStep = false;
     return this;
   }
 
@@ -310,8 +319,8 @@ public final class SlotTransaction implements AutoCloseable {
    *     two slots would be over the same memory; nothing is changed, and the transaction is open
    *     still
    * @throws IllegalStateException if a slot that it changes was changed meanwhile, the memory is
-   *     closed, the transaction is over, or this is called while a commit of the same thread tells
-   *     others of its change; nothing is changed
+   *     closed, the transaction is over, a step of it was cut short by an {@link Error}, or this is
+   *     called while a commit of the same thread tells others of its change; nothing is changed
    * @throws dev.smudge.sync.rcu.RcuException if it takes something away and is called inside a
    *     read-side section or an arm callback; nothing is changed
    * @throws dev.smudge.sync.rcu.RcuTimeoutException if a vCPU does not reach a safepoint in time,
@@ -320,6 +329,7 @@ public final class SlotTransaction implements AutoCloseable {
    */
   public List<RemovedSlot<GuestSlot>> commit() {
     checkUsable();
+    checkWhole();
     if (outer == this) {
       SlotCommit commit = new SlotCommit(space, overlay, GuestSlot::new);
       try {
@@ -374,8 +384,11 @@ public final class SlotTransaction implements AutoCloseable {
   public void close() {
     if (!done) {
       checkUsable();
-      if (outer != this) {
-        overlay.rollBack(savepoint); // else all of it is dropped
+      if (outer != this) { // else all of it is dropped
+        boolean half = overlay.halfStep;
+        overlay.halfStep = true;
+        overlay.rollBack(savepoint);
+        overlay.halfStep = half;
       }
       end();
     }

@@ -55,6 +55,7 @@ class ErrorAtEveryPointTest {
     @Nullable RemovedSlot<GuestSlot> removed;
     @Nullable VcpuPause pause;
     @Nullable SlotTransaction change;
+    @Nullable SlotTransaction inside;
 
     World(LogKind kind) {
       memory =
@@ -155,6 +156,21 @@ class ErrorAtEveryPointTest {
 
     void commit() {
       Objects.requireNonNull(change).commit().forEach(RemovedSlot::close);
+    }
+
+    /** All of a step or nothing: the addresses of slots 0 and 1 are there in any case. */
+    void commitIfWhole() {
+      try {
+        commit();
+      } catch (IllegalStateException e) {
+        assertTrue(String.valueOf(e.getMessage()).contains("cut short by an error"), e::toString);
+      }
+      Objects.requireNonNull(change).close();
+      long size = 0;
+      for (GuestSlot slot : memory.slots()) {
+        size += slot.guestAddress() < 2 * SIZE ? slot.size() : 0;
+      }
+      assertEquals(2 * SIZE, size);
     }
 
     /** If it was not made: the transaction is open still. */
@@ -307,6 +323,30 @@ class ErrorAtEveryPointTest {
             },
             w -> change(w, change -> change.split(0, SIZE / 2, 8)),
             w -> {}),
+        new Operation(
+            "steps",
+            w -> {
+              if (w.has(8)) {
+                change(w, change -> change.merge(0, 8));
+              }
+              w.change = w.memory.beginTransaction();
+            },
+            w -> Objects.requireNonNull(w.change).split(0, SIZE / 2, 8),
+            World::commitIfWhole),
+        new Operation(
+            "steps inside",
+            w -> {
+              if (w.has(8)) {
+                change(w, change -> change.merge(0, 8));
+              }
+              w.change = w.memory.beginTransaction().split(0, SIZE / 2, 8);
+              w.inside = w.memory.beginTransaction().merge(0, 8);
+            },
+            w -> Objects.requireNonNull(w.inside).close(),
+            w -> {
+              Objects.requireNonNull(w.inside).close(); // again, if that was cut short
+              w.commitIfWhole();
+            }),
         new Operation(
             "replace RAM",
             w -> {},

@@ -29,6 +29,12 @@ public final class SlotOverlay {
    */
   public @Nullable Object innermost;
 
+  /**
+   * A step is being made, or an error has cut one short: then what is here may be half of it, and
+   * is not to be committed. A field, as the other.
+   */
+  public boolean halfStep;
+
   /** {@return where {@link #rollBack} can go back to} */
   public int savepoint() {
     return undo.size();
