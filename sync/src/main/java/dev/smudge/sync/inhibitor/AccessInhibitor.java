@@ -64,6 +64,7 @@ public final class AccessInhibitor implements AutoCloseable {
   private long era; // of who holds: a hold is closed in its own alone
   private boolean holderWaits; // not all have left yet; the holder's
   private boolean closed;
+  private boolean heldAtClose; // what is held began before the close
 
   private AccessInhibitor(long timeoutNanos, Consumer<? super Throwable> errorHandler) {
     this.timeoutNanos = timeoutNanos;
@@ -224,7 +225,7 @@ public final class AccessInhibitor implements AutoCloseable {
   private @Nullable Thread awaitTurn(Patience patience) {
     Thread dead = null;
     for (Thread other = holder;
-        other != null && !(closed && endsWithHolder && other.isAlive());
+        other != null && !(isPauseAtClose() && other.isAlive());
         other = holder) {
       if (endsNow(other)) {
         dead = other;
@@ -253,7 +254,13 @@ public final class AccessInhibitor implements AutoCloseable {
     }
   }
 
+  /** Nobody waits for its end; but for a hold that came later, of whoever closes, for example. */
+  private boolean isPauseAtClose() {
+    return heldAtClose && endsWithHolder;
+  }
+
   private void endLocked() {
+    heldAtClose = false;
     era++;
     holds = 0;
     holder = null;
@@ -357,7 +364,7 @@ public final class AccessInhibitor implements AutoCloseable {
         }
         if (endsNow(other)) {
           dead = other;
-        } else if (closed && endsWithHolder) {
+        } else if (isPauseAtClose()) {
           throw InhibitorErrors.closedInAPause(other);
         } else {
           sleep(released, DEATH_LOOK_NANOS);
@@ -379,6 +386,7 @@ public final class AccessInhibitor implements AutoCloseable {
   public void close() {
     lock.lock();
     try {
+      heldAtClose |= !closed && holder != null;
       closed = true;
       released.signalAll();
     } finally {
