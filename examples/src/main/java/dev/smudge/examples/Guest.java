@@ -40,6 +40,13 @@ interface Guest extends AutoCloseable {
   }
 
   /**
+   * Limits how fast it makes pages dirty, where marks find its writes. From any thread.
+   *
+   * @param bytesPerSecond all its vCPUs together; {@code Long.MAX_VALUE}: no limit
+   */
+  void limitDirtyRate(long bytesPerSecond);
+
+  /**
    * Returns all that {@link Program#restore} needs besides RAM. Of a stopped guest only.
    *
    * @return the state, in a format of the guest's own

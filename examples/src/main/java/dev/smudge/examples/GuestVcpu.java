@@ -14,6 +14,9 @@ interface GuestVcpu {
   /** Has {@link #run} look at its stop flag soon. From any thread. */
   void kick();
 
+  /** Limits how fast it makes pages dirty, where its writes are marked. From any thread. */
+  default void limitDirtyRate(long bytesPerSecond) {}
+
   /** {@return whether the last call was made} */
   boolean ended();
 

@@ -270,6 +270,15 @@ public final class Migrate implements Callable<Integer> {
       }
       return new MigrationRun(settings(), out, err).listen(listen);
     }
+    if (backend != null
+        && !backend.equals("software")
+        && migrationOptions.throttleGiven() != null) {
+      throw usage(
+          "--throttle is for --backend software: a vCPU waits at its safepoints for what it has"
+              + " marked, and with "
+              + backend
+              + " it marks nothing");
+    }
     Program program =
         KvmProgram.KIND.equals(backend)
             ? kvmProgram()

@@ -26,6 +26,7 @@ final class MigrationOptions {
   private int minRounds = 1;
   private int maxRounds; // 0: not given
   private long dirtyRate; // 0: not asked for
+  private long throttle; // 0: not given
 
   private Values values(String option) {
     return new Values(spec, option);
@@ -108,8 +109,20 @@ final class MigrationOptions {
   }
 
   @Option(
-      names = "--dirty-rate",
+      names = "--throttle",
       order = 55,
+      paramLabel = "BYTES",
+      description =
+          "If the rounds do not become smaller, limit how fast the guest makes pages dirty, from the"
+              + " third round on and in steps, but to no less than so many bytes per second, such as"
+              + " 1M. With --backend software. Default: no limit.")
+  void setThrottle(String value) {
+    throttle = values("--throttle").size(value, 1 << 12, 1L << 40);
+  }
+
+  @Option(
+      names = "--dirty-rate",
+      order = 56,
       paramLabel = "BYTES",
       description =
           "Measure how fast the guest makes pages dirty before it is migrated, and say what to"
@@ -122,7 +135,12 @@ final class MigrationOptions {
 
   /** {@return an option that was given and is for the source alone, or null} */
   @Nullable String sourceGiven() {
-    return compress ? "--compress" : dirtyRate != 0 ? "--dirty-rate" : null;
+    return compress ? "--compress" : dirtyRate != 0 ? "--dirty-rate" : throttleGiven();
+  }
+
+  /** {@return the option that limits writes, if it was given, or null} */
+  @Nullable String throttleGiven() {
+    return throttle == 0 ? null : "--throttle";
   }
 
   void setDefaultWarmUp(long millis) {
@@ -146,6 +164,7 @@ final class MigrationOptions {
         streams,
         compress,
         dirtyRate,
+        throttle,
         Duration.ofMillis(Math.max(0, warmUpMillis)),
         Duration.ofMillis(timeoutMillis),
         ring,

@@ -54,6 +54,7 @@ final class MigrationRun {
    * @param streams connections, between which the pages are divided
    * @param compress whether pages are compressed
    * @param dirtyRate bytes per second of the connection for which an estimate is printed; 0: none
+   * @param throttle bytes per second to which the guest's writes may be limited, at least; 0: none
    * @param warmUp how long the guest runs before
    * @param timeout how long to wait for the other end
    * @param ring entries of each vCPU's dirty ring, 0: bitmap mode
@@ -69,6 +70,7 @@ final class MigrationRun {
       int streams,
       boolean compress,
       long dirtyRate,
+      long throttle,
       Duration warmUp,
       Duration timeout,
       int ring,
@@ -258,13 +260,15 @@ final class MigrationRun {
   }
 
   private MigrationSource<GuestSlot> migration(Source source, Progress progress) {
-    return source
-        .migration()
-        .rounds(settings.minRounds, settings.maxRounds, settings.threshold)
-        .downtimeGoal(settings.maxDowntime)
-        .timeout(NO_LIMIT, AtLimit.FORCE)
-        .compress(settings.compress)
-        .listener(progress);
+    MigrationSource<GuestSlot> migration =
+        source
+            .migration()
+            .rounds(settings.minRounds, settings.maxRounds, settings.threshold)
+            .downtimeGoal(settings.maxDowntime)
+            .timeout(NO_LIMIT, AtLimit.FORCE)
+            .compress(settings.compress)
+            .listener(progress);
+    return settings.throttle == 0 ? migration : migration.throttle(settings.throttle);
   }
 
   /** Waits for the guest's end, or so long. Failures of the guest are seen by the migration. */

@@ -97,6 +97,11 @@ final class NativeVcpu implements GuestVcpu {
   public void kick() {}
 
   @Override
+  public void limitDirtyRate(long bytesPerSecond) {
+    vcpu.limitDirtyRate(bytesPerSecond);
+  }
+
+  @Override
   public void close() {
     vcpu.close();
   }

@@ -52,6 +52,9 @@ record Outcome(
     if (result.downtimeNanos() > 0) {
       Report.downtime(out, result);
     }
+    if (result.limitBytesPerSecond() != Long.MAX_VALUE) {
+      Report.throttle(out, result.limitBytesPerSecond());
+    }
     if (ring != 0) {
       Report.rings(out, ring, source.memory().log().counters(), source.ringFullWaits());
     }

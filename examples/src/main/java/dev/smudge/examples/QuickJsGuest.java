@@ -157,6 +157,11 @@ final class QuickJsGuest implements Guest {
   }
 
   @Override
+  public void limitDirtyRate(long bytesPerSecond) {
+    memory.vcpu().limitDirtyRate(bytesPerSecond);
+  }
+
+  @Override
   public byte[] state() {
     return ByteBuffer.allocate(STATE_SIZE).putInt(memory.pages()).putInt(nextCall).array();
   }

@@ -97,6 +97,17 @@ final class Report {
             result.stopNanos() / 1e6));
   }
 
+  /** How far the guest's writes were limited. */
+  static void throttle(PrintStream out, long bytesPerSecond) {
+    fact(
+        out,
+        "throttled",
+        String.format(
+            Locale.ROOT,
+            "to %,d KiB of dirty pages per second at last, until the guest was stopped",
+            bytesPerSecond >> 10));
+  }
+
   /** What is to be expected of a migration at some speed. */
   static void dirtyRate(PrintStream out, DirtyRateReport report, long speed, Duration goal) {
     fact(out, "dirty rate", report.toString());

@@ -158,6 +158,11 @@ final class Source implements MigratingGuest, MachineState, AutoCloseable {
   }
 
   @Override
+  public void limitDirtyRate(long bytesPerSecond) {
+    guest.limitDirtyRate(bytesPerSecond);
+  }
+
+  @Override
   public void stop() {
     guest.stop();
     if (!guest.completion().isCompletedExceptionally()) {

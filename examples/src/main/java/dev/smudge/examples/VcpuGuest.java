@@ -100,6 +100,15 @@ final class VcpuGuest implements Guest {
   }
 
   @Override
+  public void limitDirtyRate(long bytesPerSecond) {
+    long each =
+        bytesPerSecond == Long.MAX_VALUE
+            ? bytesPerSecond
+            : Math.max(1, bytesPerSecond / vcpus.size());
+    vcpus.forEach(vcpu -> vcpu.limitDirtyRate(each));
+  }
+
+  @Override
   public byte[] state() {
     ByteArrayOutputStream state = new ByteArrayOutputStream();
     vcpus.forEach(vcpu -> state.writeBytes(vcpu.state()));

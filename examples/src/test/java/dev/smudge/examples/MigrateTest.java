@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.io.PrintStream;
 import java.net.ServerSocket;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -75,6 +76,10 @@ class MigrateTest {
         "--listen 0 --backend kvm | --backend",
         "--listen 0 --compress    | --compress",
         "--listen 0 --dirty-rate 1M  | --dirty-rate",
+        "--listen 0 --throttle 1M    | --throttle",
+        "--throttle 100      | 4K to 1T",
+        "--backend mmu --throttle 1M       | --throttle is for --backend software",
+        "--backend kvm --throttle 1M       | --throttle is for --backend software",
         "--streams 65        | 1 to 64",
         "--dirty-rate 0      | 1M to 1T",
         "--listen 70000      | 0 to 65535",
@@ -155,6 +160,21 @@ class MigrateTest {
     assertTrue(lines.stream().anyMatch(l -> l.matches("dirty rate +[0-9,]+ KiB to send.*")), out());
     assertTrue(
         lines.stream().anyMatch(l -> l.matches("estimate +at 1,024 KiB/s it does not conv.*")),
+        out());
+  }
+
+  /** It writes all over its RAM, so no round is smaller than the one before. */
+  @Test
+  void run_throttle_guestThatDoesNotConvergeMoves() {
+    List<String> options = new ArrayList<>(List.of("--ram", "64M", "--touched", "64M"));
+    options.addAll(List.of("--rate", "0", "--tlb", "0", "--pattern", "random", "--vcpus", "2"));
+    options.addAll(List.of("--warm-up", "200", "--calls", "30000", "--call-writes", "1000"));
+    options.addAll(List.of("--max-rounds", "60", "--max-downtime", "0", "--threshold", "512"));
+    options.addAll(List.of("--throttle", "1M"));
+    int status = run(options.toArray(String[]::new));
+    assertEquals(MigrationRun.VERIFIED, status, out() + err());
+    assertTrue(
+        out().lines().anyMatch(l -> l.matches("throttled +to [0-9,]+ KiB of dirty pages.*")),
         out());
   }
 

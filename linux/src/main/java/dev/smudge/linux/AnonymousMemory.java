@@ -23,6 +23,9 @@ public final class AnonymousMemory {
   /** {@code MADV_HUGEPAGE}: back the memory by huge pages where they are whole in it. */
   public static final int HUGE_PAGES = 14;
 
+  /** {@code MADV_NOHUGEPAGE}: from now on back the memory by small pages alone. */
+  public static final int NO_HUGE_PAGES = 15;
+
   private AnonymousMemory() {}
 
   /**

@@ -3,9 +3,11 @@ package dev.smudge.mmu;
 import dev.smudge.bitmap.PageSet;
 import dev.smudge.bitmap.PageWordConsumer;
 import dev.smudge.core.GuestSlot;
+import dev.smudge.linux.AnonymousMemory;
 import dev.smudge.linux.Libc;
 import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
+import java.lang.foreign.MemorySegment;
 
 /**
  * The pages of one slot. Under the collector lock. A page counts as set in one of three ways:
@@ -44,6 +46,7 @@ final class MmuSlot implements SlotTracker {
 
   private final MmuTracker tracker;
   private final TrackedSlot slot;
+  private final MemorySegment ram;
   private final long from;
   private final long end;
   private final int shift;
@@ -76,8 +79,9 @@ final class MmuSlot implements SlotTracker {
       throw new IllegalArgumentException(
           "slot " + slot.id() + " is in the Java heap, whose pages the collector of garbage moves");
     }
-    this.from = guest.ram().address();
-    this.end = from + guest.ram().byteSize();
+    this.ram = guest.ram();
+    this.from = ram.address();
+    this.end = from + ram.byteSize();
     if (from % hostPage != 0) {
       throw new IllegalArgumentException(
           "the RAM of slot "
@@ -104,6 +108,10 @@ final class MmuSlot implements SlotTracker {
   @Override
   public void start() {
     loose.addAll();
+    if (tracker.isOracle()) {
+      // A huge page that comes with one write counts as written as a whole.
+      boolean ignored = AnonymousMemory.advise(ram, AnonymousMemory.NO_HUGE_PAGES);
+    }
     if (!registered) {
       takesOver = tracker.userfaultfd().register(from, end);
       registered = true;

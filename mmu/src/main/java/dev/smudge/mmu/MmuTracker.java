@@ -170,7 +170,9 @@ public final class MmuTracker {
    * }</pre>
    *
    * <p>It finds every store, also one that leaves the content as it was, but for what the class
-   * comment lists; it passes by pages that were read and never written.
+   * comment lists; it passes by pages that were read and never written. As the first client starts
+   * it asks the kernel for small pages, because a huge page that comes with one write counts as
+   * written as a whole: do not ask for huge ones after that.
    *
    * @return the oracle, for one log, which closes it
    * @throws UnsupportedOperationException if this machine cannot; the message is that of {@link

@@ -92,6 +92,18 @@ class OracleTest {
   }
 
   @Test
+  void storeThatBringsAHugePage_namesNoOther() {
+    GuestSlot huge = memory.addSlot(2, 1L << 30, 8 << 20);
+    huge.adviseHugePages();
+    take(); // the oracle looks at the slot from here on
+    memory.device().putLong((1L << 30) + (4 << 20), 1);
+    take();
+    memory.device().putLong((1L << 30) + (6 << 20), 1);
+    take();
+    assertEquals(List.of(), named());
+  }
+
+  @Test
   void namedPage_isDirty_andANextUnmarkedStoreIsNamedAgain() {
     take();
     slot.ram().set(LONG, 0, 1);

@@ -38,6 +38,7 @@ public final class MapLock {
    * @throws dev.smudge.sync.VcpuException if it would have to wait in an arm callback
    */
   public void lock() {
+    Collector.checkStack(); // so that there is enough of it to give the lock back
     if (lock.isHeldByCurrentThread()) {
       throw new IllegalStateException(
           "this thread is inside " + what + " already: do it when that has ended");
