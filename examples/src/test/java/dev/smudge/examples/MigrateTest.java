@@ -166,11 +166,11 @@ class MigrateTest {
   /** It writes all over its RAM, so no round is smaller than the one before. */
   @Test
   void run_throttle_guestThatDoesNotConvergeMoves() {
-    List<String> options = new ArrayList<>(List.of("--ram", "64M", "--touched", "64M"));
-    options.addAll(List.of("--rate", "0", "--tlb", "0", "--pattern", "random", "--vcpus", "2"));
-    options.addAll(List.of("--warm-up", "200", "--calls", "30000", "--call-writes", "1000"));
-    options.addAll(List.of("--max-rounds", "60", "--max-downtime", "0", "--threshold", "512"));
-    options.addAll(List.of("--throttle", "1M"));
+    List<String> options = new ArrayList<>(List.of("--ram", "16M", "--touched", "16M"));
+    options.addAll(List.of("--rate", "2000000", "--tlb", "0", "--pattern", "random"));
+    options.addAll(List.of("--warm-up", "100", "--calls", "4000", "--call-writes", "1000"));
+    options.addAll(List.of("--max-rounds", "60", "--max-downtime", "0", "--threshold", "256"));
+    options.addAll(List.of("--vcpus", "2", "--throttle", "1M"));
     int status = run(options.toArray(String[]::new));
     assertEquals(MigrationRun.VERIFIED, status, out() + err());
     assertTrue(
