@@ -96,8 +96,7 @@ public final class DirtyLog implements AutoCloseable {
   /**
    * Returns a log for an emulator with a natural stop (a frame, a step): the caller promises that
    * nothing writes guest memory while it syncs, takes, discards, seals or arms a watch. There are
-   * no vCPUs, no handshake and no cost of one; writes are marked with {@link #mark}, which costs
-   * one load where the page is marked already.
+   * no vCPUs and no handshake; writes are marked with {@link #mark}: a load if the page is marked.
    *
    * @return the log
    */
@@ -217,6 +216,7 @@ public final class DirtyLog implements AutoCloseable {
   /** As {@link #mark}, before the write; returns whether watches are to be told after it. */
   boolean markBefore(LogSlot slot, long byteOffset, long length) {
     if (software instanceof StoppedTracker && slot.isMarked(byteOffset, length)) {
+      slot.slot.checkOf(collector.slots());
       return false;
     }
     VcpuState self = software == null ? null : vcpus.self();

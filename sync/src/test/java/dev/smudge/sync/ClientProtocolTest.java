@@ -644,4 +644,15 @@ class ClientProtocolTest {
     assertEquals(Set.of(0L), take(client));
     assertThrows(IllegalStateException.class, stopped::addVcpu);
   }
+
+  @Test
+  void stoppedLog_markOfASlotThatIsMarked_refusesAnotherLogsAndOneThatIsGone() {
+    DirtyLog stopped = DirtyLog.createStopped();
+    LogSlot others = DirtyLog.createStopped().addSlot(0, 100, 256); // no client: all are marked
+    assertThrows(IllegalArgumentException.class, () -> stopped.mark(others, 0, 1));
+    LogSlot gone = stopped.addSlot(0, 100, 256);
+    stopped.mark(gone, 0, 1);
+    stopped.change().remove(gone).commit();
+    assertThrows(IllegalArgumentException.class, () -> stopped.mark(gone, 0, 1));
+  }
 }
