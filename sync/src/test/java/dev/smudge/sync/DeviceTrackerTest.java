@@ -22,6 +22,7 @@ import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicReference;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -44,6 +45,8 @@ class DeviceTrackerTest {
   private final class Device implements Tracker {
     final String name;
     final Map<Integer, BitSet> bits = new HashMap<>(); // by entry id
+    final List<Integer> gone = new ArrayList<>(); // likewise
+    @Nullable StackOverflowError stackEnds; // thrown where it fails, in place of a fault
     String failsAt = "";
     Runnable onSync = () -> {};
 
@@ -64,7 +67,14 @@ class DeviceTrackerTest {
 
     private void call(String what) {
       calls.add(name + " " + what);
+      mayFail(what);
+    }
+
+    private void mayFail(String what) {
       if (what.equals(failsAt)) {
+        if (stackEnds != null) {
+          throw stackEnds;
+        }
         throw new TestTracker.Fault(name + " " + what);
       }
     }
@@ -93,27 +103,25 @@ class DeviceTrackerTest {
         public void stop() {
           call("stop " + of.id());
           bits.remove(of.entryId());
+          gone.add(of.entryId());
         }
 
         @Override
         public void collect(PageWordConsumer sink) {
           onSync.run();
+          mayFail("before collect");
           long[] words = set.toLongArray();
           for (int w = 0; w < words.length; w++) {
             if (words[w] != 0) {
               sink.accept(w, words[w]);
             }
           }
-          if (failsAt.equals("collect")) {
-            throw new TestTracker.Fault(name + " collect");
-          }
+          mayFail("collect");
         }
 
         @Override
         public void clear(long firstPage, long pageCount, long[] bitmap) {
-          if (failsAt.equals("clear")) {
-            throw new TestTracker.Fault(name + " clear");
-          }
+          mayFail("clear");
           BitSet clear = BitSet.valueOf(bitmap);
           clear.stream()
               .forEach(page -> {
@@ -127,9 +135,7 @@ class DeviceTrackerTest {
 
     @Override
     public void afterSync() {
-      if (failsAt.equals("afterSync")) {
-        throw new TestTracker.Fault(name + " afterSync");
-      }
+      mayFail("afterSync");
     }
 
     @Override
@@ -278,7 +284,7 @@ class DeviceTrackerTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"collect", "clear", "afterSync", "start 0"})
+  @ValueSource(strings = {"before collect", "collect", "clear", "afterSync", "start 0"})
   void deviceThrows_othersAreCalledAndNoWriteIsLost(String where) {
     Device bad = new Device("bad");
     Device good = new Device("good");
@@ -334,6 +340,51 @@ class DeviceTrackerTest {
     assertEquals(List.of(150L), handed);
     device.write(next, 8);
     assertEquals(Set.of(8L), take(a));
+  }
+
+  @Test
+  void slotIsReplaced_noCollectSucceeds_everyPageIsDirty() {
+    Device device = new Device("d");
+    log.addTracker(0, device);
+    DirtyClient<LogSlot> a = log.client("a", InitialView.NONE_DIRTY);
+    device.write(slot, 5);
+    device.failsAt = "before collect"; // whatever it has written, it does not say so any more
+    SlotChange change = log.change();
+    LogSlot next = change.add(0, 200, PAGE);
+    change.remove(slot).carry(slot, 0, next, 0, 200).commit();
+    assertEquals(List.of(slot.slot.entryId()), List.copyOf(device.gone));
+    device.failsAt = "";
+    assertEquals(200, take(a).size());
+    assertEquals(Set.of(), take(a));
+  }
+
+  @Test
+  void close_lastCollectFails_everyPageIsDirty() {
+    Device device = new Device("d");
+    Registration registration = log.addTracker(0, device);
+    DirtyClient<LogSlot> a = log.client("a", InitialView.NONE_DIRTY);
+    device.write(slot, 5);
+    device.failsAt = "before collect";
+    registration.close();
+    log.rcu().barrier();
+    assertEquals(200, take(a).size());
+    assertEquals(Set.of(), take(a));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"collect", "clear"})
+  void stackEndsInADevice_setsAreDoubted(String where) {
+    Device device = new Device("d");
+    log.addTracker(0, device);
+    DirtyClient<LogSlot> a = log.client("a", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> b = log.client("b", InitialView.NONE_DIRTY);
+    device.write(slot, 5);
+    device.failsAt = where;
+    device.stackEnds = new StackOverflowError("of a device");
+    take(a);
+    device.failsAt = "";
+    take(a);
+    assertEquals(200, take(b).size(), "in a set, perhaps, which is wrong then");
   }
 
   /** The guest may stop for its last take before the old slot is retired. */
@@ -547,14 +598,14 @@ class DeviceTrackerTest {
   }
 
   @Test
-  void collect_wordOutsideTheSlot_reportedAndTheRestKept() {
+  void collect_wordOutsideTheSlot_reportedAndEveryPageIsDirty() {
     Device device = new Device("d");
     log.addTracker(0, device);
     DirtyClient<LogSlot> a = log.client("a", InitialView.NONE_DIRTY);
     device.write(slot, 5);
     device.write(slot, 201); // in the last word, past the end: ignored
     device.write(slot, 1000);
-    assertEquals(Set.of(5L), take(a));
+    assertEquals(200, take(a).size());
     assertEquals(1, errors.size());
     assertNull(errors.get(0).getCause());
   }

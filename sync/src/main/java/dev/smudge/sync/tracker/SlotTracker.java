@@ -32,8 +32,9 @@ public interface SlotTracker {
   /**
    * Hands out bits that are set: at least all that were set since the last call and are set still.
    * Clears none. What is written after it has looked is found by the next call. With rings: of the
-   * pages that are in none of them. If it throws, what it has handed out counts, and the rest comes
-   * the next time.
+   * pages that are in none of them. If the guest's tracker throws, what it has handed out counts,
+   * and the rest comes the next time. If a device throws, every page of the slot is dirty for every
+   * client, since it may be the last call for this slot.
    *
    * @param sink gets words of 64 pages, ascending; for this call alone
    */

@@ -208,11 +208,7 @@ public final class Clients {
     }
     if (all.length == 0 && logging) {
       logging = false; // once more, and no more
-      try {
-        stopLog();
-      } catch (RuntimeException | Error e) {
-        collector.vcpus().errorHandler().accept(e);
-      }
+      collector.attempt(this::stopLog);
     }
   }
 

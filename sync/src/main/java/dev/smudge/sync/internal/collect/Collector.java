@@ -96,6 +96,7 @@ public final class Collector {
     try {
       step.run();
     } catch (RuntimeException | Error e) {
+      lock.keepInMind(e);
       vcpus.errorHandler().accept(e);
     }
   }

@@ -100,6 +100,13 @@ final class CollectorLock {
     }
   }
 
+  /** An error of a call under the lock is not thrown on; the stack may have ended in it. */
+  void keepInMind(Throwable error) {
+    if (error instanceof StackOverflowError) {
+      stackEnded = true;
+    }
+  }
+
   /** Gives it back as often as it was taken since {@link #begin}. */
   void giveBack(int held) {
     try {

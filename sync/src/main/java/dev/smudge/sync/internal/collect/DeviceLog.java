@@ -125,7 +125,11 @@ final class DeviceLog implements Registration {
     }
     FetchedBits part = logged.get(slot);
     if (part != null) {
-      devices.attempt(() -> part.collect(slot.views(), this::guarded));
+      if (!devices.attempt(() -> part.collect(slot.views(), this::guarded))) {
+        // It has not said what was written, and this may be its last word: the slot may be retired
+        // right after this, or the device leave.
+        slot.views().tellAll();
+      }
       if (slot.views().leaving() != null) {
         // Takes arm its pages in the slot that has them now, and not here: what was told of may
         // have been written since, at any time until it is retired.

@@ -44,6 +44,7 @@ public final class DeviceLogs {
       call(call);
       return true;
     } catch (Throwable e) {
+      collector.lock().keepInMind(e);
       report(e);
       return false;
     }
