@@ -105,7 +105,7 @@ class AnonymousRamTest {
         assertEquals(size / 4096, batch.pageCount());
         batch.commit();
       }
-      assertEquals(size / 4096 - 1, memory.slot(0).nextTouchedPage(3), "the last was read");
+      assertTrue(memory.slot(0).nextTouchedPage(3) >= size / 4096 - 1, "the last was read");
       assertThrows(GuestAccessException.class, () -> memory.device().release(size, 8192));
       assertEquals(1, memory.device().getByte(size + 1), "nothing is written");
     }
@@ -124,6 +124,9 @@ class AnonymousRamTest {
       assertEquals(70_000, slot.nextTouchedPage(2));
       assertEquals(slot.pageCount() - 1, slot.nextTouchedPage(70_001));
       assertEquals(slot.pageCount(), slot.nextTouchedPage(slot.pageCount()));
+      assertEquals(0, memory.device().getByte(3L << 13));
+      long next = slot.nextTouchedPage(3);
+      assertTrue(next == 70_000 || next == 3, "page 3 was read, which not every kernel tells");
       assertTrue(committed() - before < 64 << 20);
       assertThrows(
           IndexOutOfBoundsException.class, () -> slot.nextTouchedPage(slot.pageCount() + 1));

@@ -1,5 +1,7 @@
 package dev.smudge.linux;
 
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.lang.foreign.Arena;
@@ -18,6 +20,7 @@ import java.util.Locale;
 public final class AnonymousMemory {
   private static final int NEW = Libc.MAP_PRIVATE | Libc.MAP_ANONYMOUS | Libc.MAP_NORESERVE;
 
+  private static final String PAGEMAP = "/proc/self/pagemap";
   private static final int MOST_ENTRIES = 8192; // of 8 bytes: the pages of 32 MiB
 
   /** {@code MADV_HUGEPAGE}: back the memory by huge pages where they are whole in it. */
@@ -66,8 +69,9 @@ public final class AnonymousMemory {
   }
 
   /**
-   * Finds memory that may have been written: pages that are there, in memory or in swap. A page
-   * that was only read may be among them. Commits nothing.
+   * Finds memory that may have been written: pages that are there, in memory or in swap. Commits
+   * nothing. Pages that were only read are passed by where the kernel can tell (from Linux 6.7 on),
+   * which also takes much longer where it cannot: 0.5 s per TiB.
    *
    * @param mapped a part of what {@link #map} has returned
    * @param from an offset in it
@@ -75,31 +79,66 @@ public final class AnonymousMemory {
    *     part; {@code from} where the system does not tell
    */
   public static long nextTouched(MemorySegment mapped, long from) {
-    long page = Libc.pageSize();
     long size = mapped.byteSize();
     if (from >= size) {
       return size;
     }
-    long first = (mapped.address() + from) / page;
-    long last = (mapped.address() + size - 1) / page;
-    byte[] entries = new byte[Math.toIntExact(Math.min(MOST_ENTRIES, last - first + 1)) * 8];
-    try (RandomAccessFile pagemap = new RandomAccessFile("/proc/self/pagemap", "r")) {
+    long page = Libc.pageSize();
+    long begin = (mapped.address() + from) / page * page;
+    long end = (mapped.address() + size + page - 1) / page * page;
+    long found = nextScanned(begin, end);
+    if (found < 0) {
+      found = nextEntry(begin / page, end / page) * page;
+    }
+    return Math.min(size, Math.max(from, found - mapped.address()));
+  }
+
+  /** Has the kernel look; -1 where it cannot. */
+  private static long nextScanned(long begin, long end) {
+    try (Descriptor pagemap = Descriptor.openToRead(PAGEMAP);
+        Arena arena = Arena.ofConfined()) {
+      MemorySegment region = arena.allocate(ScanLayout.REGION_SIZE, 8);
+      MemorySegment scan = arena.allocate(ScanLayout.SIZE, 8);
+      scan.set(JAVA_LONG, ScanLayout.SIZE_OFFSET, ScanLayout.SIZE);
+      scan.set(JAVA_LONG, ScanLayout.START_OFFSET, begin);
+      scan.set(JAVA_LONG, ScanLayout.END_OFFSET, end);
+      scan.set(JAVA_LONG, ScanLayout.VECTOR_OFFSET, region.address());
+      scan.set(JAVA_LONG, ScanLayout.VECTOR_LENGTH_OFFSET, 1);
+      scan.set(JAVA_LONG, ScanLayout.INVERTED_OFFSET, ScanLayout.ZERO_PAGE);
+      scan.set(JAVA_LONG, ScanLayout.MASK_OFFSET, ScanLayout.ZERO_PAGE);
+      long there = ScanLayout.PRESENT | ScanLayout.SWAPPED;
+      scan.set(JAVA_LONG, ScanLayout.ANY_OF_OFFSET, there);
+      scan.set(JAVA_LONG, ScanLayout.RETURNED_OFFSET, there);
+      int regions = pagemap.tryIoctl(ScanLayout.PAGEMAP_SCAN, scan.address());
+      if (regions > 0) {
+        return region.get(JAVA_LONG, 0);
+      }
+      return regions == 0 && scan.get(JAVA_LONG, ScanLayout.WALK_END_OFFSET) == end ? end : -1;
+    } catch (ErrnoException e) {
+      return -1; // no /proc
+    }
+  }
+
+  /** Looks page by page, as every kernel can; returns the first page where it cannot. */
+  private static long nextEntry(long first, long past) {
+    byte[] entries = new byte[Math.toIntExact(Math.min(MOST_ENTRIES, past - first)) * 8];
+    try (RandomAccessFile pagemap = new RandomAccessFile(PAGEMAP, "r")) {
       pagemap.seek(first * 8);
-      for (long at = first; at <= last; ) {
-        int read = pagemap.read(entries, 0, (int) Math.min(entries.length, (last - at + 1) * 8));
+      for (long at = first; at < past; ) {
+        int read = pagemap.read(entries, 0, (int) Math.min(entries.length, (past - at) * 8));
         if (read < 8) {
-          return Math.max(from, at * page - mapped.address());
+          return at;
         }
         for (int entry = 0; entry + 8 <= read; entry += 8, at++) {
           // Bits 62 and 63, little-endian.
           if ((entries[entry + 7] & 0xc0) != 0) {
-            return Math.max(from, at * page - mapped.address());
+            return at;
           }
         }
       }
-      return size;
+      return past;
     } catch (IOException e) {
-      return from; // no /proc: it may have been written
+      return first; // no /proc: it may have been written
     }
   }
 

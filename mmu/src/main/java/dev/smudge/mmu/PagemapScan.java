@@ -4,6 +4,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import dev.smudge.linux.Descriptor;
 import dev.smudge.linux.ErrnoException;
+import dev.smudge.linux.ScanLayout;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 

@@ -3,6 +3,7 @@ package dev.smudge.snapshot;
 import dev.smudge.snapshot.StoredState.Geometry;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.PagePort;
+import dev.smudge.sync.RunConsumer;
 import java.io.Closeable;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -239,6 +240,31 @@ public final class SnapshotStore<S> implements AutoCloseable {
     }
   }
 
+  /**
+   * Tells in which pages the guest may differ now from a state: those that were written since, on
+   * the way through other states too. Each is handed out once, and all others are as they were.
+   * Nothing is saved, and the guest stays as it is; ask for as many states as you like.
+   *
+   * @param since number of the state
+   * @param consumer gets the runs, and may read RAM; what it throws comes through
+   * @param <E> what it may throw
+   * @throws E if the consumer throws it
+   * @throws IllegalArgumentException if there is no such state
+   * @throws IllegalStateException as {@link #restore}
+   */
+  @SuppressWarnings("unchecked") // what it throws is E, as is declared here
+  public <E extends Exception> void forEachRunSince(long since, RunConsumer<? super S, E> consumer)
+      throws E {
+    guest.enter();
+    try {
+      guest.forEachRunSince(
+          guest.listed(since),
+          (RunConsumer<? super S, RuntimeException>) Objects.requireNonNull(consumer, "consumer"));
+    } finally {
+      guest.pages.busy = false;
+    }
+  }
+
   /** {@return the states, in the order in which they were saved} */
   public List<State> states() {
     return guest.index.states.values().stream()
@@ -284,16 +310,7 @@ public final class SnapshotStore<S> implements AutoCloseable {
   public void delete(long number) throws IOException {
     guest.enter();
     try {
-      StoredState state = guest.listed(number);
-      if (number == guest.current) {
-        throw new IllegalArgumentException(
-            "state "
-                + number
-                + " is the current one, to which the next is saved: save or restore"
-                + " another first");
-      }
-      guest.index.writeDeletion(number);
-      guest.index.delete(state);
+      guest.delete(number);
     } finally {
       guest.pages.busy = false;
     }

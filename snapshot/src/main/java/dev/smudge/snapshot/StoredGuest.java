@@ -1,8 +1,10 @@
 package dev.smudge.snapshot;
 
+import dev.smudge.bitmap.PageSet;
 import dev.smudge.snapshot.StoredState.Geometry;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.PagePort;
+import dev.smudge.sync.RunConsumer;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.ArrayList;
@@ -246,8 +248,9 @@ final class StoredGuest<S> {
     checkSlots(target);
     byte[] bytes = index.machine(target);
     StoreIndex.Way way = index.way(index.states.get(current), target);
-    way.up().forEach(this::addPending);
-    way.down().forEach(this::addPending);
+    for (Part<S> part : pages.parts) {
+      addChanged(way, part, part.pending);
+    }
     places.moveTo(target.number);
     current = target.number; // what differs is pending
     event.pages = pages.write();
@@ -256,14 +259,44 @@ final class StoredGuest<S> {
     event.commit();
   }
 
-  private void addPending(StoredState state) {
-    for (Part<S> part : pages.parts) {
-      int id = ram.slotId(Objects.requireNonNull(part.slot));
-      StoredState.Pages changed = state.pages.get(id);
-      for (int i = 0; changed != null && i < changed.count(); i++) {
-        part.pending.addRange(changed.page(i), 1);
+  /** Adds the pages that the states on a way have. */
+  private void addChanged(StoreIndex.Way way, Part<S> part, PageSet set) {
+    int id = ram.slotId(Objects.requireNonNull(part.slot));
+    for (List<StoredState> states : List.of(way.up(), way.down())) {
+      for (StoredState state : states) {
+        StoredState.Pages changed = state.pages.get(id);
+        for (int i = 0; changed != null && i < changed.count(); i++) {
+          set.addRange(changed.page(i), 1);
+        }
       }
     }
+  }
+
+  /** Hands out the pages in which the guest may differ from a state. */
+  void forEachRunSince(StoredState since, RunConsumer<? super S, RuntimeException> consumer) {
+    pages.absorb();
+    checkSlots(since);
+    StoreIndex.Way way = index.way(index.states.get(current), since);
+    for (Part<S> part : pages.parts) {
+      S slot = Objects.requireNonNull(part.slot);
+      PageSet changed = new PageSet(part.pending.pageCount());
+      changed.addAll(part.pending);
+      addChanged(way, part, changed);
+      changed.forEachRun((first, count) -> consumer.accept(slot, first, count));
+    }
+  }
+
+  /** Deletes a state. */
+  void delete(long number) throws IOException {
+    StoredState state = listed(number);
+    if (number == current) {
+      throw new IllegalArgumentException(
+          "state "
+              + number
+              + " is the current one, to which the next is saved: save or restore another first");
+    }
+    index.writeDeletion(number);
+    index.delete(state);
   }
 
   /** The states are in another file from now on. */

@@ -3,7 +3,9 @@ package dev.smudge.snapshot;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.PagePort;
+import java.nio.ByteBuffer;
 import java.util.Arrays;
+import java.util.List;
 import java.util.SplittableRandom;
 
 /** A guest of two chips of RAM and some registers, in Java arrays, with a natural stop. */
@@ -70,6 +72,26 @@ final class Console implements PagePort.OwnRam, MachineState {
 
   Content content() {
     return new Content(ram[0].clone(), ram[1].clone(), registers.clone());
+  }
+
+  /** {@return what RAM has} */
+  List<ByteBuffer> ram() {
+    return List.of(ByteBuffer.wrap(ram[0]), ByteBuffer.wrap(ram[1]));
+  }
+
+  /**
+   * {@return what RAM had in a state, with the pages of now in which it differs, as a store says}
+   */
+  List<ByteBuffer> ramAfter(Content then, SnapshotStore<LogSlot> store, long since) {
+    byte[][] copy = {then.ram0.clone(), then.ram1.clone()};
+    store.forEachRunSince(
+        since,
+        (slot, first, count) -> {
+          int from = (int) first * PAGE;
+          int length = Math.min((int) count * PAGE, copy[slot.id()].length - from);
+          System.arraycopy(ram[slot.id()], from, copy[slot.id()], from, length);
+        });
+    return List.of(ByteBuffer.wrap(copy[0]), ByteBuffer.wrap(copy[1]));
   }
 
   void poke(int chip, int address, byte value) {

@@ -2,6 +2,7 @@ package dev.smudge.snapshot;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.sync.DirtyLog;
@@ -11,8 +12,10 @@ import dev.smudge.sync.PagePort;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -49,6 +52,52 @@ class ReopenedStoreTest {
       assertEquals(3, store.save());
       assertEquals(3, store.states().size());
     }
+  }
+
+  @Test
+  void forEachRunSince_severalStatesAndBranches_tellsWhatWasWrittenSinceEach() throws Exception {
+    Console console = new Console();
+    try (SnapshotStore<LogSlot> store = open(console)) {
+      console.poke(0, 0, (byte) 1);
+      long monday = store.save();
+      assertEquals(Set.of(), changed(store, monday));
+      console.poke(0, 5 * Console.PAGE, (byte) 1);
+      long tuesday = store.save();
+      console.poke(1, 0, (byte) 1);
+      assertEquals(Set.of("0.5", "1.0"), changed(store, monday));
+      assertEquals(Set.of("1.0"), changed(store, tuesday));
+      store.restore(monday);
+      console.poke(0, 6 * Console.PAGE, (byte) 1); // another way
+      assertEquals(Set.of("0.6"), changed(store, monday));
+      assertEquals(Set.of("0.5", "0.6"), changed(store, tuesday), "both ways");
+      var e = assertThrows(IllegalArgumentException.class, () -> changed(store, 7));
+      assertEquals("there is no state 7; states: [0, 1]", e.getMessage());
+      assertThrows(
+          IOException.class,
+          () ->
+              store.forEachRunSince(
+                  monday,
+                  (slot, first, count) -> {
+                    assertThrows(IllegalStateException.class, store::save);
+                    throw new IOException("of the consumer");
+                  }));
+      assertEquals(Set.of("0.6"), changed(store, monday), "as before");
+    }
+    try (SnapshotStore<LogSlot> store = open(new Console())) {
+      assertEquals(161 + 8, changed(store, 0).size(), "the guest is in none of its states yet");
+    }
+  }
+
+  private static Set<String> changed(SnapshotStore<LogSlot> store, long since) {
+    Set<String> pages = new TreeSet<>();
+    store.forEachRunSince(
+        since,
+        (slot, first, count) -> {
+          for (long page = first; page < first + count; page++) {
+            assertTrue(pages.add(slot.id() + "." + page), "told twice");
+          }
+        });
+    return pages;
   }
 
   /** A guest of 1 TiB, most of which nobody ever touched. */

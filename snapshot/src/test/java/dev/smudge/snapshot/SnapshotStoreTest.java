@@ -110,6 +110,10 @@ class SnapshotStoreTest {
       for (SnapshotStore.State state : store.states()) {
         assertEquals(listed(parents, model, state.number()), state.parent());
       }
+      if (!model.isEmpty()) {
+        long since = any(random, model.keySet());
+        assertEquals(console.ram(), console.ramAfter(model.get(since), store, since));
+      }
       watcher.check();
     }
     for (Map.Entry<Long, Content> each : model.entrySet()) {
