@@ -31,7 +31,7 @@ import org.junit.jupiter.api.io.TempDir;
 @Tag("long")
 class KilledProcessTest {
   /** At least so many kills, and so many of them in the middle of a state. */
-  private static final int KILLS = Boolean.getBoolean("smudge.all") ? 30 : 12;
+  private static final int KILLS = Boolean.getBoolean("smudge.all") ? 16 : 8;
 
   private static final int TORN = KILLS / 4;
 

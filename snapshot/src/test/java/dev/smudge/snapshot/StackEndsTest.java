@@ -10,11 +10,13 @@ import dev.smudge.sync.LogSlot;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicReference;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 /** The stack ends anywhere in a call: a state is there or it is not, and nothing is lost. */
 @Timeout(120)
+@Tag("long")
 class StackEndsTest {
   private static final int CALLS = 4_000;
 
