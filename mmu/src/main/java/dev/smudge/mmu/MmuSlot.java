@@ -36,7 +36,8 @@ import java.lang.foreign.MemorySegment;
  * page that is written between the last fetch of the old slot and the moment at which the change
  * arms the pages of the new one is in no view yet. So an old slot protects its pages as it goes,
  * and keeps what it finds; and the clear by which the change arms those of the new one keeps all
- * that it finds, also what it was asked for. Afterwards the old slot only looks.
+ * that it finds, also what it was asked for. Afterwards the old slot only looks, until it is
+ * closed, and whoever protects its pages in another slot tells it of those that were written.
  *
  * <p>Memory that nobody has touched is not protected, and is found when somebody has.
  */
@@ -125,12 +126,19 @@ final class MmuSlot implements SlotTracker {
   }
 
   @Override
+  public void add() {
+    tracker.leaving().remove(this); // the change that was to remove it has failed
+  }
+
+  @Override
   public void close() {
+    tracker.leaving().remove(this);
     unregister();
   }
 
   @Override
   public void remove() {
+    tracker.leaving().add(this);
     if (registered && !tracker.isClosed()) {
       protectAll();
     }
@@ -196,7 +204,7 @@ final class MmuSlot implements SlotTracker {
     boolean before = unsure;
     unsure = true; // until it is whole
     try {
-      tracker.scan().scan(from, end, true, (begin, to) -> addRange(kept, begin, to));
+      tracker.scan().scan(from, end, true, this::keep);
     } catch (MmuException e) {
       warn(e);
       return false;
@@ -268,8 +276,23 @@ final class MmuSlot implements SlotTracker {
     long count = Math.min(slot.pageCount(), (long) wordEnd << 6) - first;
     long rangeFrom = from + (first << shift);
     long rangeEnd = rangeFrom + (count << shift);
-    tracker.scan().scan(rangeFrom, rangeEnd, true, (found, to) -> addRange(kept, found, to));
+    tracker.scan().scan(rangeFrom, rangeEnd, true, this::keep);
     loose.removeRange(first, count);
+  }
+
+  /** Pages were written, and are protected now. */
+  private void keep(long begin, long to) {
+    addRange(kept, begin, to);
+    if (!tracker.leaving().isEmpty()) {
+      tracker.leaving().forEach(other -> other.keepWhatIsMine(begin, to));
+    }
+  }
+
+  /** Another slot has protected pages that were written: the kernel does not tell this one. */
+  private void keepWhatIsMine(long begin, long to) {
+    if (begin < end && to > from) {
+      addRange(kept, Math.max(begin, from), Math.min(to, end));
+    }
   }
 
   private void addRange(PageSet pages, long begin, long to) {

@@ -13,8 +13,10 @@ import dev.smudge.sync.tracker.Tracker;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.HashSet;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -49,6 +51,7 @@ public final class MmuTracker {
   private final Userfaultfd userfaultfd;
   private final PagemapScan scan;
   private final boolean oracle;
+  private final Set<MmuSlot> leaving = new HashSet<>();
   private volatile boolean closed;
   private @Nullable EmbeddedLog log; // set before there are slots; an oracle has none
 
@@ -264,6 +267,11 @@ public final class MmuTracker {
 
   PagemapScan scan() {
     return scan;
+  }
+
+  /** Slots that were removed, and are not closed. Under the collector lock. */
+  Set<MmuSlot> leaving() {
+    return leaving;
   }
 
   boolean isOracle() {

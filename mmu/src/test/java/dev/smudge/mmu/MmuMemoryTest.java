@@ -291,7 +291,10 @@ class MmuMemoryTest {
       assertThrows(RcuTimeoutException.class, () -> memory.removeSlot(1));
       first[0] = () -> {};
       memory.addSlot(2, 1 << 20, ram, PAGE);
+      store(ram, 50); // after the old slot was protected, by the device, which has that slot still
       assertEquals(100, GuestMachine.take(client).size()); // arms them
+      store(ram, 60);
+      assertEquals(Set.of("2:60"), GuestMachine.take(client));
       leave.countDown();
       device.join();
       Set<Long> last = new TreeSet<>();
@@ -302,7 +305,7 @@ class MmuMemoryTest {
           }
         });
       }
-      assertEquals(Set.of(3L, 40L), last);
+      assertEquals(Set.of(3L, 40L, 50L, 60L), last);
       memory.removeSlot(2).close();
       errors.clear();
     }
