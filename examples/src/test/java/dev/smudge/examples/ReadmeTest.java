@@ -58,7 +58,7 @@ final class ReadmeTest {
     "live-migration, 2",
     "code-cache, 2",
     "frame-buffer, 1",
-    "many-guests, 1",
+    "many-guests, 2",
     "what-changed, 2"
   })
   void samplesOfAGuide_compiledAndRun_endWithoutError(
