@@ -16,4 +16,7 @@ import jdk.jfr.StackTrace;
 final class RestoreEvent extends Event {
   @Label("State")
   long state;
+
+  @Label("Pages")
+  long pages;
 }

@@ -199,8 +199,7 @@ public final class Rewind<S> implements AutoCloseable {
       prepare();
       boolean moved = history.back();
       if (moved) {
-        write();
-        end(event);
+        write(event);
       }
       return moved;
     } finally {
@@ -221,8 +220,7 @@ public final class Rewind<S> implements AutoCloseable {
       prepare();
       boolean moved = history.forward();
       if (moved) {
-        write();
-        end(event);
+        write(event);
       }
       return moved;
     } finally {
@@ -253,8 +251,7 @@ public final class Rewind<S> implements AutoCloseable {
       while (history.current() > state && history.back()) {
         // and back to the last that is not after it
       }
-      write();
-      end(event);
+      write(event);
       return history.current();
     } finally {
       pages.busy = false;
@@ -267,13 +264,6 @@ public final class Rewind<S> implements AutoCloseable {
     return event;
   }
 
-  private void end(RestoreEvent event) {
-    if (event.shouldCommit()) {
-      event.state = history.current();
-      event.commit();
-    }
-  }
-
   /** Ends what was begun, and finds what the guest has written since the current state. */
   private void prepare() {
     history.settle();
@@ -283,8 +273,8 @@ public final class Rewind<S> implements AutoCloseable {
     pages.absorb();
   }
 
-  private void write() {
-    pages.write();
+  private void write(RestoreEvent event) {
+    long written = pages.write();
     byte[] first = machinePart.page(0);
     int length = 0;
     for (int i = 0; i < 4; i++) {
@@ -301,6 +291,11 @@ public final class Rewind<S> implements AutoCloseable {
     }
     machinePart.pending.clear();
     machine.restore(machineBytes);
+    if (event.shouldCommit()) {
+      event.state = history.current();
+      event.pages = written;
+      event.commit();
+    }
   }
 
   /**

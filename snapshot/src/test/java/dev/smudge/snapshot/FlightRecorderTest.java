@@ -46,6 +46,9 @@ class FlightRecorderTest {
         continue; // of the log
       }
       seen.add(name + " " + event.getLong(name.equals("smudge.Reset") ? "pages" : "state"));
+      if (name.equals("smudge.Restore")) {
+        assertEquals(2, event.getLong("pages"));
+      }
       if (seen.size() == 2) {
         assertEquals(2, event.getLong("pages"));
         assertTrue(event.getLong("usedBytes") > 0);
