@@ -5,6 +5,7 @@ import dev.smudge.core.internal.map.MappedSlot;
 import dev.smudge.core.internal.map.PendingWrite;
 import dev.smudge.core.internal.map.SlotMap;
 import dev.smudge.core.internal.ram.SparseRam;
+import dev.smudge.sync.embed.Doubt;
 import dev.smudge.sync.embed.EmbeddedLog;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -44,6 +45,7 @@ public final class AsyncWrite implements AutoCloseable {
   }
 
   private final AddressSpace space;
+  private final Doubt doubt;
   private final Pending pending = new Pending();
   private final long address;
   private final long length;
@@ -58,6 +60,7 @@ public final class AsyncWrite implements AutoCloseable {
   /** In a read-side section in which the map was found, which covers it. */
   AsyncWrite(AddressSpace space, SlotMap map, long address, long length) {
     this.space = space;
+    this.doubt = space.doubt();
     this.address = address;
     this.length = length;
     try {
@@ -104,16 +107,19 @@ public final class AsyncWrite implements AutoCloseable {
 
   /**
    * Says that the write has landed, or has failed after some of it may have: marks all of its
-   * pages. Each call marks again.
+   * pages. Each call marks again. Where an error keeps it from marking, every page of the guest is
+   * dirty for every client once more.
    */
   @Override
   public void close() {
+    boolean marked = false;
     try {
       if (before != null) {
         mark(); // what that needs is there then
         land(before);
       }
       mark();
+      marked = true;
       Throwable failed = null;
       for (Part part : parts) {
         failed = space.tellLanded(part.slot, part.offset, part.ram.byteSize(), failed);
@@ -123,7 +129,20 @@ public final class AsyncWrite implements AutoCloseable {
       mark(); // a fault of the write itself came late
       throw e;
     } finally {
+      if (!marked) {
+        // ORDER H4 volatile: what has landed, then this. Pairs with the look under the collector
+        // lock. If weaker: whoever reads the pages after that look does not see the write.
+        doubt.set = true; // calls nothing
+      }
+      abandon();
+    }
+  }
+
+  /** It is over, marked or not. */
+  void abandon() {
+    try {
       space.ended(pending);
+    } finally {
       release();
     }
   }

@@ -299,7 +299,15 @@ public final class DeviceMemory {
     rcu.enter();
     try {
       AsyncWrite write = new AsyncWrite(space, mapForWrite(address, length), address, length);
-      space.begun(write.pending());
+      boolean begun = false;
+      try {
+        space.begun(write.pending());
+        begun = true;
+      } finally {
+        if (!begun) {
+          write.abandon(); // it keeps RAM mapped
+        }
+      }
       return write;
     } finally {
       try {

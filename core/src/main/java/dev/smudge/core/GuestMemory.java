@@ -41,7 +41,7 @@ public final class GuestMemory implements AutoCloseable {
 
   private GuestMemory(DirtyLog log, ByteOrder order) {
     this.space = new AddressSpace(log);
-    space.embedded().claim("a GuestMemory", new SlotContent(space));
+    space.embedded().claim("a GuestMemory", new SlotContent(space), space.doubt());
     this.order = order;
     this.device = new DeviceMemory(space, order);
   }
@@ -276,8 +276,16 @@ public final class GuestMemory implements AutoCloseable {
     space.locked(() -> {
       space.checkOpen();
       ListenerLink link = new ListenerLink(space, priority, listener);
-      space.listeners().add(link, space.map().slots());
-      made.add(link);
+      boolean added = false;
+      try {
+        made.add(link);
+        space.listeners().add(link, space.map().slots());
+        added = true;
+      } finally {
+        if (!added) {
+          link.close(); // it is a device of the log already
+        }
+      }
     });
     return made.getFirst();
   }

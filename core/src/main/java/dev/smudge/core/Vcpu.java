@@ -326,7 +326,7 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
   public void mark(long address, long length) {
     try {
       log.online(); // first: it may wait for a pause, in which the slots change
-    } catch (RuntimeException | Error e) {
+    } catch (Throwable e) {
       markForeign(address, length, e); // the store was made all the same
       throw e;
     }

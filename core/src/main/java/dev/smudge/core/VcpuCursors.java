@@ -411,7 +411,7 @@ abstract class VcpuCursors {
       } finally {
         space.log().rcu().exit();
       }
-    } catch (RuntimeException | Error e) {
+    } catch (Throwable e) {
       if (!e.equals(why)) { // the JVM throws one OutOfMemoryError several times
         why.addSuppressed(e);
       }

@@ -9,6 +9,7 @@ import dev.smudge.sync.InitialView;
 import dev.smudge.sync.PagePort;
 import dev.smudge.sync.RemovedSlot;
 import dev.smudge.sync.VcpuPause;
+import dev.smudge.sync.tracker.Registration;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
@@ -56,6 +57,17 @@ class ErrorAtEveryPointTest {
     @Nullable VcpuPause pause;
     @Nullable SlotTransaction change;
     @Nullable SlotTransaction inside;
+    @Nullable AsyncWrite write;
+    @Nullable Registration listener;
+    int closed; // listeners
+
+    /** Counts its ends. */
+    final class Closed implements MemoryListener {
+      @Override
+      public void close() {
+        closed++;
+      }
+    }
 
     World(LogKind kind) {
       memory =
@@ -238,6 +250,31 @@ class ErrorAtEveryPointTest {
               try (AsyncWrite write = w.memory.device().beginWrite(AT - PAGE, PAGE)) {
                 write.target().fill(w.bytes[0]);
               }
+            }),
+        new Operation(
+            "begin of an asynchronous write",
+            w -> {},
+            w -> w.write = w.memory.device().beginWrite(AT - PAGE, PAGE),
+            w -> {
+              if (w.write != null) {
+                w.write.close();
+                w.write = null;
+              }
+              w.memory.seal(); // waits for those that are open
+              w.memory.unseal();
+            }),
+        new Operation(
+            "listener",
+            w -> w.closed = 0,
+            w -> w.listener = w.memory.addListener(0, w.new Closed()),
+            w -> {
+              if (w.listener != null) {
+                w.listener.close();
+                w.listener = null;
+              }
+              w.memory.log().sync();
+              w.memory.log().rcu().barrier();
+              assertTrue(w.closed <= 1, "closed " + w.closed + " times");
             }),
         new Operation(
             "take, and read of pages",

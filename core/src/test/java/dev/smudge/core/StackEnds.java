@@ -13,6 +13,9 @@ final class StackEnds {
   private static final int MOST_FRAMES = 5_000;
   private static final int ENOUGH = 3; // frames in a row with which it got through
 
+  /** So many steps per frame: whether an error falls between two calls depends on their sizes. */
+  static final int STEPS = Integer.getInteger("smudge.steps.of.a.frame", 1);
+
   private final Runnable call;
   private int frames;
   private boolean called;
@@ -53,14 +56,16 @@ final class StackEnds {
     }
     StackEnds squeeze = new StackEnds(call);
     int points = 0;
-    for (int through = 0; through < ENOUGH; squeeze.frames++) {
+    int through = 0;
+    for (int step = 0; through < ENOUGH * STEPS; step++) {
+      squeeze.frames = step / STEPS;
       if (squeeze.frames > MOST_FRAMES) {
         throw new AssertionError("it never gets through", squeeze.thrown);
       }
       before.run();
       squeeze.thrown = null;
       squeeze.called = false;
-      squeeze.descend();
+      squeeze.pad(step % STEPS, 1, 2, 3);
       Throwable e = squeeze.thrown;
       if (!squeeze.called || (e != null && !isOfTheStack(e))) {
         throw new AssertionError("with a stack of " + squeeze.frames + " frames", e);
@@ -86,6 +91,11 @@ final class StackEnds {
       }
     }
     return false;
+  }
+
+  /** Frames of another size than those below: so that the steps are smaller than a frame. */
+  private long pad(int pads, long a, long b, long c) {
+    return pads == 0 ? descend() : a + pad(pads - 1, b, c, a);
   }
 
   /** To the end of the stack; on the way back, so many frames above it, makes the call. */

@@ -158,7 +158,7 @@ public final class MmuTracker {
       DirtyLog made = options.tracker(tracker.new Spi()).build();
       tracker.log = EmbeddedLog.of(made);
       return made;
-    } catch (RuntimeException | Error e) {
+    } catch (Throwable e) {
       tracker.close();
       throw e;
     }

@@ -388,11 +388,10 @@ public final class DirtyLog implements AutoCloseable {
    *     log is closed, and another's pause is on
    */
   public VcpuPause pause() {
-    Collector.checkStack();
     VcpuPause pause = new VcpuPause(vcpus.pauses());
     try {
       pause.onClose(SlotSwap.stopVcpus(collector));
-    } catch (RuntimeException | Error e) {
+    } catch (Throwable e) {
       pause.close();
       throw e;
     }

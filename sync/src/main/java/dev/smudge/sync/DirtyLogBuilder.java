@@ -83,7 +83,9 @@ public final class DirtyLogBuilder {
    * Sets who is told of errors that have no caller: a vCPU whose thread died, a write after {@link
    * DirtyLog#seal}. Default: the system logger {@code dev.smudge.sync.DirtyLog}.
    *
-   * @param handler called from any thread; must not throw
+   * @param handler called from any thread, in the middle of calls of the log. What it throws goes
+   *     to the system logger, and no further; but if it is told by a vCPU that waits for too long,
+   *     it comes out of that vCPU's call, and ends the wait for room
    * @return this
    */
   public DirtyLogBuilder errorHandler(Consumer<? super Throwable> handler) {

@@ -106,7 +106,7 @@ public final class LogVcpu implements AutoCloseable {
   private boolean markSlowly(LogSlot slot, long byteOffset, long length) {
     try {
       state.online(); // also looks whose it is
-    } catch (RuntimeException | Error e) {
+    } catch (Throwable e) {
       markForeign(slot, byteOffset, length, e);
       throw e;
     }
@@ -121,7 +121,7 @@ public final class LogVcpu implements AutoCloseable {
       if (hostWriter.mark(slot.slot, byteOffset, length)) {
         slot.slot.watches().tell(byteOffset, length);
       }
-    } catch (RuntimeException | Error e) {
+    } catch (Throwable e) {
       if (!e.equals(why)) { // the JVM throws one OutOfMemoryError several times
         why.addSuppressed(e);
       }

@@ -1,5 +1,6 @@
 package dev.smudge.sync;
 
+import dev.smudge.sync.internal.time.StackRoom;
 import dev.smudge.sync.internal.vcpu.Pauses;
 
 /**
@@ -12,6 +13,7 @@ public final class VcpuPause implements AutoCloseable {
   private Runnable others = () -> {}; // under this
 
   VcpuPause(Pauses pauses) {
+    StackRoom.check(); // so that there is enough of it to end the pause
     this.pauses = pauses;
     this.pause = pauses.pause();
   }
@@ -37,13 +39,21 @@ public final class VcpuPause implements AutoCloseable {
 
   /**
    * Lets the vCPUs run again. From any thread; a second call does nothing, nor does one after the
-   * pause has ended with its thread.
+   * pause has ended with its thread. If this throws, another call goes on.
    */
   @Override
   public void close() {
+    Runnable taken = takeOthers();
+    boolean gone = false;
     try {
-      takeOthers().run();
+      taken.run();
+      gone = true;
     } finally {
+      if (!gone) {
+        synchronized (this) {
+          others = taken; // for another call
+        }
+      }
       pauses.resume(pause);
     }
   }

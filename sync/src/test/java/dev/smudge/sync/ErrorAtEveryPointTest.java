@@ -1,5 +1,7 @@
 package dev.smudge.sync;
 
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import org.junit.jupiter.api.Assumptions;
@@ -290,7 +292,8 @@ class ErrorAtEveryPointTest {
         LogSlot slot = w.log.addSlot(2, ErrorWorld.PAGES[2], PAGE);
         w.check();
         w.write();
-        w.change = w.log.change().remove(slot);
+        w.released = 0;
+        w.change = w.log.change().remove(slot, () -> w.released++);
       }
 
       @Override
@@ -300,9 +303,32 @@ class ErrorAtEveryPointTest {
 
       @Override
       public void after(ErrorWorld w) {
-        if (w.slot(2) == null) {
-          w.checkRemoved(2, w.change().removed().get(0));
+        if (w.slot(2) != null) {
+          w.change().commit(); // what is left of the first attempt does not count
         }
+        w.log.sync(); // its retirement is a task by now, if it was cut short
+        w.log.rcu().barrier();
+        w.checkRemoved(2, w.change().removed().get(0));
+        assertTrue(w.released == 1, "released " + w.released + " times");
+      }
+    },
+    DEVICE_CLOSE {
+      @Override
+      public void before(ErrorWorld w) {
+        w.addLeaving();
+      }
+
+      @Override
+      public void run(ErrorWorld w) {
+        w.registration().close();
+        w.log.rcu().barrier();
+      }
+
+      @Override
+      public void after(ErrorWorld w) {
+        w.registration().close();
+        w.log.sync();
+        w.log.rcu().barrier();
       }
     },
     SLOT_REPLACE {
@@ -488,5 +514,14 @@ class ErrorAtEveryPointTest {
       throws Exception {
     Assumptions.assumeTrue(operation.isIn(mode));
     operation.errorOfEveryCallOut(mode);
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void operation_errorsInARowAndOfTheHandler_loseNothingAndLaterCallsWork(Operation operation) {
+    Assumptions.assumeTrue(operation.isIn(mode));
+    for (int errors : new int[] {1, 3, 1_000}) {
+      operation.errorsInARow(mode, errors);
+    }
   }
 }

@@ -2,6 +2,7 @@ package dev.smudge.sync;
 
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
 import org.jspecify.annotations.Nullable;
 
 /** An operation that is cut short, with what comes before and after it. */
@@ -62,6 +63,47 @@ interface ErrorOperation {
         throw new AssertionError("after an error at point " + points + ": " + thrown, e);
       }
       through = passed ? through + 1 : 0;
+    }
+  }
+
+  /**
+   * By errors of so many calls out of the library, one after the other from each on, and of the
+   * error handler, which is told of some of them. They are checked exceptions, which other
+   * languages throw. Those that are left then meet the next calls.
+   */
+  default void errorsInARow(Mode mode, int errors) {
+    ErrorWorld w = new ErrorWorld(mode, hasClients());
+    w.tracker.throwsChecked = true;
+    int points = 0;
+    for (int through = 0; through < 2; points++) {
+      makeReady(w);
+      w.handlerThrows = new IOException("of the handler");
+      w.tracker.faults = errors;
+      w.tracker.untilFault.set(points);
+      @Nullable Throwable thrown = attempt(() -> run(w));
+      through = w.tracker.untilFault.get() > 0 ? through + 1 : 0;
+      for (int calls = 0; w.tracker.untilFault.get() == 0 && calls < 3; calls++) {
+        attempt(w.log::sync);
+        attempt(w.log.rcu()::barrier);
+      }
+      w.tracker.untilFault.set(-1);
+      w.tracker.faults = 1;
+      w.handlerThrows = null;
+      try {
+        w.log.rcu().barrier();
+        check(w);
+      } catch (Throwable e) {
+        throw new AssertionError(errors + " errors from point " + points + ": " + thrown, e);
+      }
+    }
+  }
+
+  private static @Nullable Throwable attempt(StackSqueeze.Call call) {
+    try {
+      call.run();
+      return null;
+    } catch (Throwable e) {
+      return e; // asked for; what has come of it is looked at then
     }
   }
 }

@@ -3,6 +3,7 @@ package dev.smudge.sync;
 import static org.junit.jupiter.api.Assertions.fail;
 
 import dev.smudge.bitmap.PageWordConsumer;
+import dev.smudge.sync.tracker.Registration;
 import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
 import dev.smudge.sync.tracker.Tracker;
@@ -123,6 +124,10 @@ final class ErrorWorld {
   int told; // writes, by pages
   boolean done;
   final List<Throwable> reported = new ArrayList<>();
+  @Nullable Throwable handlerThrows;
+  @Nullable Device leaving; // that an operation adds, and closes
+  @Nullable Registration registration;
+  int released;
   private final long[][] ram = newRam();
   private long version;
   private int step;
@@ -132,7 +137,7 @@ final class ErrorWorld {
     this.log =
         mode.builder()
             .timeout(Duration.ofSeconds(3))
-            .errorHandler(reported::add)
+            .errorHandler(this::report)
             .interceptTracker(tracker::over)
             .build();
     log.addSlot(0, PAGES[0], PAGE);
@@ -142,6 +147,13 @@ final class ErrorWorld {
     if (clients) {
       a.client = log.client("a", InitialView.NONE_DIRTY);
       b.client = log.client("b", InitialView.ALL_DIRTY);
+    }
+  }
+
+  private void report(Throwable e) {
+    reported.add(e);
+    if (handlerThrows != null) {
+      TestTracker.<RuntimeException>sneak(handlerThrows);
     }
   }
 
@@ -186,6 +198,22 @@ final class ErrorWorld {
     if (slot != null) {
       log.change().remove(slot).commit();
     }
+  }
+
+  /** A device that has written, and whose pages nobody has fetched. */
+  void addLeaving() {
+    Device device = new Device();
+    leaving = device;
+    registration = log.addTracker(1, device);
+    for (int page = 3; page < PAGES[0]; page += 100) {
+      if (device.write(log.slot(0), page)) {
+        store(0, page);
+      }
+    }
+  }
+
+  Registration registration() {
+    return Objects.requireNonNull(registration);
   }
 
   /** A new slot: nobody knows its pages. */

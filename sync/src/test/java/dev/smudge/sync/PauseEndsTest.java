@@ -195,6 +195,19 @@ class PauseEndsTest {
     guest.run(vcpu::close);
   }
 
+  /** Its own vCPU is online again before the others have stopped. */
+  @Test
+  void pauseByAVcpu_itsArmCallbackThrows_nothingIsPaused() {
+    guest.run(vcpu::online);
+    armFails.set(true);
+    log.collector.vcpus().handshake().pagesArmed();
+    guest.run(() -> assertThrows(IllegalStateException.class, log::pause));
+    armFails.set(false);
+    guest.run(vcpu::offline);
+    GuestThread.end(holder.begin(() -> log.pause().close()));
+    guest.run(vcpu::close);
+  }
+
   @Test
   void interrupted_whileItWaitsInAPause_waitsAsleepAndStaysInterrupted() {
     VcpuPause pause = GuestThread.end(holder.beginCall(log::pause));

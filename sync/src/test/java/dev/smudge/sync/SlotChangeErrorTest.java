@@ -16,6 +16,7 @@ import dev.smudge.sync.rcu.RcuTimeoutException;
 import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
 import dev.smudge.sync.tracker.Tracker;
+import java.io.IOException;
 import java.lang.ref.WeakReference;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -116,6 +117,24 @@ class SlotChangeErrorTest {
   }
 
   @Test
+  void commit_insideAnothersPublish_refusedAndTheOtherIsMade() {
+    LogSlot old = log.addSlot(0, PAGES, PAGE);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
+    SlotChange change = log.change();
+    LogSlot next = change.add(1, PAGES, PAGE);
+    change.commit(
+        () -> {
+          IllegalStateException e =
+              assertThrows(IllegalStateException.class, () -> log.change().remove(old).commit());
+          assertTrue(String.valueOf(e.getMessage()).contains("another change publishes"));
+        },
+        () -> {});
+    log.mark(old, 7 * PAGE, 1);
+    log.mark(next, 0, 1);
+    assertEquals(PAGES + 1, take(client));
+  }
+
+  @Test
   void commit_whenReleasedThrows_otherSlotsAreReleasedAndItIsReported() {
     LogSlot[] slots = new LogSlot[3];
     AtomicInteger released = new AtomicInteger();
@@ -127,8 +146,10 @@ class SlotChangeErrorTest {
           slots[i],
           () -> {
             released.incrementAndGet();
-            if (failing != 1) {
-              throw new IllegalStateException("munmap " + failing);
+            if (failing == 0) {
+              throw new IllegalStateException("munmap");
+            } else if (failing == 2) { // as other languages do
+              TestTracker.<RuntimeException>sneak(new IOException("munmap"));
             }
           });
     }

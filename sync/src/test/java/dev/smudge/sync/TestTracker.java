@@ -7,6 +7,7 @@ import dev.smudge.sync.internal.collect.ClearingTracker;
 import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
 import dev.smudge.sync.tracker.Tracker;
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -34,6 +35,8 @@ final class TestTracker implements Tracker {
 
   final AtomicInteger barriers = new AtomicInteger();
 
+  private volatile @Nullable Throwable unexpected;
+
   /** Leaves the barrier out. */
   boolean withoutBarrier;
 
@@ -46,13 +49,16 @@ final class TestTracker implements Tracker {
   }
 
   DirtyLog log(Mode mode) {
-    return mode.builder().errorHandler(TestTracker::reported).interceptTracker(this::over).build();
+    return mode.builder().errorHandler(this::reported).interceptTracker(this::over).build();
   }
 
-  /** What has no caller to come out at: our own failures are expected there, others are not. */
-  private static void reported(Throwable error) {
+  /**
+   * What has no caller to come out at: our own failures are expected there. Others come out of the
+   * next call, since what a handler throws goes no further.
+   */
+  private void reported(Throwable error) {
     if (!(error instanceof Fault)) {
-      throw new AssertionError(error);
+      unexpected = error;
     }
   }
 
@@ -78,13 +84,38 @@ final class TestTracker implements Tracker {
   /** What is thrown is an Error, as where there is no memory. */
   boolean throwsErrors;
 
+  /** Points in a row that throw, once the first does. */
+  int faults = 1;
+
+  /** What is thrown is a checked exception, as other languages throw. */
+  boolean throwsChecked;
+
   void point(String where) {
-    if (untilFault.get() >= 0 && untilFault.getAndDecrement() == 0) {
+    if (unexpected != null) {
+      throw new AssertionError(unexpected);
+    }
+    if (untilFault.get() > 0) {
+      untilFault.getAndDecrement();
+    } else if (untilFault.get() == 0) {
+      faults--;
+      if (faults == 0) {
+        faults = 1;
+        untilFault.set(-1);
+      }
+      if (throwsChecked) {
+        TestTracker.<RuntimeException>sneak(new IOException("injected " + where));
+      }
       if (throwsErrors) {
         throw new OutOfMemoryError("injected " + where);
       }
       throw new Fault(where);
     }
+  }
+
+  /** Throws it as it is. */
+  @SuppressWarnings({"unchecked", "TypeParameterUnusedInFormals", "DoNotCallSuggester"})
+  static <E extends Throwable> void sneak(Throwable e) throws E {
+    throw (E) e;
   }
 
   /** Calls with a point before and after. */

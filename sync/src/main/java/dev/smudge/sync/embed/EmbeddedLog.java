@@ -12,6 +12,7 @@ import dev.smudge.sync.internal.collect.SlotWatch;
 import dev.smudge.sync.internal.collect.SlotWatches;
 import dev.smudge.sync.internal.facade.ApiAccess;
 import dev.smudge.sync.internal.facade.SlotMapping;
+import dev.smudge.sync.internal.time.StackRoom;
 import dev.smudge.sync.verify.PageContent;
 import dev.smudge.sync.watch.PageWatch;
 import dev.smudge.sync.watch.WriteListener;
@@ -48,12 +49,20 @@ public final class EmbeddedLog {
    *
    * @param owner what it is the log of, for messages: "a GuestMemory"
    * @param content what its pages contain, for the verify mode
+   * @param doubt set by the owner, where it could not mark
    * @throws IllegalStateException if the log has an owner or slots already, or is closed; nothing
    *     is changed
    */
-  public void claim(String owner, PageContent content) {
+  public void claim(String owner, PageContent content, Doubt doubt) {
     collector.claim(
-        Objects.requireNonNull(owner, "owner"), Objects.requireNonNull(content, "content"));
+        Objects.requireNonNull(owner, "owner"),
+        Objects.requireNonNull(content, "content"),
+        doubt::take);
+  }
+
+  /** Throws the error that a lack of stack would be later, before there is any effect. */
+  public static void checkStack() {
+    StackRoom.check();
   }
 
   /**
@@ -128,9 +137,12 @@ public final class EmbeddedLog {
       stopOthers.run();
       API.onClose(pause, letGo);
       return pause;
-    } catch (RuntimeException | Error e) {
-      letGo.run();
-      pause.close();
+    } catch (Throwable e) {
+      try {
+        letGo.run();
+      } finally {
+        pause.close();
+      }
       throw e;
     }
   }

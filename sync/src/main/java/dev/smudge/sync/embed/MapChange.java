@@ -26,7 +26,7 @@ public final class MapChange {
     }
     try {
       lock.lock();
-    } catch (RuntimeException | Error e) {
+    } catch (Throwable e) {
       resume();
       throw e;
     }

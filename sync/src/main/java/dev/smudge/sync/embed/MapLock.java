@@ -2,6 +2,7 @@ package dev.smudge.sync.embed;
 
 import dev.smudge.sync.internal.collect.Collector;
 import dev.smudge.sync.internal.time.Patience;
+import dev.smudge.sync.internal.time.StackRoom;
 import dev.smudge.sync.internal.vcpu.VcpuErrors;
 import dev.smudge.sync.internal.vcpu.VcpuGroup;
 import dev.smudge.sync.internal.vcpu.VcpuState;
@@ -38,7 +39,7 @@ public final class MapLock {
    * @throws dev.smudge.sync.VcpuException if it would have to wait in an arm callback
    */
   public void lock() {
-    Collector.checkStack(); // so that there is enough of it to give the lock back
+    StackRoom.check(); // so that there is enough of it to give the lock back
     if (lock.isHeldByCurrentThread()) {
       throw new IllegalStateException(
           "this thread is inside " + what + " already: do it when that has ended");

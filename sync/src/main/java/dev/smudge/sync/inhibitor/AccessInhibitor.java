@@ -203,7 +203,7 @@ public final class AccessInhibitor implements AutoCloseable {
         access.kickIfInside();
       }
       awaitAllOutside(patience);
-    } catch (RuntimeException | Error e) {
+    } catch (Throwable e) {
       hold.close();
       throw e;
     }

@@ -1,6 +1,7 @@
 package dev.smudge.sync.rcu;
 
-import java.util.ArrayDeque;
+import dev.smudge.sync.internal.time.StackRoom;
+import java.util.ArrayList;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import org.jctools.queues.varhandle.MpscLinkedVarHandleQueue;
@@ -22,7 +23,9 @@ final class RcuReclaimer {
   private volatile @Nullable Thread home; // runs the agent, between onStart and onClose
 
   // Of the turn.
-  private final ArrayDeque<Runnable> batch = new ArrayDeque<>();
+  private @Nullable Runnable taken; // out of the queue, and not in the batch yet
+  private final ArrayList<@Nullable Runnable> batch = new ArrayList<>();
+  private int next; // of the batch
   private @Nullable GracePeriod gracePeriod; // of the batch
   private boolean reported;
 
@@ -32,6 +35,7 @@ final class RcuReclaimer {
   }
 
   void add(Runnable task) {
+    StackRoom.check(); // where it ends between the two stores of a producer, no later task is found
     queue.offer(task);
   }
 
@@ -83,16 +87,22 @@ final class RcuReclaimer {
     if (gracePeriod != null) {
       return 0;
     }
-    int taken = 0;
-    // A producer that is half-way hides what comes after it: not waited for here.
-    for (Runnable task; taken < LARGEST_BATCH && (task = queue.relaxedPoll()) != null; taken++) {
-      batch.add(task);
+    StackRoom.check();
+    while (batch.size() < LARGEST_BATCH) {
+      if (taken == null) {
+        taken = queue.relaxedPoll(); // a producer that is half-way hides what comes after it
+      }
+      if (taken == null) {
+        break;
+      }
+      batch.add(taken); // may find no memory: then it is there at the next turn
+      taken = null;
     }
     if (!batch.isEmpty()) {
       gracePeriod = rcu.begin();
       reported = false;
     }
-    return taken;
+    return batch.size();
   }
 
   private int run() {
@@ -108,14 +118,21 @@ final class RcuReclaimer {
       return 0;
     }
     int done = 0;
-    for (Runnable task; done < MOST_AT_ONCE && (task = batch.poll()) != null; done++) {
+    for (; done < MOST_AT_ONCE && next < batch.size(); done++) {
+      StackRoom.check(); // before the task counts as run
+      Runnable task = batch.set(next, null);
+      next++;
       try {
-        task.run();
+        if (task != null) {
+          task.run();
+        }
       } catch (Throwable e) {
         errorHandler.accept(e);
       }
     }
-    if (batch.isEmpty()) {
+    if (next == batch.size()) {
+      batch.clear();
+      next = 0;
       gracePeriod = null;
     }
     return done;

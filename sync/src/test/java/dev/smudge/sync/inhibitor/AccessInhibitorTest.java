@@ -12,6 +12,7 @@ import dev.smudge.sync.GuestThread;
 import dev.smudge.sync.VcpuException;
 import dev.smudge.sync.VcpuTimeoutException;
 import dev.smudge.sync.inhibitor.AccessInhibitor.Hold;
+import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -252,6 +253,22 @@ class AccessInhibitorTest {
     guest.run(access::leave);
     inhibitor.inhibit().close();
     guest.run(access::enter);
+  }
+
+  /** As other languages do. */
+  @Test
+  void inhibit_kickThrowsACheckedException_failsWithThatAndLetsEverybodyIn() {
+    InhibitableAccess access =
+        inhibitor.addAccess(() -> AccessInhibitorTest.<RuntimeException>sneak(new IOException()));
+    guest.run(access::enter);
+    assertThrows(IOException.class, inhibitor::inhibit);
+    assertFalse(inhibitor.isInhibited());
+    guest.run(access::leave);
+  }
+
+  @SuppressWarnings({"unchecked", "TypeParameterUnusedInFormals"})
+  private static <E extends Throwable> void sneak(Throwable e) throws E {
+    throw (E) e;
   }
 
   @Test

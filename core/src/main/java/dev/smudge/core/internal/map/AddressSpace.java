@@ -5,6 +5,7 @@ import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.SealedException;
 import dev.smudge.sync.VcpuPause;
+import dev.smudge.sync.embed.Doubt;
 import dev.smudge.sync.embed.EmbeddedLog;
 import dev.smudge.sync.embed.LostPages;
 import dev.smudge.sync.embed.MapChange;
@@ -53,6 +54,7 @@ public final class AddressSpace {
   private final DeviceGate gate;
   private final Set<PendingWrite> asyncWrites = ConcurrentHashMap.newKeySet(); // open
 
+  private final Doubt doubt = new Doubt();
   private volatile boolean sealing;
   private volatile SlotMap map = SlotMap.EMPTY;
   private volatile boolean closed;
@@ -108,6 +110,11 @@ public final class AddressSpace {
   /** {@return whether accesses are refused} */
   public boolean isSealedOrClosed() {
     return closed || log.isSealed();
+  }
+
+  /** {@return set where a mark of what has landed is cut short} */
+  public Doubt doubt() {
+    return doubt;
   }
 
   /** {@return RAM of our own, that is there with its first pin} */
@@ -306,7 +313,7 @@ public final class AddressSpace {
     try {
       awaitAsyncWrites();
       log.seal();
-    } catch (RuntimeException | Error e) {
+    } catch (Throwable e) {
       sealing = false;
       throw e;
     }

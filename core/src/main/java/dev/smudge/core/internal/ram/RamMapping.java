@@ -1,6 +1,7 @@
 package dev.smudge.core.internal.ram;
 
 import dev.smudge.linux.AnonymousMemory;
+import dev.smudge.sync.embed.EmbeddedLog;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
@@ -46,9 +47,14 @@ final class RamMapping {
     }
   }
 
-  /** Its segment cannot be used from now on. A second call does nothing. */
+  /**
+   * Its segment cannot be used from now on. A second call does nothing. Where the stack ends inside
+   * the close of a shared arena, that is neither open nor closed, and another close of it never
+   * returns (JDK 25, {@code SharedSession.justClose}): so there is no call without room for it.
+   */
   void close() {
     if (isOpen()) {
+      EmbeddedLog.checkStack();
       arena.close();
     }
   }

@@ -5,6 +5,7 @@ import dev.smudge.sync.internal.vcpu.VcpuGroup;
 import dev.smudge.sync.tracker.Tracker;
 import dev.smudge.sync.tracker.TrackerVcpus;
 import dev.smudge.sync.verify.PageContent;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
@@ -43,6 +44,7 @@ public final class Collector {
   private boolean armed; // pages, and the epoch has not moved
   private boolean reset; // rings, and nobody was woken
   private @Nullable SlotSwap halfMade;
+  private BooleanSupplier ownersDoubt = () -> false;
 
   /**
    * Makes one without slots and clients. Pages are counted as they are fetched if {@code
@@ -91,13 +93,15 @@ public final class Collector {
     }
   }
 
-  /** Does what has to be done in any case, beside others like it: what it throws is reported. */
-  void attempt(Runnable step) {
+  /** Does what has to be done beside others like it: reports what it throws, and returns false. */
+  boolean attempt(Runnable step) {
     try {
       step.run();
-    } catch (RuntimeException | Error e) {
+      return true;
+    } catch (Throwable e) {
       lock.keepInMind(e);
       vcpus.errorHandler().accept(e);
+      return false;
     }
   }
 
@@ -195,11 +199,6 @@ public final class Collector {
     return lock;
   }
 
-  /** Throws the error that a lack of stack would be later, before there is any effect. */
-  public static void checkStack() {
-    CollectorLock.checkStack();
-  }
-
   /** {@return whether the calling thread holds the lock} */
   public boolean isLockedByMe() {
     return lock.isMine();
@@ -237,9 +236,10 @@ public final class Collector {
   }
 
   /** Has one alone change the slots from now on, who knows what they contain. */
-  public void claim(String owner, PageContent content) {
+  public void claim(String owner, PageContent content, BooleanSupplier takeDoubt) {
     locked(() -> {
       slots.claim(owner);
+      ownersDoubt = takeDoubt;
       verification.content(content);
     });
   }
@@ -247,13 +247,16 @@ public final class Collector {
   /** Finishes what an error has left undone. First of all that is done under the lock. */
   private void settle() {
     settleEpoch();
-    SlotSwap half = halfMade;
-    if (half != null) {
-      half.settle();
+    if (halfMade != null) {
+      halfMade.settle();
     }
+    SlotSwap.takeBack(this);
+    devices.settle();
+    slots.unretired().forEach(SlotRetirement::settle);
     watchClient.settle();
     clients.settle();
-    if (lock.stackEnded) {
+    if (lock.stackEnded || ownersDoubt.getAsBoolean()) {
+      lock.stackEnded = true;
       doubtAll();
       lock.stackEnded = false; // last: else once more
     }
@@ -267,6 +270,7 @@ public final class Collector {
     for (Slot slot : slots.used()) {
       slot.fetched().countAllAsTold();
     }
+    slots.doubtRemoved();
   }
 
   /**
@@ -308,9 +312,8 @@ public final class Collector {
   }
 
   void reportIfSealed(Slot slot, long byteOffset) {
-    Seal set = seal;
-    if (set != null) {
-      set.report(slot, byteOffset);
+    if (seal != null) {
+      seal.report(slot, byteOffset);
     }
   }
 
@@ -403,7 +406,7 @@ public final class Collector {
       // All others are offline; the caller's own vCPU, if it is one, drops what it holds, and finds
       // the log sealed as it does.
       afterSync();
-    } catch (RuntimeException | Error e) {
+    } catch (Throwable e) {
       seal.set(false);
       throw e;
     }

@@ -1,5 +1,6 @@
 package dev.smudge.sync.internal.collect;
 
+import dev.smudge.sync.internal.time.StackRoom;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Supplier;
 
@@ -8,14 +9,11 @@ import java.util.function.Supplier;
  * and ends with the lock given back, wherever an error comes: also one that comes out of {@code
  * lock()} itself when the lock is taken, as a {@link StackOverflowError} may.
  *
- * <p>A stack that ends inside a set of pages can leave the set wrong. {@link #checkStack} makes
- * that unlikely, no more: how much room a call needs depends on what is compiled. So the lock keeps
- * in mind that it has happened, and whoever takes it next doubts all sets.
+ * <p>A stack that ends inside a set of pages can leave the set wrong. {@link StackRoom} makes that
+ * unlikely, no more: how much room a call needs depends on what is compiled. So the lock keeps in
+ * mind that it has happened, and whoever takes it next doubts all sets.
  */
 final class CollectorLock {
-  /** Frames of {@link #checkStack} that are enough for what is done on the way out. */
-  private static final int RESERVE = 12;
-
   private final ReentrantLock lock = new ReentrantLock();
   private final Runnable before;
   private final Runnable after;
@@ -42,7 +40,7 @@ final class CollectorLock {
    * @return how often the calling thread holds it already
    */
   int begin() {
-    checkStack();
+    StackRoom.check();
     return lock.getHoldCount();
   }
 
@@ -118,22 +116,6 @@ final class CollectorLock {
         lock.unlock();
       }
     }
-  }
-
-  /**
-   * Throws the error that a lack of stack would be later, before there is any effect: for whatever
-   * takes something that it has to give back, and calls others in between.
-   */
-  static void checkStack() {
-    checkStack(RESERVE, 1, 2, 3, 4, 5, 6, 7, 8, 9);
-  }
-
-  /** The arguments are needed after the call, so that compiled code has a frame for them too. */
-  private static long checkStack(
-      int frames, long a, long b, long c, long d, long e, long f, long g, long h, long i) {
-    return frames == 0
-        ? a
-        : checkStack(frames - 1, a, b, c, d, e, f, g, h, i) + (a ^ b ^ c ^ d ^ e ^ f ^ g ^ h ^ i);
   }
 
   boolean isMine() {

@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -25,12 +26,19 @@ final class DeviceLog implements Registration {
   private final int priority;
   private final AtomicBoolean closed = new AtomicBoolean();
 
+  /** It is closed, and there is no task yet in which it leaves. */
+  volatile boolean leaveUnqueued;
+
   // Under the collector lock.
   private final Map<Slot, FetchedBits> logged = new LinkedHashMap<>();
   private final Set<Slot> unlogged = new HashSet<>(); // may be written and are not logged
   private final List<Slot> held = new ArrayList<>(); // removed, and not free before it has left
   private boolean started;
   private boolean leaving;
+
+  // Of the task in which it leaves, which an error may have cut short.
+  private boolean detached;
+  private boolean trackerClosed;
 
   DeviceLog(DeviceLogs devices, int priority, Tracker tracker) {
     this.devices = devices;
@@ -125,10 +133,15 @@ final class DeviceLog implements Registration {
     }
     FetchedBits part = logged.get(slot);
     if (part != null) {
-      if (!devices.attempt(() -> part.collect(slot.views(), this::guarded))) {
-        // It has not said what was written, and this may be its last word: the slot may be retired
-        // right after this, or the device leave.
-        slot.views().tellAll();
+      boolean said = false;
+      try {
+        said = devices.attempt(() -> part.collect(slot.views(), this::guarded));
+      } finally {
+        if (!said) {
+          // It has not said what was written, and this may be its last word: the slot may be
+          // retired right after this, or the device leave.
+          slot.views().tellAll();
+        }
       }
       if (slot.views().leaving() != null) {
         // Takes arm its pages in the slot that has them now, and not here: what was told of may
@@ -194,6 +207,22 @@ final class DeviceLog implements Registration {
       end(part);
     }
     unlogged.remove(slot);
+  }
+
+  /** Once. */
+  void detach(Consumer<Runnable> call) {
+    if (!detached) {
+      detached = true;
+      call.accept(tracker::detach);
+    }
+  }
+
+  /** Once, after all that has to go on until it has left. */
+  void closeTracker(Consumer<Runnable> call) {
+    if (!trackerClosed) {
+      trackerClosed = true;
+      call.accept(tracker::close);
+    }
   }
 
   /** It writes no more: its last bits. What it held may be free now. */

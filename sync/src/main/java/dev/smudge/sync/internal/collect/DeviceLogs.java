@@ -1,6 +1,7 @@
 package dev.smudge.sync.internal.collect;
 
 import dev.smudge.bitmap.PageSet;
+import dev.smudge.sync.internal.time.StackRoom;
 import dev.smudge.sync.rcu.Rcu;
 import dev.smudge.sync.tracker.Registration;
 import dev.smudge.sync.tracker.Tracker;
@@ -16,6 +17,10 @@ import java.util.function.Consumer;
 public final class DeviceLogs {
   private final Collector collector;
   private volatile DeviceLog[] devices = new DeviceLog[0];
+
+  /** Whether one is closed for which there is no task yet. Cleared under the lock. */
+  private volatile boolean anyUnqueued;
+
   private int calling; // under the lock: calls of devices that the lock's holder is in
 
   DeviceLogs(Collector collector) {
@@ -53,7 +58,7 @@ public final class DeviceLogs {
   /** Calls a device under the lock. */
   private void call(Runnable call) {
     Rcu rcu = collector.vcpus().rcu();
-    CollectorLock.checkStack();
+    StackRoom.check();
     rcu.enter();
     try {
       calling++; // in the block whose end takes it back, and with no call between
@@ -178,7 +183,7 @@ public final class DeviceLogs {
     Rcu rcu = collector.vcpus().rcu();
     boolean done = true;
     for (DeviceLog device : all) {
-      CollectorLock.checkStack();
+      StackRoom.check();
       rcu.enter();
       try {
         if (!device.isClosed()) { // M1
@@ -197,7 +202,39 @@ public final class DeviceLogs {
   /** Never waits. */
   void close(DeviceLog device) {
     if (device.markClosed()) {
-      collector.vcpus().rcu().callRcu(() -> leave(device));
+      leaveLater(device);
+    }
+  }
+
+  private void leaveLater(DeviceLog device) {
+    device.leaveUnqueued = true; // first, and by stores: what follows may be cut short
+    anyUnqueued = true;
+    queueLeave(device);
+  }
+
+  private void queueLeave(DeviceLog device) {
+    collector.vcpus().rcu().callRcu(() -> leave(device));
+    device.leaveUnqueued = false;
+  }
+
+  /** Finishes what an error has left undone. Under the lock. */
+  void settle() {
+    if (!anyUnqueued) {
+      return;
+    }
+    anyUnqueued = false; // before the look: a close may set it meanwhile
+    boolean done = false;
+    try {
+      for (DeviceLog device : devices) {
+        if (device.leaveUnqueued) {
+          queueLeave(device); // twice, perhaps: it leaves once
+        }
+      }
+      done = true;
+    } finally {
+      if (!done) {
+        anyUnqueued = true;
+      }
     }
   }
 
@@ -210,15 +247,24 @@ public final class DeviceLogs {
 
   /** After the grace period: no call is under way, and none begins. Without the lock. */
   private void leave(DeviceLog device) {
-    reportThrown(device.tracker()::detach);
-    collector
-        .lock()
-        .run(() -> {
-          device.leave();
-          devices = Arrays.stream(devices).filter(d -> d != device).toArray(DeviceLog[]::new); // M2
-        });
-    collector.releaseUnused();
-    reportThrown(device.tracker()::close);
+    boolean left = false;
+    try {
+      device.detach(this::reportThrown);
+      collector
+          .lock()
+          .run(() -> {
+            device.leave();
+            devices =
+                Arrays.stream(devices).filter(d -> d != device).toArray(DeviceLog[]::new); // M2
+          });
+      collector.releaseUnused();
+      device.closeTracker(this::reportThrown);
+      left = true;
+    } finally {
+      if (!left) {
+        leaveLater(device); // nobody else has its last bits told
+      }
+    }
   }
 
   private void reportThrown(Runnable call) {

@@ -122,6 +122,16 @@ final class LeavingSlot {
     removed.clear();
   }
 
+  /** All that goes to the remover is dirty, whatever the set says. */
+  void doubt() {
+    removed.addAll();
+    for (Carry carry : carries) {
+      if (!removed.equals(carry.lost)) {
+        removed.remove(carry.fromPage, carry.pageCount);
+      }
+    }
+  }
+
   /** Whether a batch has pages of it. */
   boolean isHeld() {
     return slot.views().isHeld();
@@ -179,7 +189,7 @@ final class LeavingSlot {
     released = () -> {};
     try {
       once.run();
-    } catch (RuntimeException | Error e) {
+    } catch (Throwable e) {
       // It has no caller that could mend it: another slot's release must not wait for this one.
       errorHandler.accept(e);
     }

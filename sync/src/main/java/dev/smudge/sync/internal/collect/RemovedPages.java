@@ -37,6 +37,16 @@ public final class RemovedPages {
     return copy;
   }
 
+  /** Every page is dirty. Under the collector lock, as what follows. */
+  void addAll() {
+    dirty.addAll();
+  }
+
+  /** Pages are somebody else's. */
+  void remove(long firstPage, long pageCount) {
+    dirty.removeRange(firstPage, pageCount);
+  }
+
   /** The slot was not removed after all. */
   void clear() {
     dirty.clear();

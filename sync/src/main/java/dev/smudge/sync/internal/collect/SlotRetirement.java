@@ -12,6 +12,7 @@ final class SlotRetirement {
   private final Collector collector;
   private List<LeavingSlot> leaving; // the change's; none any more when it is done
   private volatile boolean done;
+  private volatile boolean unqueued; // it is to be made by a task, and there may be none
 
   SlotRetirement(Collector collector, List<LeavingSlot> leaving) {
     this.collector = collector;
@@ -28,18 +29,30 @@ final class SlotRetirement {
    * later, by a task of RCU.
    */
   void run() {
-    List<SlotRetirement> waiting = new ArrayList<>(); // others too, which were cut short
-    boolean over = false;
+    boolean ran = false;
     try {
+      List<SlotRetirement> waiting = new ArrayList<>(); // others too, which were cut short
       collector.lock().run(() -> waiting.addAll(collector.slots().unretired()));
       collector.vcpus().rcu().synchronize();
-      over = true;
+      for (SlotRetirement other : waiting) {
+        if (!other.equals(this)) { // what it throws must not keep this one from its end
+          collector.attempt(() -> collector.lock().run(other::retire));
+        }
+      }
+      collector.lock().run(this::retire);
+      ran = true;
     } finally {
-      if (!over) {
-        collector.vcpus().rcu().callRcu(this::afterGrace);
+      if (!ran) {
+        unqueued = true; // calls nothing
+        queue();
       }
     }
-    waiting.forEach(SlotRetirement::afterGrace);
+    collector.releaseUnused();
+  }
+
+  private void queue() {
+    collector.vcpus().rcu().callRcu(this::afterGrace);
+    unqueued = false;
   }
 
   private void afterGrace() {
@@ -49,10 +62,18 @@ final class SlotRetirement {
       ran = true;
     } finally {
       if (!ran) {
-        collector.vcpus().rcu().callRcu(this::afterGrace);
+        unqueued = true;
+        queue();
       }
     }
     collector.releaseUnused();
+  }
+
+  /** Sees that there is a task for it, if an error has kept it from that. Under the lock. */
+  void settle() {
+    if (unqueued) {
+      queue();
+    }
   }
 
   private void retire() {

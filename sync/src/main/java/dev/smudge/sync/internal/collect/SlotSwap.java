@@ -1,6 +1,7 @@
 package dev.smudge.sync.internal.collect;
 
 import dev.smudge.sync.internal.event.SlotChangeEvent;
+import dev.smudge.sync.internal.time.StackRoom;
 import dev.smudge.sync.tracker.TrackerVcpus;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -175,6 +176,13 @@ public final class SlotSwap {
 
   /** Refuses a change that would wait for itself, or that is not whole, before it begins. */
   public void checkMayCommit() {
+    StackRoom.check(); // so that there is enough of it for what follows in any case
+    if (collector.isLockedByMe()) {
+      collector.devices().checkNotCalling();
+      throw new IllegalStateException(
+          "a change of the slots inside a call under the collector lock, such as the one in which"
+              + " another change publishes its map: make it when that change has ended");
+    }
     Set<Integer> ids = new HashSet<>();
     for (Slot slot : added) {
       if (!ids.add(slot.id())) {
@@ -191,6 +199,7 @@ public final class SlotSwap {
     boolean done = false;
     gone.clear(); // of an attempt that failed
     come.clear();
+    leaving.clear(); // which giving up has cleared, if it was not cut short too
     try {
       for (Slot slot : added) {
         slot.prepare(collector.tracker());
@@ -326,7 +335,8 @@ public final class SlotSwap {
 
   /**
    * What was removed is there again, with every page dirty: its bits may be gone. Begins again
-   * where it was cut short; what a tracker throws is reported the second time.
+   * where it was cut short; what a tracker throws at the removal of a new slot is reported the
+   * second time, and left.
    */
   private void undo() {
     boolean again = undoing;
@@ -345,18 +355,38 @@ public final class SlotSwap {
       Slot slot = come.get(come.size() - 1);
       step(again, slot.fetched().part()::remove);
     }
-    for (; !gone.isEmpty(); gone.remove(gone.size() - 1)) {
-      Slot slot = gone.get(gone.size() - 1);
-      for (ClientView client : collector.clients().all()) {
-        client.of(slot).addAll();
-      }
-      slot.fetched().countAllAsTold();
-      step(again, slot.fetched().part()::add);
-      if (logging) {
-        step(again, slot.fetched().part()::start);
+    collector.slots().outside().addAll(gone);
+    takeBack(collector);
+    gone.clear();
+    undoing = false;
+  }
+
+  /**
+   * Has the tracker take back slots that are in the table and not in it: those of a change that was
+   * undone. What it refuses is reported; every page of that slot is dirty, and the next call under
+   * the lock asks again, so nothing that it misses meanwhile is lost.
+   */
+  static void takeBack(Collector collector) {
+    Set<Slot> outside = collector.slots().outside();
+    if (outside.isEmpty()) {
+      return; // on the way of every call
+    }
+    for (Slot slot : List.copyOf(outside)) {
+      if (!collector.slots().isCurrent(slot) || takeBack(collector, slot)) {
+        outside.remove(slot);
       }
     }
-    undoing = false;
+  }
+
+  private static boolean takeBack(Collector collector, Slot slot) {
+    slot.views().tellAll();
+    slot.fetched().countAllAsTold();
+    return collector.attempt(() -> {
+      slot.fetched().part().add();
+      if (collector.clients().isAny()) {
+        slot.fetched().part().start();
+      }
+    });
   }
 
   private void step(boolean again, Runnable step) {
@@ -389,9 +419,15 @@ public final class SlotSwap {
       collector
           .lock()
           .run(() -> {
-            for (Slot slot : collector.slots().used()) {
-              slot.fetched().part().remove();
+            Throwable failed = null;
+            for (Slot slot : collector.slots().used()) { // each, whatever the others throw
+              try {
+                slot.fetched().part().remove();
+              } catch (Throwable e) {
+                failed = SlotWatches.also(failed, e);
+              }
             }
+            SlotWatches.rethrow(failed);
           });
     } finally {
       resume.run();

@@ -45,6 +45,7 @@ public final class SlotTable {
   private final Set<LeavingSlot> leaving = new LinkedHashSet<>(); // removed, and marked still
   private final Set<LeavingSlot> unreleased = new LinkedHashSet<>(); // these, and those in use
   private final Set<SlotRetirement> unretired = new LinkedHashSet<>();
+  private final Set<Slot> outside = new LinkedHashSet<>();
 
   /** Makes a slot that is not in the table yet. */
   public Slot newSlot(int slotId, long pageCount, long pageSize, Function<Slot, Object> identity) {
@@ -218,6 +219,11 @@ public final class SlotTable {
     unreleased.forEach(LeavingSlot::leadPast);
   }
 
+  /** No set of a removed slot's last pages is trusted: a stack has ended in one, perhaps. */
+  void doubtRemoved() {
+    unreleased.forEach(LeavingSlot::doubt);
+  }
+
   /** Takes out one that nobody uses any more, and that was fetched for the last time, or null. */
   @Nullable LeavingSlot takeUnused() {
     for (LeavingSlot slot : unreleased) {
@@ -228,6 +234,11 @@ public final class SlotTable {
       }
     }
     return null;
+  }
+
+  /** Those in the table that the tracker has not taken back yet (SlotSwap.takeBack). */
+  Set<Slot> outside() {
+    return outside;
   }
 
   /** Changes that were made, and wait for the grace period; the caller must not change it. */

@@ -67,12 +67,19 @@ public final class SlotWatches {
       try {
         watch.written(byteOffset, length);
       } catch (Throwable e) { // other languages throw checked ones, too
-        if (failed == null) {
-          failed = e;
-        } else if (!e.equals(failed)) { // the JVM throws one OutOfMemoryError several times
-          failed.addSuppressed(e);
-        }
+        failed = also(failed, e);
       }
+    }
+    return failed;
+  }
+
+  /** What is thrown at the end of several steps: the first, with the others suppressed in it. */
+  static Throwable also(@Nullable Throwable failed, Throwable next) {
+    if (failed == null) {
+      return next;
+    }
+    if (!next.equals(failed)) { // the JVM throws one OutOfMemoryError several times
+      failed.addSuppressed(next);
     }
     return failed;
   }

@@ -81,7 +81,7 @@ public final class Takes {
         event.commit();
       }
       batch.handedOut();
-    } catch (RuntimeException | Error e) {
+    } catch (Throwable e) {
       batch.failed = true; // first: it cannot fail
       giveBackAfter(batch, e);
       throw e;
@@ -192,7 +192,7 @@ public final class Takes {
   private void giveBackAfter(TakenPages batch, Throwable error) {
     try {
       giveBack(batch);
-    } catch (RuntimeException | Error e) {
+    } catch (Throwable e) {
       // The client's next call gives it back.
       if (!e.equals(error)) { // the JVM throws one OutOfMemoryError several times
         error.addSuppressed(e);
@@ -229,7 +229,7 @@ public final class Takes {
         collector.verification().barrierPassed(gone.armed);
       }
       gone.acknowledgeAll();
-    } catch (RuntimeException | Error e) {
+    } catch (Throwable e) {
       gone.failed = true;
       giveBackAfter(gone, e);
       throw e;

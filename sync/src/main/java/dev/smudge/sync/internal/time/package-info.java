@@ -1,5 +1,6 @@
 /**
- * How this module waits for other threads: how long, and how it sleeps meanwhile.
+ * How this module waits for other threads: how long, and how it sleeps meanwhile; and whether there
+ * is room on the stack for what must not end in the middle.
  *
  * <pre>
  *   while (!answered()) {

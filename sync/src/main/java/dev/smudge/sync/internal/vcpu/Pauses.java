@@ -55,15 +55,15 @@ public final class Pauses {
     Pause mine = new Pause(self);
     mine.event.begin();
     long start = System.nanoTime();
-    if (self == null) {
-      takeTurn(mine);
-    } else {
-      self.waitAside("a pause", () -> takeTurn(mine));
-    }
     try {
+      if (self == null) {
+        takeTurn(mine);
+      } else {
+        self.waitAside("a pause", () -> takeTurn(mine)); // its arm callback may throw after that
+      }
       stop(self);
       mine.event.stopping = System.nanoTime() - start;
-    } catch (RuntimeException | Error e) {
+    } catch (Throwable e) {
       resume(mine);
       throw e;
     }
@@ -230,7 +230,7 @@ public final class Pauses {
       late = patience.isOver();
       if (tooLong != null) {
         reported = true;
-        group.errorHandler().accept(waitsForPause(vcpu, tooLong));
+        group.handlerInAWait().accept(waitsForPause(vcpu, tooLong));
       }
       report(dead);
     }

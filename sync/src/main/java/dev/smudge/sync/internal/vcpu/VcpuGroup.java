@@ -12,8 +12,11 @@ import org.jspecify.annotations.Nullable;
 /** The vCPUs of one log, and what is asked of all of them. */
 @SuppressWarnings("ReferenceEquality") // threads are compared by identity
 public final class VcpuGroup implements RcuVcpus {
+  private static final System.Logger LOGGER = System.getLogger("dev.smudge.sync.DirtyLog");
+
   private final Duration timeout;
   private final Consumer<? super Throwable> errorHandler;
+  private final Consumer<? super Throwable> handlerInAWait;
   private final VcpuErrors errors;
   private final Rcu rcu;
   private final VcpuSignal signal = new VcpuSignal();
@@ -44,9 +47,10 @@ public final class VcpuGroup implements RcuVcpus {
       VcpuErrors errors,
       Function<VcpuGroup, Handshake> handshake) {
     this.timeout = timeout;
-    this.errorHandler = errorHandler;
+    this.handlerInAWait = errorHandler;
+    this.errorHandler = e -> tell(errorHandler, e);
     this.errors = errors;
-    this.rcu = Rcu.create(this, timeout, errorHandler);
+    this.rcu = Rcu.create(this, timeout, this.errorHandler);
     this.handshake = handshake.apply(this);
     this.pauses = new Pauses(this, signal);
     this.pressure = new BackPressure(this, signal);
@@ -77,9 +81,33 @@ public final class VcpuGroup implements RcuVcpus {
     return errors;
   }
 
-  /** {@return who is told of errors that have no caller} */
+  /**
+   * Tells the embedder's handler. What that throws ends here: it is told in the middle of what has
+   * to go on, such as the leave of a device whose last pages nobody has yet.
+   */
+  private static void tell(Consumer<? super Throwable> handler, Throwable error) {
+    try {
+      handler.accept(error);
+    } catch (Throwable e) { // other languages throw checked ones, too
+      try {
+        if (!e.equals(error)) { // the JVM throws one OutOfMemoryError several times
+          e.addSuppressed(error);
+        }
+        LOGGER.log(System.Logger.Level.ERROR, "the error handler of a dirty log has failed", e);
+      } catch (Throwable end) {
+        // No stack or no memory for the logger either, and nobody else to tell.
+      }
+    }
+  }
+
+  /** {@return who is told of errors that have no caller; throws nothing} */
   public Consumer<? super Throwable> errorHandler() {
     return errorHandler;
+  }
+
+  /** {@return who is told by a vCPU that waits; what it throws ends that wait} */
+  Consumer<? super Throwable> handlerInAWait() {
+    return handlerInAWait;
   }
 
   /** {@return how long a wait takes at most, in nanoseconds} */

@@ -96,7 +96,7 @@ public final class VcpuPressure {
     long session = vcpu.session();
     boolean room = group.pressure().awaitRoom(full);
     if (!room) {
-      group.errorHandler().accept(waitsForRoom(full));
+      group.handlerInAWait().accept(waitsForRoom(full));
     }
     while (!room && vcpu.isSession(session)) { // not if the handler took it offline
       room = group.pressure().awaitRoom(full);

@@ -272,11 +272,11 @@ public final class VcpuState {
       waits++;
       try {
         group.pauses().awaitResume(this);
-      } catch (RuntimeException | Error e) {
+      } catch (Throwable e) { // other languages throw checked ones, too
         failed = e; // of the error handler, or of the VM: the pause is on all the same
       }
       if (!isSession(mine)) {
-        rethrow(failed);
+        VcpuState.<RuntimeException>rethrow(failed);
         return;
       }
       waits--;
@@ -291,14 +291,13 @@ public final class VcpuState {
       reader.online();
     }
     acknowledge();
-    rethrow(failed);
+    VcpuState.<RuntimeException>rethrow(failed);
   }
 
-  private static void rethrow(@Nullable Throwable failed) {
-    if (failed instanceof RuntimeException e) {
-      throw e;
-    } else if (failed instanceof Error e) {
-      throw e;
+  @SuppressWarnings({"unchecked", "TypeParameterUnusedInFormals"}) // whatever it is
+  private static <E extends Throwable> void rethrow(@Nullable Throwable failed) throws E {
+    if (failed != null) {
+      throw (E) failed;
     }
   }
 
