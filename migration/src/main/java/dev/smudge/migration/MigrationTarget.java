@@ -170,8 +170,8 @@ public final class MigrationTarget implements AutoCloseable {
       if (!failed.compareAndSet(null, started)) { // one of the two: a start, or a refusal
         throw new IOException("closed before the guest was started", failed.get());
       }
-    } catch (IOException | RuntimeException e) {
-      fail(e);
+    } catch (Throwable e) { // of callbacks, in other languages, any
+      fail(TargetStream.asKnown(e));
       throw e;
     }
     start(start);
@@ -187,8 +187,8 @@ public final class MigrationTarget implements AutoCloseable {
   private void start(Runnable start) {
     try {
       start.run();
-    } catch (RuntimeException e) {
-      main.refuse(e);
+    } catch (Throwable e) {
+      main.refuse(TargetStream.asKnown(e));
       streams.forEach(TargetStream::cut);
       throw e;
     }
@@ -248,7 +248,7 @@ public final class MigrationTarget implements AutoCloseable {
       stream.receive(ram, told);
     } catch (IOException | RuntimeException e) {
       fail(TargetStream.understood(e));
-    } catch (Error e) { // of a thread that nobody looks at
+    } catch (Throwable e) { // of a thread that nobody looks at
       fail(new IllegalStateException("stream " + stream.index + " failed: " + e, e));
     }
   }

@@ -128,10 +128,10 @@ final class SourceStreams implements AutoCloseable {
   private void sendIn(Sending sending, int index) {
     try {
       sending.send(streams.get(index), index);
-    } catch (IOException | RuntimeException | Error e) {
+    } catch (Throwable e) { // other languages throw checked ones, too
       synchronized (this) {
         if (failed == null) {
-          failed = e instanceof Exception known ? known : new IllegalStateException(e);
+          failed = TargetStream.asKnown(e);
         }
       }
     }

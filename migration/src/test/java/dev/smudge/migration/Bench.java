@@ -25,6 +25,7 @@ final class Bench implements AutoCloseable {
   boolean ranThere;
   boolean failRestore;
   boolean failStart;
+  Throwable startFailure = new IllegalStateException("no processor is free");
   boolean closeAtStart;
   Runnable atStart = () -> {};
   Messages.@Nullable Handler targetCheck;
@@ -59,8 +60,8 @@ final class Bench implements AutoCloseable {
   private void receive(Connection[] connections) {
     try (MigrationTarget in = MigrationTarget.accept(connections)) {
       receive(in);
-    } catch (IOException | RuntimeException e) {
-      targetFailure = e;
+    } catch (Throwable e) {
+      targetFailure = e instanceof Exception known ? known : new IllegalStateException(e);
     }
   }
 
@@ -74,7 +75,7 @@ final class Bench implements AutoCloseable {
         targetCheck,
         () -> {
           if (failStart) {
-            throw new IllegalStateException("no processor is free");
+            Guest.<RuntimeException>sneak(startFailure);
           }
           ranThere = true;
           atStart.run();

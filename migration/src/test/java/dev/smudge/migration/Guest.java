@@ -31,6 +31,7 @@ final class Guest implements MigratingGuest, MachineState, PagePort.OwnRam, Auto
   private long register; // of the vCPU's thread while it runs
   int stops; // of the thread that migrates
   Runnable atSave = () -> {};
+  Runnable atRead = () -> {}; // of a page, in a thread of a stream
   volatile boolean failing;
 
   /** It writes to so many pages of each slot, the first ones; the others stay as they are. */
@@ -125,12 +126,19 @@ final class Guest implements MigratingGuest, MachineState, PagePort.OwnRam, Auto
 
   @Override
   public void read(LogSlot slot, long page, byte[] to) {
+    atRead.run();
     System.arraycopy(memory(slot), (int) page * PAGE, to, 0, PAGE);
   }
 
   @Override
   public void write(LogSlot slot, long page, byte[] from) {
     System.arraycopy(from, 0, memory(slot), (int) page * PAGE, PAGE);
+  }
+
+  /** Throws it as it is, as other languages do. */
+  @SuppressWarnings({"unchecked", "TypeParameterUnusedInFormals", "DoNotCallSuggester"})
+  static <E extends Throwable> void sneak(Throwable e) throws E {
+    throw (E) e;
   }
 
   /** {@return the first place in which the two differ, "" if they are the same} */

@@ -18,6 +18,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -229,6 +230,38 @@ class MigrationTest {
       bench.assertOneGuest(result);
       assertFault(Fault.PEER_GAVE_UP, result);
       bench.failStart = false;
+      bench.assertMovesNow(2);
+    }
+  }
+
+  @Test
+  void migrate_startOfTheGuestThrowsAnError_runsOnAtTheSource() throws Exception {
+    try (Bench bench = new Bench(PAGES)) {
+      bench.guest.start();
+      bench.failStart = true;
+      bench.startFailure = new OutOfMemoryError("no room for a processor");
+      MigrationResult result = bench.migrate(2, Bench.NOTHING, Bench.NOTHING);
+      bench.assertOneGuest(result);
+      assertFault(Fault.PEER_GAVE_UP, result);
+      bench.failStart = false;
+      bench.assertMovesNow(2);
+    }
+  }
+
+  /** A page port in another language, where checked exceptions need no word. */
+  @Test
+  void migrate_readOfAPageThrowsAnythingAtAll_staysAndNoPageIsMissingLater() throws Exception {
+    try (Bench bench = new Bench(PAGES)) {
+      AtomicBoolean once = new AtomicBoolean();
+      bench.guest.atRead =
+          () -> {
+            if (Thread.currentThread().getName().equals("migration-1") && !once.getAndSet(true)) {
+              Guest.<RuntimeException>sneak(new InstantiationException("of the page port"));
+            }
+          };
+      MigrationResult result = bench.migrate(2, Bench.NOTHING, Bench.NOTHING);
+      assertEquals(End.STAYED, result.end());
+      assertTrue(message(result).contains("of the page port"), message(result));
       bench.assertMovesNow(2);
     }
   }
