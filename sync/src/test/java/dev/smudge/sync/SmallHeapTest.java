@@ -69,7 +69,7 @@ class SmallHeapTest {
 
   /** Where a device's write was lost: in a fifth of the JVMs, and in none that ran for a while. */
   @ParameterizedTest
-  @EnumSource(names = {"SLOT_REPLACE", "LAST_CLIENT_CLOSE"})
+  @EnumSource(names = {"SLOT_REPLACE", "LAST_CLIENT_CLOSE", "DEVICE_CLOSE", "SLOT_REMOVE"})
   void stackEndsAtEveryCall_inAJvmThatHasJustStarted_losesNothing(
       ErrorAtEveryPointTest.Operation operation) throws Exception {
     for (int i = 0; i < (Boolean.getBoolean("smudge.all") ? 3 : 1); i++) {

@@ -201,6 +201,7 @@ public final class DeviceLogs {
 
   /** Never waits. */
   void close(DeviceLog device) {
+    StackRoom.check(); // so that whoever is closed is one that leaves
     if (device.markClosed()) {
       leaveLater(device);
     }
