@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.BitSet;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
@@ -101,6 +102,35 @@ class FaultTest {
       BitSet dirty = Dirty.take(client).getOrDefault(0, new BitSet());
       changed.andNot(dirty);
       assertTrue(changed.isEmpty(), () -> "written, not dirty: " + changed + ", dirty: " + dirty);
+    }
+  }
+
+  /** Zeroes are looked at before they are written, by code that may be compiled by then. */
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void zeroFill_ramEndsInTheMiddle_isAnErrorOfThatCall(@TempDir Path directory) throws Exception {
+    try (FileChannel file =
+            FileChannel.open(
+                directory.resolve("ram"),
+                StandardOpenOption.CREATE,
+                StandardOpenOption.READ,
+                StandardOpenOption.WRITE);
+        Arena arena = Arena.ofShared();
+        GuestMemory memory = GuestMemory.create()) {
+      MemorySegment ram = file.map(FileChannel.MapMode.READ_WRITE, 0, (long) PAGES * PAGE, arena);
+      memory.addSlot(0, 0, ram, PAGE);
+      Vcpu vcpu = memory.addVcpu();
+      for (int i = 0; i < 20_000; i++) {
+        vcpu.fill(100 + i % 9, 4096, (byte) 0);
+        memory.device().fill(100 + i % 9, 4096, (byte) 0);
+      }
+      file.truncate(PAGE);
+
+      for (int i = 0; i < 20_000; i++) {
+        long address = PAGE - 100 - i % 9; // begins where there is RAM
+        assertThrows(InternalError.class, () -> vcpu.fill(address, 4096, (byte) 0));
+        assertThrows(InternalError.class, () -> memory.device().fill(address, 4096, (byte) 0));
+      }
     }
   }
 }

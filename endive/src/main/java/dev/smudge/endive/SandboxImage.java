@@ -100,6 +100,7 @@ public final class SandboxImage implements AutoCloseable {
   private final class Restored {
     private final MemorySegment ram = slot.ram();
     private final long pageSize = slot.pageSize();
+    private final MemorySegment page = MemorySegment.ofArray(new byte[(int) pageSize]);
     private long count;
 
     /** Writes what differs, as runs of pages as long as possible. */
@@ -122,23 +123,24 @@ public final class SandboxImage implements AutoCloseable {
     /**
      * A page that is as it was is not written. Where the kernel finds writes, a page that is
      * written here is dirty for the next reset; so one that no script writes any more is compared
-     * once, and is clean from then on.
+     * once, and is clean from then on. A copy is compared: RAM that faults is an error for the copy,
+     * and would end the JVM in {@code mismatch}.
      */
     private boolean differs(long begin) {
-      long end = begin + pageSize;
-      long imageEnd = Math.clamp(content.byteSize(), begin, end);
-      if (begin < imageEnd
-          && MemorySegment.mismatch(ram, begin, imageEnd, content, begin, imageEnd) >= 0) {
+      MemorySegment.copy(ram, begin, page, 0, pageSize);
+      long length = Math.clamp(content.byteSize() - begin, 0, pageSize);
+      if (length > 0
+          && MemorySegment.mismatch(page, 0, length, content, begin, begin + length) >= 0) {
         return true;
       }
-      return !isZero(imageEnd, end);
+      return !isZero(length);
     }
 
-    private boolean isZero(long begin, long end) {
+    private boolean isZero(long from) {
       // Each byte is as the one before it, and the first is zero.
-      return begin == end
-          || (ram.get(ValueLayout.JAVA_BYTE, begin) == 0
-              && MemorySegment.mismatch(ram, begin, end - 1, ram, begin + 1, end) < 0);
+      return from == pageSize
+          || (page.get(ValueLayout.JAVA_BYTE, from) == 0
+              && MemorySegment.mismatch(page, from, pageSize - 1, page, from + 1, pageSize) < 0);
     }
 
     private void write(long fromPage, long endPage) {

@@ -40,7 +40,8 @@ import java.util.Objects;
  * <p><b>Threads and errors.</b> Nothing writes guest memory during a call, but for {@link
  * Capture#write}. One call at a time, by any thread; a second one is refused with an {@link
  * IllegalStateException}. An exception of a call that saves leaves the store as it was and the
- * guest's pages dirty for the next one. The slots have to stay those of the first call.
+ * guest's pages dirty for the next one. An interrupt is kept, and ends no call but those for plain
+ * images. The slots have to stay those of the first call.
  *
  * @param <S> what the client calls a slot
  */
@@ -81,7 +82,8 @@ public final class SnapshotStore<S> implements AutoCloseable {
    * {@code .lock} and which stays: while the store is open, no other process and no other object
    * can open it.
    *
-   * @param file the store's file
+   * @param file the store's file, of the default file system. Symbolic links are followed; a file
+   *     with two hard links is not known to be one, so do not open it by both
    * @param client a client of the guest's, for this alone, and closed with it. It sees every page
    *     as dirty ({@code ALL_DIRTY})
    * @param ram reads and writes the guest's pages
@@ -95,11 +97,12 @@ public final class SnapshotStore<S> implements AutoCloseable {
   public static <S> SnapshotStore<S> open(
       Path file, DirtyClient<S> client, PagePort<S> ram, MachineState machine) throws IOException {
     Objects.requireNonNull(machine, "machine");
-    Closeable lock = StoreFiles.lock(file);
+    Path name = StoreFiles.realName(file);
+    Closeable lock = StoreFiles.lock(name);
     StoreFile.Disk disk = null;
     try {
-      disk = StoreFiles.disk(file);
-      return over(disk, file, lock, client, ram, machine);
+      disk = StoreFiles.disk(name);
+      return over(disk, name, lock, client, ram, machine);
     } catch (IOException | RuntimeException | Error e) {
       if (disk != null) {
         disk.close();
@@ -145,7 +148,8 @@ public final class SnapshotStore<S> implements AutoCloseable {
    *
    * @param name for people; at most 100,000 characters
    * @return its number; it is the current one now
-   * @throws IOException if the file cannot be written; the store is as before
+   * @throws IOException if the file cannot be written, or somebody has removed it or cut it off;
+   *     the store is as before
    * @throws IllegalStateException if the store or the client is closed, a slot was removed or
    *     changed, or another call is under way; the store is as before
    */

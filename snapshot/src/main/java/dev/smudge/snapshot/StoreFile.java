@@ -3,8 +3,10 @@ package dev.smudge.snapshot;
 import dev.smudge.snapshot.stream.PageDamageException;
 import dev.smudge.snapshot.stream.PageRun;
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.zip.CRC32C;
 import org.jspecify.annotations.Nullable;
 
@@ -30,36 +32,62 @@ final class StoreFile implements AutoCloseable {
     void close() throws IOException;
   }
 
-  /** The file system's. */
-  record FileDisk(FileChannel channel) implements Disk {
+  /**
+   * The file system's. No channel: an interrupt of the thread that uses one closes it for all who
+   * come after.
+   */
+  static final class FileDisk implements Disk {
+    private final RandomAccessFile file;
+    private Path name;
+
+    FileDisk(Path name) throws IOException {
+      this.file = new RandomAccessFile(name.toFile(), "rw");
+      this.name = name;
+    }
+
+    /** It has another name from now on. */
+    void movedTo(Path newName) {
+      name = newName;
+    }
+
     @Override
     public int read(ByteBuffer to, long at) throws IOException {
-      return channel.read(to, at);
+      file.seek(at);
+      int count = file.read(to.array(), to.arrayOffset() + to.position(), to.remaining());
+      to.position(to.position() + Math.max(0, count));
+      return count;
     }
 
     @Override
     public int write(ByteBuffer from, long at) throws IOException {
-      return channel.write(from, at);
+      file.seek(at);
+      int count = from.remaining();
+      file.write(from.array(), from.arrayOffset() + from.position(), count);
+      from.position(from.limit());
+      return count;
     }
 
     @Override
     public void force() throws IOException {
-      channel.force(true);
+      file.getFD().sync();
     }
 
     @Override
     public void truncate(long size) throws IOException {
-      channel.truncate(size);
+      if (size < file.length()) {
+        file.setLength(size);
+      }
     }
 
+    /** Of what has the name now: what was written to a file that somebody removed is lost. */
     @Override
     public long size() throws IOException {
-      return channel.size();
+      return Files.size(name);
     }
 
     @Override
     public void close() throws IOException {
-      channel.close();
+      file.close();
     }
   }
 
@@ -146,8 +174,17 @@ final class StoreFile implements AutoCloseable {
     dirtyTail = true;
   }
 
-  /** Before a group is written: nothing is behind what counts. */
+  /** Before a group is written: what counts is there, and nothing is behind it. */
   void beginGroup() throws IOException {
+    long size = disk.size();
+    if (size < committed) {
+      throw new PageDamageException(
+          "the file has "
+              + size
+              + " bytes, and had "
+              + committed
+              + " when it was last written: somebody else has cut it off");
+    }
     if (dirtyTail) {
       disk.truncate(committed);
       dirtyTail = false;

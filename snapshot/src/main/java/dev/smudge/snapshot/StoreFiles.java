@@ -14,33 +14,66 @@ import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentMap;
 
 /** What a {@link SnapshotStore} does with files: its own, the one beside it, plain images. */
 final class StoreFiles {
   private StoreFiles() {}
 
+  /**
+   * The stores that are open in this process, each with its token. A lock of the system's would not
+   * do for these: whoever closes a file gives up all locks that the process has on it, and so would
+   * a second store that is refused.
+   */
+  private static final ConcurrentMap<Path, Object> OPEN = new ConcurrentHashMap<>();
+
+  /** {@return the one name of a file that may be there, whatever links lead to it} */
+  static Path realName(Path file) throws IOException {
+    if (Files.exists(file)) {
+      return file.toRealPath();
+    }
+    Path absolute = file.toAbsolutePath();
+    Path directory = absolute.getParent();
+    return directory == null ? absolute : directory.toRealPath().resolve(absolute.getFileName());
+  }
+
   /** Opens the file of a store; made if there is none. */
   static StoreFile.Disk disk(Path file) throws IOException {
     boolean made = Files.notExists(file);
-    FileChannel channel = channel(file);
+    StoreFile.Disk disk = new StoreFile.FileDisk(file);
     if (made) {
       forceDirectory(file);
     }
-    return new StoreFile.FileDisk(channel);
-  }
-
-  private static FileChannel channel(Path file) throws IOException {
-    return FileChannel.open(
-        file, StandardOpenOption.READ, StandardOpenOption.WRITE, StandardOpenOption.CREATE);
+    return disk;
   }
 
   /** Keeps others out until it is closed. A file of its own, as the store's may be replaced. */
   static Closeable lock(Path file) throws IOException {
-    FileChannel channel = channel(beside(file, ".lock"));
+    Object token = new Object();
+    if (OPEN.putIfAbsent(file, token) != null) {
+      throw new IOException(file + " is open already in this process");
+    }
+    try {
+      FileChannel channel = lockedBeside(file);
+      return () -> {
+        channel.close();
+        OPEN.remove(file, token);
+      };
+    } catch (IOException | RuntimeException | Error e) {
+      OPEN.remove(file, token);
+      throw e;
+    }
+  }
+
+  private static FileChannel lockedBeside(Path file) throws IOException {
+    FileChannel channel =
+        FileChannel.open(
+            beside(file, ".lock"), StandardOpenOption.WRITE, StandardOpenOption.CREATE);
     boolean held = false;
     try {
       held = channel.tryLock() != null;
-    } catch (OverlappingFileLockException e) {
+    } catch (OverlappingFileLockException e) { // by a copy of this class, of another class loader
       throw new IOException(file + " is open already in this process", e);
     } finally {
       if (!held) {
@@ -61,8 +94,13 @@ final class StoreFiles {
   static void forceDirectory(Path file) throws IOException {
     Path directory = file.toAbsolutePath().getParent();
     if (File.separatorChar == '/' && directory != null) {
+      boolean interrupted = Thread.interrupted(); // it would close the channel
       try (FileChannel channel = FileChannel.open(directory, StandardOpenOption.READ)) {
         channel.force(true);
+      } finally {
+        if (interrupted) {
+          Thread.currentThread().interrupt();
+        }
       }
     }
   }
@@ -73,7 +111,7 @@ final class StoreFiles {
    */
   static StoreIndex compact(StoreIndex index, Path file) throws IOException {
     Path beside = beside(file, ".compact");
-    StoreFile.Disk disk = new StoreFile.FileDisk(channel(beside));
+    StoreFile.FileDisk disk = new StoreFile.FileDisk(beside);
     boolean moved = false;
     try {
       StoreIndex fresh = new StoreIndex(new StoreFile(disk));
@@ -94,6 +132,7 @@ final class StoreFiles {
       fresh.file.force();
       Files.move(beside, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
       moved = true;
+      disk.movedTo(file);
       return fresh;
     } finally {
       if (!moved) {

@@ -178,7 +178,7 @@ class KilledProcessTest {
   }
 
   /** All that this test has. Its own classes are a patch of a module, which no path names. */
-  private static String classPath() throws Exception {
+  static String classPath() throws Exception {
     String name = SavingProgram.class.getSimpleName() + ".class";
     URL own = Objects.requireNonNull(SavingProgram.class.getResource(name));
     Path tests = Path.of(own.toURI());

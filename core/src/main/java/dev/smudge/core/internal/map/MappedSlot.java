@@ -30,7 +30,8 @@ public final class MappedSlot {
   /** All memory, for slots over RAM of our own: it stays mapped while a cursor points there. */
   private static final MemorySegment ALL = RAW ? everything() : MemorySegment.NULL;
 
-  private static final MemorySegment ZEROES = MemorySegment.ofArray(new byte[4096]).asReadOnly();
+  /** How much is looked at before it is zeroed. */
+  private static final long LOOK_BYTES = 4096;
 
   /** Stands for no slot: nothing is inside. */
   public static final MappedSlot NONE =
@@ -294,13 +295,28 @@ public final class MappedSlot {
       part.fill(value);
       return;
     }
-    for (long done = 0; done < length; done += ZEROES.byteSize()) {
-      long count = Math.min(ZEROES.byteSize(), length - done);
-      MemorySegment some = part.asSlice(done, count);
-      if (some.mismatch(ZEROES.asSlice(0, count)) >= 0) {
+    for (long done = 0; done < length; done += LOOK_BYTES) {
+      MemorySegment some = part.asSlice(done, Math.min(LOOK_BYTES, length - done));
+      if (!isZero(some)) {
         some.fill(value);
       }
     }
+  }
+
+  /** Not by {@code mismatch}: RAM that faults is an error for this access, and ends the JVM there. */
+  private static boolean isZero(MemorySegment part) {
+    long words = part.byteSize() & -Long.BYTES;
+    for (long at = 0; at < words; at += Long.BYTES) {
+      if (part.get(LONG, at) != 0) {
+        return false;
+      }
+    }
+    for (long at = words; at < part.byteSize(); at++) {
+      if (part.get(ValueLayout.JAVA_BYTE, at) != 0) {
+        return false;
+      }
+    }
+    return true;
   }
 
   /** Zeroes bytes, and gives the memory of whole pages back where it is of our own. */

@@ -1,0 +1,160 @@
+package dev.smudge.snapshot;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.smudge.snapshot.stream.PageDamageException;
+import dev.smudge.sync.InitialView;
+import dev.smudge.sync.LogSlot;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The file of a store, and what others do to it, or to the thread that uses it. */
+@Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+class StoreFileTest {
+  private final Console console = new Console();
+  private final Path file;
+  private final Path directory;
+
+  StoreFileTest(@TempDir Path directory) {
+    this.directory = directory;
+    this.file = directory.resolve("states");
+  }
+
+  private static SnapshotStore<LogSlot> open(Console console, Path file) throws IOException {
+    return SnapshotStore.open(
+        file, console.log.client("store", InitialView.ALL_DIRTY), console, console);
+  }
+
+  @BeforeEach
+  void fill() {
+    console.fill(0, 0, 40_000, (byte) 1);
+  }
+
+  /** Whoever closes a file gives up the locks of its process on it. */
+  @Test
+  void open_wasRefusedInThisProcess_anotherIsRefusedStill() throws Exception {
+    try (SnapshotStore<LogSlot> store = open(console, file)) {
+      store.save();
+      assertThrows(IOException.class, () -> open(new Console(), file));
+      Process other =
+          new ProcessBuilder(
+                  Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                  "-cp",
+                  KilledProcessTest.classPath(),
+                  SavingProgram.class.getName(),
+                  file.toString(),
+                  "1")
+              .redirectErrorStream(true)
+              .redirectOutput(directory.resolve("said").toFile())
+              .start();
+      try {
+        assertTrue(other.waitFor(60, TimeUnit.SECONDS), "it has the store");
+      } finally {
+        other.destroyForcibly().waitFor();
+      }
+      String said = Files.readString(directory.resolve("said"), StandardCharsets.UTF_8);
+      assertTrue(said.contains("is open already in another process"), said);
+    }
+  }
+
+  @Test
+  @DisabledOnOs(OS.WINDOWS)
+  void open_bySymbolicLinks_isTheSameStore() throws Exception {
+    Path link = Files.createSymbolicLink(directory.resolve("link"), file.getFileName());
+    Files.createFile(file);
+    try (SnapshotStore<LogSlot> store = open(console, link)) {
+      store.save();
+      assertThrows(IOException.class, () -> open(new Console(), file));
+      store.compact();
+      store.save();
+    }
+    assertTrue(Files.isSymbolicLink(link));
+    try (SnapshotStore<LogSlot> store = open(console, file)) {
+      assertEquals(2, store.states().size());
+      assertThrows(IOException.class, () -> open(new Console(), link));
+    }
+  }
+
+  /** An interrupt of the thread that uses a channel closes it. */
+  @Test
+  void anyCall_byAnInterruptedThread_isMade() throws Exception {
+    Thread.currentThread().interrupt();
+    try (SnapshotStore<LogSlot> store = open(console, file)) {
+      long first = store.save();
+      console.fill(0, 0, 40_000, (byte) 2);
+      try (SnapshotStore<LogSlot>.Capture capture = store.capture()) {
+        capture.write("second");
+      }
+      store.restore(first);
+      store.compact();
+      store.delete(1);
+      assertTrue(Thread.interrupted(), "the interrupt is kept");
+      store.save();
+      assertEquals(2, store.states().size());
+    }
+    try (SnapshotStore<LogSlot> store = open(new Console(), file)) {
+      assertEquals(2, store.states().size());
+    }
+  }
+
+  @Test
+  void save_somebodyHasCutTheFileOff_saysSo() throws Exception {
+    byte[] whole;
+    try (SnapshotStore<LogSlot> store = open(console, file)) {
+      store.save();
+      whole = Files.readAllBytes(file);
+      Files.write(file, new byte[100]);
+      console.fill(0, 0, 40_000, (byte) 2);
+      Exception e = assertThrows(PageDamageException.class, store::save);
+      assertEquals(
+          "the file has 100 bytes, and had "
+              + whole.length
+              + " when it was last written: somebody else has cut it off",
+          e.getMessage());
+      assertThrows(PageDamageException.class, () -> store.importImage(0, file, new byte[0], ""));
+      assertEquals(100, Files.size(file));
+
+      Files.write(file, whole);
+      store.save(); // with all that was not saved before
+    }
+    Console other = new Console();
+    try (SnapshotStore<LogSlot> store = open(other, file)) {
+      store.restore(1);
+      assertArrayEquals(console.ram[0], other.ram[0]);
+    }
+  }
+
+  @Test
+  @DisabledOnOs(OS.WINDOWS)
+  void save_somebodyHasRemovedTheFile_saysSo() throws Exception {
+    try (SnapshotStore<LogSlot> store = open(console, file)) {
+      store.save();
+      store.save();
+      Files.delete(file);
+      console.fill(0, 0, 40_000, (byte) 2);
+      assertThrows(NoSuchFileException.class, store::save);
+      assertThrows(NoSuchFileException.class, () -> store.delete(0));
+      assertEquals(2, store.states().size());
+      store.compact(); // writes all of it anew
+      store.save();
+    }
+    Console other = new Console();
+    try (SnapshotStore<LogSlot> store = open(other, file)) {
+      store.restore(2);
+      assertArrayEquals(console.ram[0], other.ram[0]);
+    }
+  }
+}
