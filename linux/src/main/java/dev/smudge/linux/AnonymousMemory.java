@@ -29,6 +29,8 @@ public final class AnonymousMemory {
   /** {@code MADV_NOHUGEPAGE}: from now on back the memory by small pages alone. */
   public static final int NO_HUGE_PAGES = 15;
 
+  private static int empty = -1; // a file of no bytes; open for good, once it is
+
   private AnonymousMemory() {}
 
   /**
@@ -174,17 +176,25 @@ public final class AnonymousMemory {
    */
   public static void withdraw(MemorySegment mapping) {
     MemorySegment errno = Libc.newErrno();
-    int empty = Libc.memfd(errno, "smudge-closed");
     long address = mapping.address();
     long size = mapping.byteSize();
     long mapped = -1;
-    if (empty >= 0) {
+    int file = emptyFile(errno);
+    if (file >= 0) {
       int flags = Libc.MAP_SHARED | Libc.MAP_FIXED | Libc.MAP_NORESERVE;
-      mapped = Libc.mmap(errno, address, size, flags, empty, 0);
-      Libc.close(empty);
+      // At its own address in the file, so that the kernel makes one mapping of neighbours. A
+      // process may have 65,530, and a JVM that gets no more is over.
+      mapped = Libc.mmap(errno, address, size, flags, file, address);
     }
     if (mapped == -1) {
       Libc.madvise(errno, mapping, Libc.MADV_DONTNEED); // all that can be done
     }
+  }
+
+  private static synchronized int emptyFile(MemorySegment errno) {
+    if (empty < 0) {
+      empty = Libc.memfd(errno, "smudge-closed");
+    }
+    return empty;
   }
 }
