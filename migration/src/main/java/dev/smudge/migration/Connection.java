@@ -35,7 +35,8 @@ public interface Connection extends Closeable {
    * @throws IllegalArgumentException if the time limit is out of its range
    */
   static Connection of(Socket socket, Duration timeout) throws IOException {
-    if (timeout.toMillis() < 1 || timeout.toMillis() > Integer.MAX_VALUE) {
+    if (timeout.compareTo(Duration.ofMillis(1)) < 0
+        || timeout.compareTo(Duration.ofMillis(Integer.MAX_VALUE)) > 0) {
       throw new IllegalArgumentException(
           "a timeout of " + timeout + "; allowed are 1 to " + Integer.MAX_VALUE + " ms");
     }

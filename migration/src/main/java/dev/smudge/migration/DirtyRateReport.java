@@ -6,6 +6,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 
 /**
@@ -85,7 +86,7 @@ public record DirtyRateReport(long ramBytes, List<Long> windowNanos, List<Long> 
    */
   public static <S> DirtyRateReport measure(GuestRam<S> ram, Duration longest)
       throws InterruptedException {
-    if (longest.toMillis() < 8) {
+    if (longest.compareTo(Duration.ofMillis(8)) < 0) {
       throw new IllegalArgumentException("a window of " + longest + "; at least 8 ms");
     }
     long taken = System.nanoTime(); // a window is from one take to the next
@@ -93,7 +94,7 @@ public record DirtyRateReport(long ramBytes, List<Long> windowNanos, List<Long> 
     List<Long> windows = new ArrayList<>();
     List<Long> dirty = new ArrayList<>();
     for (int i = WINDOWS - 1; i >= 0; i--) {
-      awaitEnd(taken + (longest.toNanos() >> i));
+      awaitEnd(taken + (TimeUnit.NANOSECONDS.convert(longest) >> i));
       long now = System.nanoTime();
       windows.add(now - taken);
       taken = now;
@@ -135,7 +136,7 @@ public record DirtyRateReport(long ramBytes, List<Long> windowNanos, List<Long> 
     if (bytesPerSecond < 1) {
       throw new IllegalArgumentException("a speed of " + bytesPerSecond + "; more than 0");
     }
-    double goal = downtimeGoal.toNanos();
+    double goal = TimeUnit.NANOSECONDS.convert(downtimeGoal);
     double nanos = ramBytes * 1e9 / bytesPerSecond;
     double sum = nanos;
     double left = dirtyAfter(nanos) * 1e9 / bytesPerSecond;

@@ -2,10 +2,14 @@ package dev.smudge.migration;
 
 import dev.smudge.bitmap.PageSet;
 import dev.smudge.snapshot.MachineState;
+import dev.smudge.sync.DirtyClient;
 import java.time.Duration;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Objects;
+import java.util.WeakHashMap;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -15,8 +19,9 @@ import org.jspecify.annotations.Nullable;
  * destination is told to run it.
  *
  * <p>That is a transaction. The destination confirms that it has everything before the source lets
- * go. Whatever fails before that leaves the guest running here, with nothing lost; the same object
- * can then be asked to migrate again, and sends all pages anew. Once the destination was told to
+ * go. Whatever fails before that leaves the guest running here, with nothing lost; this object, or
+ * another with the same client, can then be asked to migrate again, and sends all pages anew. Once
+ * the destination was told to
  * run the guest, the guest stays stopped here, unless the destination says that it does not run it.
  *
  * <p>Where the guest writes faster than can be sent, {@link #throttle} lowers the limit of its
@@ -38,10 +43,19 @@ public final class MigrationSource<S> {
     FORCE
   }
 
+  /** What was sent of a client's pages, by whichever source: it is not dirty for the client now. */
+  static final class Sent {
+    final Map<Integer, PageSet> pages = new HashMap<>(); // by slot number
+    private final AtomicBoolean migrating = new AtomicBoolean();
+  }
+
+  private static final Map<DirtyClient<?>, Sent> SENT =
+      Collections.synchronizedMap(new WeakHashMap<>());
+
   final GuestRam<S> ram;
+  final Sent sent;
   final MachineState machine;
   final MigratingGuest guest;
-  final Map<S, PageSet> sent = new HashMap<>();
   MigrationListener listener = MigrationListener.NONE;
   Messages.@Nullable Handler check;
   byte[] greeting = new byte[0];
@@ -62,6 +76,7 @@ public final class MigrationSource<S> {
     this.ram = Objects.requireNonNull(ram, "ram");
     this.machine = Objects.requireNonNull(machine, "machine");
     this.guest = Objects.requireNonNull(guest, "guest");
+    this.sent = SENT.computeIfAbsent(ram.client(), client -> new Sent());
   }
 
   /**
@@ -217,12 +232,26 @@ public final class MigrationSource<S> {
    * @throws InterruptedException if the calling thread is interrupted before the destination was
    *     told to run the guest: it runs on here. Later, the result says that it is in doubt
    * @throws IllegalArgumentException if there are too many connections; nothing has happened
+   * @throws IllegalStateException if another migration by this client is under way; nothing has
+   *     happened
    */
   public MigrationResult migrate(Connection first, Connection... more) throws InterruptedException {
     if (more.length >= StreamLayout.MAX_STREAMS) {
       throw new IllegalArgumentException(
           more.length + 1 + " connections; at most " + StreamLayout.MAX_STREAMS);
     }
+    if (!sent.migrating.compareAndSet(false, true)) {
+      throw new IllegalStateException(
+          "a migration of " + ram.client() + " is under way: each would lack what the other sends");
+    }
+    try {
+      return run(first, more);
+    } finally {
+      sent.migrating.set(false);
+    }
+  }
+
+  private MigrationResult run(Connection first, Connection[] more) throws InterruptedException {
     messages = null;
     SourceRun<S> started = new SourceRun<>(this);
     run = started;

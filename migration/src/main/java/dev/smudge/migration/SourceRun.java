@@ -18,6 +18,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
 
@@ -103,11 +104,11 @@ final class SourceRun<S> {
   }
 
   private void open(Connection first, Connection[] more) throws IOException {
-    source.sent.forEach((slot, pages) -> {
-      PageSet copy = new PageSet(pages.pageCount());
-      copy.addAll(pages);
+    for (S slot : ram.slots()) {
+      PageSet copy = new PageSet(ram.pages().pageCount(slot));
+      copy.addAll(sent(slot));
       again.put(slot, copy);
-    });
+    }
     streams.add(first);
     for (Connection each : more) {
       streams.add(each);
@@ -129,7 +130,7 @@ final class SourceRun<S> {
   private void preCopy() throws IOException, InterruptedException {
     listener.phase(Phase.ROUNDS);
     Convergence convergence =
-        new Convergence(source.minRounds, source.threshold, source.downtime.toNanos() / 1e6);
+        new Convergence(source.minRounds, source.threshold, TimeUnit.NANOSECONDS.convert(source.downtime) / 1e6);
     for (boolean last = false; !last; ) {
       guest.check();
       checkCancelled();
@@ -163,7 +164,7 @@ final class SourceRun<S> {
   }
 
   private boolean isTimeUsedUp() {
-    return System.nanoTime() - began > source.timeout.toNanos();
+    return System.nanoTime() - began > TimeUnit.NANOSECONDS.convert(source.timeout);
   }
 
   private MigrationException notConverged() {
@@ -346,10 +347,7 @@ final class SourceRun<S> {
       if (!slots.contains(slot)) {
         foreign.add(slot.toString());
       } else {
-        source
-            .sent
-            .computeIfAbsent(slot, s -> new PageSet(ram.pages().pageCount(s)))
-            .addRange(first, count);
+        sent(slot).addRange(first, count);
       }
     });
     for (S slot : slots) {
@@ -363,6 +361,17 @@ final class SourceRun<S> {
       throw new MigrationException(
           Fault.BAD_CONTENT, "the memory map changed while the guest moved: " + foreign.get(0));
     }
+  }
+
+  /** Of a slot that has another size than before, all is dirty. */
+  private PageSet sent(S slot) {
+    long count = ram.pages().pageCount(slot);
+    PageSet sent = source.sent.pages.get(ram.pages().slotId(slot));
+    if (sent == null || sent.pageCount() != count) {
+      sent = new PageSet(count);
+      source.sent.pages.put(ram.pages().slotId(slot), sent);
+    }
+    return sent;
   }
 
   private void removeFromAgain(S slot, long first, long count) {

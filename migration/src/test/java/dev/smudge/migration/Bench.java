@@ -19,7 +19,7 @@ final class Bench implements AutoCloseable {
   static final Wrap NOTHING = (connection, index) -> connection;
 
   final Guest guest;
-  final MigrationSource<dev.smudge.sync.LogSlot> source;
+  MigrationSource<dev.smudge.sync.LogSlot> source;
   @Nullable Guest target;
   @Nullable Exception targetFailure;
   boolean ranThere;

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.smudge.migration.MigrationException.Fault;
 import dev.smudge.migration.MigrationResult.End;
 import dev.smudge.migration.MigrationSource.AtLimit;
+import dev.smudge.sync.LogSlot;
 import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -212,6 +213,50 @@ class MigrationTest {
       assertFault(Fault.BAD_CONTENT, result);
       assertTrue(message(result).contains("was removed"), message(result));
       assertEquals(End.STAYED, result.end());
+    }
+  }
+
+  /** What the first has sent is not dirty for the client any more. */
+  @Test
+  void migrate_byAnotherSourceOfTheSameClient_sendsAllAnew() throws Exception {
+    try (Bench bench = new Bench(PAGES)) {
+      bench.guest.hotPages = 4; // the others are sent once
+      bench.guest.start();
+      bench.failRestore = true;
+      bench.assertOneGuest(bench.migrate(2, Bench.NOTHING, Bench.NOTHING));
+      bench.failRestore = false;
+      bench.source = MigrationSource.of(bench.guest.ram, bench.guest, bench.guest);
+      bench.assertMovesNow(2);
+    }
+  }
+
+  /** Each would lack the pages that the other has taken. */
+  @Test
+  void migrate_whileAnotherOfTheSameClientIsUnderWay_isRefused() throws Exception {
+    try (Bench bench = new Bench(PAGES)) {
+      bench.guest.start();
+      Connection[] ends = Connection.pair();
+      MigrationSource<LogSlot> other =
+          MigrationSource.of(bench.guest.ram, bench.guest, bench.guest);
+      bench.source.listener(
+          new MigrationListener() {
+            @Override
+            public void roundEnds(Round round) {
+              assertThrows(IllegalStateException.class, () -> bench.source.migrate(ends[0]));
+              assertThrows(IllegalStateException.class, () -> other.migrate(ends[0]));
+            }
+          });
+      bench.assertMovesNow(1);
+    }
+  }
+
+  @Test
+  void migrate_limitsLongerThanTheClockCounts_moves() throws Exception {
+    try (Bench bench = new Bench(PAGES)) {
+      bench.guest.start();
+      bench.source.timeout(Duration.ofSeconds(Long.MAX_VALUE), AtLimit.CANCEL);
+      bench.source.downtimeGoal(Duration.ofSeconds(Long.MAX_VALUE));
+      bench.assertMovesNow(1);
     }
   }
 

@@ -69,14 +69,23 @@ public final class Rcu {
    * Makes one for readers of which some have quiescent states of their own.
    *
    * @param vcpus those; {@link RcuVcpus#NONE} if there are none
-   * @param timeout how long a wait takes at most, more than zero
+   * @param timeout how long a wait takes at most: more than zero, at most a day
    * @param errorHandler told of readers that ended in a section, of late grace periods and of tasks
    *     that throw; called from any thread, must not throw
    * @return a new one
+   * @throws IllegalArgumentException if the timeout is outside that
    */
   public static Rcu create(
       RcuVcpus vcpus, Duration timeout, Consumer<? super Throwable> errorHandler) {
-    return new Rcu(vcpus, timeout.toNanos(), errorHandler, STACKS);
+    if (timeout.isZero() || timeout.isNegative() || timeout.compareTo(Duration.ofDays(1)) > 0) {
+      throw new IllegalArgumentException(
+          "timeout " + timeout + " is not more than zero and at most a day");
+    }
+    return new Rcu(
+        Objects.requireNonNull(vcpus, "vcpus"),
+        timeout.toNanos(),
+        Objects.requireNonNull(errorHandler, "errorHandler"),
+        STACKS);
   }
 
   /** As {@link #create(RcuVcpus, Duration, Consumer)}, with or without stacks of entries. */

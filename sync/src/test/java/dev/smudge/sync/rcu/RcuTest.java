@@ -53,6 +53,23 @@ class RcuTest {
   }
 
   @Test
+  void create_timeoutOutOfRange_isRefused() {
+    for (Duration timeout :
+        List.of(
+            Duration.ZERO,
+            Duration.ofNanos(-1),
+            Duration.ofDays(1).plusNanos(1),
+            Duration.ofSeconds(Long.MAX_VALUE))) {
+      Exception e =
+          assertThrows(
+              IllegalArgumentException.class,
+              () -> Rcu.create(RcuVcpus.NONE, timeout, error -> {}));
+      assertEquals(
+          "timeout " + timeout + " is not more than zero and at most a day", e.getMessage());
+    }
+  }
+
+  @Test
   void enter_nested_sectionEndsWithTheOutermostExit() {
     assertFalse(rcu.isInSection());
     rcu.enter();
