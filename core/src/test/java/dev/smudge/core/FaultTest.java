@@ -127,7 +127,7 @@ class FaultTest {
       file.truncate(PAGE);
 
       for (int i = 0; i < 20_000; i++) {
-        long address = PAGE - 100 - i % 9; // begins where there is RAM
+        long address = PAGE - 100L - i % 9; // begins where there is RAM
         assertThrows(InternalError.class, () -> vcpu.fill(address, 4096, (byte) 0));
         assertThrows(InternalError.class, () -> memory.device().fill(address, 4096, (byte) 0));
       }

@@ -120,11 +120,12 @@ class RamLifetimeTest {
   }
 
   private static boolean isMapped(long address, Pattern file) throws IOException {
-    return mappings(file).stream().anyMatch(line -> {
-      String[] range = line.substring(0, line.indexOf(' ')).split("-", -1);
-      return Long.parseUnsignedLong(range[0], 16) <= address
-          && Long.parseUnsignedLong(range[1], 16) > address;
-    });
+    return mappings(file).stream()
+        .anyMatch(line -> {
+          String[] range = line.substring(0, line.indexOf(' ')).split("-", -1);
+          return Long.parseUnsignedLong(range[0], 16) <= address
+              && Long.parseUnsignedLong(range[1], 16) > address;
+        });
   }
 
   private static List<String> mappings(Pattern file) throws IOException {

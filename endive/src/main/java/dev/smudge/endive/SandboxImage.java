@@ -123,8 +123,8 @@ public final class SandboxImage implements AutoCloseable {
     /**
      * A page that is as it was is not written. Where the kernel finds writes, a page that is
      * written here is dirty for the next reset; so one that no script writes any more is compared
-     * once, and is clean from then on. A copy is compared: RAM that faults is an error for the copy,
-     * and would end the JVM in {@code mismatch}.
+     * once, and is clean from then on. A copy is compared: RAM that faults is an error for the
+     * copy, and would end the JVM in {@code mismatch}.
      */
     private boolean differs(long begin) {
       MemorySegment.copy(ram, begin, page, 0, pageSize);

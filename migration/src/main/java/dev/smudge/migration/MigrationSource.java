@@ -21,8 +21,8 @@ import org.jspecify.annotations.Nullable;
  * <p>That is a transaction. The destination confirms that it has everything before the source lets
  * go. Whatever fails before that leaves the guest running here, with nothing lost; this object, or
  * another with the same client, can then be asked to migrate again, and sends all pages anew. Once
- * the destination was told to
- * run the guest, the guest stays stopped here, unless the destination says that it does not run it.
+ * the destination was told to run the guest, the guest stays stopped here, unless the destination
+ * says that it does not run it.
  *
  * <p>Where the guest writes faster than can be sent, {@link #throttle} lowers the limit of its
  * dirty rate until it converges; {@link #timeout} says what becomes of it if that does not help.

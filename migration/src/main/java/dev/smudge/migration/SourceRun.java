@@ -130,7 +130,10 @@ final class SourceRun<S> {
   private void preCopy() throws IOException, InterruptedException {
     listener.phase(Phase.ROUNDS);
     Convergence convergence =
-        new Convergence(source.minRounds, source.threshold, TimeUnit.NANOSECONDS.convert(source.downtime) / 1e6);
+        new Convergence(
+            source.minRounds,
+            source.threshold,
+            TimeUnit.NANOSECONDS.convert(source.downtime) / 1e6);
     for (boolean last = false; !last; ) {
       guest.check();
       checkCancelled();

@@ -303,7 +303,9 @@ public final class MappedSlot {
     }
   }
 
-  /** Not by {@code mismatch}: RAM that faults is an error for this access, and ends the JVM there. */
+  /**
+   * Not by {@code mismatch}: RAM that faults is an error for this access, and ends the JVM there.
+   */
   private static boolean isZero(MemorySegment part) {
     long words = part.byteSize() & -Long.BYTES;
     for (long at = 0; at < words; at += Long.BYTES) {
