@@ -134,7 +134,7 @@ public final class GuestMemory implements AutoCloseable {
    * <p>Two slots cannot share memory, because a write by way of one would not be dirty in the
    * other: it is refused. Where the guest sees some RAM at several addresses, add it once and have
    * the emulator's address decoding lead there. Two mappings of one file are two memories to this
-   * check; do not add both.
+   * check, and it does not look into other {@code GuestMemory}s: add RAM to one of them, once.
    *
    * @param slotId 0 to 32,763, not in use
    * @param guestAddress address of its first byte, a multiple of the page size
