@@ -5,9 +5,16 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.core.GuestMemory;
+import dev.smudge.core.GuestSlot;
 import dev.smudge.sync.VcpuException;
 import io.roastedroot.quickjs4j.core.Builtins;
 import io.roastedroot.quickjs4j.core.Engine;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
@@ -15,6 +22,9 @@ import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.io.TempDir;
 import run.endive.compiler.MachineFactoryCompiler;
 import run.endive.runtime.Instance;
 import run.endive.wasm.types.MemoryLimits;
@@ -249,6 +259,39 @@ class SandboxImageTest {
           run(engine, LOOK);
           assertEquals(CLEAN, printed.removeFirst());
           image.restore();
+        }
+      }
+    }
+  }
+
+  /** RAM is compared by code that may be compiled by then. */
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void restore_ramEndsInTheMiddle_isAnErrorOfThatCall(@TempDir Path directory) throws Exception {
+    try (FileChannel file =
+            FileChannel.open(
+                directory.resolve("ram"),
+                StandardOpenOption.CREATE,
+                StandardOpenOption.READ,
+                StandardOpenOption.WRITE);
+        Arena arena = Arena.ofShared();
+        GuestMemory memory = GuestMemory.create()) {
+      MemorySegment ram = file.map(FileChannel.MapMode.READ_WRITE, 0, 4 << 16, arena);
+      GuestSlot slot = memory.addSlot(0, 0, ram, 1 << 16); // larger pages than the system's
+      Instance instance =
+          Instance.builder(Wat.compile(WAT))
+              .withMachineFactory(MachineFactoryCompiler::compile)
+              .withMemoryFactory(limits -> TrackedMemory.over(slot, memory.addVcpu(), limits))
+              .build();
+      try (SandboxImage image = SandboxImage.of(memory, (TrackedMemory) instance.memory())) {
+        for (int i = 0; i < 20_000; i++) {
+          memory.device().mark(0, 1);
+          image.restore();
+        }
+        file.truncate(4096);
+        for (int i = 0; i < 2_000; i++) {
+          memory.device().mark(0, 1);
+          assertThrows(InternalError.class, image::restore);
         }
       }
     }
