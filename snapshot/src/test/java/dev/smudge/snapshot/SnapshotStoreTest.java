@@ -16,6 +16,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
@@ -112,7 +113,9 @@ class SnapshotStoreTest {
       }
       if (!model.isEmpty()) {
         long since = any(random, model.keySet());
-        assertEquals(console.ram(), console.ramAfter(model.get(since), store, since));
+        assertEquals(
+            console.ram(),
+            console.ramAfter(Objects.requireNonNull(model.get(since)), store, since));
       }
       watcher.check();
     }
