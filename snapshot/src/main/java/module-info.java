@@ -1,4 +1,4 @@
-/** Rewind and reset of a guest, over its dirty pages. */
+/** Rewind, save states and reset of a guest, over its dirty pages. */
 module dev.smudge.snapshot {
   requires jdk.jfr;
   requires transitive dev.smudge.sync;

@@ -15,14 +15,14 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A write that lands later (DMA, asynchronous I/O): it is marked when it has landed, not when it is
- * started, so that no collection in between spends the mark (docs/bugs.md row 22). Any thread may
- * end it.
+ * A write that lands later (DMA, asynchronous I/O). It is marked when it has landed, not when it is
+ * started, so that no take in between consumes the mark (docs/bugs.md row 22). Any thread may end
+ * it.
  *
- * <p>It lives across changes of the slots, and keeps RAM of our own mapped. What it marks is the
- * memory that it wrote: in the slots that are over it by then, wherever they are, else in the
- * {@link dev.smudge.sync.RemovedSlot} of whoever removed it, if that is open still; else nobody
- * hears of it.
+ * <p>It survives changes of the slots, and keeps Smudge's own RAM mapped. It marks the memory that
+ * it wrote, in the slots that have that memory when it ends, at whatever address. If the memory is
+ * in no slot any more, the pages go to the {@link dev.smudge.sync.RemovedSlot}, if that is still
+ * open; otherwise they are not reported.
  */
 public final class AsyncWrite implements AutoCloseable {
   /** What of the write is in one slot. */
@@ -96,8 +96,8 @@ public final class AsyncWrite implements AutoCloseable {
   }
 
   /**
-   * Returns where the bytes go: guest RAM; where the write goes over the border of two slots, a
-   * buffer whose changed bytes {@link #close} copies there.
+   * Returns where to put the bytes: guest RAM or, if the write crosses the border of two slots, a
+   * buffer whose changed bytes {@link #close} copies to RAM.
    *
    * @return as many bytes as the write has; not to be used after {@link #close}
    */
@@ -106,8 +106,8 @@ public final class AsyncWrite implements AutoCloseable {
   }
 
   /**
-   * Says that the write has landed, or has failed after some of it may have: marks all of its
-   * pages. Each call marks again. Where an error keeps it from marking, every page of the guest is
+   * Ends the write when it has landed, or has failed after some of it may have landed: marks all of
+   * its pages. Each call marks again. If an error keeps it from marking, every page of the guest is
    * dirty for every client once more.
    */
   @Override

@@ -15,17 +15,18 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 
 /**
- * Guest memory for writers that are no vCPU: device models, DMA, loaders. From any thread, without
- * registration or safepoints; several at once. Every write marks what it wrote, after it has
- * landed, with one atomic OR per 64 pages; after return the next sync finds it. Each call is one
- * read-side section ({@link Rcu}), from the look-up of the slot to the mark: a {@link
- * SlotTransaction} waits for it. Values are in the byte order of the memory; addresses need not be
- * aligned, and an access may go over the border of slots that adjoin. Reads are not tracked.
+ * Guest memory for writers without a vCPU: device models, DMA, loaders. From any thread, without
+ * registration or safepoints; several at once. Every write marks its pages after it has landed,
+ * with one atomic OR per 64 pages; after return the next sync finds it. Each call is one read-side
+ * section ({@link Rcu}), from the look-up of the slot to the mark: a {@link SlotTransaction} waits
+ * for it. Values are in the byte order of the memory; addresses need not be aligned, and an access
+ * may cross the border of adjoining slots. Reads are not tracked.
  *
- * <p>An access that is not all in slots is a {@link GuestAccessException}; nothing is written then.
- * After {@link GuestMemory#seal} writes are refused with {@link SealedException} before they touch
- * RAM. During {@link GuestMemory#pauseAll} a write waits, but for those of the thread that holds
- * the pause. Whatever else a write throws, an {@link Error} among it: what has landed is marked.
+ * <p>An access that is not entirely in slots is a {@link GuestAccessException}; nothing is written
+ * then. After {@link GuestMemory#seal} writes are refused with {@link SealedException} before they
+ * touch RAM. During {@link GuestMemory#pauseAll} every write waits, except those of the thread that
+ * holds the pause. If a write throws anything else, even an {@link Error}, the bytes that have
+ * landed are marked.
  *
  * <p>Source: docs/design.md 3.2; Linux 2efd61a608b0.
  */
@@ -183,13 +184,13 @@ public final class DeviceMemory {
   }
 
   /**
-   * Gives RAM back that the guest does not need (a balloon, free page reporting): the bytes are
-   * zero, and their pages dirty for every client. RAM of our own, where native access is granted,
-   * is not committed after that; elsewhere the bytes are only zeroed. A page that is written again
-   * is committed again.
+   * Frees RAM that the guest does not need (a balloon, free page reporting). The bytes become zero,
+   * and their pages dirty for every client. Smudge's own RAM, if native access is granted, is not
+   * committed after that; other RAM is only zeroed. A page that is written again is committed
+   * again.
    *
    * @param address guest address of the first byte; it need not be aligned, but only the memory of
-   *     whole pages is given back
+   *     whole pages is freed
    * @param length bytes, 0 or more
    * @throws GuestAccessException see the class comment; nothing is written
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
@@ -320,8 +321,8 @@ public final class DeviceMemory {
   }
 
   /**
-   * Marks what was written to {@link GuestSlot#ram} by other means. Call it after the write has
-   * landed.
+   * Marks a write to {@link GuestSlot#ram} that was made by other means. Call it after the write
+   * has landed.
    *
    * @param address guest address of the first byte
    * @param length bytes, 0 or more

@@ -24,8 +24,8 @@ import java.util.concurrent.ConcurrentHashMap;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The memory of a guest: slots of RAM at guest addresses, vCPUs and devices that write it, clients
- * that collect what was written.
+ * The memory of a guest: slots of RAM at guest addresses, vCPUs and devices that write it, and
+ * clients that collect the dirty pages.
  *
  * <p>Guest addresses are 64 bits, unsigned. The guest's byte order is the memory's: accessors of
  * vCPUs and devices use it. All methods may be called from any thread. Source: docs/design.md 2 and
@@ -87,7 +87,7 @@ public final class GuestMemory implements AutoCloseable {
   }
 
   /**
-   * Adds a slot of pages of 4 KiB, over RAM of our own.
+   * Adds a slot of pages of 4 KiB, over Smudge's own RAM.
    *
    * @param slotId 0 to 32,763, not in use
    * @param guestAddress address of its first byte, a multiple of 4096
@@ -103,10 +103,10 @@ public final class GuestMemory implements AutoCloseable {
   }
 
   /**
-   * Adds a slot over RAM of our own: zeroed, and committed as it is touched. Where native access is
-   * granted it is memory of this process, and the kernel ends a process that touches more than
-   * there is. Elsewhere it is a file in shared memory, and such an access gets an {@link
-   * InternalError}.
+   * Adds a slot over Smudge's own RAM, which is zero at first, and committed as it is touched. With
+   * native access it is memory of this process, and the kernel ends the process if it touches more
+   * than the machine has. Without, it is a file in shared memory, and such an access ends in an
+   * {@link InternalError}.
    *
    * @param slotId 0 to 32,763, not in use
    * @param guestAddress address of its first byte, a multiple of the page size
@@ -126,15 +126,15 @@ public final class GuestMemory implements AutoCloseable {
   }
 
   /**
-   * Adds a slot over RAM that the embedder has: native memory, a mapped file, a Java array, a
-   * {@code ByteBuffer} ({@link MemorySegment#ofBuffer}). The segment stays the embedder's, has to
-   * live as long as this memory, and has to be accessible to every thread that uses it. Atomics
-   * need memory that is aligned to their width: a {@code byte[]} is not.
+   * Adds a slot over the embedder's own RAM: native memory, a mapped file, a Java array, a {@code
+   * ByteBuffer} ({@link MemorySegment#ofBuffer}). The embedder keeps the segment, which has to live
+   * as long as this memory, and has to be accessible to every thread that uses it. Atomics need
+   * memory that is aligned to their width: a {@code byte[]} is not.
    *
-   * <p>Two slots cannot share memory, because a write by way of one would not be dirty in the
-   * other: it is refused. Where the guest sees some RAM at several addresses, add it once and have
-   * the emulator's address decoding lead there. Two mappings of one file are two memories to this
-   * check, and it does not look into other {@code GuestMemory}s: add RAM to one of them, once.
+   * <p>Two slots cannot share memory, because a write through one would not be dirty in the other;
+   * this is refused. If the guest sees RAM at several addresses, add it once and decode all of
+   * these addresses to that slot. The check does not recognise two mappings of one file as the same
+   * memory, and does not look into other {@code GuestMemory}s: add RAM to one of them, once.
    *
    * @param slotId 0 to 32,763, not in use
    * @param guestAddress address of its first byte, a multiple of the page size
@@ -197,10 +197,10 @@ public final class GuestMemory implements AutoCloseable {
   }
 
   /**
-   * Begins a change of the slots, or, if this thread has one open, a part of that.
+   * Begins a change of the slots or, if this thread has a change open, a part of that change.
    *
-   * @return the transaction; its {@code commit} makes the change, its {@code close} without that
-   *     drops it
+   * @return the transaction; its {@code commit} makes the change, its {@code close} without a
+   *     commit drops it
    * @throws IllegalStateException if the memory is closed
    */
   public SlotTransaction beginTransaction() {
@@ -218,7 +218,7 @@ public final class GuestMemory implements AutoCloseable {
     return GuestSlot.of(space.map().get(slotId));
   }
 
-  /** {@return the slots of now, by ascending guest address} */
+  /** {@return the present slots, by ascending guest address} */
   public List<GuestSlot> slots() {
     return Arrays.stream(space.map().slots()).map(GuestSlot::of).toList();
   }
@@ -237,9 +237,9 @@ public final class GuestMemory implements AutoCloseable {
    * Adds a vCPU that keeps something which lets it store without the accessors (a write TLB,
    * translated code).
    *
-   * @param armCallback drops that; see {@link DirtyLog#addVcpu(Runnable)}. It runs after every
-   *     change that took slots away, too: {@link GuestSlot}s, and addresses in their RAM, are not
-   *     to be used after it
+   * @param armCallback drops it; see {@link DirtyLog#addVcpu(Runnable)}. It also runs after every
+   *     change that took slots away: do not use older {@link GuestSlot}s, or addresses in their
+   *     RAM, after it
    * @return the vCPU; it is offline until its thread uses it
    * @throws IllegalStateException if the memory is closed
    */
@@ -248,20 +248,20 @@ public final class GuestMemory implements AutoCloseable {
   }
 
   /**
-   * Registers a listener: something that follows the memory map and may write guest memory by
-   * itself, keeping a dirty log of its own. While there are clients its log is started first; then
-   * the present map is replayed to it, by ascending address. A vCPU that has to wait for a change
-   * that is under way is offline meanwhile.
+   * Registers a listener, which follows the memory map. It may write guest memory by itself if it
+   * keeps its own dirty log. If there are clients, its log is started first; then the present map
+   * is replayed to it, by ascending address. If a vCPU has to wait for a change that is under way,
+   * it is offline meanwhile.
    *
    * <p>When its registration is closed and its last call has ended, a task of {@link
    * dev.smudge.sync.rcu.Rcu#callRcu} replays the removal of every slot that the listener was told
-   * of (begin, regionDel with the highest address first, commit), takes what its log has still to
-   * tell, stops that, and calls {@link MemoryListener#close}, once. The RAM of a slot that is
-   * removed meanwhile is kept until then. Without a running reclaimer that happens in {@code
+   * of (begin, regionDel with the highest address first, commit), collects the last pages of its
+   * log, stops the log, and calls {@link MemoryListener#close}, once. The RAM of a slot that is
+   * removed meanwhile is kept until then. Without a running reclaimer this happens in {@code
    * rcu().barrier()}, or when the memory is closed.
    *
-   * @param priority listeners are called in ascending order, and in descending order where a slot
-   *     goes or logging stops; those of the same priority in the order in which they came
+   * @param priority listeners are called in ascending order, and in descending order if a slot goes
+   *     or logging stops; listeners of the same priority in the order in which they were added
    * @param listener the listener
    * @return its registration; closing it unregisters the listener, as does {@link #close}
    * @throws IllegalStateException if the memory is closed, or this is called by a listener of this
@@ -291,18 +291,18 @@ public final class GuestMemory implements AutoCloseable {
   }
 
   /**
-   * Returns how whole pages are read and written by whoever saves and restores them, a {@code
-   * Rewind} or a {@code Reset} of {@code smudge-snapshot}. What is written through it is marked by
-   * those, and as {@link DeviceMemory} does, it waits during {@link #pauseAll}, but for the holder
-   * of the pause, and is refused after {@link #seal} and for slots that were removed.
+   * Returns the port through which a {@code Rewind}, a {@code SnapshotStore}, a {@code Reset} or a
+   * migration reads and writes whole pages. The user of the port marks the pages that it writes. As
+   * with {@link DeviceMemory}, a write waits during {@link #pauseAll}, except for the holder of the
+   * pause, and is refused after {@link #seal} and for slots that were removed.
    *
-   * @return the port; any number of them, from any thread
+   * @return the port; any number of them may be used, from any thread
    */
   public PagePort<GuestSlot> pages() {
     return new MemoryPages(space);
   }
 
-  /** {@return access for writers that are no vCPU: device models, DMA, loaders; from any thread} */
+  /** {@return access for writers without a vCPU: device models, DMA, loaders; from any thread} */
   public DeviceMemory device() {
     return device;
   }
@@ -312,7 +312,7 @@ public final class GuestMemory implements AutoCloseable {
    *
    * @param name for messages
    * @param initial what it sees as dirty
-   * @return the client; close it when it has had enough
+   * @return the client; close it when it is no longer needed
    * @throws IllegalStateException if the memory is closed
    * @throws dev.smudge.sync.VcpuTimeoutException see {@link DirtyLog#client}
    */
@@ -321,11 +321,11 @@ public final class GuestMemory implements AutoCloseable {
   }
 
   /**
-   * Watches pages of a slot: the first write to each since it was armed is told, to whoever writes
-   * it, after the store: a vCPU, a device, a restore. See the package {@code
-   * dev.smudge.sync.watch}.
+   * Watches pages of a slot: the first write to each page since it was armed, by a vCPU, a device
+   * or a restore, calls the listener in the writer's thread, after the store. See the package
+   * {@code dev.smudge.sync.watch}.
    *
-   * @param slot slot of this memory; the watch ends when it is removed, moved or changed
+   * @param slot slot of this memory; the watch ends when the slot is removed, moved or changed
    * @param listener is told guest addresses
    * @return the watch, with no page armed yet
    * @throws IllegalArgumentException if the slot is another memory's, or was removed
@@ -337,9 +337,9 @@ public final class GuestMemory implements AutoCloseable {
   }
 
   /**
-   * Watches a range: every write to it is told. What is written through {@link WriteWindow} is not,
-   * but that the window was opened is. Waits, and throws, as {@link PageWatch#arm} and {@link
-   * #watchPages}.
+   * Watches a range: every write to it calls the listener. A {@link WriteWindow} calls it once, for
+   * the whole window, when the window is opened, and not for the writes through it. Waits, and
+   * throws, as {@link PageWatch#arm} and {@link #watchPages}.
    *
    * @param address guest address of its first byte
    * @param length bytes, 1 or more, all in one slot
@@ -350,14 +350,14 @@ public final class GuestMemory implements AutoCloseable {
   public WriteWatch watchBytes(long address, long length, WriteListener listener) {
     MappedSlot slot = space.openMap().find(address, length);
     if (slot == null) {
-      throw new GuestAccessException(address, length, "a watch is of RAM of one slot");
+      throw new GuestAccessException(address, length, "a watch has to be inside one slot");
     }
     return space.embedded().watchBytes(slot.log, slot.base, address, length, listener);
   }
 
   /**
    * Stops all vCPUs but the caller's own; see {@link DirtyLog#pause}. Devices write on; to stop
-   * them too, for a snapshot of one moment: {@link #pauseAll}.
+   * them too, for a snapshot of one moment, use {@link #pauseAll}.
    *
    * @return the pause; closing it lets the vCPUs run
    * @throws dev.smudge.sync.VcpuTimeoutException see {@link DirtyLog#pause}
@@ -368,13 +368,13 @@ public final class GuestMemory implements AutoCloseable {
 
   /**
    * Stops all vCPUs but the caller's own, and all writes through {@link #device} but the calling
-   * thread's: until the pause is closed, guest RAM changes by what this thread does alone.
-   * Asynchronous writes that have begun may land all the same.
+   * thread's: until the pause is closed, only this thread changes guest RAM. Asynchronous writes
+   * that have begun may still land.
    *
    * <p>A device's write that comes meanwhile waits, without a limit, until the pause is closed, its
-   * holder has died, or the memory is closed. So the holder waits for nothing that such a thread
-   * has, an emulator's own lock for example. A write in a read-side section of its own ({@code
-   * log().rcu()}), for which this thread may be waiting, goes through.
+   * holder has died, or the memory is closed. So the holder must not wait for anything that such a
+   * thread may hold, for example a lock of the emulator. A write in a read-side section of its own
+   * ({@code log().rcu()}), for which this thread may be waiting, goes through.
    *
    * @return the pause; closing it lets them go on
    * @throws dev.smudge.sync.VcpuTimeoutException see {@link DirtyLog#pause}; all go on, as after
@@ -389,12 +389,12 @@ public final class GuestMemory implements AutoCloseable {
 
   /**
    * Declares the guest stopped for good (docs/bugs.md row 24): later writes through the accessors
-   * are refused with {@link dev.smudge.sync.SealedException} before they touch RAM; those that were
-   * under way, and marks, are reported to the log's error handler. Call it after the guest was
-   * stopped and before the last take. It waits for the asynchronous writes that are open.
+   * are refused with {@link dev.smudge.sync.SealedException} before they touch RAM; writes that
+   * were under way, and later marks, are reported to the log's error handler. Call it after the
+   * guest was stopped and before the last take. It waits for the open asynchronous writes.
    *
-   * @throws IllegalStateException if one of those does not land within the log's timeout; the
-   *     message names them; or if the memory is closed meanwhile; not sealed then
+   * @throws IllegalStateException if an asynchronous write does not land within the log's timeout,
+   *     and the message names those; or if the memory is closed meanwhile; not sealed then
    * @throws dev.smudge.sync.VcpuTimeoutException if a vCPU does not reach a safepoint in time; not
    *     sealed then
    */
@@ -402,23 +402,26 @@ public final class GuestMemory implements AutoCloseable {
     space.seal();
   }
 
-  /** Takes {@link #seal} back: the guest runs on here after all. Nothing is lost by the two. */
+  /**
+   * Undoes {@link #seal}: the guest runs on here after all. Sealing and unsealing lose no write.
+   */
   public void unseal() {
     space.unseal();
   }
 
   /**
-   * Closes the clients and the dirty log, unregisters the listeners, waits until every vCPU has
-   * passed a safepoint or is offline and until the tasks of {@code log().rcu()} have run that are
-   * queued by then (the listeners have left), and unmaps our own RAM: later accesses fail with
-   * {@link IllegalStateException}. RAM of the embedder's is left alone. A second call does nothing.
+   * Closes the clients and the dirty log, unregisters the listeners, and waits until every vCPU has
+   * passed a safepoint or is offline. It then waits until all queued tasks of {@code log().rcu()}
+   * have run, so that the listeners have left, and unmaps Smudge's own RAM: later accesses fail
+   * with {@link IllegalStateException}. The embedder's own RAM is left alone. A second call does
+   * nothing.
    *
-   * @throws dev.smudge.sync.VcpuTimeoutException if a vCPU does not reach a safepoint in time: then
-   *     our RAM stays mapped, and closing can be tried again
+   * @throws dev.smudge.sync.VcpuTimeoutException if a vCPU does not reach a safepoint in time:
+   *     Smudge's own RAM stays mapped, and closing can be tried again
    * @throws dev.smudge.sync.rcu.RcuTimeoutException if a read-side section, or a reclaimer, keeps
    *     it waiting for too long: closing can be tried again
-   * @throws IllegalStateException if I/O into our RAM is under way: closing can be tried again; or
-   *     if it is called in a read-side section or by a listener: nothing is changed
+   * @throws IllegalStateException if I/O into Smudge's own RAM is under way: closing can be tried
+   *     again; or if it is called in a read-side section or by a listener: nothing is changed
    */
   @Override
   public void close() {

@@ -58,9 +58,9 @@ public final class GuestSlot {
 
   /**
    * Returns the slot's RAM, for code that stores with raw pointers or hands it to another library.
-   * What is written through it is tracked only if it is marked afterwards ({@link Vcpu#mark},
-   * {@link DeviceMemory#mark}), or if the log's tracker finds writes without marks. To read dirty
-   * pages use {@link #pages} of the runs of a batch: only there is the barrier over.
+   * A write through it is tracked only if it is marked afterwards ({@link Vcpu#mark}, {@link
+   * DeviceMemory#mark}), or if the log's tracker finds writes without marks. To read dirty pages
+   * use {@link #pages} with the runs of a batch, whose barrier is over.
    *
    * @return the RAM, offset 0 is {@link #guestAddress}; valid until the slot is removed or changed,
    *     or the memory is closed
@@ -70,12 +70,12 @@ public final class GuestSlot {
   }
 
   /**
-   * Returns where the RAM is, for code that stores with raw pointers and cannot be stopped when the
-   * slot goes.
+   * Returns the address of the RAM, for code that stores with raw pointers and cannot be stopped
+   * when the slot goes.
    *
-   * @return an address that stays mapped as long as this object is reachable, where an access is an
-   *     {@code InternalError} once the memory is closed; 0 if there is none: RAM of the embedder's,
-   *     or no native access for {@code dev.smudge.core}
+   * @return an address that stays mapped as long as this object is reachable; once the memory is
+   *     closed, an access to it ends in an {@code InternalError}. 0 if there is no such address:
+   *     for the embedder's own RAM, or without native access for {@code dev.smudge.core}
    */
   public long address() {
     return mapped.address();
@@ -83,15 +83,15 @@ public final class GuestSlot {
 
   /**
    * Returns the content of pages, such as those of a run that a batch hands out. It is RAM itself,
-   * which the guest may go on writing.
+   * not a copy, and the guest may go on writing it.
    *
    * @param firstPage first page
    * @param pageCount pages, 0 or more
    * @return the pages, read-only; valid as long as the batch is open, or the {@link
    *     dev.smudge.sync.RemovedSlot}
    * @throws IndexOutOfBoundsException if they are not all inside the slot
-   * @throws IllegalStateException if the slot's RAM was closed by whoever it belongs to; the
-   *     message names the slot, which has to be removed for its pages to come no more
+   * @throws IllegalStateException if the owner of the slot's RAM has closed it; the message names
+   *     the slot. Remove the slot so that its pages no longer appear in batches
    */
   public MemorySegment pages(long firstPage, long pageCount) {
     Objects.checkFromIndexSize(firstPage, pageCount, mapped.log.pageCount());
@@ -100,13 +100,14 @@ public final class GuestSlot {
   }
 
   /**
-   * Tells pages that nobody has ever touched, which are all zero, from others: a snapshot, or a
-   * migration, can leave them out without reading them. In a batch, or while nobody writes.
+   * Finds the next page that may have been touched: a snapshot or a migration can skip pages that
+   * were never touched, and are all zero, without reading them. Call it in a batch, or while nobody
+   * writes.
    *
    * @param firstPage where to look first, 0 to {@link #pageCount}
-   * @return the first page from there on that may be other than zero; {@link #pageCount} if there
-   *     is none. It is {@code firstPage} itself where that is not known: for RAM of the embedder's,
-   *     and where native access is not granted
+   * @return the first page from there on that may be non-zero; {@link #pageCount} if there is none;
+   *     {@code firstPage} itself if this is not known: for the embedder's own RAM, and without
+   *     native access
    * @throws IndexOutOfBoundsException if {@code firstPage} is outside that
    * @throws IllegalStateException if the slot's RAM is gone
    */
@@ -117,14 +118,14 @@ public final class GuestSlot {
   }
 
   /**
-   * Asks the kernel to back the slot's RAM by huge pages, of 2 MiB mostly, as it is touched: so
+   * Asks the kernel to back the slot's RAM by huge pages, mostly of 2 MiB, as it is touched. So
    * call it right after the slot was added. It is advice ({@code madvise} with {@code
-   * MADV_HUGEPAGE}): the kernel may have no huge page, and takes small ones then. Fewer page tables
-   * make accesses and takes cheaper; RAM that is touched sparsely costs more. What it does to
-   * tracking by the MMU: docs/mmu.md. Any thread may call it.
+   * MADV_HUGEPAGE}): if the kernel has no huge page, it takes small ones. Fewer page tables make
+   * accesses and takes cheaper; RAM that is touched sparsely costs more. docs/mmu.md says how huge
+   * pages affect tracking by the MMU. Any thread may call it.
    *
-   * @return whether the kernel took the advice: not for RAM of the embedder's, who can give it
-   *     himself, nor where native access is not granted, nor by a kernel without huge pages
+   * @return whether the kernel took the advice; false for the embedder's own RAM, which the
+   *     embedder can advise itself, without native access, and on a kernel without huge pages
    * @throws IllegalStateException if the slot was removed, or the memory closed
    */
   public boolean adviseHugePages() {

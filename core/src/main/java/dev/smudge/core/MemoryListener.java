@@ -4,25 +4,26 @@ import dev.smudge.sync.tracker.Tracker;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Follows the memory map of a {@link GuestMemory}: a device model that accesses guest RAM by
- * itself, a backend of another kind. By default every method does nothing.
+ * Follows the memory map of a {@link GuestMemory}, for a device model that accesses guest RAM by
+ * itself, or another backend. By default every method does nothing.
  *
- * <p><b>Changes of the map</b> are told between {@link #begin} and {@link #commit}, after the new
- * map is in place: every slot that goes, the highest address first, then those that stay or come,
- * the lowest first. For one slot, listeners of low priority are called first, and last where it
- * goes.
+ * <p><b>Changes of the map.</b> Between {@link #begin} and {@link #commit}, after the new map is in
+ * place, the listener is told of every slot that goes, the highest address first, then of those
+ * that stay or are added, the lowest first. For one slot, listeners of low priority are called
+ * first, and last if the slot goes.
  *
- * <p><b>A dirty log of its own</b> joins in through {@link #tracker}. A listener that stops writing
- * to a slot in {@link #regionDel} loses no write: its log of the slot is still read until the grace
- * period is over, so calls of that {@link dev.smudge.sync.tracker.SlotTracker} may come after it.
- * While there are clients, the start of a slot's log comes before its {@link #regionAdd}. What a
- * tracker finds in {@link dev.smudge.sync.tracker.TrackedSlot#attachment} is the {@link GuestSlot}.
+ * <p><b>If the listener has its own dirty log</b>, it returns it from {@link #tracker}. A listener
+ * that stops writing to a slot in {@link #regionDel} loses no write: its log of the slot is still
+ * read until the grace period is over, so calls of that {@link dev.smudge.sync.tracker.SlotTracker}
+ * may come after {@code regionDel}. While there are clients, the start of a slot's log comes before
+ * its {@link #regionAdd}. {@link dev.smudge.sync.tracker.TrackedSlot#attachment} is the {@link
+ * GuestSlot}.
  *
- * <p><b>Threads.</b> These methods are called by the thread that makes the change, one change at a
- * time, in a read-side section of the log's RCU; those of the tracker by whatever thread collects,
- * perhaps at the same time. What a method throws goes to the error handler of the dirty log, and
- * the other listeners are called. A method must not change the map, nor register a listener of this
- * memory: that fails at once. It may close registrations, its own too.
+ * <p><b>Threads.</b> The thread that makes the change calls these methods, one change at a time, in
+ * a read-side section of the log's RCU. Any thread that collects calls those of the tracker,
+ * perhaps at the same time. An exception of a method goes to the error handler of the dirty log,
+ * and the other listeners are called. A method must not change the map, nor register a listener of
+ * this memory: that fails at once. It may close registrations, its own too.
  */
 public interface MemoryListener {
   /** A change of the map, or the replay of it, begins. */
@@ -53,10 +54,10 @@ public interface MemoryListener {
   default void commit() {}
 
   /**
-   * Returns what finds the writes that this listener makes to guest memory by itself. Asked once,
-   * as the listener is registered.
+   * Returns the tracker that finds this listener's own writes to guest memory. Called once, as the
+   * listener is registered.
    *
-   * @return its tracker; null if it writes nothing, or marks what it writes
+   * @return its tracker; null if it writes nothing, or marks its writes
    */
   default @Nullable Tracker tracker() {
     return null;

@@ -12,23 +12,23 @@ import java.lang.foreign.MemorySegment;
 import java.util.List;
 
 /**
- * A change of the slots of a {@link GuestMemory}, of any number of steps, made at once by {@link
- * #commit} or not at all. vCPUs and devices go on meanwhile, and at no moment find a hole where a
- * slot is before and after.
+ * A change of the slots of a {@link GuestMemory}. It has any number of steps, which {@link #commit}
+ * makes all at once or not at all. vCPUs and devices go on meanwhile, and never find a hole at an
+ * address that is in a slot before and after.
  *
  * <p><b>No dirty bit is lost.</b> A page whose memory is in a slot before and after is carried
  * over: it stays dirty, or clean, for each client. A page that is new to the guest is dirty for
- * all. The dirty bits of the others go to the remover, with the RAM ({@link RemovedSlot}). Pages of
- * another size than before are not carried.
+ * all. The dirty bits of all other pages go to the remover, with the RAM ({@link RemovedSlot}).
+ * Pages of another size than before are not carried.
  *
- * <p><b>Steps</b> name slots by number: those that are there, and those that earlier steps have
- * made. Each is checked as it is called, and all again by the commit, against the slots of then;
- * one that is refused changes nothing. No lock is held between. A transaction that changes a slot
- * which another thread has changed meanwhile, fails in the commit.
+ * <p><b>Steps</b> name slots by number: existing slots, and slots that earlier steps have made.
+ * Each step is checked when it is called, and the commit checks all steps again, against the slots
+ * that exist then. A refused step changes nothing. No lock is held between steps. If another thread
+ * has changed one of the transaction's slots meanwhile, the commit fails.
  *
- * <p><b>Nesting.</b> A transaction that the same thread begins meanwhile joins the open one: the
- * commit of the inner one changes nothing yet, and its close without commit takes back its own
- * steps alone. Transactions of a thread are closed in reverse order.
+ * <p><b>Nesting.</b> If a thread begins a transaction while it has one open, the new one joins the
+ * open one: the commit of the inner transaction changes nothing yet, and its close without a commit
+ * takes back only its own steps. Close the transactions of a thread in reverse order.
  *
  * <p>For the thread that began it. Source: docs/design.md 3.6; QEMU {@code
  * memory_region_transaction_begin} and its {@code _commit}.
@@ -62,7 +62,7 @@ public final class SlotTransaction implements AutoCloseable {
   private void checkUsable() {
     if (owner != Thread.currentThread()) {
       throw new IllegalStateException(
-          "this transaction is of " + owner + ", not of " + Thread.currentThread());
+          "this transaction belongs to " + owner + ", not to " + Thread.currentThread());
     }
     if (done) {
       throw new IllegalStateException("this transaction was committed or closed already");
@@ -98,7 +98,7 @@ public final class SlotTransaction implements AutoCloseable {
   }
 
   /**
-   * Adds a slot of pages of 4 KiB, over RAM of our own.
+   * Adds a slot of pages of 4 KiB, over Smudge's own RAM.
    *
    * @param slotId 0 to 32,763, not in use
    * @param guestAddress address of its first byte, a multiple of 4096
@@ -113,7 +113,7 @@ public final class SlotTransaction implements AutoCloseable {
   }
 
   /**
-   * Adds a slot over RAM of our own, zeroed.
+   * Adds a slot over Smudge's own RAM, zeroed.
    *
    * @param slotId 0 to 32,763, not in use
    * @param guestAddress address of its first byte, a multiple of the page size
@@ -129,7 +129,7 @@ public final class SlotTransaction implements AutoCloseable {
   }
 
   /**
-   * Adds a slot over RAM that the embedder has; see {@link GuestMemory#addSlot(int, long,
+   * Adds a slot over the embedder's own RAM; see {@link GuestMemory#addSlot(int, long,
    * MemorySegment, long)}.
    *
    * @param slotId 0 to 32,763, not in use
@@ -176,10 +176,10 @@ public final class SlotTransaction implements AutoCloseable {
   }
 
   /**
-   * Makes a slot longer or shorter, at its end. The pages that it gains are zero. RAM of our own
-   * grows where it is, with native access up to four times the size it was made with, or 1 GiB if
-   * that is more: beyond that the commit fails. A slot over RAM of the embedder's grows by {@link
-   * #replaceRam}, with a segment that contains the old one.
+   * Makes a slot longer or shorter, at its end. The pages that it gains are zero. Smudge's own RAM
+   * grows in place: with native access up to four times its first size, or 1 GiB if that is more;
+   * beyond that the commit fails. A slot over the embedder's own RAM grows by {@link #replaceRam},
+   * with a segment that contains the old one.
    *
    * @param slotId its number
    * @param size its new size, a multiple of the page size, more than 0
@@ -217,7 +217,7 @@ public final class SlotTransaction implements AutoCloseable {
   }
 
   /**
-   * Makes two slots of one: the first part keeps the number.
+   * Splits a slot in two: the first part keeps the number.
    *
    * @param slotId its number
    * @param byteOffset where the second part begins: a multiple of the page size, inside the slot
@@ -251,10 +251,10 @@ public final class SlotTransaction implements AutoCloseable {
   }
 
   /**
-   * Makes one slot of two that are side by side: at adjacent addresses, over adjacent parts of the
-   * same RAM, of the same page size. It has the first one's number.
+   * Merges two adjoining slots into one: they are at adjacent addresses, over adjacent parts of the
+   * same RAM, and have the same page size. The result has the number of the first.
    *
-   * @param firstSlotId the one of the lower addresses
+   * @param firstSlotId the slot of the lower addresses
    * @param secondSlotId the other
    * @return this
    * @throws IllegalArgumentException if there is no such slot, or they are not side by side;
@@ -275,7 +275,7 @@ public final class SlotTransaction implements AutoCloseable {
                 + first
                 + " and "
                 + second
-                + ": they have to be side by side, in addresses and in one RAM, with pages of one"
+                + ": they have to adjoin in addresses and in RAM, with pages of one"
                 + " size");
       }
       overlay.remove(secondSlotId, base);
@@ -291,9 +291,9 @@ public final class SlotTransaction implements AutoCloseable {
   }
 
   /**
-   * Gives a slot other RAM, whose size is the slot's from then on. What of it is the old RAM too is
-   * carried over; all other pages are dirty for all clients, and what was there goes to the
-   * remover.
+   * Gives a slot other RAM, whose size becomes the slot's. Pages that the new RAM shares with the
+   * old RAM are carried over; all other pages are dirty for all clients, and the rest of the old
+   * RAM goes to the remover.
    *
    * @param slotId its number
    * @param ram the RAM, the embedder's, writable and alive; its size is a multiple of the page
@@ -308,13 +308,13 @@ public final class SlotTransaction implements AutoCloseable {
   }
 
   /**
-   * Makes the change; in a transaction inside another, hands its steps to that one. If it takes
-   * something from the guest, it waits for the grace period: until no vCPU or device uses it any
-   * more. A vCPU may call it where it holds no half-done store. Commits of several threads follow
-   * one another; a vCPU that waits for another's is offline.
+   * Makes the change; a transaction inside another hands its steps to the outer one. If the change
+   * takes RAM from the guest, it waits for the grace period, until no vCPU or device uses that RAM
+   * any more. A vCPU's thread may call it at a point without a half-done store. Commits of several
+   * threads follow one another; a vCPU that waits for another commit is offline.
    *
-   * @return what the guest lost; close each when it has been read. Empty for a transaction inside
-   *     another
+   * @return the slots and parts of slots that the guest lost; close each when it has been read.
+   *     Empty for a transaction inside another
    * @throws IllegalArgumentException if what was checked by the steps does not hold any more, or
    *     two slots would be over the same memory; nothing is changed, and the transaction is open
    *     still
@@ -352,7 +352,7 @@ public final class SlotTransaction implements AutoCloseable {
     return (List<RemovedSlot<GuestSlot>>) (List<?>) handles;
   }
 
-  /** {@return what the commit has returned, also where it has thrown after the change was made} */
+  /** {@return the result of the commit, also if it threw after the change was made} */
   public List<RemovedSlot<GuestSlot>> removed() {
     return removed;
   }

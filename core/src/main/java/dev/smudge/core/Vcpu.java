@@ -13,16 +13,16 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * A vCPU of a {@link GuestMemory}: the thread that runs guest code reads and writes guest memory
- * through it. Every way to write marks what it wrote; reads are not tracked.
+ * through it. Every write marks its pages; reads are not tracked.
  *
- * <p>One thread at a time, which calls {@link #safepoint} at the end of every translation block or
- * loop back-edge, and {@link #offline} around what may block; see {@link LogVcpu}. The first access
- * or safepoint brings the vCPU online.
+ * <p>It is used by one thread at a time, which calls {@link #safepoint} at the end of every
+ * translation block or loop back-edge, and {@link #offline} before anything that may block; see
+ * {@link LogVcpu}. The first access or safepoint brings the vCPU online.
  *
- * <p><b>The store as the safepoint.</b> A guest whose only hook is its memory interface (an
- * interpreter without a callback per block) calls {@code safepoint()} at the entry of each of its
- * stores, where every earlier store is complete, and of its loads, so that a loop without stores
- * does not hold a barrier up; around host calls and waits it is offline.
+ * <p><b>The store as the safepoint.</b> If the memory interface is the guest's only hook (an
+ * interpreter without a callback per block), call {@code safepoint()} at the entry of each store,
+ * where every earlier store is complete, and of each load, so that a loop without stores does not
+ * hold a barrier up. Take the vCPU offline around host calls and waits.
  *
  * <p>Addresses are guest addresses, aligned or not. An access outside every slot, or across a
  * slot's end, is a {@link GuestAccessException}; nothing is read or written then. After {@link
@@ -181,13 +181,13 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
   }
 
   /**
-   * Returns whether an access would be one of RAM. An emulator whose devices have registers at
-   * guest addresses asks before it accesses: an exception costs microseconds. Where the last read
-   * was in the same slot, it costs two compares.
+   * Returns whether an access would be to RAM. An emulator whose devices have registers at guest
+   * addresses asks this before the access, because an exception costs microseconds. If the last
+   * read was in the same slot, the call costs two compares.
    *
    * @param address guest address
    * @param length bytes, 0 or more
-   * @return whether all of it is in slots; what is true stays so until the next safepoint
+   * @return whether all of it is in slots; true stays true until the next safepoint
    */
   public boolean isRam(long address, long length) {
     return isInReadCursor(address, length) || isCovered(address, length);
@@ -316,7 +316,7 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
   }
 
   /**
-   * Marks what was just written to {@link GuestSlot#ram} by other means: raw pointers, native code.
+   * Marks a write to {@link GuestSlot#ram} that was made by other means: raw pointers, native code.
    * Call it after the write.
    *
    * @param address guest address of the first byte
@@ -360,8 +360,8 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
   }
 
   /**
-   * Says that every write before this is marked, and does what was asked of this vCPU; see {@link
-   * LogVcpu#safepoint}. With nothing asked it is one load and one branch.
+   * Declares that every earlier write is complete and marked, and answers pending requests to this
+   * vCPU; see {@link LogVcpu#safepoint}. With no request pending it is one load and one branch.
    *
    * @throws dev.smudge.sync.VcpuException if the vCPU is closed or another thread's
    */
@@ -379,7 +379,7 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
   }
 
   /**
-   * Takes the vCPU offline, around whatever may block; see {@link LogVcpu#offline}.
+   * Takes the vCPU offline, before anything that may block; see {@link LogVcpu#offline}.
    *
    * @throws dev.smudge.sync.VcpuException if it is online in another thread
    */
@@ -389,8 +389,8 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
   }
 
   /**
-   * Has the vCPU's thread run a task at its next safepoint; see {@link LogVcpu#runOnVcpu}. From any
-   * thread; does not wait.
+   * Makes the vCPU's thread run a task at its next safepoint; see {@link LogVcpu#runOnVcpu}. From
+   * any thread; does not wait.
    *
    * @param task what to run
    * @return done when the task has run
@@ -400,7 +400,7 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
   }
 
   /**
-   * Limits how much this vCPU makes dirty, by having it wait at its safepoints; see {@link
+   * Limits how fast this vCPU makes pages dirty: it waits at its safepoints; see {@link
    * LogVcpu#limitDirtyRate}. From any thread.
    *
    * @param bytesPerSecond more than 0; {@code Long.MAX_VALUE}: no limit

@@ -8,15 +8,15 @@ import java.nio.ByteOrder;
 
 /**
  * Atomics of a {@link Vcpu}: sequentially consistent reads, writes and read-modify-writes of 1, 2,
- * 4 or 8 bytes. Each that writes marks. A compare-and-exchange that finds another value marks
- * nothing; one that loses against another vCPU after it has found the value may.
+ * 4 or 8 bytes. Every write marks its page. A compare-and-exchange that finds another value marks
+ * nothing; if it finds the value and then loses against another vCPU, it may have marked the page.
  *
  * <p>{@code width} is 1, 2, 4 or 8. Values are the low {@code width} bytes of a {@code long};
  * results are zero-extended. The address is a multiple of {@code width}. Threads and errors are
- * those of the vCPU; besides, a misaligned address is a {@link GuestAccessException}, another width
- * an {@link IllegalArgumentException}, and RAM that cannot be accessed atomically (a slot over a
- * {@code byte[]}, or over a misaligned segment) an {@link UnsupportedOperationException}; nothing
- * is written then. Allocates nothing, takes no lock.
+ * those of the vCPU. In addition, a misaligned address is a {@link GuestAccessException}, another
+ * width an {@link IllegalArgumentException}, and RAM that cannot be accessed atomically (a slot
+ * over a {@code byte[]}, or over a misaligned segment) an {@link UnsupportedOperationException};
+ * nothing is written then. Allocates nothing, takes no lock.
  */
 public final class VcpuAtomics {
   private static final VarHandle INT =

@@ -4,9 +4,9 @@ import dev.smudge.core.internal.map.MappedSlot;
 import java.lang.foreign.MemorySegment;
 
 /**
- * A range of RAM that one vCPU may write without marks: its pages are marked once, and stay so
- * until the vCPU's next safepoint at which pages were armed. For inner loops, translated code and
- * the entries of a write TLB, whose stores cost no more than those to any memory.
+ * A range of RAM that one vCPU may write without marks: its pages are marked once, and stay marked
+ * until the vCPU's next safepoint at which pages were armed. It is for inner loops, translated code
+ * and the entries of a write TLB: a store costs no more than a store to any memory.
  *
  * <pre>{@code
  * WriteWindow frame = vcpu.window(0xa0000, 320 * 200);
@@ -19,14 +19,14 @@ import java.lang.foreign.MemorySegment;
  * }
  * }</pre>
  *
- * <p>What {@link #ram} returns is for stores before the next call of the vCPU that may be a
+ * <p>Store to the result of {@link #ram} only until the next call of the vCPU that may be a
  * safepoint: {@link Vcpu#safepoint}, {@link Vcpu#offline}, or an access that the vCPU begins
- * offline. A store after that is lost; ask again, which costs one comparison. The verify mode
- * (docs/design.md 3.9) names such stores.
+ * offline. A later store is lost, so call {@link #ram} again, which costs one comparison. The
+ * verify mode (docs/design.md 3.9) names such stores.
  *
- * <p>Every page of the range counts as written when the window is opened, and once after each time
- * that pages were armed, whether the guest writes it or not. So make it as large as what is written
- * in a block, and no larger.
+ * <p>Every page of the range counts as written when the window is opened, and again each time that
+ * pages were armed, whether the guest writes it or not. So make the window only as large as the
+ * memory that a block writes.
  *
  * <p>Used by the thread that runs the vCPU. Source: docs/design.md 3.2.
  */
@@ -47,8 +47,8 @@ public final class WriteWindow {
   }
 
   /**
-   * Returns the range, to be written raw until the vCPU's next safepoint. Marks its pages, if that
-   * was not done since pages were armed last; then the vCPU is online.
+   * Returns the range, to be written raw until the vCPU's next safepoint. Marks its pages, unless
+   * it has done so since pages were last armed. The vCPU is online after that.
    *
    * @return the RAM; offset 0 is the window's first address
    * @throws GuestAccessException if the range is not all RAM any more; nothing is marked
@@ -64,10 +64,10 @@ public final class WriteWindow {
   }
 
   /**
-   * Returns whether {@link #ram} would mark, and look the range up again. For code that keeps what
-   * that has returned: pages were armed, or the vCPU was offline, since it was called.
+   * Returns whether {@link #ram} would mark, and look the range up again, because pages were armed
+   * or the vCPU was offline since the last call. For code that keeps the result of {@code ram}.
    *
-   * @return whether it has to be called before the next store
+   * @return whether {@code ram} has to be called before the next store
    */
   public boolean isClosed() {
     return openedAt != vcpu.armings();
@@ -80,7 +80,7 @@ public final class WriteWindow {
       MappedSlot found = vcpu.writable(address, length);
       if (found == null) {
         throw new IllegalStateException(
-            this + " is in several slots: a window is in one; make one for each");
+            this + " is in several slots: a window has to be inside one; make a window per slot");
       }
       long offset = address - found.base;
       if (found != slot) {

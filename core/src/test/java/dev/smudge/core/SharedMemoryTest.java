@@ -104,9 +104,9 @@ class SharedMemoryTest {
       memory.addSlot(0, 0, PAGE);
       IllegalStateException e =
           assertThrows(IllegalStateException.class, () -> GuestMemory.over(log));
-      assertTrue(e.toString().contains("make one log for each"), e::toString);
+      assertTrue(e.toString().contains("make a log for each"), e::toString);
       e = assertThrows(IllegalStateException.class, () -> log.addSlot(1, 1, PAGE));
-      assertTrue(e.toString().contains("those of a GuestMemory"), e::toString);
+      assertTrue(e.toString().contains("a GuestMemory changes the slots"), e::toString);
       assertThrows(IllegalStateException.class, log::change);
       memory.device().putByte(0, (byte) 1); // all is as it was
       assertEquals(1, memory.slots().size());

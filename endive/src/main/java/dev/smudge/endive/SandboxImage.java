@@ -10,23 +10,23 @@ import java.lang.foreign.ValueLayout;
 import run.endive.runtime.Memory;
 
 /**
- * The state of a guest of Endive at one moment, to which the guest can be brought back: a sandbox
- * that runs one script after the other, each in the same engine, and none sees what another has
- * left. A reset costs what was written since the last one, and no more: it takes the dirty pages of
- * a client of its own, and copies those back that differ from the image.
+ * The state of an Endive guest at one moment, to which the guest can be reset. So a sandbox can run
+ * one script after the other in the same engine, and no script sees what another has left. The cost
+ * of a reset depends on the pages that were written since the last one: it takes the pages that are
+ * dirty for its own client, and copies back those that differ from the image.
  *
- * <p><b>It covers</b> the linear memory and its size, and of the instance the mutable globals, its
- * tables, and which element and data segments were dropped. Imported globals and tables are brought
- * back too, with what they share with other instances. <b>It does not cover</b> a table that has
- * grown (Endive has no way back: a reset is refused), what references in globals and tables lead
- * to, other memories of the instance, and whatever the host keeps for the guest: descriptors of
- * WASI, output that was collected, objects that host functions hold.
+ * <p><b>It covers</b> the linear memory and its size, and the instance's mutable globals, tables,
+ * and dropped element and data segments. Imported globals and tables are reset too, also for other
+ * instances that share them. <b>It does not cover</b> a table that has grown (Endive cannot shrink
+ * it, so a reset is refused), objects behind references in globals and tables, other memories of
+ * the instance, and state that the host keeps for the guest: descriptors of WASI, collected output,
+ * objects that host functions hold.
  *
  * <p><b>Other clients</b> of the same {@code GuestMemory} see the pages that a reset writes as
  * dirty.
  *
- * <p>Threads: one at a time, in which no code of the guest runs meanwhile, nor in any other; the
- * memory's vCPU is offline or the calling thread's. Source: docs/mmu.md.
+ * <p>Threads: one at a time. No code of the guest may run meanwhile, in any thread; the memory's
+ * vCPU is offline or the calling thread's. Source: docs/mmu.md.
  */
 public final class SandboxImage implements AutoCloseable {
   private final TrackedMemory memory;
@@ -47,7 +47,7 @@ public final class SandboxImage implements AutoCloseable {
   }
 
   /**
-   * Keeps the state of now: a copy of the linear memory, and the rest by reference. The vCPU is
+   * Keeps the present state: a copy of the linear memory, and the rest by reference. The vCPU is
    * offline afterwards.
    *
    * @param guest the memory that has the slot
@@ -74,7 +74,7 @@ public final class SandboxImage implements AutoCloseable {
   }
 
   /**
-   * Brings the guest back. The vCPU is offline afterwards.
+   * Resets the guest to the image. The vCPU is offline afterwards.
    *
    * @return how many pages of the slot had changed, and were written
    * @throws IllegalStateException if a table has grown, or the image or the memory is closed;
@@ -156,7 +156,9 @@ public final class SandboxImage implements AutoCloseable {
     }
   }
 
-  /** Gives up the image, and its client. The guest stays as it is. A second call does nothing. */
+  /**
+   * Drops the image and closes its client. The guest stays as it is. A second call does nothing.
+   */
   @Override
   public void close() {
     client.close();

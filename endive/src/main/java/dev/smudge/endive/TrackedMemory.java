@@ -16,37 +16,36 @@ import run.endive.wasm.types.MemoryLimits;
 import run.endive.wasm.types.PassiveDataSegment;
 
 /**
- * The linear memory of a WebAssembly guest of Endive, over a tracked slot: every write of the guest
- * and of its host functions marks the pages it wrote.
+ * The linear memory of an Endive WebAssembly guest, over a tracked slot: every write of the guest
+ * and of its host functions marks its pages.
  *
- * <p><b>One facade a vCPU.</b> A facade belongs to the thread that runs its {@link Vcpu}. Threads
+ * <p><b>One facade per vCPU.</b> A facade belongs to the thread that runs its {@link Vcpu}. Threads
  * of one guest have one facade each over the same slot, made by {@link #withVcpu}; they share the
  * size and the waiters. Data segments belong to the facade, as they belong to an instance.
  *
  * <p><b>The access as the safepoint.</b> Every load and every store begins with {@link
  * Vcpu#safepoint}, where every earlier store is complete; so an access brings the vCPU online, and
- * no loop of accesses holds a collector up. What does not come back to memory soon has to be
+ * no loop of accesses holds a collector up. While the guest does not access memory, take the vCPU
  * offline: call {@link Vcpu#offline} when a call into the guest has returned, and put {@link
- * #offline} around what a host function may wait for. {@code memory.atomic.wait} does so by itself.
- * A guest that computes for long without touching its memory holds collectors up meanwhile.
+ * #offline} around the waits of host functions. {@code memory.atomic.wait} does so by itself. A
+ * guest that computes for long without touching its memory holds collectors up meanwhile.
  *
- * <p><b>Where writes are found without marks</b> (by the MMU), and native access is granted to this
- * module and to {@code dev.smudge.core}, loads and stores go to RAM by address: they mark nothing,
- * are no safepoints, and do not bring the vCPU online. Takes wait for nobody there. Bulk accesses
- * and atomics are safepoints as ever. So a pause, or a change of slots, holds such a guest only if
- * its vCPU is online: call {@link Vcpu#online} before a call into the guest, and it waits, as long
- * as any wait, until the guest comes to one of those or the call returns. End the guest before its
- * slot is removed: its loads and stores are not refused afterwards.
+ * <p><b>If writes are found without marks</b> (by the MMU), and native access is granted to this
+ * module and to {@code dev.smudge.core}, loads and stores go to RAM by address: they mark nothing
+ * and are no safepoints. A take waits for no vCPU then. Bulk accesses and atomics are safepoints as
+ * usual. The first store brings the vCPU online. So a pause, or a change of slots, waits until the
+ * guest comes to a safepoint or calls the host, at most for the log's timeout. End the guest before
+ * its slot is removed: a store after that is refused, a load is not.
  *
- * <p><b>Errors</b> are those of Endive's {@code ByteArrayMemory}: exceptions and messages are the
- * same. Besides, misuse of the vCPU is a {@link dev.smudge.sync.VcpuException}, and a write after
- * {@link dev.smudge.core.GuestMemory#seal} a {@link dev.smudge.sync.SealedException}.
+ * <p><b>Errors</b> are those of Endive's {@code ByteArrayMemory}, with the same exceptions and
+ * messages. In addition, misuse of the vCPU is a {@link dev.smudge.sync.VcpuException}, and a write
+ * after {@link dev.smudge.core.GuestMemory#seal} a {@link dev.smudge.sync.SealedException}.
  *
- * <p><b>State</b> beside the slot's RAM is the number of pages ({@link #pages}): whoever moves a
- * guest carries it along and calls {@link #grow} for what is missing.
+ * <p><b>State</b> beside the slot's RAM is the number of pages ({@link #pages}). To move a guest,
+ * transfer that number too, and call {@link #grow} for the missing pages.
  *
- * <p>Accesses allocate nothing but what they return, and take no lock; atomics are those of the
- * machine, between all widths. Source: design 2, 3.2, 3.3.
+ * <p>Accesses allocate only their results, and take no lock; atomics are those of the machine,
+ * between all widths. Source: docs/design.md 2, 3.2, 3.3.
  */
 public sealed class TrackedMemory extends AtomicMemory permits UnmarkedMemory {
   private DataSegment @Nullable [] segments;
@@ -60,8 +59,8 @@ public sealed class TrackedMemory extends AtomicMemory permits UnmarkedMemory {
    * Makes a linear memory.
    *
    * @param slot its RAM, from the slot's first byte on; all of it zero, as in a new slot. The
-   *     memory grows up to the slot's size, whatever the limits allow: a slot of the greatest size
-   *     that is wanted costs only what is touched
+   *     memory cannot grow beyond the slot's size, even if the limits allow more; a slot of the
+   *     greatest wanted size costs only the memory that is touched
    * @param vcpu the vCPU of the thread that is to run the guest, of the same {@code GuestMemory}
    * @param limits the limits that Endive passes to a memory factory
    * @return the memory
@@ -108,11 +107,12 @@ public sealed class TrackedMemory extends AtomicMemory permits UnmarkedMemory {
   }
 
   /**
-   * Runs what may block with the vCPU offline: collectors do not wait for it. For host functions;
-   * called by the vCPU's thread, between two accesses.
+   * Runs blocking code with the vCPU offline, so that collectors do not wait for it. For host
+   * functions; called by the vCPU's thread, between two accesses.
    *
    * @param <T> type of the result
-   * @param blocking what may block; an access to this memory inside it brings the vCPU online again
+   * @param blocking code that may block; an access to this memory inside it brings the vCPU online
+   *     again
    * @return its result
    */
   public <T extends @Nullable Object> T offline(Supplier<T> blocking) {

@@ -1,4 +1,7 @@
-/** The Memory of Endive over a tracked slot. */
+/**
+ * The linear memory of Endive guests over a tracked slot. Start with {@link
+ * dev.smudge.endive.TrackedMemory}; {@link dev.smudge.endive.SandboxImage} resets a guest.
+ */
 @NullMarked
 package dev.smudge.endive;
 

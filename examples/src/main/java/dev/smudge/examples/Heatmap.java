@@ -34,9 +34,9 @@ import picocli.CommandLine.Spec;
     description = {
       "",
       "Takes the dirty pages of a guest at regular intervals while it runs. Each interval is a line"
-          + " of text: from left to right the parts of guest RAM that were ever written, by address;"
-          + " the darker the character, the more of the part's pages were written in that interval."
-          + " At the end all of it is drawn as a picture, time against address.",
+          + " of text: from left to right the parts of guest RAM that were ever written, by"
+          + " address; the darker the character, the more of the part's pages were written in that"
+          + " interval. At the end all of it is drawn as a picture, time against address.",
       ""
     },
     optionListHeading = "%nOptions:%n")
@@ -103,8 +103,8 @@ public final class Heatmap implements Callable<Integer> {
       order = 10,
       paramLabel = "quickjs|native|kvm",
       description =
-          "What runs: quickjs, a third-party JavaScript parser in QuickJS on WebAssembly; native,"
-              + " writers in Java; or kvm, x86-64 code in the Linux kernel's KVM, which needs /dev/kvm."
+          "Which guest runs: quickjs, a third-party JavaScript parser in QuickJS on WebAssembly;"
+              + " native, writers in Java; or kvm, x86-64 code on KVM, which needs /dev/kvm."
               + " Default: quickjs.")
   void setGuest(String value) {
     guest =
@@ -116,7 +116,7 @@ public final class Heatmap implements Callable<Integer> {
       order = 11,
       paramLabel = "software|mmu",
       description =
-          "Who finds the writes of quickjs and native: software, which is this library; or mmu, the"
+          "What finds the writes of quickjs and native: software marks; or mmu, which is the"
               + " Linux kernel, through the page tables. Default: software.")
   void setBackend(String value) {
     backend = values("--backend").choice(value, "software", MmuProgram.BACKEND);
@@ -126,8 +126,7 @@ public final class Heatmap implements Callable<Integer> {
       names = "--seconds",
       order = 50,
       paramLabel = "1..3600",
-      description =
-          "How long to look, at most: a guest that ends is looked at until then. Default: 10.")
+      description = "How long to watch the guest, 1 to 3600, or until it ends. Default: 10.")
   void setSeconds(String value) {
     seconds = values("--seconds").number(value, 1, 3_600);
   }

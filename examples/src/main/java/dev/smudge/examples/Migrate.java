@@ -34,43 +34,44 @@ import picocli.CommandLine.Spec;
     header = "Moves a running guest from one memory to another, and checks that no write was lost.",
     description = {
       "",
-      "What happens: the guest runs in threads of its own. Its dirty pages are sent in rounds while it"
-          + " runs: each round takes the pages written since the round before, clears their dirty"
-          + " bits, waits for the after-sync barrier, and only then reads them. When few are left, the"
-          + " guest is stopped, and the last pages and its registers follow. Then"
+      "The guest runs in threads of its own. Its dirty pages are sent in rounds while it"
+          + " runs: each round takes the pages that were written since the round before, clears"
+          + " their dirty bits, waits for the after-sync barrier, and only then reads them. When"
+          + " few are left, the guest is stopped, and the last pages and its registers follow. Then"
           + " the RAM of both ends is compared byte for byte, the destination runs the guest to its"
-          + " end, and all that it printed is compared with a run that nobody interrupted.",
+          + " end, and the guest's output is compared with that of an uninterrupted run.",
       ""
     },
     optionListHeading = "%nOptions:%n",
     footerHeading = "%nExamples:%n",
     footer = {
       "  migrate --calls 60 --output",
-      "      The JavaScript guest; each of its lines, and whether source or destination printed it.",
+      "      The JavaScript guest; prints each of its lines, and whether source or destination ran"
+          + " it.",
       "  migrate --guest native --vcpus 4 --ram 1T",
       "      Four vCPUs in 1 TiB of RAM, of which they touch 64 MiB: only those are sent.",
       "  migrate --ring 4096",
       "      The JavaScript guest, with a dirty ring; the report says how full it was.",
       "  migrate --backend kvm --ring 4096",
-      "      A guest of the kernel's KVM, whose dirty pages the kernel reports in its own rings.",
+      "      A KVM guest, whose dirty pages the kernel reports in its own rings.",
       "  migrate --backend mmu --guest native --vcpus 4",
-      "      Stores without a mark, found by the kernel through the page tables.",
+      "      No store is marked: the kernel finds the writes through the page tables.",
       "  migrate --break-barrier",
-      "      The barrier is left out: writes are lost, and the comparison says where.",
+      "      Leaves the barrier out: writes are lost, and the comparison says where.",
       "  migrate --backend mmu --break-report",
-      "      Some of what the kernel reports is left out, with the same effect.",
+      "      Leaves out some of the pages that the kernel reports, with the same effect.",
       "  migrate --dirty-rate 100M",
-      "      Says first what to expect of a connection of 100 MiB per second.",
+      "      First estimates the migration over a connection of 100 MiB per second.",
       "  migrate --listen 7001 &   migrate --to localhost:7001 --output",
-      "      From one JVM to another; every line of the guest is printed by the one that ran it.",
+      "      From one JVM to another; each JVM prints the lines that the guest printed in it.",
       "",
       "Without Maven, on Java 25, after a build that makes the jar:",
       "  mvn -q -ntp -Dfast -Dmaven.test.skip -Pjar -pl examples -am package",
       "  java -jar examples/target/smudge-examples-0.1.0-SNAPSHOT.jar --help",
       "",
       "Exit status, and the last line of the report, 'verified':",
-      "  0  yes: the guest moved, and nothing of it was lost.",
-      "  1  NO: RAM differs, or what the guest printed does. If RAM differs, the guest stays.",
+      "  0  yes: the guest moved, and no write was lost.",
+      "  1  NO: RAM or the guest's output differs. If RAM differs, the guest stays.",
       "  2  The options are wrong; nothing was begun.",
       "  3  not moved: the migration failed, and the guest stayed at the source.",
       "  3  not known: the connection was lost at the hand-over, and the source keeps its guest"
@@ -107,23 +108,23 @@ public final class Migrate implements Callable<Integer> {
       names = "--break-barrier",
       order = 60,
       description =
-          "Leave the after-sync barrier out, to see that the comparison notices. Options of the"
-              + " native guest that are not given are chosen so that it shows: with others it may not,"
-              + " as a page that is written again is sent again.")
+          "Leave the after-sync barrier out, to see that the comparison finds the loss. Options of"
+              + " the native guest that are not given are chosen so that writes are lost; with"
+              + " other options a lost page may be written, and sent, again.")
   private boolean breakBarrier;
 
   @Option(
       names = "--break-report",
       order = 60,
       description =
-          "mmu: forget every other 64 pages in what the kernel reports, to see that the comparison"
-              + " notices.")
+          "mmu: ignore every other 64 pages that the kernel reports, to see that the comparison"
+              + " finds the loss.")
   private boolean breakReport;
 
   @Option(
       names = "--output",
       order = 61,
-      description = "Print every line of the guest as it comes, and by whom it was printed.")
+      description = "Print every line of the guest as it comes, and which end ran the guest then.")
   private boolean output;
 
   private Migrate(PrintStream out, PrintStream err) {
@@ -176,9 +177,9 @@ public final class Migrate implements Callable<Integer> {
       order = 10,
       paramLabel = "quickjs|native",
       description =
-          "What runs: quickjs, a third-party JavaScript parser in QuickJS on WebAssembly; or native,"
-              + " writers in Java for load and scale. Default: quickjs; native with an option"
-              + " --break-..., or where an option of its own is given.")
+          "The guest: quickjs, a third-party JavaScript parser in QuickJS on WebAssembly; or"
+              + " native, writers in Java for load and scale. Default: quickjs; native with an"
+              + " option --break-..., or with any option of the native guest.")
   void setGuest(String value) {
     guest = values("--guest").choice(value, QuickJsProgram.KIND, NativeProgram.KIND);
   }
@@ -188,10 +189,10 @@ public final class Migrate implements Callable<Integer> {
       order = 11,
       paramLabel = "software|mmu|kvm",
       description =
-          "Who tracks writes: software, which is this library; mmu, the Linux kernel, through the"
-              + " page tables of the source, where the native guest then stores to RAM without a mark;"
-              + " or kvm, the Linux kernel, whose guest is x86-64 code of this program, and needs"
-              + " /dev/kvm at both ends. Default: software.")
+          "What finds writes: software marks; mmu, the Linux kernel, through the"
+              + " page tables of the source, where the native guest then marks no"
+              + " store; or kvm, which runs x86-64 code of this program as the guest, and"
+              + " needs /dev/kvm at both ends. Default: software.")
   void setBackend(String value) {
     backend = values("--backend").choice(value, "software", MmuProgram.BACKEND, KvmProgram.KIND);
   }
@@ -229,9 +230,9 @@ public final class Migrate implements Callable<Integer> {
       order = 45,
       paramLabel = "ENTRIES",
       description =
-          "Have each vCPU report its dirty pages in a ring of so many entries, a power of two from"
-              + " 2 to 65536, instead of a bitmap. A vCPU whose ring is full waits, at a safepoint,"
-              + " until it has been emptied. With kvm a page at least: 256.")
+          "Have each vCPU report its dirty pages in a ring of this many entries, a power of two"
+              + " from 2 to 65536, instead of a bitmap. A vCPU whose ring is full waits, at a"
+              + " safepoint, until the ring is emptied. With kvm at least 256, which fill a page.")
   void setRing(String value) {
     Values values = values("--ring");
     ring = (int) values.number(value, DirtyRing.MIN_ENTRIES, DirtyRing.MAX_ENTRIES);
@@ -245,7 +246,7 @@ public final class Migrate implements Callable<Integer> {
       names = "--progress",
       order = 62,
       paramLabel = "bar|lines|none",
-      description = "How to show how it goes. Default: a bar on a terminal, lines elsewhere.")
+      description = "How to show the progress. Default: a bar on a terminal, lines elsewhere.")
   void setProgress(String value) {
     progress =
         Progress.Style.valueOf(

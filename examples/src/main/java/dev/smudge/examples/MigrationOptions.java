@@ -37,7 +37,7 @@ final class MigrationOptions {
       order = 42,
       paramLabel = "MILLISECONDS",
       description =
-          "Give up when the other end is silent for so long, 100 to 600000. A destination waits"
+          "Give up when the other end is silent for this time, 100 to 600000. A destination waits"
               + " longer while the source boots its guest. Default: 10000.")
   void setTimeout(String value) {
     timeoutMillis = values("--timeout").number(value, 100, 600_000);
@@ -48,7 +48,7 @@ final class MigrationOptions {
       order = 43,
       paramLabel = "1..64",
       description =
-          "Divide the pages between so many connections, each with a thread at both ends. With"
+          "Divide the pages between this many connections, each with a thread at both ends. With"
               + " --listen: how many the source makes. Default: 1.")
   void setStreams(String value) {
     streams = (int) values("--streams").number(value, 1, 64);
@@ -57,7 +57,8 @@ final class MigrationOptions {
   @Option(
       names = "--compress",
       order = 44,
-      description = "Compress pages. It pays where the connection is slower than a processor.")
+      description =
+          "Compress pages. It pays if the connection is slower than a processor compresses.")
   private boolean compress;
 
   @Option(
@@ -75,7 +76,7 @@ final class MigrationOptions {
       names = "--threshold",
       order = 51,
       paramLabel = "PAGES",
-      description = "Stop the guest when at most so many pages are dirty. Default: 64.")
+      description = "Stop the guest when at most this many pages are dirty. Default: 64.")
   void setThreshold(String value) {
     threshold = values("--threshold").number(value, 0, Long.MAX_VALUE);
   }
@@ -85,7 +86,8 @@ final class MigrationOptions {
       order = 52,
       paramLabel = "MILLISECONDS",
       description =
-          "Or when the rest will probably be sent within this time, 0 to 60000. Default: 5.")
+          "Also stop it when the rest can probably be sent within this time, 0 to 60000. Default:"
+              + " 5.")
   void setMaxDowntime(String value) {
     maxDowntimeMillis = values("--max-downtime").number(value, 0, 60_000);
   }
@@ -94,7 +96,7 @@ final class MigrationOptions {
       names = "--max-rounds",
       order = 53,
       paramLabel = "1..10000000",
-      description = "Or after so many rounds, whatever is left. Default: 30.")
+      description = "Also stop it after this many rounds, whatever is left. Default: 30.")
   void setMaxRounds(String value) {
     maxRounds = (int) values("--max-rounds").number(value, 1, 10_000_000);
   }
@@ -103,7 +105,7 @@ final class MigrationOptions {
       names = "--min-rounds",
       order = 54,
       paramLabel = "1..10000000",
-      description = "But not before so many. Default: 1.")
+      description = "Do not stop it before this many rounds. Default: 1.")
   void setMinRounds(String value) {
     minRounds = (int) values("--min-rounds").number(value, 1, 10_000_000);
   }
@@ -113,9 +115,9 @@ final class MigrationOptions {
       order = 55,
       paramLabel = "BYTES",
       description =
-          "If the rounds do not become smaller, limit how fast the guest makes pages dirty, from the"
-              + " third round on and in steps, but to no less than so many bytes per second, such as"
-              + " 1M. With --backend software. Default: no limit.")
+          "If the rounds do not become smaller, limit how fast the guest makes pages dirty, from"
+              + " the third round on and in steps, but to no less than this many bytes per second,"
+              + " such as 1M. With --backend software. Default: no limit.")
   void setThrottle(String value) {
     throttle = values("--throttle").size(value, 1 << 12, 1L << 40);
   }
@@ -126,9 +128,9 @@ final class MigrationOptions {
       paramLabel = "BYTES",
       description =
           "Measure how fast the guest makes pages dirty before it is migrated, and say what to"
-              + " expect of a connection of so many bytes per second, such as 100M: how long the"
-              + " migration takes, and whether it converges; if not, how far the guest's writes have"
-              + " to be limited.")
+              + " expect of a connection of this many bytes per second, such as 100M: how long the"
+              + " migration takes, and whether it converges; if not, how far the guest's writes"
+              + " have to be limited.")
   void setDirtyRate(String value) {
     dirtyRate = values("--dirty-rate").size(value, 1 << 20, 1L << 40);
   }

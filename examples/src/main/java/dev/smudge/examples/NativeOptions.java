@@ -41,7 +41,7 @@ final class NativeOptions {
       names = "--vcpus",
       order = 20,
       paramLabel = "1..64",
-      description = "native, kvm: vCPUs, a thread each. Default: 2.")
+      description = "native, kvm: number of vCPUs, each with a thread. Default: 2.")
   void setVcpus(String value) {
     vcpus = (int) values("--vcpus").number(value, 1, NativeProgram.MAX_VCPUS);
   }
@@ -60,7 +60,8 @@ final class NativeOptions {
       order = 22,
       paramLabel = "4K..4T",
       description =
-          "native, kvm: how much of RAM is written at all. Default: 64M, or all if it is less.")
+          "native, kvm: how much of RAM the guest writes. Default: 64M, or all of RAM if it is"
+              + " less.")
   void setTouched(String value) {
     touched = values("--touched").size(value, NativeProgram.PAGE, NativeProgram.MAX_RAM);
   }
@@ -70,8 +71,8 @@ final class NativeOptions {
       order = 23,
       paramLabel = "PATTERN",
       description =
-          "native, kvm: where it writes: random, sequential, or hot, which is mostly in a 64th"
-              + " of the pages. Default: hot.")
+          "native, kvm: where the guest writes: random, sequential, or hot, which is mostly in a"
+              + " 64th of the pages. Default: hot.")
   void setPattern(String value) {
     String name = values("--pattern").choice(value, "random", "sequential", "hot");
     pattern = Pattern.valueOf(name.toUpperCase(Locale.ROOT));
@@ -112,7 +113,7 @@ final class NativeOptions {
       names = "--call-writes",
       order = 27,
       paramLabel = "1..100000000",
-      description = "native, kvm: writes of a call. Default: 500.")
+      description = "native, kvm: writes per call. Default: 500.")
   void setCallWrites(String value) {
     callWrites = (int) values("--call-writes").number(value, 1, 100_000_000);
   }
@@ -131,8 +132,8 @@ final class NativeOptions {
       order = 29,
       paramLabel = "0..4096",
       description =
-          "native: entries of each vCPU's write TLB, a power of two; stores to a page that is in it"
-              + " do not look at the dirty bit. 0: every store does. Default: 16.")
+          "native: entries of each vCPU's write TLB, a power of two; stores to a page in the TLB"
+              + " do not read the dirty bit. 0: every store reads it. Default: 16.")
   void setTlb(String value) {
     Values values = values("--tlb");
     tlb = (int) values.number(value, 0, NativeProgram.MAX_TLB);

@@ -103,7 +103,8 @@ class MigrateTest {
   @Test
   void run_help_teaches() {
     assertEquals(0, run("--help"));
-    assertTrue(out().contains("What happens") && out().contains("Examples"), out());
+    assertTrue(
+        out().contains("Its dirty pages are sent in rounds") && out().contains("Examples"), out());
     assertEquals("", err());
   }
 

@@ -112,12 +112,12 @@ public final class Kvm implements AutoCloseable {
   }
 
   /**
-   * Uses a VM of the embedder's, who closes its file descriptor after the returned object.
+   * Uses an existing VM of the embedder, which closes the VM's file descriptor after the returned
+   * object.
    *
    * @param fd file descriptor of the VM
    * @param ringEntries entries per dirty ring if the VM has dirty rings, else 0
-   * @return the VM, with the slots that it has; only those that {@link KvmVm#setSlot} makes are
-   *     known to it
+   * @return the VM; the returned object knows only the slots that {@link KvmVm#setSlot} makes
    * @throws IllegalArgumentException if {@code fd} is negative, or a ring cannot have that size
    */
   public KvmVm adoptVm(int fd, int ringEntries) {

@@ -4,8 +4,8 @@ import dev.smudge.linux.Errno;
 import dev.smudge.linux.ErrnoException;
 
 /**
- * The kernel refused a call. The message has the call, what was asked for, the error's name and
- * number, and the likely cause.
+ * The kernel refused a call. The message has the call, its arguments, the error's name and number,
+ * and the likely cause.
  */
 public final class KvmException extends RuntimeException {
   private static final long serialVersionUID = 1;

@@ -6,15 +6,15 @@ import dev.smudge.sync.inhibitor.AccessInhibitor;
 import dev.smudge.sync.inhibitor.InhibitableAccess;
 
 /**
- * Runs a vCPU of the kernel's beside changes of slots, pauses and full rings. Made by {@link
+ * Runs a KVM vCPU, and lets it take part in slot changes, pauses and full rings. Made by {@link
  * KvmTracker#addVcpu}.
  *
  * <p>Each {@code KVM_RUN} is an access of an {@link AccessInhibitor}: a change that removes slots,
- * and {@link DirtyLog#pause}, kick the vCPU out of the guest, and it waits before the next one. A
- * full ring is emptied by the vCPU's own thread, outside of the access, and the guest goes on.
+ * and {@link DirtyLog#pause}, kick the vCPU out of the guest, and it waits before the next one. If
+ * the vCPU's ring is full, its own thread empties it, outside the access, and the guest goes on.
  *
- * <p>For one thread at a time: the first that calls {@link #run}, and when that has ended, the
- * next; {@link #kick} for any.
+ * <p>For one thread at a time: the first that calls {@link #run} and, after that thread has ended,
+ * the next. Any thread may call {@link #kick}.
  */
 public final class KvmRunner implements AutoCloseable {
   private final KvmVcpu vcpu;
@@ -36,12 +36,12 @@ public final class KvmRunner implements AutoCloseable {
   }
 
   /**
-   * Runs the guest until an exit that is the embedder's to handle. Waits while slots are changed
-   * and while the log is paused. What the embedder then writes to guest memory, it writes as a
+   * Runs the guest until an exit that the embedder has to handle. Waits while slots are changed and
+   * while the log is paused. When the embedder handles the exit, it writes guest memory as a
    * device.
    *
-   * @return as {@link KvmVcpu#run}, but for {@link RunLayout#EXIT_DIRTY_RING_FULL}, which is
-   *     handled here; {@link RunLayout#EXIT_INTR} only after {@link #kick}
+   * @return as {@link KvmVcpu#run}, but never {@link RunLayout#EXIT_DIRTY_RING_FULL}, which is
+   *     handled here, and {@link RunLayout#EXIT_INTR} only after {@link #kick}
    * @throws SealedException if the log is sealed; the guest has not run
    * @throws dev.smudge.sync.VcpuException if the runner is closed, or another thread's; if this
    *     thread holds a pause; or if another does, and the log is closed, before or while this waits
@@ -104,8 +104,9 @@ public final class KvmRunner implements AutoCloseable {
   }
 
   /**
-   * Ends the run that is under way, or the next one, if the guest does not exit for another reason
-   * before: {@link #run} returns {@link RunLayout#EXIT_INTR}. Does not wait. From any thread.
+   * Ends the run that is under way, or else the next one: {@link #run} returns {@link
+   * RunLayout#EXIT_INTR}, unless the guest exits for another reason first. Does not wait. From any
+   * thread.
    *
    * @throws IllegalStateException if the vCPU is closed
    */
@@ -117,10 +118,11 @@ public final class KvmRunner implements AutoCloseable {
   }
 
   /**
-   * Ends the runner, not its vCPU: another one can be made for it. What the guest has written is
-   * collected as before. By the thread that ran it, or by any after that one has ended.
+   * Ends the runner but not its vCPU, for which another runner can be made. Pages that the guest
+   * has written are collected as before. Called by the thread that ran it, or by any thread after
+   * that one has ended.
    *
-   * @throws dev.smudge.sync.VcpuException if it is another, living thread's; it stays as it is
+   * @throws dev.smudge.sync.VcpuException if another, living thread runs it; it stays as it is
    */
   @Override
   public void close() {

@@ -14,9 +14,8 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The tracker that is the Linux kernel: a VM whose guest writes the kernel catches. The same
- * memory, clients and batches as with marks; the vCPUs are the kernel's, and run by a {@link
- * KvmRunner}:
+ * A tracker that uses KVM: the kernel finds the writes of a VM's guest. Memory, clients and batches
+ * are the same as with marks. The vCPUs are KVM's, and a {@link KvmRunner} runs each of them:
  *
  * <pre>{@code
  * KvmTracker kvm = KvmTracker.over(vm);
@@ -24,19 +23,19 @@ import org.jspecify.annotations.Nullable;
  * KvmRunner runner = kvm.addVcpu(vm.createVcpu(0));
  * }</pre>
  *
- * <p>A VM with dirty rings ({@link KvmVm#enableDirtyRing}) is collected from its rings, one without
- * from its bitmaps: fetched without a clear, and cleared range by range as clients take pages. What
- * a client is to be told of from the start is not armed before it is cleared, where the kernel has
- * that. With rings all pages are armed when logging begins, and again by each reset; that makes no
- * difference to clients, in whose views all pages are then.
+ * <p>A VM with dirty rings ({@link KvmVm#enableDirtyRing}) is collected from its rings. A VM
+ * without is collected from its bitmaps, which are fetched without a clear, and cleared range by
+ * range as clients take pages. If the kernel has INITIALLY_SET, no page is armed before its first
+ * clear. With rings all pages are armed when logging begins, and again by each reset; clients see
+ * no difference, because all pages are in their views then.
  *
- * <p>The kernel cannot change a slot in one step, and forgets the log of one that goes. So whatever
- * removes slots first stops all vCPUs, which wait before their next {@code KVM_RUN}, and fetches
- * their logs. Writes of the host, which the kernel does not see, go on, and are marked in a bitmap
- * of the log's.
+ * <p>The kernel cannot change a slot in one step, and forgets the log of a deleted slot. So a
+ * change that removes slots first stops all vCPUs, which wait before their next {@code KVM_RUN},
+ * and fetches their logs. The kernel does not see writes of the host; they go on, and are marked in
+ * a bitmap of the log.
  *
- * <p>Threads: {@link #log}, {@link #addVcpu} and {@link #toString} from any thread. Everything else
- * is for {@link DirtyLog} alone. Source: docs/design.md 3.6; QEMU accel/kvm/kvm-all.c.
+ * <p>Threads: {@link #log}, {@link #addVcpu} and {@link #toString} from any thread. Source:
+ * docs/design.md 3.6; QEMU accel/kvm/kvm-all.c.
  */
 public final class KvmTracker {
   private final KvmVm vm;
@@ -57,11 +56,11 @@ public final class KvmTracker {
   }
 
   /**
-   * Makes the tracker of a VM, and switches manual protect on for it. Dirty rings are switched on
-   * before.
+   * Makes the tracker of a VM, and switches manual protect on for it. To use dirty rings, switch
+   * them on first.
    *
-   * @param vm VM, none of whose slots has a log yet; not closed by the tracker, and closed after
-   *     the log
+   * @param vm a VM, none of whose slots has a log yet. The tracker does not close it; close it
+   *     after the log
    * @return the tracker
    * @throws UnsupportedOperationException if the kernel has no manual protect, and the VM no rings
    * @throws IllegalStateException if the VM has a tracker already, or is closed
@@ -93,7 +92,7 @@ public final class KvmTracker {
    * Makes the dirty log over this tracker. Its slots are those of a {@code GuestMemory}, in pages
    * of the kernel's size, over RAM outside the Java heap; their numbers are the kernel's. It has to
    * be closed before the RAM is unmapped, as {@code GuestMemory.close} does. Its timeout and its
-   * error handler hold for the kernel's vCPUs too.
+   * error handler apply to the KVM vCPUs too.
    *
    * @param options of the log: its tracker is set here
    * @return the log

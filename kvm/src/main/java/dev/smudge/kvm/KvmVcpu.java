@@ -16,10 +16,10 @@ import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A vCPU of the kernel's. It runs guest code, and reports dirty pages in a ring of its own if the
- * VM has dirty rings.
+ * A KVM vCPU. It runs guest code, and reports dirty pages in its own ring if the VM has dirty
+ * rings.
  *
- * <p>One thread at a time runs it and reads what an exit has left. Any thread may call {@link
+ * <p>One thread at a time runs it and reads the details of an exit. Any thread may call {@link
  * #kick} and {@link #close}. Once a {@link KvmTracker} has the vCPU, only its {@link KvmRunner}
  * runs it.
  *
@@ -62,14 +62,16 @@ public final class KvmVcpu implements AutoCloseable {
     MemorySegment mapping = file.map("dirty ring", offset, bytes, arena);
     if (file.canMap(offset + bytes, vm.pageSize())) {
       throw new IllegalArgumentException(
-          "the vCPU's dirty ring has more than the " + entries + " entries that were said");
+          "the vCPU's dirty ring has more than the "
+              + entries
+              + " entries that Kvm.adoptVm was told");
     }
     return DirtyRing.over(mapping.asByteBuffer(), 0);
   }
 
   /**
-   * Returns the file descriptor, for calls that are not here. It must not be closed, and must not
-   * be used after {@link #close}. Waits for a run that is under way.
+   * Returns the file descriptor, for calls that this class does not have. It must not be closed,
+   * and must not be used after {@link #close}. Waits for a run that is under way.
    *
    * @return the number of the file descriptor
    * @throws IllegalStateException if the vCPU is closed
@@ -79,9 +81,8 @@ public final class KvmVcpu implements AutoCloseable {
   }
 
   /**
-   * Returns the dirty ring, which the kernel fills. Whoever harvests it then calls {@link
-   * KvmVm#resetDirtyRings}, and {@code noteResets} of the ring's resetter. Its producer is the
-   * kernel.
+   * Returns the dirty ring, which the kernel fills. After a harvest, call {@link
+   * KvmVm#resetDirtyRings}, and {@code noteResets} of the ring's resetter.
    *
    * @return the same object each time; using it after {@link #close} throws an {@code
    *     IllegalStateException}
@@ -108,10 +109,10 @@ public final class KvmVcpu implements AutoCloseable {
   /**
    * Runs the guest until an exit (KVM_RUN).
    *
-   * @return the reason of the exit, one of {@link RunLayout}'s or another of the kernel's. {@link
-   *     RunLayout#EXIT_INTR} comes after a kick, and after a signal of somebody else's for this
-   *     thread. After {@link RunLayout#EXIT_DIRTY_RING_FULL} the guest does not run again until
-   *     entries of its ring are reset
+   * @return the reason of the exit, one of {@link RunLayout} or another of the kernel's. {@link
+   *     RunLayout#EXIT_INTR} comes after a kick, and after any other signal for this thread. After
+   *     {@link RunLayout#EXIT_DIRTY_RING_FULL} the guest does not run again until entries of its
+   *     ring are reset
    * @throws KvmException if the kernel refuses
    * @throws IllegalStateException if the vCPU is closed
    */
@@ -216,9 +217,9 @@ public final class KvmVcpu implements AutoCloseable {
   }
 
   /**
-   * Closes the vCPU: unmaps kvm_run and the dirty ring, and closes the file descriptor unless it is
-   * the embedder's. A run that is under way is kicked, and this waits until it has returned. The
-   * next take still finds what the dirty ring held. A second call only waits for the first.
+   * Closes the vCPU: unmaps kvm_run and the dirty ring, and closes the file descriptor unless the
+   * embedder owns it. A run that is under way is kicked, and this waits until it has returned. The
+   * next take still finds the pages of the dirty ring. A second call only waits for the first.
    */
   @Override
   public void close() {

@@ -6,13 +6,13 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A virtual machine of the kernel's: memory slots, their dirty logs, and vCPUs.
+ * A KVM virtual machine: memory slots, their dirty logs, and vCPUs.
  *
  * <p>Any thread may call the methods; calls to one VM run one after the other. The fetch and the
  * clear of a dirty log allocate nothing.
  *
- * <p>The RAM of a slot has to stay mapped until the slot is deleted or the VM closed. The guest
- * writes to the slot's address in this process, whatever is there by then.
+ * <p>The RAM of a slot has to stay mapped until the slot is deleted or the VM closed: the guest
+ * writes to the slot's address in this process, even if other data is there by then.
  *
  * <p>Source: Linux Documentation/virt/kvm/api.rst, the calls that are named below.
  */
@@ -42,8 +42,8 @@ public final class KvmVm implements AutoCloseable {
   }
 
   /**
-   * Returns the file descriptor, for calls that are not here. It must not be closed, and must not
-   * be used after {@link #close}.
+   * Returns the file descriptor, for calls that this class does not have. It must not be closed,
+   * and must not be used after {@link #close}.
    *
    * @return the number of the file descriptor
    * @throws IllegalStateException if the VM is closed
@@ -59,7 +59,7 @@ public final class KvmVm implements AutoCloseable {
 
   /**
    * Gives each vCPU a dirty ring. The kernel then reports dirty pages there and no longer in the
-   * slots' bitmaps. Where the kernel has a bitmap beside the rings, for writes that no vCPU makes,
+   * slots' bitmaps. If the kernel has a bitmap beside the rings, for writes that no vCPU makes,
    * this switches it on too.
    *
    * <p>Once per VM, before the first vCPU and the first slot.
@@ -236,8 +236,8 @@ public final class KvmVm implements AutoCloseable {
   }
 
   /**
-   * Uses a vCPU of the embedder's. The embedder closes its file descriptor after this vCPU, and
-   * leaves its dirty ring alone.
+   * Uses an existing vCPU of the embedder. The embedder closes its file descriptor after this vCPU,
+   * and must not touch its dirty ring.
    *
    * @param fd file descriptor of the vCPU
    * @return the vCPU; {@link #close} of the VM closes it, but not its file descriptor
@@ -303,8 +303,9 @@ public final class KvmVm implements AutoCloseable {
 
   /**
    * Closes the VM and its vCPUs. vCPUs that run are kicked, and this waits for their threads to
-   * leave the guest. The next take still finds what the dirty rings held. Bits of a bitmap that
-   * were not fetched are lost with the VM, and the next take says so. A second call does nothing.
+   * leave the guest. The next take still finds the pages of the dirty rings. Bits of a bitmap that
+   * were not fetched are lost with the VM, and the next take throws and says so. A second call does
+   * nothing.
    */
   @Override
   public void close() {

@@ -62,7 +62,7 @@ final class VmSlots {
                 + id
                 + " too, "
                 + other.ram
-                + ", and a write by way of one would not be dirty in the other; only slots that are"
+                + ", and a write through one would not be dirty in the other; only slots that are"
                 + " all READ_ONLY share RAM");
       }
     });

@@ -30,6 +30,7 @@ public final class ScanLayout {
   /** Size of the argument. */
   public static final long SIZE = 96;
 
+  /** Offset of the size of the record, a u64. */
   public static final long SIZE_OFFSET = 0;
 
   /** Where the flags are. */

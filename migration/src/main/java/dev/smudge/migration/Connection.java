@@ -12,10 +12,11 @@ import java.nio.channels.WritableByteChannel;
 import java.time.Duration;
 
 /**
- * What a migration goes through: bytes in both directions. Closing it ends both, at both ends.
+ * A connection between the two ends of a migration: bytes in both directions. Closing it ends both
+ * directions, at both ends.
  *
- * <p>Threads: one reads and one writes at a time; any thread may close it, which has to end a read
- * or a write that another thread is in.
+ * <p>Threads: at a time one thread reads and one writes. Any thread may close it, which has to end
+ * a read or a write by another thread.
  */
 public interface Connection extends Closeable {
   /** {@return what the other end sends} */
@@ -44,8 +45,8 @@ public interface Connection extends Closeable {
   }
 
   /**
-   * Returns a connection over two channels, or over one that both reads and writes. It has no time
-   * limits of its own.
+   * Returns a connection over two channels, or over one channel that both reads and writes. It has
+   * no time limits.
    *
    * @param from what the other end sends, in blocking mode; closed with the connection
    * @param to to the other end, in blocking mode; closed with the connection

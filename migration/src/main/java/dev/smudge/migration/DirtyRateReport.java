@@ -10,12 +10,12 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 
 /**
- * What to expect of a migration, from what the guest makes dirty: how long it would take, whether
- * it converges, and at which limit it would.
+ * Estimates a migration from the rate at which the guest makes pages dirty: how long it would take,
+ * whether it would converge, and if not, at which dirty limit it would.
  *
- * <p>A guest that writes the same pages again and again makes fewer dirty per second, the longer
- * the window is. So its dirty pages are counted over windows that grow; between two of them the
- * count is taken as a straight line, and it stays what it is after the last.
+ * <p>If a guest writes the same pages again and again, it makes fewer pages dirty per second in a
+ * longer window. So its dirty pages are counted over windows of growing length. Between two windows
+ * the count is interpolated linearly; beyond the last it counts as constant.
  *
  * @param ramBytes bytes that the first round would send
  * @param windowNanos the windows, growing
@@ -26,7 +26,7 @@ public record DirtyRateReport(long ramBytes, List<Long> windowNanos, List<Long> 
   private static final int WINDOWS = 4;
 
   /**
-   * What a migration at some speed would be.
+   * The estimate of a migration at a given speed.
    *
    * @param converges whether it would reach the downtime goal
    * @param rounds while the guest runs
@@ -67,17 +67,19 @@ public record DirtyRateReport(long ramBytes, List<Long> windowNanos, List<Long> 
     dirtyBytes = List.copyOf(dirtyBytes);
     if (windowNanos.isEmpty() || windowNanos.size() != dirtyBytes.size()) {
       throw new IllegalArgumentException(
-          windowNanos.size() + " windows and " + dirtyBytes.size() + " counts; as many, 1 or more");
+          windowNanos.size()
+              + " windows and "
+              + dirtyBytes.size()
+              + " counts; there have to be as many of both, 1 or more");
     }
   }
 
   /**
-   * Measures a running guest: takes its dirty pages and forgets them, and does so again after
-   * windows of an eighth, a quarter, a half and the whole of a time. Blocks for about twice that
-   * time.
+   * Measures a running guest: takes its dirty pages and forgets them, and takes again after windows
+   * of an eighth, a quarter, a half and the whole of a time. Blocks for about twice that time.
    *
-   * @param ram the guest's RAM, with a client of this measurement's own that sees as dirty what a
-   *     first round would send. Its view is used up: do not migrate with it
+   * @param ram the guest's RAM, with a client for this measurement alone that sees the pages of a
+   *     first round as dirty. The measurement consumes its view: do not migrate with it
    * @param longest the longest window, from 8 ms
    * @param <S> what the client calls a slot
    * @return what was measured
@@ -124,8 +126,8 @@ public record DirtyRateReport(long ramBytes, List<Long> windowNanos, List<Long> 
   }
 
   /**
-   * Estimates a migration. Where it would not converge, the limit is half of the speed: then each
-   * round leaves half of the one before.
+   * Estimates a migration. If it would not converge, the limit of the estimate is half of the
+   * speed: then each round leaves half as much as the one before.
    *
    * @param bytesPerSecond bytes of RAM that are sent per second, more than 0
    * @param downtimeGoal how long the guest may stand still

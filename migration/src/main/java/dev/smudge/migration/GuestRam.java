@@ -10,15 +10,16 @@ import java.util.Objects;
 /**
  * The RAM of a guest, as one end of a migration sees it.
  *
- * <p>At the source the client is one of the migration's own: it sees every page as dirty ({@code
+ * <p>The client is for the migration alone. At the source it sees every page as dirty ({@code
  * InitialView.ALL_DIRTY}), or none if it was made before the guest, on RAM that is all zero. At the
- * destination RAM is all zero, and the client is one with {@code InitialView.NONE_DIRTY}: what
- * arrives is dirty for all other clients of the log, and not for this one.
+ * destination RAM is all zero, and the client is made with {@code InitialView.NONE_DIRTY}: pages
+ * that arrive are dirty for all other clients of the log, but not for this one.
  *
- * <p>With several connections the port is called by as many threads at once, each with pages of its
- * own. {@code GuestMemory.pages()} allows that, and so does a port that only copies arrays.
+ * <p>With several connections, one thread per connection calls the port at the same time, each for
+ * different pages. {@code GuestMemory.pages()} allows that, and so does a port that only copies
+ * arrays.
  *
- * @param client of the migration's own; closed by its owner, after the migration
+ * @param client for the migration alone; closed by its owner, after the migration
  * @param slots all slots of the guest; they must not be changed while it moves
  * @param pages reads and writes the guest's pages, of at most 16 MiB each
  * @param <S> what the client calls a slot
@@ -38,7 +39,11 @@ public record GuestRam<S>(DirtyClient<S> client, List<S> slots, PagePort<S> page
       int bytes = pages.pageBytes(slot);
       if (bytes < 8 || bytes % 8 != 0 || bytes > StreamLayout.MAX_PAGE) {
         throw new IllegalArgumentException(
-            "a page of " + slot + " has " + bytes + " bytes: a multiple of 8, at most 16 MiB");
+            "a page of "
+                + slot
+                + " has "
+                + bytes
+                + " bytes: it has to be a multiple of 8, at most 16 MiB");
       }
       if (byId.put(pages.slotId(slot), slot) != null) {
         throw new IllegalArgumentException("two slots have the number " + pages.slotId(slot));

@@ -4,17 +4,17 @@ import dev.smudge.migration.MigrationException.Fault;
 import java.io.IOException;
 
 /**
- * A conversation of the two embedders, on the first connection of a migration: inside the check
- * before the hand-over, and after it. What is said is theirs; it is numbered and has checksums as
- * all else has.
+ * Messages between the two embedders, on the first connection of a migration: during the check
+ * before the hand-over, and after the hand-over. Their content is the embedders' own. Like all
+ * frames, messages have numbers and checksums.
  *
  * <p>Threads: one at a time.
  */
 public final class Messages {
-  /** A part of the conversation. */
+  /** One end's part of the conversation. */
   @FunctionalInterface
   public interface Handler {
-    /** Says nothing. */
+    /** Sends and receives nothing. */
     Handler NONE = messages -> {};
 
     /**

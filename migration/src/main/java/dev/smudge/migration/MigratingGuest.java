@@ -2,10 +2,10 @@ package dev.smudge.migration;
 
 import java.io.IOException;
 
-/** What a migration asks of the guest that it moves away. Called by the thread that migrates. */
+/** Controls the guest for a migration. The thread that migrates calls it. */
 public interface MigratingGuest {
   /**
-   * Stops the guest: when this returns, all that it wrote is in RAM and marked, its vCPUs are
+   * Stops the guest. When this returns, all its writes are in RAM and marked, its vCPUs are
    * offline, and nothing writes until {@link #start}. A guest that has ended is stopped already.
    *
    * @throws IOException if the guest has failed; the migration fails with it, and {@link #start} is
@@ -22,8 +22,8 @@ public interface MigratingGuest {
 
   /**
    * Limits how fast the guest makes pages dirty, all vCPUs together. The default does nothing, and
-   * then throttling has no effect. One that calls {@code Vcpu.limitDirtyRate} divides by the number
-   * of vCPUs.
+   * then throttling has no effect. To implement it with {@code Vcpu.limitDirtyRate}, divide by the
+   * number of vCPUs.
    *
    * @param bytesPerSecond more than 0; {@code Long.MAX_VALUE}: no limit any more
    */

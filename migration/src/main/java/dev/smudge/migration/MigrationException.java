@@ -2,29 +2,29 @@ package dev.smudge.migration;
 
 import java.io.IOException;
 
-/** Why a migration failed, where it was not the connection itself that broke. */
+/** A migration failed for a reason other than a broken connection. */
 public final class MigrationException extends IOException {
   private static final long serialVersionUID = 1L;
 
   /** What is wrong. */
   public enum Fault {
-    /** The stream does not begin as a migration stream does. */
+    /** The stream does not begin like a migration stream. */
     BAD_MAGIC,
     /** It is of another version. */
     BAD_VERSION,
     /** It ends too early. */
     TRUNCATED,
-    /** A checksum is not that of what was read. */
+    /** A checksum does not match the bytes that were read. */
     BAD_CHECKSUM,
-    /** A frame is longer than any may be. */
+    /** A frame is longer than a frame may be. */
     BAD_LENGTH,
     /** A frame is missing, or there twice. */
     BAD_SEQUENCE,
-    /** A frame of no known type, or out of place. */
+    /** A frame has an unknown type, or is out of place. */
     BAD_FRAME,
     /** The body of a frame makes no sense here. */
     BAD_CONTENT,
-    /** The stream is not the one that was sent. */
+    /** The digest of the stream does not match: other bytes were sent. */
     BAD_DIGEST,
     /** The other end says that it has given up. */
     PEER_GAVE_UP,

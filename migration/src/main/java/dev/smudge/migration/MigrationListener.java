@@ -1,16 +1,16 @@
 package dev.smudge.migration;
 
 /**
- * Is told how a migration goes. Called by the thread that migrates, often: it must be quick, and
- * what it throws fails the migration.
+ * Follows the progress of a migration. The thread that migrates calls it often: it must be quick,
+ * and an exception fails the migration.
  */
 public interface MigrationListener {
   /** One that does nothing. */
   MigrationListener NONE = new MigrationListener() {};
 
-  /** What the migration is at. */
+  /** The phases of a migration. */
   enum Phase {
-    /** Connected; the other end is asked, or awaited. */
+    /** Connected; the source asks the destination, and waits for its answer. */
     GREETING,
     /** Rounds, while the guest runs. */
     ROUNDS,
@@ -18,7 +18,7 @@ public interface MigrationListener {
     STOPPING,
     /** The last pages, and the state of the machine. */
     LAST_ROUND,
-    /** What the embedder added with {@code check}. */
+    /** The check that the embedder has set with {@code check}. */
     CHECKING,
     /** The guest is handed over. */
     HANDING_OVER

@@ -6,8 +6,8 @@ package dev.smudge.migration;
  * @param round the round under way, from 1
  * @param roundBytes bytes of RAM that the round has to send
  * @param sentBytes bytes of RAM that have been sent, in all rounds
- * @param remainingBytes bytes of RAM that are left of this round; what the guest writes meanwhile
- *     is known when the round is over
+ * @param remainingBytes bytes of RAM that are left of this round; pages that the guest writes
+ *     meanwhile count only when the round is over
  * @param bytesPerSecond bytes of RAM sent per second in the last rounds; 0 in the first
  * @param dirtyBytesPerSecond bytes per second that the guest made dirty before this round
  * @param downtimeMillis how long the guest would stand still if it were stopped for this round; 0

@@ -8,13 +8,13 @@ import org.jspecify.annotations.Nullable;
 public final class MigrationResult {
   /** Where the guest is. */
   public enum End {
-    /** At the source: it was not handed over, and runs on there. Nothing of it is lost. */
+    /** At the source: it was not handed over, and runs on there. No write is lost. */
     STAYED,
-    /** At the destination, which said so. */
+    /** At the destination, which has confirmed it. */
     HANDED_OVER,
     /**
-     * Not known: the destination was told to run it, and the connection was lost before it said
-     * that it does. The source keeps its guest stopped, since two must not run.
+     * Not known: the destination was told to run the guest, and the connection was lost before it
+     * confirmed. The source keeps its guest stopped, because the guest must not run twice.
      */
     IN_DOUBT
   }
@@ -37,7 +37,7 @@ public final class MigrationResult {
     return end;
   }
 
-  /** {@return why it failed; null if it did not} */
+  /** {@return why the migration failed; null if it did not} */
   public @Nullable Exception failure() {
     return failure;
   }
@@ -68,22 +68,22 @@ public final class MigrationResult {
   }
 
   /**
-   * {@return how long the guest took to stop after it was asked to, in nanoseconds; no downtime of
-   * the transfer, as the guest may run all that time}
+   * {@return how long the guest took to stop after it was asked to, in nanoseconds; not part of the
+   * downtime, because the guest may still run in that time}
    */
   public long stopNanos() {
     return stopNanos;
   }
 
   /**
-   * {@return nanoseconds from the moment at which the guest had stopped until the destination said
-   * that it runs, without the check; 0 if it did not come to that}
+   * {@return nanoseconds from the moment at which the guest had stopped until the destination
+   * confirmed that it runs, without the check; 0 if it did not get that far}
    */
   public long downtimeNanos() {
     return downtimeNanos;
   }
 
-  /** {@return of the downtime: the last round} */
+  /** {@return the part of the downtime that the last round took, in nanoseconds} */
   public long lastRoundNanos() {
     return lastRoundNanos;
   }

@@ -13,33 +13,34 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The source of live migrations of one guest. Its pages are sent in rounds while it runs: each
- * round sends what was written since the round before. When the rest is small enough for the
- * downtime goal, the guest is stopped, the last pages and the state of its machine follow, and the
- * destination is told to run it.
+ * The source of live migrations of one guest. It sends the guest's pages in rounds while the guest
+ * runs: each round has the pages that were written since the round before. When the rest is small
+ * enough for the downtime goal, it stops the guest, sends the last pages and the state of its
+ * machine, and tells the destination to run the guest.
  *
- * <p>That is a transaction. The destination confirms that it has everything before the source lets
- * go. Whatever fails before that leaves the guest running here, with nothing lost; this object, or
- * another with the same client, can then be asked to migrate again, and sends all pages anew. Once
- * the destination was told to run the guest, the guest stays stopped here, unless the destination
- * says that it does not run it.
+ * <p>The migration is a transaction: the source gives the guest up only after the destination has
+ * confirmed that it has everything. After any failure before that, the guest runs on here with no
+ * write lost. This object, or another with the same client, can then migrate again, and sends all
+ * pages anew. Once the destination was told to run the guest, the guest stays stopped here, unless
+ * the destination reports that it does not run the guest.
  *
- * <p>Where the guest writes faster than can be sent, {@link #throttle} lowers the limit of its
- * dirty rate until it converges; {@link #timeout} says what becomes of it if that does not help.
+ * <p>If the guest writes faster than its pages can be sent, {@link #throttle} lowers the limit of
+ * its dirty rate until the migration converges. {@link #timeout} says what happens if that does not
+ * help.
  *
- * <p>Threads: set it up and call {@link #migrate} in one thread at a time; {@link #cancel} and
- * {@link #force} from any. With more than one connection, {@code migrate} has one thread per
- * further connection while it lasts; a cancel has one, for at most a second. Source:
+ * <p>Threads: set it up and call {@link #migrate} in one thread at a time; call {@link #cancel} and
+ * {@link #force} from any. With more than one connection, {@code migrate} starts one thread per
+ * further connection while it lasts; a cancel starts one, for at most a second. Source:
  * docs/guide/live-migration.md.
  *
  * @param <S> what the client calls a slot
  */
 public final class MigrationSource<S> {
-  /** What becomes of a migration whose time or rounds are used up. */
+  /** What happens when the time or the rounds of a migration are used up. */
   public enum AtLimit {
-    /** It fails: the guest runs on here. */
+    /** The migration fails, and the guest runs on here. */
     CANCEL,
-    /** The guest is stopped, however long the last round takes then. */
+    /** The guest is stopped, however long the last round then takes. */
     FORCE
   }
 
@@ -82,9 +83,9 @@ public final class MigrationSource<S> {
   /**
    * Makes a source. Nothing happens yet.
    *
-   * @param ram the guest's RAM, with a client of the migration's own
+   * @param ram the guest's RAM, with a client for the migration alone
    * @param machine the rest of the guest's state, saved when the guest has stopped
-   * @param guest is stopped and started
+   * @param guest stops and starts the guest
    * @param <S> what the client calls a slot
    * @return the source
    */
@@ -94,7 +95,7 @@ public final class MigrationSource<S> {
   }
 
   /**
-   * Sets how long the guest may stand still for the last round. Without it: 100 ms.
+   * Sets how long the guest may stand still for the last round. Default: 100 ms.
    *
    * @param goal 0 or more
    * @return this
@@ -109,12 +110,12 @@ public final class MigrationSource<S> {
   }
 
   /**
-   * Sets bounds of the rounds while the guest runs. Without it: 1 to 100, and no threshold.
+   * Sets how many rounds are made while the guest runs. Default: 1 to 100, and no threshold.
    *
-   * @param min at least so many, from 1
-   * @param max at most so many; then {@link #timeout} says what happens
-   * @param thresholdPages so few dirty pages are sent in the last round, whatever the goal says; 0:
-   *     only none
+   * @param min least number of rounds, from 1
+   * @param max most rounds; then {@link #timeout} says what happens
+   * @param thresholdPages if at most this many dirty pages are left, they are sent in the last
+   *     round, whatever the goal says; 0: only if none is left
    * @return this
    * @throws IllegalArgumentException if they are not 1 &lt;= min &lt;= max, or the threshold is
    *     negative
@@ -132,9 +133,9 @@ public final class MigrationSource<S> {
 
   /**
    * Sets how long the rounds may take, and what happens when that time, or the number of rounds, is
-   * used up. Without it: 10 minutes, and the migration is cancelled. {@code CANCEL} takes effect in
+   * used up. Default: 10 minutes, and the migration is cancelled. {@code CANCEL} takes effect in
    * the middle of a round, {@code FORCE} after it. The last round, in which the guest stands still,
-   * has no bound; a connection that takes nothing is the connection's own to end, as {@link
+   * has no limit. If the other end takes no bytes, the connection itself has to fail, as {@link
    * Connection#of(java.net.Socket, Duration)} does.
    *
    * @param limit more than 0
@@ -152,12 +153,12 @@ public final class MigrationSource<S> {
   }
 
   /**
-   * Has the guest throttled if it does not converge: from the third round on, when a round leaves
-   * more than half as much as the one before, its dirty rate is limited to half of what it was, and
-   * of what can be sent. The limit is taken away when the guest is stopped or stays. Without it
-   * there is no throttling.
+   * Throttles the guest if the migration does not converge: from the third round on, when a round
+   * leaves more than half as much as the one before, the guest's dirty rate is limited to half of
+   * its present rate, and to half of the rate of sending. The limit is removed when the guest is
+   * stopped or stays. Default: no throttling.
    *
-   * @param leastBytesPerSecond the guest is not limited to less, from 1
+   * @param leastBytesPerSecond the lowest limit, from 1
    * @return this
    * @throws IllegalArgumentException if it is less than 1
    */
@@ -170,8 +171,8 @@ public final class MigrationSource<S> {
   }
 
   /**
-   * Sets whether pages are compressed. It pays where the connection is slower than a processor
-   * compresses. Without it they are not.
+   * Sets whether pages are compressed. Compression pays if the connection is slower than a
+   * processor compresses. Default: no compression.
    *
    * @param on whether they are
    * @return this
@@ -182,7 +183,7 @@ public final class MigrationSource<S> {
   }
 
   /**
-   * Sets bytes that the destination is given before all else: what machine it has to make, say.
+   * Sets bytes that the destination gets first, for example to say which machine it has to make.
    *
    * @param bytes at most 64 KiB, copied
    * @return this
@@ -198,11 +199,11 @@ public final class MigrationSource<S> {
   }
 
   /**
-   * Sets a check of the embedder's own, made when the destination has everything and before the
-   * guest is handed over. The destination needs one too. What it throws ends the migration, and the
-   * guest stays.
+   * Sets a check by the embedder, made when the destination has everything and before the guest is
+   * handed over. The destination needs a check too. An exception ends the migration, and the guest
+   * stays.
    *
-   * @param handler talks with that of the destination
+   * @param handler talks with the destination's handler
    * @return this
    */
   public MigrationSource<S> check(Messages.Handler handler) {
@@ -211,7 +212,7 @@ public final class MigrationSource<S> {
   }
 
   /**
-   * Sets who is told how it goes.
+   * Sets a listener for the progress.
    *
    * @param told the listener
    * @return this
@@ -222,9 +223,9 @@ public final class MigrationSource<S> {
   }
 
   /**
-   * Migrates the guest, which runs. When this returns, the guest is where the result says. The
-   * first connection stays open after a hand-over, for {@link #messages}; the others are closed,
-   * and after a failure all are. Blocks until the migration is over, or has failed.
+   * Migrates the running guest. When this returns, the guest is where the result says. The first
+   * connection stays open after a hand-over, for {@link #messages}; the others are closed, and
+   * after a failure all are. Blocks until the migration is over, or has failed.
    *
    * @param first to the destination
    * @param more further ones to the same destination, at most 63; pages are divided between all
@@ -271,10 +272,10 @@ public final class MigrationSource<S> {
   }
 
   /**
-   * Cancels the migration under way, unless the destination was told to run the guest: the guest
-   * runs on here, and the result has a failure that says so. It is seen before each frame that is
-   * sent, and then the destination is told. A migration that has not ended after one second waits
-   * for the other end: then its connections are closed. Returns at once.
+   * Cancels the migration under way, unless the destination was told to run the guest already. The
+   * guest runs on here, and the result has a failure that says so. The migration checks for a
+   * cancel before each frame that it sends, and then tells the destination. If it has not ended
+   * after one second, it waits for the other end, and its connections are closed. Returns at once.
    */
   public void cancel() {
     cancelled = true;
@@ -284,7 +285,7 @@ public final class MigrationSource<S> {
     }
   }
 
-  /** Has the migration under way stop the guest after this round, and finish. */
+  /** Makes the migration under way stop the guest after this round, and finish. */
   public void force() {
     forced = true;
   }

@@ -14,11 +14,12 @@ import org.jspecify.annotations.Nullable;
 /**
  * The destination of one migration. The guest runs here only after all streams were read to their
  * ends, every checksum and every digest was found right, the state of its machine was restored, and
- * the source has said that it lets go. Whatever happens before that, no guest runs here, and RAM is
- * to be thrown away.
+ * the source has given the guest up. After any failure before that, no guest runs here, and its RAM
+ * has to be discarded.
  *
- * <p>Threads: one, but for {@link #close}. With more than one connection, {@link #receive} has one
- * thread per further connection while it lasts. Source: docs/guide/live-migration.md.
+ * <p>Threads: one, except that any may call {@link #close} and {@link #refuse}. With more than one
+ * connection, {@link #receive} starts one thread per further connection while it lasts. Source:
+ * docs/guide/live-migration.md.
  */
 public final class MigrationTarget implements AutoCloseable {
   private final List<TargetStream> streams;
@@ -39,9 +40,9 @@ public final class MigrationTarget implements AutoCloseable {
   }
 
   /**
-   * Reads what the source says of its guest, and waits for that.
+   * Waits for the source's description of its guest, and reads it.
    *
-   * @param connections all those of the source's, in any order
+   * @param connections all connections of the source, in any order
    * @return the destination; close it, which closes the connections
    * @throws MigrationException if a stream is damaged, or they are not all those of one migration;
    *     the connections are closed, and the source knows why if it can be told
@@ -98,15 +99,13 @@ public final class MigrationTarget implements AutoCloseable {
     return main.slots;
   }
 
-  /**
-   * {@return a copy of what the source sent before all else, see {@code MigrationSource.greeting}}
-   */
+  /** {@return a copy of the bytes of {@code MigrationSource.greeting}} */
   public byte[] greeting() {
     return main.greeting.clone();
   }
 
   /**
-   * Sets who is told how it goes.
+   * Sets a listener for the progress.
    *
    * @param toTell the listener
    * @return this
@@ -132,16 +131,15 @@ public final class MigrationTarget implements AutoCloseable {
   }
 
   /**
-   * Receives the guest and has it run. When this returns, the guest runs here, and not at the
+   * Receives the guest and starts it. When this returns, the guest runs here, and not at the
    * source, whether or not the source {@linkplain #isSourceTold could be told}. When it throws, the
    * guest does not run here; the source is told why, if it can be.
    *
    * @param ram slots as {@link #slots}, all zero
-   * @param machine gets the rest of the guest's state, when all pages have been written; what it
-   *     throws leaves the guest at the source
+   * @param machine gets the rest of the guest's state, when all pages have been written; an
+   *     exception leaves the guest at the source
    * @param check the counterpart of the source's check; null: none
-   * @param start runs the guest; it is called at most once, and is the last that can leave the
-   *     guest at the source, by throwing
+   * @param start runs the guest; called at most once. If it throws, the guest stays at the source
    * @param <S> what the client calls a slot
    * @throws MigrationException if a stream is damaged or ends too early, the source gave up, the
    *     slots are not those of the source, or only one end has a check
@@ -285,12 +283,12 @@ public final class MigrationTarget implements AutoCloseable {
   }
 
   /**
-   * Refuses the guest, which the source keeps: its failure says why. Instead of {@link #receive},
-   * where this end finds that it cannot make the machine; while it lasts, as {@link #close} does.
-   * Once a guest was started or refused this does nothing. The connections are closed. From any
-   * thread.
+   * Refuses the guest. The source keeps it, and its failure has the reason. Call it instead of
+   * {@link #receive} if this end cannot make the machine; or during {@code receive}, to end it as
+   * {@link #close} does. Once a guest was started or refused, this does nothing. The connections
+   * are closed. From any thread.
    *
-   * @param reason what the source is told; of a longer one, the first 2,000 characters
+   * @param reason the reason for the source, of which the first 2,000 characters are sent
    */
   public void refuse(String reason) {
     if (!running) {
@@ -300,7 +298,8 @@ public final class MigrationTarget implements AutoCloseable {
 
   /**
    * Closes the connections. If no guest was started here yet, none will be, and the source keeps
-   * it. If one was, but the source has not been told, the source is in doubt. From any thread.
+   * it. If a guest was started and the source has not been told, the source is in doubt. From any
+   * thread.
    */
   @Override
   public void close() {

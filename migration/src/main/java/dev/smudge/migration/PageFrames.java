@@ -177,7 +177,7 @@ final class PageFrames implements AutoCloseable {
   }
 
   private static MigrationException bad(String what) {
-    return new MigrationException(Fault.BAD_CONTENT, "a frame makes no sense: " + what);
+    return new MigrationException(Fault.BAD_CONTENT, "a frame is invalid: " + what);
   }
 
   @Override

@@ -7,9 +7,10 @@ package dev.smudge.migration;
  * @param pages dirty pages that it took and sent
  * @param ramBytes bytes of RAM that these pages have
  * @param streamBytes bytes that it put into the connections
- * @param nanos from the take until all was handed to the connections
- * @param barrierNanos of those, in the barrier
- * @param sinceNanos from the take before until this one; for the first, from the migration's begin
+ * @param nanos from the take until all pages were handed to the connections
+ * @param barrierNanos the part of those nanoseconds that the barrier took
+ * @param sinceNanos from the previous take until this one; for the first round, from the start of
+ *     the migration
  * @param last whether the guest was stopped
  */
 public record Round(

@@ -1,7 +1,7 @@
 package dev.smudge.migration;
 
 /**
- * A slot of the guest that comes: what a destination has to make before it can receive it.
+ * A slot of the guest that a destination is to receive: it has to make such a slot before that.
  *
  * @param id the slot's number
  * @param pageCount its pages

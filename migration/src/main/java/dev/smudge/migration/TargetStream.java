@@ -65,7 +65,7 @@ final class TargetStream implements AutoCloseable {
       return known;
     }
     MigrationException bad =
-        new MigrationException(Fault.BAD_CONTENT, "a frame makes no sense: " + e.getMessage());
+        new MigrationException(Fault.BAD_CONTENT, "a frame is invalid: " + e.getMessage());
     bad.initCause(e);
     return bad;
   }

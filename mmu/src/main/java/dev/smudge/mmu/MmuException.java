@@ -4,8 +4,8 @@ import dev.smudge.linux.Errno;
 import dev.smudge.linux.ErrnoException;
 
 /**
- * The kernel refused a call. The message has the call, what it was about, the error's name and
- * number, and the likely cause. No page counts as clean because of a call that failed.
+ * The kernel refused a call. The message has the call, its arguments, the error's name and number,
+ * and the likely cause. No page counts as clean because of a call that failed.
  */
 public final class MmuException extends RuntimeException {
   private static final long serialVersionUID = 1;

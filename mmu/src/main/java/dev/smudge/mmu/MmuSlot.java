@@ -37,7 +37,7 @@ import java.lang.foreign.MemorySegment;
  * arms the pages of the new one is in no view yet. So an old slot protects its pages as it goes,
  * and keeps what it finds; and the clear by which the change arms those of the new one keeps all
  * that it finds, also what it was asked for. Afterwards the old slot only looks, until it is
- * closed, and whoever protects its pages in another slot tells it of those that were written.
+ * closed. If another slot protects written pages of the same memory, it tells the old slot.
  *
  * <p>Memory that nobody has touched is not protected, and is found when somebody has.
  */
@@ -78,7 +78,7 @@ final class MmuSlot implements SlotTracker {
     }
     if (!guest.ram().isNative()) {
       throw new IllegalArgumentException(
-          "slot " + slot.id() + " is in the Java heap, whose pages the collector of garbage moves");
+          "slot " + slot.id() + " is in the Java heap, whose objects the garbage collector moves");
     }
     this.ram = guest.ram();
     this.from = ram.address();
@@ -89,7 +89,7 @@ final class MmuSlot implements SlotTracker {
               + slot.id()
               + " begins at 0x"
               + Long.toHexString(from)
-              + ", which is no multiple of "
+              + ", which is not a multiple of "
               + hostPage);
     }
     String reason = ProcessMaps.reasonAgainst(from, end);

@@ -20,25 +20,26 @@ import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The tracker that is the memory management unit: Linux write-protects the pages of the guest's
- * RAM, and notes the first write to each. The same memory, clients and batches as with marks:
+ * A tracker that uses the memory management unit: Linux write-protects the pages of the guest's
+ * RAM, and notes the first write to each. Memory, clients and batches are the same as with marks:
  *
  * <pre>{@code
  * GuestMemory memory = GuestMemory.over(MmuTracker.log());
  * }</pre>
  *
- * <p><b>Any store counts,</b> by any thread: through {@code slot.ram()}, by native code, by system
- * calls, by a KVM guest. No store is marked, so stores to a page that is dirty cost what untracked
- * ones do; the first store to a page that is clean costs a fault, 1.5 to 2 microseconds. A take
- * walks the page tables, so it costs more than with marks. docs/mmu.md has when which is cheaper.
+ * <p><b>Every store is found,</b> by any thread: through {@code slot.ram()}, by native code, by
+ * system calls, by a KVM guest. No store is marked, so a store to a dirty page costs as much as an
+ * untracked store; the first store to a clean page costs a fault, 1.5 to 2 microseconds. A take
+ * walks the page tables, so it costs more than with marks. docs/choosing.md says which is cheaper
+ * when.
  *
- * <p><b>What it does not see,</b> and has to be marked ({@code memory.device().mark}): reads from a
- * file opened with O_DIRECT into the RAM, and other DMA; memory that is discarded by others ({@code
- * MADV_DONTNEED}); writes through another mapping of the same memory.
+ * <p><b>Some writes are not seen,</b> and have to be marked ({@code memory.device().mark}): reads
+ * from a file opened with O_DIRECT into the RAM, and other DMA; memory that other code discards
+ * ({@code MADV_DONTNEED}); writes through another mapping of the same memory.
  *
- * <p>RAM has to be private anonymous memory: what a {@code GuestMemory} makes itself is; so is a
- * native library's, given as a segment or by its address ({@link #memoryAt}). Pages are those of
- * the host, 4 KiB mostly, or multiples.
+ * <p>RAM has to be private anonymous memory. A {@code GuestMemory}'s own RAM is; so is a native
+ * library's, given as a segment or by its address ({@link #memoryAt}). Pages have the size of the
+ * host's pages, mostly 4 KiB, or a multiple of it.
  *
  * <p>Threads: the static methods may be called from any thread. Source: docs/mmu.md; Linux
  * Documentation/admin-guide/mm/pagemap.rst.
@@ -62,10 +63,10 @@ public final class MmuTracker {
   }
 
   /**
-   * Tries it on one page.
+   * Tries the mechanism on one page.
    *
-   * @return why writes cannot be found in this way here, in a sentence with the remedy; empty if
-   *     they can
+   * @return why this machine cannot find writes in this way, in a sentence with the remedy; empty
+   *     if it can
    */
   public static Optional<String> whyNot() {
     if (!AnonymousMemory.isGranted()) {
@@ -149,8 +150,8 @@ public final class MmuTracker {
    * @return the log, for one {@code GuestMemory}
    * @throws UnsupportedOperationException if this machine cannot; the message is that of {@link
    *     #whyNot}
-   * @throws MmuException if the kernel refuses all the same, for want of descriptors, say; nothing
-   *     is left open
+   * @throws MmuException if the kernel refuses nonetheless, for example because no file descriptor
+   *     is free; nothing is left open
    */
   public static DirtyLog log(DirtyLogBuilder options) {
     MmuTracker tracker = open(false);
@@ -165,17 +166,18 @@ public final class MmuTracker {
   }
 
   /**
-   * Makes an oracle for the verify mode of a log with software marks: it finds what nobody marked.
+   * Makes an oracle for the verify mode of a log with software marks: it finds the writes that
+   * nobody marked.
    *
    * <pre>{@code
    * GuestMemory memory =
    *     GuestMemory.over(DirtyLog.builder().verifyWith(MmuTracker.oracle()).build());
    * }</pre>
    *
-   * <p>It finds every store, also one that leaves the content as it was, but for what the class
-   * comment lists; it passes by pages that were read and never written. As the first client starts
-   * it asks the kernel for small pages, because a huge page that comes with one write counts as
-   * written as a whole: do not ask for huge ones after that.
+   * <p>It finds every store, even one that leaves the content as it was, except those that the
+   * class comment lists. It skips pages that were read and never written. When the first client
+   * starts it asks the kernel for small pages, because the first write to a new huge page makes all
+   * of it count as written: do not ask for huge pages after that.
    *
    * @return the oracle, for one log, which closes it
    * @throws UnsupportedOperationException if this machine cannot; the message is that of {@link
@@ -205,8 +207,8 @@ public final class MmuTracker {
   }
 
   /**
-   * Makes a dirty log whose writes the MMU finds where it can, and software marks elsewhere. Then
-   * what is no vCPU has to be marked, so mark it in either case.
+   * Makes a dirty log whose writes the MMU finds if this machine supports that, and software marks
+   * if not. With marks, writes by devices have to be marked, so mark them in either case.
    *
    * @param options of the log: its tracker is set here
    * @return the log, for one {@code GuestMemory}
@@ -217,19 +219,18 @@ public final class MmuTracker {
   }
 
   /**
-   * Returns memory of this process as a segment, for {@code GuestMemory.addSlot}: a native
-   * library's RAM, of which the address is known.
+   * Returns memory of this process as a segment, for {@code GuestMemory.addSlot}: for example a
+   * native library's RAM at a known address.
    *
    * <pre>{@code
    * memory.addSlot(0, guestAddress, MmuTracker.memoryAt(address, bytes), 4096);
    * }</pre>
    *
-   * <p>The memory stays whoever's it is, and has to stay mapped until the slot is removed: an
-   * access to memory that is not mapped ends the JVM. Any thread may call this, and use the
-   * segment.
+   * <p>The owner of the memory has to keep it mapped until the slot is removed: an access to memory
+   * that is not mapped ends the JVM. Any thread may call this, and use the segment.
    *
-   * @param address of its first byte, a multiple of the machine's page size
-   * @param bytes how many, a multiple of the machine's page size, more than 0
+   * @param address address of its first byte, a multiple of the machine's page size
+   * @param bytes its size in bytes, a multiple of the machine's page size, more than 0
    * @return the memory
    * @throws IllegalArgumentException if a value is outside that, or if the MMU cannot track all of
    *     the range: it is not mapped, is shared memory or a mapping of a file, or cannot be written;

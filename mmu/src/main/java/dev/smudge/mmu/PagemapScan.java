@@ -73,7 +73,7 @@ final class PagemapScan implements AutoCloseable {
         throw new IllegalStateException(
             "the scan from 0x"
                 + Long.toHexString(at)
-                + " does not get on: huge pages of hugetlbfs?");
+                + " makes no progress: is this memory in huge pages of hugetlbfs?");
       }
       at = next;
     }

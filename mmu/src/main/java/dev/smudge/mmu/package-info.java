@@ -1,5 +1,5 @@
 /**
- * Guest writes found by the memory management unit: no store is marked, whoever makes it. Linux
+ * Finds guest writes by the memory management unit, without a mark in any store. Linux
  * write-protects pages in the page tables of this process and notes the first write to each.
  *
  * <pre>

@@ -96,7 +96,8 @@ class MmuMemoryTest {
                 StandardOpenOption.WRITE)) {
       assertRefused(memory, MemorySegment.ofArray(new byte[PAGE]), PAGE, "Java heap");
       assertRefused(memory, arena.allocate(PAGE, PAGE), 1024, "pages of 4096");
-      assertRefused(memory, arena.allocate(3 * PAGE, PAGE).asSlice(8, PAGE), PAGE, "no multiple");
+      assertRefused(
+          memory, arena.allocate(3 * PAGE, PAGE).asSlice(8, PAGE), PAGE, "not a multiple");
       MemorySegment shared = channel.map(FileChannel.MapMode.READ_WRITE, 0, PAGE, arena);
       assertRefused(memory, shared, PAGE, "shared memory (" + file);
       MemorySegment copy = channel.map(FileChannel.MapMode.PRIVATE, 0, PAGE, arena);

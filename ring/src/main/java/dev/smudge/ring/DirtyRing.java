@@ -6,9 +6,9 @@ import java.nio.ByteBuffer;
  * A dirty ring in the kernel's layout ({@link RingLayout}): one vCPU reports pages, a collector
  * harvests the entries, and a reset re-arms their pages and gives the entries back to the vCPU.
  *
- * <p>The three are roles, each with a type of its own, so that one can be handed to a thread which
- * can then do nothing else: {@link RingProducer}, {@link RingHarvester}, {@link RingResetter}. Each
- * is used by one thread at a time; the three run beside one another without a lock.
+ * <p>Each of these three roles has its own type: {@link RingProducer}, {@link RingHarvester},
+ * {@link RingResetter}. A thread that is given one of them can do nothing else. Each is used by one
+ * thread at a time; the three run beside one another without a lock.
  *
  * <pre>
  *        reset          harvest            push
@@ -17,11 +17,11 @@ import java.nio.ByteBuffer;
  *  ........RRRRRRRRRRRRRRRRDDDDDDDDDDDDDDDDDD..........
  * </pre>
  *
- * <p>What was harvested can be read only after its reset and a barrier: {@link
- * HarvestedPages#forEachPage} sees to both. A ring that is full refuses a page, and never waits:
- * the caller puts it elsewhere.
+ * <p>A harvested page may be read only after its reset and a barrier; {@link
+ * HarvestedPages#forEachPage} enforces both. A full ring refuses a page and never waits: the caller
+ * has to record the page elsewhere.
  *
- * <p>Source: design 3.5; Linux virt/kvm/dirty_ring.c; Documentation/virt/kvm/api.rst 8.29.
+ * <p>Source: docs/design.md 3.5; Linux virt/kvm/dirty_ring.c; Documentation/virt/kvm/api.rst 8.29.
  */
 public final class DirtyRing {
   /** The fewest entries of a ring. */
@@ -50,8 +50,8 @@ public final class DirtyRing {
    *
    * @param entries its entries, a power of two from {@value #MIN_ENTRIES} to {@value #MAX_ENTRIES};
    *     16 bytes each
-   * @param reserve entries that are left when the ring is soft full, 0 to {@code entries - 1}: room
-   *     for what a vCPU writes until its next safepoint
+   * @param reserve entries that are free when the ring is soft full, 0 to {@code entries - 1}: room
+   *     for the pages that a vCPU makes dirty until its next safepoint
    * @return the ring
    * @throws IllegalArgumentException if a value is outside that
    */
@@ -61,15 +61,15 @@ public final class DirtyRing {
   }
 
   /**
-   * Returns a ring over memory that is there already: one that the kernel has mapped, or one that
-   * is shared with another process. It begins at the first entry.
+   * Returns a ring over existing memory: a ring that the kernel has mapped, or one that is shared
+   * with another process. It begins at the first entry.
    *
-   * <p>Of a ring that the kernel fills and resets, only the harvester is used, and {@link
-   * RingResetter#noteResets} in place of a reset. Of one that is filled here, all flags must be 0.
+   * <p>If the kernel fills and resets the ring, use only the harvester, and {@link
+   * RingResetter#noteResets} instead of a reset. If the ring is filled here, all flags must be 0.
    *
-   * @param memory a direct, writable buffer; what remains of it is the ring: 16 bytes an entry, a
-   *     power of two from {@value #MIN_ENTRIES} to {@value #MAX_ENTRIES} of them, at an address
-   *     that is a multiple of 8. Its position and limit are not changed
+   * @param memory a direct, writable buffer, whose remaining bytes are the ring: 16 bytes per
+   *     entry, a power of two from {@value #MIN_ENTRIES} to {@value #MAX_ENTRIES} entries, at an
+   *     address that is a multiple of 8. Its position and limit are not changed
    * @param reserve as in {@link #allocate}
    * @return the ring
    * @throws IllegalArgumentException if a value is outside that
@@ -129,7 +129,7 @@ public final class DirtyRing {
     return entryCount;
   }
 
-  /** {@return how many entries are left, at most, when the ring is soft full} */
+  /** {@return how many entries are free, at most, when the ring is soft full} */
   public int reserve() {
     return reserve;
   }

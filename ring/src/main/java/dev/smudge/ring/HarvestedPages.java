@@ -5,12 +5,13 @@ import org.jspecify.annotations.Nullable;
 /**
  * Pages that were harvested from a ring, and cannot be read yet.
  *
- * <p>The order is harvest, reset, barrier, read. A page whose content is read before it was armed
- * again is lost when it is written in between: no one reports that write. So what the pages are is
- * told by {@link #forEachPage} alone, which refuses before the reset, and runs the barrier itself.
+ * <p>The order is harvest, reset, barrier, read. If a page's content were read before the reset
+ * armed the page again, a write between the two would be lost, because nobody reports it. So only
+ * {@link #forEachPage} hands the pages out. It refuses before the reset, and runs the barrier
+ * itself.
  *
- * <p>Made once and used again and again. For one thread at a time, which may be another than the
- * resetter's.
+ * <p>An object can be used for any number of harvests. It is for one thread at a time, which may
+ * differ from the resetter's.
  */
 public final class HarvestedPages {
   private static final int CHUNK = 512; // entries that stay in the nearest cache
@@ -86,7 +87,7 @@ public final class HarvestedPages {
     }
   }
 
-  /** {@return whether all entries were given back since, so that the pages are armed again} */
+  /** {@return whether all harvested entries were given back, so that the pages are armed again} */
   public boolean isReset() {
     RingProgress ring = progress;
     // R4: the re-arming is visible.
@@ -98,9 +99,9 @@ public final class HarvestedPages {
    * may come several times. Allocates nothing.
    *
    * @param barrier returns when every store that was not reported, because its page was not armed
-   *     before this call, is visible (design 3.3); not run if there are no pages
+   *     before this call, is visible (docs/design.md 3.3); not run if there are no pages
    * @param consumer gets the pages, whose content may be read. If it throws, the exception comes
-   *     through, and that page and those behind it are still here
+   *     through, and that page and all later ones are still here
    * @throws IllegalStateException if they have not all been reset, or if the barrier or the
    *     consumer calls this, or harvests into these pages; nothing is changed
    */

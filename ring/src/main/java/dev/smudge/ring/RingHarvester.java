@@ -1,8 +1,8 @@
 package dev.smudge.ring;
 
 /**
- * The collector's side of a ring: takes note of dirty entries, and flags them RESET, so that a
- * reset gives them back. For one thread at a time; wait-free; allocates nothing.
+ * The collector's side of a ring: copies dirty entries, and flags them RESET, so that a reset gives
+ * them back. For one thread at a time; wait-free; allocates nothing.
  */
 public final class RingHarvester extends Padded {
   private final RingEntries entries;
@@ -17,11 +17,11 @@ public final class RingHarvester extends Padded {
   }
 
   /**
-   * Harvests, in the order of their push, the entries that are dirty, until there is none, or the
-   * pages have no room for more. At most one round of the ring, however fast its producer is.
+   * Harvests dirty entries, in the order of their push, until there is none left or {@code into} is
+   * full. At most one round of the ring, however fast its producer is.
    *
-   * @param into gets the pages, behind those that it has from this ring already; what they are can
-   *     be read after their reset
+   * @param into gets the pages, behind those that it has from this ring already; it hands them out
+   *     only after their reset
    * @return how many entries were harvested, 0 or more
    * @throws IllegalStateException if {@code into} has pages of another ring, or is just handing out
    *     its pages; nothing is harvested
@@ -43,10 +43,10 @@ public final class RingHarvester extends Padded {
   }
 
   /**
-   * Returns whether at least so many entries are waiting to be harvested.
+   * Returns whether at least the given number of entries are waiting to be harvested.
    *
    * @param count 1 to the number of the ring's entries
-   * @return whether there are; as old as the look
+   * @return whether they were, at the moment of the look
    * @throws IllegalArgumentException if {@code count} is outside that
    */
   public boolean hasAtLeast(int count) {

@@ -4,10 +4,10 @@ package dev.smudge.ring;
 @FunctionalInterface
 public interface RingPageConsumer {
   /**
-   * Called once an entry.
+   * Called once per entry.
    *
-   * @param slotId slot, a u32 as it stood in the entry: perhaps of no slot that there is
-   * @param pageIndex page in the slot, a u64 as it stood in the entry: perhaps outside the slot
+   * @param slotId slot, the u32 of the entry; there may be no such slot
+   * @param pageIndex page in the slot, the u64 of the entry; may be outside the slot
    */
   void accept(int slotId, long pageIndex);
 }

@@ -21,14 +21,14 @@ public final class RingProducer extends Padded {
   }
 
   /**
-   * Reports a page, unless the ring is full. Looks at each call whether it is.
+   * Reports a page, unless the ring is full; each call checks that.
    *
-   * <p>What this thread stored before is visible to whoever harvests the entry.
+   * <p>The thread that harvests the entry sees everything that this thread stored before.
    *
    * @param slotId slot, a u32
    * @param pageIndex page in the slot, a u64
-   * @return false if no entry is free: then nothing was reported, and the caller has to see to it
-   *     that the page is not lost
+   * @return false if no entry is free: then nothing was reported, and the caller has to record the
+   *     page elsewhere
    */
   public boolean push(int slotId, long pageIndex) {
     long at = pushed;
@@ -48,7 +48,7 @@ public final class RingProducer extends Padded {
 
   /**
    * Returns whether no more entries than the reserve are free: the vCPU should stop at its next
-   * safepoint until there are.
+   * safepoint until more are free.
    *
    * @return true if the ring is soft full
    */

@@ -22,20 +22,21 @@ public final class RingResetter extends Padded {
   }
 
   /**
-   * Resets, in the order of their push, the entries that are flagged RESET, and stops at the first
-   * that is not; what is flagged while it runs is reset now or by the next call. At most one round
-   * of the ring, however fast the others are. Entries next to one another that name pages of one
-   * 64-page word are armed in one step, 64 of them at most, and before they are given back.
+   * Resets the entries that are flagged RESET, in the order of their push, and stops at the first
+   * that is not; an entry that is flagged meanwhile is reset now or by the next call. At most one
+   * round of the ring, however fast the others are. Adjacent entries for pages of one 64-page word
+   * are armed in one step, at most 64 of them, and before they are given back.
    *
    * @param armer arms the pages; not called if there is nothing to reset. If it throws, the
    *     exception comes through, and up to 64 entries before that one are armed once more by the
    *     next reset
-   * @return how many entries were given back; it need not be how many were harvested
+   * @return how many entries were given back; may differ from the number that was harvested
    * @throws IllegalStateException if the armer calls it; nothing is changed
    */
   public synchronized int reset(RingArmer armer) {
     if (arming) {
-      throw new IllegalStateException("a reset from the armer of a reset of the same ring");
+      throw new IllegalStateException(
+          "reset was called from the armer of a reset of the same ring");
     }
     arming = true;
     try {
@@ -91,8 +92,8 @@ public final class RingResetter extends Padded {
   }
 
   /**
-   * Takes note of the entries that another has reset: the kernel, by {@code KVM_RESET_DIRTY_RINGS}.
-   * Call it after that call has returned, in place of {@link #reset}.
+   * Notes the entries that the kernel has reset by {@code KVM_RESET_DIRTY_RINGS}. Call it after
+   * that call has returned, instead of {@link #reset}.
    *
    * @return how many more of the harvested entries have been given back
    */

@@ -1,4 +1,8 @@
-/** Dirty rings in the layout of KVM: the producer's, the harvester's and the resetter's side. */
+/**
+ * Dirty rings in the layout of KVM. Start with {@link dev.smudge.ring.DirtyRing}, which has a
+ * picture of the three roles: {@link dev.smudge.ring.RingProducer}, {@link
+ * dev.smudge.ring.RingHarvester} and {@link dev.smudge.ring.RingResetter}.
+ */
 @NullMarked
 package dev.smudge.ring;
 

@@ -9,11 +9,11 @@ import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A guest as it was once: what a {@link Reset} goes back to. It is one read-only copy of each page
- * that is not zero, however many guests are reset to it. Slots are known by their numbers, so the
- * guests may be in different logs.
+ * The state of a guest at one moment, to which a {@link Reset} goes back. It holds one read-only
+ * copy of each page that is not zero, however many guests are reset to it. Slots are matched by
+ * their numbers, so the guests may be in different logs.
  *
- * <p>Threads: immutable, usable by any number at once.
+ * <p>Threads: immutable; any number of threads may use it at once.
  */
 public final class BaseImage {
   /** Pages of a slot. */
@@ -30,17 +30,17 @@ public final class BaseImage {
   }
 
   /**
-   * Takes an image of a guest, which stands still meanwhile. The client has no dirty pages
+   * Takes an image of a guest, which must stand still meanwhile. The client has no dirty pages
    * afterwards, and can be given to a {@link Reset} of the same guest.
    *
-   * @param client a new client of the guest's. It sees every page as dirty ({@code ALL_DIRTY}); or
-   *     none, if all RAM was zero as it was made
+   * @param client a new client of the guest. It sees every page as dirty ({@code ALL_DIRTY}); or
+   *     none, if all RAM was zero when it was made
    * @param ram reads the guest's pages
    * @param machine the rest of the guest's state
    * @param <S> what the client calls a slot
    * @return the image
    * @throws IllegalStateException if the client is closed or has an open batch. After this, and
-   *     after whatever the port or the machine throws, the pages are dirty for the client still
+   *     after any exception of the port or the machine, the pages are still dirty for the client
    */
   public static <S> BaseImage of(DirtyClient<S> client, PagePort<S> ram, MachineState machine) {
     Map<Integer, Slot> slots = new HashMap<>();

@@ -117,7 +117,7 @@ final class GuestPages<S> {
               + slot
               + " has "
               + bytes
-              + " bytes: a multiple of 8");
+              + " bytes: it has to be a multiple of 8");
     }
     return bytes;
   }

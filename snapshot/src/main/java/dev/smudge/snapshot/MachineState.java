@@ -1,11 +1,11 @@
 package dev.smudge.snapshot;
 
 /**
- * What an embedder has to save besides RAM: registers, devices, the frame buffer of another chip.
- * It travels with the pages as bytes, whose meaning is the embedder's own.
+ * Saves and restores the part of a machine that is not guest RAM: registers, devices, the frame
+ * buffer of another chip. It is kept with the pages as bytes in the embedder's own format.
  *
- * <p>Threads: it is called by the thread that saves or restores, inside that call. It must not call
- * what it is called by.
+ * <p>Threads: the thread that saves or restores calls it, inside that call. It must not call the
+ * object that calls it.
  */
 public interface MachineState {
   /** Nothing besides RAM. */
@@ -23,17 +23,17 @@ public interface MachineState {
       };
 
   /**
-   * Returns the state of now. The bytes are copied before the caller returns, so the same array may
-   * be handed out each time; one of the same length each time is cheapest.
+   * Returns the present state. The caller copies the bytes before it returns, so the same array may
+   * be returned each time; the same length each time is cheapest.
    *
    * @return the state, at most 2^30 bytes
    */
   byte[] save();
 
   /**
-   * Sets the state; after all pages of RAM have been written.
+   * Sets the state. Called after all pages of RAM have been written.
    *
-   * @param bytes as {@link #save} returned them; read it before this returns, it is used again
+   * @param bytes as {@link #save} returned them; the array is reused after this returns
    */
   void restore(byte[] bytes);
 }

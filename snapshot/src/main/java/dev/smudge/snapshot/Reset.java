@@ -6,18 +6,19 @@ import java.util.Objects;
 
 /**
  * Takes a guest back to a {@link BaseImage}, over and over: a fuzzer's target after each input, a
- * sandbox after each request. A reset costs what the guest has written since the one before.
+ * sandbox after each request. A reset costs time for each page that the guest has written since the
+ * last one.
  *
- * <p>What it restores is dirty for all other clients, and not for this one.
+ * <p>Restored pages are dirty for all other clients, but not for this one.
  *
- * <p>Threads: one call at a time, from any thread. The guest stands still meanwhile, and its slots
- * are not changed meanwhile. A slot that the image does not know is reset to zeroes.
+ * <p>Threads: one call at a time, from any thread. The guest must stand still during a call, and
+ * its slots must not change. A slot that the image does not have is reset to zeroes.
  *
- * <p>Errors: after whatever is thrown, by the port, the machine or the JVM, RAM is a mixture of
- * before and of the image, no page is lost for any client, and the next reset does what is left.
+ * <p>Errors: if the port, the machine or the JVM throws, RAM is a mixture of its old content and
+ * the image, no page is lost for any client, and the next reset restores the remaining pages.
  *
- * <p>Allocation: none of its own; each call takes once from the client, which makes a few small
- * objects. Source: docs/guide/reset.md.
+ * <p>Allocation: a few small objects per call, for the take from the client. Source:
+ * docs/guide/reset.md.
  *
  * @param <S> what the client calls a slot
  */
@@ -35,14 +36,14 @@ public final class Reset<S> implements AutoCloseable {
   }
 
   /**
-   * Makes one; the guest stays as it is until the first {@link #reset}.
+   * Makes a reset; the guest stays as it is until the first {@link #reset}.
    *
-   * @param client a client of the guest's, for this alone, and closed with it. It sees every page
-   *     as dirty ({@code ALL_DIRTY}), and the first reset writes them all; or it is the one that
-   *     the image was taken with, which goes on from there
+   * @param client a client of the guest, for this reset alone, and closed with it. It sees every
+   *     page as dirty ({@code ALL_DIRTY}), and the first reset writes them all; or it is the client
+   *     with which the image was taken
    * @param ram reads and writes the guest's pages
    * @param machine the rest of the guest's state
-   * @param base what to go back to; shared with other guests, if you like
+   * @param base the image to go back to; other guests may share it
    * @param <S> what the client calls a slot
    * @return the reset
    */
@@ -55,7 +56,7 @@ public final class Reset<S> implements AutoCloseable {
   }
 
   /**
-   * Makes one that goes back to the guest of now.
+   * Makes a reset that goes back to the present state of the guest.
    *
    * @param client see {@link BaseImage#of}; closed with the reset
    * @param ram reads and writes the guest's pages
@@ -68,8 +69,8 @@ public final class Reset<S> implements AutoCloseable {
   }
 
   /**
-   * Makes the guest what the image is: writes the pages that were written since the last reset, and
-   * sets the state of the machine.
+   * Restores the image: writes the pages that were written since the last reset, and sets the state
+   * of the machine.
    *
    * @return how many pages were dirty
    * @throws IllegalArgumentException if a slot has other pages than in the image; nothing is
@@ -97,13 +98,13 @@ public final class Reset<S> implements AutoCloseable {
     }
   }
 
-  /** {@return what it goes back to} */
+  /** {@return the image that it goes back to} */
   public BaseImage base() {
     return base;
   }
 
   /**
-   * Ends it: the client is closed. The guest stays as it is.
+   * Closes the client. The guest stays as it is.
    *
    * @throws IllegalStateException if another call is under way; nothing is changed
    */

@@ -6,28 +6,28 @@ import java.util.Arrays;
 import java.util.Objects;
 
 /**
- * The history of a guest, in memory: a state per frame, say, to step back and forth in. The guest
- * goes on from any of them.
+ * The history of a guest, in memory, for example with a state per frame. It steps back and forth
+ * between states, and the guest can go on from any of them.
  *
- * <p>A state costs what the guest has written since the one before: the difference of each page. In
- * a byte budget the recent states are all there, older ones thin out, to each second, fourth and
- * eighth state, and the oldest go. Beside the budget one copy is kept of each page that is not
- * zero. States are numbered from 0 in the order in which they are saved.
+ * <p>A state is kept as the differences of the pages that the guest has written since the state
+ * before. All recent states fit into a byte budget; older states thin out, to every second, fourth
+ * and eighth state, and the oldest go. In addition to the budget one copy is kept of each page that
+ * is not zero. States are numbered from 0 in the order in which they are saved.
  *
- * <p>What is restored is dirty for all other clients (a display, a code cache), and not for this
- * one. What the guest has written since the current state is undone by a restore.
+ * <p>Restored pages are dirty for all other clients (a display, a code cache), but not for this
+ * one. A restore undoes what the guest has written since the current state.
  *
- * <p>Threads: one call at a time, from any thread. The guest stands still meanwhile: between two
- * frames, or in a pause, which the caller holds; the slots are not changed meanwhile. A slot may be
- * added while there are states, and counts as zero before its first one; after one was removed or
- * changed, all calls but {@link #close} are refused.
+ * <p>Threads: one call at a time, from any thread. The guest must stand still during a call,
+ * between two frames or in a pause that the caller holds, and its slots must not change. A slot may
+ * be added while there are states, and counts as zero in earlier states. After a slot was removed
+ * or changed, all calls except {@link #close} are refused.
  *
- * <p>Errors: whatever is thrown, by the port, the machine or the JVM, a state is there or it is
- * not, no page is lost for any client, and the next call finds out what is left to do. After an
- * error in a restore RAM is a mixture of two states until the next one.
+ * <p>Errors: if the port, the machine or the JVM throws, each state is there as a whole or not at
+ * all, no page is lost for any client, and the next call completes what is left to do. After an
+ * error in a restore RAM is a mixture of two states until the next restore.
  *
- * <p>Allocation: none of its own, once it has seen the pages that the guest writes; each call takes
- * once from the client, which makes a few small objects. Source: docs/guide/rewind.md.
+ * <p>Allocation: a few small objects per call, for the take from the client, once it has seen the
+ * pages that the guest writes. Source: docs/guide/rewind.md.
  *
  * @param <S> what the client calls a slot
  */
@@ -66,10 +66,10 @@ public final class Rewind<S> implements AutoCloseable {
   }
 
   /**
-   * Makes one, without a state yet.
+   * Makes a history without a state.
    *
-   * @param client a new client of the guest's, for this alone, and closed with it. It sees every
-   *     page as dirty ({@code ALL_DIRTY}); or none, if all RAM is zero as it is made
+   * @param client a new client of the guest, for this history alone, and closed with it. It sees
+   *     every page as dirty ({@code ALL_DIRTY}); or none, if all RAM is zero when it is made
    * @param ram reads and writes the guest's pages
    * @param machine the rest of the guest's state
    * @param budgetBytes most bytes of differences, 65,536 to 2^31; allocated now
@@ -90,11 +90,11 @@ public final class Rewind<S> implements AutoCloseable {
   }
 
   /**
-   * Saves the state of now, behind the current one; states after that are gone. Costs what was
-   * written since the current state. A state whose difference has no room in half the budget takes
-   * all older ones with it.
+   * Saves the present state after the current one; all states after the current one are dropped.
+   * The cost depends on the pages that were written since the current state. If the difference does
+   * not fit into half the budget, all older states are dropped.
    *
-   * @return its number: one more than that of the current state
+   * @return the number of the new state: one more than that of the current state
    * @throws IllegalStateException if the client is closed, a slot was removed or changed, or
    *     another call is under way; there is no new state
    */
@@ -229,8 +229,9 @@ public final class Rewind<S> implements AutoCloseable {
   }
 
   /**
-   * Restores a state: that of the number, if it was thinned out the last before it, and if there is
-   * none before it the oldest. Costs what was written between the two states.
+   * Restores the state with the number. If that state was thinned out, it restores the last state
+   * before it, or the oldest if there is none before it. The cost depends on the pages that were
+   * written between the two states.
    *
    * @param state number of the state, 0 or more
    * @return the number of the state that is the current one now
@@ -334,7 +335,7 @@ public final class Rewind<S> implements AutoCloseable {
   }
 
   /**
-   * Ends it: the states are gone, and the client is closed. The guest stays as it is.
+   * Drops all states and closes the client. The guest stays as it is.
    *
    * @throws IllegalStateException if another call is under way; nothing is changed
    */

@@ -15,10 +15,10 @@ import java.util.List;
 import java.util.Objects;
 
 /**
- * Save states of one guest in a file. The first is saved whole, each later one as what the guest
- * has written since the state that it goes on from, so it takes time and room for that alone. Any
- * state can be restored, which writes only pages that differ; a guest that goes on from there
- * begins a branch.
+ * Save states of one guest in a file. The first state is saved whole. Each later state is saved as
+ * the pages that the guest has written since the state before, and takes time and room only for
+ * those. Any state can be restored, which writes only pages that differ; if the guest goes on from
+ * an older state, it begins a branch.
  *
  * <pre>{@code
  * try (SnapshotStore<LogSlot> store = SnapshotStore.open(file, client, pages, machine)) {
@@ -30,17 +30,17 @@ import java.util.Objects;
  * }
  * }</pre>
  *
- * <p><b>Crashes.</b> A state is there when {@code save} returns: its pages are on the disk then,
- * and after them, by a second write to the disk, the record that says so. Whenever the process or
- * the machine dies, the file has every state whose save has returned, and perhaps the one under
- * way, whole. What was being written is cut off by the next call that writes; {@link #lostBytes}
- * tells of it. Damage elsewhere is found by checksums, and named with its place: no wrong state is
- * restored.
+ * <p><b>Crashes.</b> When {@code save} returns, the state's pages are on the disk, and after them,
+ * by a second wait for the disk, the record that says so. If the process or the machine dies, the
+ * file has every state whose save has returned, and perhaps the state that was being saved, as a
+ * whole. An incomplete state is cut off by the next call that writes; {@link #lostBytes} returns
+ * its size. Other damage is found by checksums, and the exception names its place: no wrong state
+ * is restored.
  *
- * <p><b>Threads and errors.</b> Nothing writes guest memory during a call, but for {@link
+ * <p><b>Threads and errors.</b> Nothing may write guest memory during a call, except during {@link
  * Capture#write}. One call at a time, by any thread; a second one is refused with an {@link
- * IllegalStateException}. An exception of a call that saves leaves the store as it was and the
- * guest's pages dirty for the next one. An interrupt is kept, and ends no call but those for plain
+ * IllegalStateException}. If a call that saves throws, the store is as before, and the guest's
+ * pages are dirty for the next save. An interrupt is kept, and ends no call but those for plain
  * images. The slots have to stay those of the first call.
  *
  * @param <S> what the client calls a slot
@@ -50,7 +50,7 @@ public final class SnapshotStore<S> implements AutoCloseable {
    * A state in a store.
    *
    * @param number its number: larger than those of all states that were saved before
-   * @param parent the state that it was saved after, or the nearest one before that which is not
+   * @param parent the state from which the guest had gone on, or its nearest ancestor that is not
    *     deleted; -1: none
    * @param time when it was saved, in milliseconds
    * @param name as given to {@link #save(String)}
@@ -78,14 +78,13 @@ public final class SnapshotStore<S> implements AutoCloseable {
   }
 
   /**
-   * Opens a store, or makes an empty one. Beside the file there is another, whose name ends with
-   * {@code .lock} and which stays: while the store is open, no other process and no other object
-   * can open it.
+   * Opens a store, or makes an empty one. A second file, whose name ends with {@code .lock}, keeps
+   * other processes and objects from opening the store while it is open. That file is not deleted.
    *
    * @param file the store's file, of the default file system. Symbolic links are followed; a file
    *     with two hard links is not known to be one, so do not open it by both
-   * @param client a client of the guest's, for this alone, and closed with it. It sees every page
-   *     as dirty ({@code ALL_DIRTY})
+   * @param client a client of the guest, for this store alone, and closed with it. It sees every
+   *     page as dirty ({@code ALL_DIRTY})
    * @param ram reads and writes the guest's pages
    * @param machine the rest of the guest's state
    * @param <S> what the client calls a slot
@@ -144,10 +143,11 @@ public final class SnapshotStore<S> implements AutoCloseable {
   }
 
   /**
-   * Saves the state of now, behind the current one. Costs what was written since that.
+   * Saves the present state as a child of the current one. The cost depends on the pages that were
+   * written since the current state.
    *
    * @param name for people; at most 100,000 characters
-   * @return its number; it is the current one now
+   * @return its number; it is now the current state
    * @throws IOException if the file cannot be written, or somebody has removed it or cut it off;
    *     the store is as before
    * @throws IllegalStateException if the store or the client is closed, a slot was removed or
@@ -171,11 +171,11 @@ public final class SnapshotStore<S> implements AutoCloseable {
   }
 
   /**
-   * Makes a copy, in memory, of what {@link #save} would write: for a guest that runs on while it
-   * is written. So the guest stands still for the take and for copying its dirty pages, and not for
-   * the disk.
+   * Copies, in memory, the pages that {@link #save} would write, so that the guest can run on while
+   * they are written. The guest stands still only for the take and for the copy of its dirty pages,
+   * and not for the disk.
    *
-   * @return the capture; to be written or closed before any other call
+   * @return the capture; write or close it before any other call
    * @throws IllegalStateException as {@link #save}
    */
   public Capture capture() {
@@ -196,7 +196,7 @@ public final class SnapshotStore<S> implements AutoCloseable {
     }
 
     /**
-     * Writes it into the store. The guest may run.
+     * Writes the state into the store. The guest may run meanwhile.
      *
      * @param name for people
      * @return the state's number; it is the current one now
@@ -214,7 +214,7 @@ public final class SnapshotStore<S> implements AutoCloseable {
       }
     }
 
-    /** Gives it up, unless it was written: its pages come with the next state. */
+    /** Drops the capture, unless it was written: its pages come with the next state. */
     @Override
     public void close() {
       guest.forget(copy);
@@ -227,8 +227,8 @@ public final class SnapshotStore<S> implements AutoCloseable {
    *
    * @param number the state's number
    * @throws IllegalArgumentException if there is no such state; nothing is changed
-   * @throws dev.smudge.snapshot.stream.PageDamageException if something of the state is damaged.
-   *     The guest may have pages of it by then: restore another state, or this one again
+   * @throws dev.smudge.snapshot.stream.PageDamageException if a part of the state is damaged. Some
+   *     pages may be restored by then: restore another state, or this one again
    * @throws IOException if the file cannot be read; likewise
    * @throws IllegalStateException as {@link #save}, and if the guest's slots are not those of the
    *     state; nothing is written
@@ -245,9 +245,10 @@ public final class SnapshotStore<S> implements AutoCloseable {
   }
 
   /**
-   * Tells in which pages the guest may differ now from a state: those that were written since, on
-   * the way through other states too. Each is handed out once, and all others are as they were.
-   * Nothing is saved, and the guest stays as it is; ask for as many states as you like.
+   * Hands out the pages in which the guest may now differ from a state: all pages that were written
+   * since, on the way through other states too. Each page is handed out once, and all other pages
+   * are equal. Nothing is saved, and the guest stays as it is. Any number of states may be
+   * compared.
    *
    * @param since number of the state
    * @param consumer gets the runs, and may read RAM; what it throws comes through
@@ -289,21 +290,21 @@ public final class SnapshotStore<S> implements AutoCloseable {
     return guest.current;
   }
 
-  /** {@return bytes of the file that count} */
+  /** {@return how many bytes of the file belong to complete states} */
   public long fileBytes() {
     return guest.index.file.committed();
   }
 
   /**
-   * {@return how many bytes of a state that was being written were at the end of the file when it
-   * was opened; 0 if it was closed in order}
+   * {@return how many bytes of an incomplete state were at the end of the file when it was opened;
+   * 0 if it was closed properly}
    */
   public long lostBytes() {
     return lostBytes;
   }
 
   /**
-   * Deletes a state. Those that were saved after it stay; its pages stay in the file until {@link
+   * Deletes a state. States that were saved after it stay; its pages stay in the file until {@link
    * #compact}.
    *
    * @param number the state's number
@@ -321,12 +322,12 @@ public final class SnapshotStore<S> implements AutoCloseable {
   }
 
   /**
-   * Writes the file anew without what no state needs, and puts it in place of the old one in one
-   * step. Numbers stay.
+   * Writes the states into a new file, without bytes that no state needs, and replaces the old file
+   * by it in one step. The states keep their numbers.
    *
    * @return how many bytes the file is smaller
-   * @throws IOException if that cannot be done, or a page is damaged; the store is as before. Also
-   *     if the directory cannot be written to the disk; the new file is in use then
+   * @throws IOException if the file cannot be written, or a page is damaged; the store is as
+   *     before. Also if the directory cannot be written to the disk; the new file is then in use
    * @throws IllegalStateException if another call is under way; nothing is changed
    */
   public long compact() throws IOException {
@@ -350,8 +351,8 @@ public final class SnapshotStore<S> implements AutoCloseable {
   }
 
   /**
-   * Writes the RAM of a slot, as it is in a state, as a plain image: page after page, with holes
-   * where pages are zero. Other virtual machines read that.
+   * Writes the RAM of a slot, as it is in a state, as a plain image, which other virtual machines
+   * can read: page after page, with holes for pages of zeroes.
    *
    * @param number the state's number
    * @param slotId number of the slot
@@ -376,12 +377,12 @@ public final class SnapshotStore<S> implements AutoCloseable {
   }
 
   /**
-   * Makes a state of a plain image of one slot's RAM; all other slots are zero in it. The guest
-   * stays as it is: {@link #restore} brings it there.
+   * Makes a state from a plain image of one slot's RAM; all other slots are zero in it. The guest
+   * stays as it is until you {@link #restore} the state.
    *
    * @param slotId number of the slot
-   * @param image the file; what the slot has beyond its end is zero
-   * @param bytes what {@link MachineState#restore} is to be given
+   * @param image the file; the slot is zero beyond the end of the file
+   * @param bytes the bytes for {@link MachineState#restore}
    * @param name for people
    * @return the state's number; it has no parent
    * @throws IllegalArgumentException if the guest has no such slot, or the file is larger than it;
@@ -405,7 +406,7 @@ public final class SnapshotStore<S> implements AutoCloseable {
       long size = slot.pageCount() * slot.pageBytes();
       if (from.size() > size) {
         throw new IllegalArgumentException(
-            image + " has " + from.size() + " bytes, and slot " + slotId + " " + size);
+            image + " has " + from.size() + " bytes, but slot " + slotId + " has " + size);
       }
       StoredGuest.Content content = writer -> StoreFiles.importImage(from, slot, writer);
       return guest.write(name, -1, content, bytes.clone(), slots).number;
@@ -415,10 +416,10 @@ public final class SnapshotStore<S> implements AutoCloseable {
   }
 
   /**
-   * Closes the store and the client. The guest stays as it is. An open capture is given up.
+   * Closes the store and the client. The guest stays as it is. An open capture is dropped.
    *
    * @throws IllegalStateException if another call is under way; nothing is changed
-   * @throws IOException if the file cannot be closed; what was saved is on the disk
+   * @throws IOException if the file cannot be closed; all saved states are on the disk
    */
   @Override
   public void close() throws IOException {

@@ -1,5 +1,5 @@
 /**
- * Rewind and reset of a guest, over its dirty pages.
+ * Rewind, save states and reset of a guest, over its dirty pages.
  *
  * <pre>
  *   Rewind ── save, back, forward, jump     a state per frame, in memory: History of deltas
@@ -8,7 +8,8 @@
  *                     ── write:  PagePort.write          restores them, dirty for the others only
  * </pre>
  *
- * <p>Start with {@link dev.smudge.snapshot.Rewind}.
+ * <p>A {@link dev.smudge.snapshot.SnapshotStore} keeps states in a file, over the same {@code
+ * GuestPages}. Start with {@link dev.smudge.snapshot.Rewind}.
  */
 @NullMarked
 package dev.smudge.snapshot;

@@ -6,19 +6,19 @@ import dev.smudge.sync.internal.collect.TakenPages;
 import dev.smudge.sync.internal.facade.SlotMapping;
 
 /**
- * Dirty pages that a client has taken: a transaction. The barrier is over when it is handed out, so
- * its pages may be read. Acknowledge what was dealt with; {@link #close}, also after an exception,
- * makes dirty again exactly what was not.
+ * Dirty pages that a client has taken. When the client gets the batch, the barrier is over, so its
+ * pages may be read. Acknowledge each page when its content is safe; {@link #close}, also after an
+ * exception, makes exactly the pages dirty again that were not acknowledged.
  *
  * <p>A slot that is removed or changed meanwhile stays in the batch as it was, and its content can
  * be read until the batch is closed.
  *
- * <p>Threads: any number at once, exact under any interleaving. Several may send parts of one batch
- * and acknowledge each its own; a page that one of them acknowledges is not given back by the
- * close, and one that none acknowledges is. Close it, or have the last of them close it, when all
- * are done: what is acknowledged after the close is dirty all the same.
+ * <p>Threads: any number at once, exact under any interleaving. Several threads may send parts of
+ * one batch, and acknowledge each its own part. The close gives back exactly the pages that no
+ * thread has acknowledged. Close the batch when all threads are done: an acknowledgement after the
+ * close comes too late, and its pages are dirty again.
  *
- * @param <S> what its client calls a slot
+ * @param <S> the type of slots that its client hands out
  */
 public final class DirtyBatch<S> implements AutoCloseable {
   private final Collector collector;
@@ -63,8 +63,8 @@ public final class DirtyBatch<S> implements AutoCloseable {
   }
 
   /**
-   * As {@link #forEachRun(RunConsumer)}, in runs of at most so many pages: so that the content of a
-   * run fits a {@link java.nio.ByteBuffer}, which ends at 2 GiB, or a packet.
+   * As {@link #forEachRun(RunConsumer)}, in runs of at most the given number of pages, so that the
+   * content of a run fits into a {@link java.nio.ByteBuffer} of at most 2 GiB, or into a packet.
    *
    * @param maxPages most pages in a run, at least 1
    * @param consumer gets the runs; what it throws comes through
@@ -87,8 +87,8 @@ public final class DirtyBatch<S> implements AutoCloseable {
   }
 
   /**
-   * Acknowledges pages: they are dealt with. Pages of the range that the batch does not hold, all
-   * of them perhaps, are ignored.
+   * Acknowledges pages: the close will not make them dirty again. Pages of the range that the batch
+   * does not hold are ignored.
    *
    * @param slot slot, also one that was removed meanwhile
    * @param firstPage first page of the range

@@ -14,13 +14,13 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * One consumer of dirty pages, with its own view of what is dirty: a migration, a display, a code
- * cache, a snapshot. Made by {@link DirtyLog#client}, which hands out {@link LogSlot}s, or by
- * {@code GuestMemory.client}, which hands out {@code GuestSlot}s, whose {@code pages} are the
+ * cache, a snapshot. {@link DirtyLog#client} makes a client that hands out {@link LogSlot}s; {@code
+ * GuestMemory.client} makes one that hands out {@code GuestSlot}s, whose {@code pages} are the
  * content.
  *
  * <p>Threads: any, one batch at a time.
  *
- * @param <S> what it calls a slot
+ * @param <S> the type of slots that it hands out
  */
 public final class DirtyClient<S> implements AutoCloseable {
   private final Collector collector;
@@ -47,7 +47,7 @@ public final class DirtyClient<S> implements AutoCloseable {
    * tracker, and waits for the barrier. After return the batch's pages may be read: every write to
    * them that is not visible then makes its page dirty again.
    *
-   * @return the batch; close it. What it holds and was not acknowledged is dirty again on close
+   * @return the batch; close it. Pages that were not acknowledged are dirty again on close
    * @throws IllegalStateException if the client or its log is closed, or its last batch is open
    *     still; nothing is taken
    * @throws VcpuTimeoutException if a vCPU does not reach a safepoint in time; the pages are dirty
@@ -58,8 +58,8 @@ public final class DirtyClient<S> implements AutoCloseable {
   }
 
   /**
-   * Takes what earlier syncs found, without another fetch: for several clients that share one
-   * {@link DirtyLog#sync} per round. Otherwise as {@link #take()}.
+   * Takes the pages that earlier syncs found, without another fetch: for several clients that share
+   * one {@link DirtyLog#sync} per round. Otherwise as {@link #take()}.
    *
    * @return the batch
    */
@@ -68,8 +68,9 @@ public final class DirtyClient<S> implements AutoCloseable {
   }
 
   /**
-   * Takes at most so many dirty pages, going on where the last such take ended and round again:
-   * pages are armed in chunks, shortly before they are read. Otherwise as {@link #take()}.
+   * Takes at most the given number of dirty pages. It continues where the last such take ended, and
+   * starts again at the first slot after the last. So pages are armed in chunks, shortly before
+   * they are read. Otherwise as {@link #take()}.
    *
    * @param maxPages most pages to take, at least 1
    * @return the batch
@@ -126,14 +127,15 @@ public final class DirtyClient<S> implements AutoCloseable {
   }
 
   /**
-   * Marks what this client has just written to guest memory itself, for all other clients: a
-   * restore, a rewind, the destination of a migration. The pages become dirty for every other
-   * client and stay as they are for this one, which knows what it wrote. A write by the guest or a
-   * device to the same pages makes them dirty for this client as ever, whichever came first.
+   * Marks, for all other clients, pages that this client itself has just written to guest memory:
+   * in a restore, a rewind, at the destination of a migration. The pages become dirty for every
+   * other client and stay as they are for this client, which knows what it wrote. A write by the
+   * guest or a device to the same pages makes them dirty for this client as usual, whichever write
+   * came first.
    *
-   * <p>Write watches of the slot are told. Call it after the write, and after it has landed, in
-   * place of {@link DirtyLog#mark} and of {@link LogVcpu#mark}: those make the pages dirty for this
-   * client too. From any thread. Takes the log's lock, so call it for a range, not for each byte.
+   * <p>Write watches of the slot are called. Call it after the write has landed, instead of {@link
+   * DirtyLog#mark} and {@link LogVcpu#mark}, which make the pages dirty for this client too. From
+   * any thread. It takes the log's lock, so call it for a range, not for each byte.
    *
    * @param slot slot
    * @param byteOffset offset of the first byte (or unit) written
@@ -157,14 +159,14 @@ public final class DirtyClient<S> implements AutoCloseable {
   }
 
   /**
-   * Looks at what is dirty for this client, and takes nothing: fetches what is new, and hands out
-   * all dirty pages as runs, those of an open batch that are not acknowledged included. They stay
-   * dirty, and no page is cleared. Slots come in the order in which they were added, pages
-   * ascending.
+   * Hands out the pages that are dirty for this client, without taking them: fetches new bits, and
+   * hands out all dirty pages as runs, including those of an open batch that are not acknowledged.
+   * The pages stay dirty, and none is cleared. Slots come in the order in which they were added,
+   * pages ascending.
    *
    * <p>It does not wait for the barrier. So a store that a vCPU has not reported yet may be missing
-   * here, and comes with a later look or take; and what is read of a page may be older than the
-   * next take's. Cost: a copy of the set of dirty pages.
+   * here, and comes with a later call or take; and page content that is read here may be older than
+   * in the next take. Cost: a copy of the set of dirty pages.
    *
    * @param consumer gets the runs, without a lock; what it throws comes through
    * @param <E> what it may throw
@@ -186,11 +188,11 @@ public final class DirtyClient<S> implements AutoCloseable {
   }
 
   /**
-   * Starts another client, which sees as dirty what this one does now: the pages of an open batch
-   * that are not acknowledged included. From here on each has its own view. So the pages that are
-   * dirty for a client that was forked off right after a take was committed are those written since
-   * that take, however often this one takes: one such client for each state of which that is asked.
-   * Does not wait for the barrier, and arms nothing.
+   * Starts another client with a copy of this client's view, including the pages of an open batch
+   * that are not acknowledged. From here on each has its own view. If you fork right after a take
+   * was committed, the dirty pages of the fork are always those written since that take, however
+   * often this client takes. Fork once for each state from which you want to know the changes. Does
+   * not wait for the barrier, and arms nothing.
    *
    * <pre>
    * backup.take() ... commit() and close
@@ -200,7 +202,7 @@ public final class DirtyClient<S> implements AutoCloseable {
    * </pre>
    *
    * @param name for messages
-   * @return the new client; close it when it has had enough, since each costs a set of pages
+   * @return the new client; close it when it is no longer needed, because each costs a set of pages
    * @throws IllegalStateException if the client or its log is closed; there is no new client
    */
   public DirtyClient<S> fork(String name) {
@@ -211,10 +213,10 @@ public final class DirtyClient<S> implements AutoCloseable {
   }
 
   /**
-   * Writes out what is dirty for this client, as {@link #forEachDirtyRun} hands it out: so that an
-   * incremental backup survives the end of the process. {@link #importDirty} reads it. The guest
-   * must stand still, or be sealed, from here until its RAM is saved too: what it writes later is
-   * in neither.
+   * Writes the pages that are dirty for this client, as {@link #forEachDirtyRun} hands them out, so
+   * that an incremental backup survives the end of the process. {@link #importDirty} reads them.
+   * The guest must stand still, or be sealed, from here until its RAM is saved too: a write between
+   * the two would be lost.
    *
    * <p>The format has a version, the geometry of the slots and two checksums. It takes a few bytes
    * per run of pages.
@@ -229,10 +231,10 @@ public final class DirtyClient<S> implements AutoCloseable {
   }
 
   /**
-   * Makes dirty for this client what {@link #exportDirty} has written, by this process or an
-   * earlier one, besides what is dirty for it already: so begin with a client that sees none as
-   * dirty ({@link InitialView#NONE_DIRTY}), before the guest runs. Every page of a slot that was
-   * added since the export becomes dirty. Other clients see nothing of it.
+   * Makes the pages dirty for this client that {@link #exportDirty} has written, in this process or
+   * an earlier one. Pages that are dirty already stay dirty, so begin with a client that sees no
+   * page as dirty ({@link InitialView#NONE_DIRTY}), before the guest runs. Every page of a slot
+   * that was added since the export becomes dirty. Other clients are not affected.
    *
    * @param in where the bytes are; nothing is read beyond their end
    * @throws java.io.EOFException if they end too early; nothing is changed
@@ -247,15 +249,16 @@ public final class DirtyClient<S> implements AutoCloseable {
     collector.takes().add(view, ExportedPages.read(Objects.requireNonNull(in, "in")));
   }
 
-  /** {@return how many pages are dirty for this client, as far as the last sync knew} */
+  /** {@return how many pages are dirty for this client, as of the last sync} */
   public long dirtyPages() {
     return collector.dirtyPages(view);
   }
 
   /**
-   * Ends the client. Its open batch stays readable and can give nothing back. When the last client
-   * ends, tracking stops and costs nothing. A second call does nothing. In the verify mode the last
-   * client waits for the barrier, and looks once more for writes that were not reported.
+   * Ends the client. Its open batch stays readable, but its close makes no page dirty again. When
+   * the last client ends, tracking stops and costs nothing. A second call does nothing. In the
+   * verify mode the close of the last client waits for the barrier, and looks once more for writes
+   * that were not reported.
    *
    * @throws IllegalStateException if a device's tracker does it inside a call under the collector
    *     lock; nothing is changed

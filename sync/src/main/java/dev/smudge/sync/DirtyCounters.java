@@ -13,11 +13,12 @@ import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What a log had counted at a moment ({@link DirtyLog#counters}). Two of them give a rate: pages a
- * second over the time between. Immutable.
+ * The counters of a log at one moment ({@link DirtyLog#counters}). Two of them give a rate: pages
+ * per second over the time between them. Immutable.
  *
- * <p>A page counts when it goes from clean to dirty: once until it is armed again by a client that
- * takes it, or with a ring by each sync. Without a client nothing is armed, and nothing counts.
+ * <p>A page counts when it goes from clean to dirty. It counts again after it was armed again, by a
+ * client that takes it, or with rings by any sync. Without a client nothing is armed, and nothing
+ * counts.
  *
  * @param nanoTime when, as {@link System#nanoTime}
  * @param dirtyPages pages that vCPUs made dirty, those that are closed by now included. Over a

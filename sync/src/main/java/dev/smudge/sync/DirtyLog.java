@@ -27,27 +27,29 @@ import org.agrona.concurrent.Agent;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Which pages of a guest's RAM were written: the tracking, without RAM of its own.
+ * Tracks which pages of a guest's RAM were written. It has no RAM of its own.
  *
- * <p>An emulator tells it of its memory slots and its vCPUs, marks what the guest writes, and calls
- * {@link LogVcpu#safepoint}. Clients ({@link #client}) then take dirty pages, each with its own
- * view. No write is lost: if a client was given a page and read it, every guest write to that page
- * whose bytes it did not read makes the page dirty for that client again.
+ * <p>An emulator adds its memory slots and its vCPUs, marks the pages that the guest writes, and
+ * calls {@link LogVcpu#safepoint}. Clients ({@link #client}) then take dirty pages, each with its
+ * own view. No write is lost: if a client was given a page and read it, every guest write to that
+ * page whose bytes the client did not read makes the page dirty for that client again.
  *
  * <p><b>How it works.</b> The live bit of a page is set by the vCPU that writes it; while it is
- * set, writes cost one load. A client that takes pages has them cleared, which arms them: the next
- * write sets the bit again. It then waits for the after-sync barrier, after which every store that
+ * set, writes cost one load. A take clears the bits of its pages, which arms them: the next write
+ * sets the bit again. The take then waits for the after-sync barrier, after which every store that
  * was not reported is visible. While there is no client, all live bits are set, and tracking costs
  * nothing.
  *
  * <p>With one dirty ring per vCPU ({@link DirtyLogBuilder#ring}), each vCPU reports newly dirty
- * pages in its own ring, and collecting costs what is dirty and nothing else. Clients and batches
- * are the same. Whoever collects harvests the rings, and resets them, which arms their pages.
+ * pages in its own ring, and the cost of collecting depends only on the number of dirty pages.
+ * Clients and batches are the same. A take or a {@link #sync} harvests the rings and resets them,
+ * which arms their pages.
  *
- * <p>Writes may be found in another way altogether: {@link DirtyLogBuilder#tracker}.
+ * <p>KVM, the MMU or a tracker of your own can find the writes instead: {@link
+ * DirtyLogBuilder#tracker}.
  *
- * <p>Threads: every method may be called from any thread, vCPUs included; those that collect take a
- * lock, which nobody holds while waiting for a vCPU. Source: docs/design.md 3; QEMU
+ * <p>Threads: every method may be called from any thread, vCPUs included; methods that collect take
+ * a lock, which no thread holds while it waits for a vCPU. Source: docs/design.md 3; QEMU
  * accel/kvm/kvm-all.c.
  */
 public final class DirtyLog implements AutoCloseable {
@@ -110,7 +112,7 @@ public final class DirtyLog implements AutoCloseable {
   }
 
   /**
-   * Adds a memory slot. Its pages are dirty for every client that is there already.
+   * Adds a memory slot. Its pages are dirty for every existing client.
    *
    * @param slotId 0 to 32,763, not in use
    * @param pageCount pages, 1 to about 137 billion
@@ -151,7 +153,8 @@ public final class DirtyLog implements AutoCloseable {
   }
 
   /**
-   * As {@link #addVcpu(Runnable)}, for a vCPU that holds nothing that lets it skip a mark.
+   * As {@link #addVcpu(Runnable)}, for a vCPU without a write TLB or anything else that lets it
+   * skip a mark.
    *
    * @return the vCPU
    * @throws IllegalStateException as there
@@ -164,9 +167,9 @@ public final class DirtyLog implements AutoCloseable {
    * Adds a vCPU. It is offline until its thread uses it.
    *
    * @param armCallback run by the vCPU's own thread, at a safepoint or as it comes online, whenever
-   *     pages were armed: it must drop whatever lets the vCPU write without a mark (write TLB
-   *     entries, translated stores). It must not wait, nor ask for a barrier. If it throws, the
-   *     exception comes out of the safepoint, and the next safepoint runs it again
+   *     pages were armed: it must drop everything that lets the vCPU write without a mark (write
+   *     TLB entries, translated stores). It must not wait or call {@link #barrier}. If it throws,
+   *     the exception comes out of the safepoint, and the next safepoint runs it again
    * @return the vCPU
    * @throws IllegalStateException if the log is closed, was made by {@link #createStopped}, or has
    *     a tracker with vCPUs of its own ({@link DirtyLogBuilder#tracker})
@@ -175,7 +178,7 @@ public final class DirtyLog implements AutoCloseable {
     Objects.requireNonNull(armCallback, "armCallback");
     if (collector.tracker().vcpus() != null) {
       throw new IllegalStateException(
-          "the vCPUs of this log are those of its tracker, and marks of others would be lost: use "
+          "the vCPUs of this log belong to its tracker, and marks of others would be lost: use "
               + "DirtyLog.mark for what they write; tracker: "
               + collector.tracker());
     }
@@ -191,14 +194,14 @@ public final class DirtyLog implements AutoCloseable {
   }
 
   /**
-   * Marks what was just written by a thread without a vCPU: a device model, DMA, a loader. Call it
-   * after the write, and after it has landed. From any thread; one atomic OR per 64 pages; no
-   * safepoints are needed. A writer that may meet a change of the slots makes its write and its
-   * mark in one read-side section ({@link Rcu#enter}), in which it has looked the slot up.
+   * Marks a write by a thread without a vCPU: a device model, DMA, a loader. Call it after the
+   * write has landed. From any thread; one atomic OR per 64 pages; no safepoints are needed. If
+   * slots may change meanwhile, look the slot up, write and mark in one read-side section ({@link
+   * Rcu#enter}).
    *
-   * <p>A thread that is online as a vCPU of this log may call it too, where one slow path serves
-   * the vCPU and devices: where a page is not marked yet, that is the vCPU's mark then, as by
-   * {@link LogVcpu#mark}. So what lets the vCPU skip later marks is dropped when the page is armed.
+   * <p>A thread that is online as a vCPU of this log may call it too, so one slow path can serve
+   * the vCPU and devices. If a page is not marked yet, the mark then counts as the vCPU's, as by
+   * {@link LogVcpu#mark}, and the vCPU drops its write TLB when the page is armed again.
    *
    * @param slot slot of this log
    * @param byteOffset offset of the first byte (or unit) written
@@ -234,7 +237,8 @@ public final class DirtyLog implements AutoCloseable {
   }
 
   /**
-   * Watches pages of a slot: the first write to each since it was armed is told. None is armed yet.
+   * Watches pages of a slot: the listener is called at the first write to each page since the page
+   * was armed. No page is armed yet.
    *
    * @param slot slot of this log
    * @param listener called by who writes, with offsets in the slot
@@ -248,9 +252,9 @@ public final class DirtyLog implements AutoCloseable {
   }
 
   /**
-   * Watches a range of a slot: every write to it is told, from the return of this call on. With a
-   * write TLB, enter a page only if {@link LogSlot#isMarked} is true after its mark. Waits, and
-   * throws, as {@link PageWatch#arm} and {@link #watchPages}.
+   * Watches a range of a slot: the listener is called at every write to it, from the return of this
+   * call on. With a write TLB, enter a page only if {@link LogSlot#isMarked} is true after its
+   * mark. Waits, and throws, as {@link PageWatch#arm} and {@link #watchPages}.
    *
    * @param slot slot of this log
    * @param byteOffset offset of the first byte (or unit)
@@ -268,7 +272,7 @@ public final class DirtyLog implements AutoCloseable {
    *
    * @param name for messages
    * @param initial what it sees as dirty
-   * @return the client; close it when it has had enough
+   * @return the client; close it when it is no longer needed
    * @throws IllegalStateException if the log is closed
    * @throws VcpuTimeoutException if a vCPU does not reach a safepoint in time ({@code NONE_DIRTY}
    *     only); there is no new client then
@@ -286,9 +290,9 @@ public final class DirtyLog implements AutoCloseable {
   }
 
   /**
-   * Fetches new dirty bits from the tracker, once, for all clients. Clears none; but with rings the
-   * pages that are found there are armed again. Every mark that is complete, and whose vCPU has
-   * passed a safepoint since, is found. Cost: what is newly dirty. Does nothing without clients.
+   * Fetches new dirty bits from the tracker, once, for all clients. Clears none, except that pages
+   * found in rings are armed again. It finds every completed mark whose vCPU has passed a safepoint
+   * since. The cost grows with the newly dirty pages. Does nothing without clients.
    *
    * @throws IllegalStateException if the log is closed
    */
@@ -298,10 +302,10 @@ public final class DirtyLog implements AutoCloseable {
 
   /**
    * Harvests and resets rings when one of them is half full, so that vCPUs need not wait until a
-   * client takes. What it finds is dirty for all clients, as after {@link #sync}. Call it in any
-   * loop, from any thread: it waits for no lock, and does nothing once the log is closed.
+   * client takes. The pages that it finds are dirty for all clients, as after {@link #sync}. Call
+   * it in any loop, from any thread: it waits for no lock, and does nothing once the log is closed.
    *
-   * @return the number of entries; 0 too without clients, and while somebody else collects
+   * @return the number of entries; also 0 without clients, and while another thread collects
    * @throws IllegalStateException if the log has no rings
    */
   public int reap() {
@@ -310,8 +314,8 @@ public final class DirtyLog implements AutoCloseable {
 
   /**
    * Returns a new agent whose {@code doWork} is {@link #reap}, for an {@code AgentRunner}. vCPUs
-   * may come and go. This method alone needs Agrona at run time, and on the path of whoever
-   * compiles a call of it; so does a look at all methods of this class by reflection.
+   * may come and go. Only this method needs Agrona: to compile a call, to run it, and to list the
+   * methods of this class by reflection.
    *
    * @return the reaper
    * @throws IllegalStateException if the log has no rings
@@ -323,9 +327,9 @@ public final class DirtyLog implements AutoCloseable {
   }
 
   /**
-   * Returns the log's RCU: what is read in its sections is reclaimed after a grace period. A thread
-   * that is online as a vCPU of this log has sections without a fence. Its timeout and its error
-   * handler are the log's; it may be used after the log is closed.
+   * Returns the log's RCU: an object that is read in its sections is reclaimed after a grace
+   * period. A thread that is online as a vCPU of this log has sections without a fence. Its timeout
+   * and its error handler are the log's; it may be used after the log is closed.
    *
    * @return the same each time
    */
@@ -334,9 +338,10 @@ public final class DirtyLog implements AutoCloseable {
   }
 
   /**
-   * Returns what was counted so far. Two of these give the dirty rate over the time between.
+   * Returns the counters. Two results of this method give the dirty rate over the time between
+   * them.
    *
-   * @return the counters of now
+   * @return a snapshot of the counters
    */
   public DirtyCounters counters() {
     return collector.underLock(() -> DirtyCounters.of(collector, software, hostWriter));
@@ -345,8 +350,8 @@ public final class DirtyLog implements AutoCloseable {
   /**
    * Waits until every store by a vCPU that was made before this call is visible here, and no vCPU
    * relies on dirty bits from before it: the after-sync barrier. Clients need not call it: {@code
-   * take} does. A vCPU may call it, and {@code take} too, where it holds no half-done store: for
-   * its own vCPU the call is a safepoint. It waits for the others only.
+   * take} does. A vCPU's thread may call it, and {@code take} too, at a point without a half-done
+   * store: the call is a safepoint of that vCPU, and waits only for the others.
    *
    * @throws VcpuTimeoutException if a vCPU does not reach a safepoint in time
    * @throws VcpuException if it is called inside an arm callback
@@ -356,8 +361,8 @@ public final class DirtyLog implements AutoCloseable {
   }
 
   /**
-   * Adds the tracker of a device: of something besides vCPUs that writes guest memory and keeps a
-   * dirty log of its own. It must not have written what clients are to be told of before this call.
+   * Adds the tracker of a device that writes guest memory and keeps its own dirty log. Clients do
+   * not hear of writes that the device made before this call.
    *
    * @param priority devices are called in ascending order, and stopped in descending order; those
    *     of the same priority in the order in which they were added
@@ -377,9 +382,9 @@ public final class DirtyLog implements AutoCloseable {
    * closed. One pause at a time: a second caller waits for the first to end. Writers without a vCPU
    * go on.
    *
-   * <p>The pause is the calling thread's, though any thread may close it: it ends when that thread
-   * ends, and the error handler is told. A vCPU that has waited in it for longer than the log's
-   * timeout tells the error handler, once, and goes on waiting.
+   * <p>The pause belongs to the calling thread, though any thread may close it. If that thread
+   * ends, the pause ends too, and the error handler is told. A vCPU that has waited in it for
+   * longer than the log's timeout tells the error handler, once, and goes on waiting.
    *
    * @return the pause; closing it lets the vCPUs run
    * @throws VcpuTimeoutException if a vCPU does not reach a safepoint, or another's pause does not
@@ -399,9 +404,9 @@ public final class DirtyLog implements AutoCloseable {
   }
 
   /**
-   * Declares the guest stopped for good: pages are armed, every vCPU runs its arm callback before
+   * Declares the guest stopped for good. Pages are armed, every vCPU runs its arm callback before
    * it writes again, and every later mark is reported to the error handler as a {@link
-   * SealedException}, once per page for vCPUs, each time for others. The pages are marked
+   * SealedException}: once per page for vCPUs, each time for others. The pages are marked
    * nonetheless. Call it after the guest was stopped and before the last take.
    *
    * @throws VcpuTimeoutException if a vCPU does not reach a safepoint in time; not sealed then
@@ -415,7 +420,9 @@ public final class DirtyLog implements AutoCloseable {
     }
   }
 
-  /** Takes {@link #seal} back: the guest runs on here after all. Nothing is lost by the two. */
+  /**
+   * Undoes {@link #seal}: the guest runs on here after all. Sealing and unsealing lose no write.
+   */
   public void unseal() {
     seal.set(false);
   }
@@ -426,16 +433,16 @@ public final class DirtyLog implements AutoCloseable {
   }
 
   /**
-   * Closes all clients and devices, takes the slots from the tracker, and has every vCPU pass a
-   * safepoint, or be offline, and run its arm callback. vCPUs may go on and are tracked no more. A
-   * second call does it all again.
+   * Closes all clients and devices, takes the slots from the tracker, and waits until every vCPU
+   * has passed a safepoint and run its arm callback, or is offline. vCPUs may go on, and are no
+   * longer tracked. A second call does it all again.
    *
-   * <p>Nobody waits any more: a vCPU that waits for room in its ring or for its dirty limit runs
-   * on; one that waits in a pause, which may not run before that is over, gets a {@link
-   * VcpuException} and is offline. Tasks that no vCPU has run fail, now and later.
+   * <p>All waits end. A vCPU that waits for room in its ring or for its dirty limit runs on. A vCPU
+   * that waits in a pause must not run before the pause is over, so it gets a {@link VcpuException}
+   * and is offline. Tasks that no vCPU has run fail, now and later.
    *
-   * @throws VcpuTimeoutException if a vCPU does not stop, or reach a safepoint, in time; closed
-   *     nonetheless, but the RAM of its slots may be in use still
+   * @throws VcpuTimeoutException if a vCPU does not stop, or reach a safepoint, in time; the log is
+   *     closed nonetheless, but the RAM of its slots may still be in use
    * @throws dev.smudge.sync.verify.UnreportedWriteException in the verify mode; it is closed
    */
   @Override

@@ -47,9 +47,9 @@ public final class DirtyLogBuilder {
    * Has each vCPU report in its own dirty ring. Default: bitmap mode, without rings.
    *
    * @param entries of each ring, a power of two from 2 to 65,536; 16 bytes each
-   * @param reserve how many are left when a ring is soft full, 0 to {@code entries - 1}: what a
-   *     vCPU makes dirty from one safepoint to the next should find room there; beyond it pages go
-   *     to the bitmap of their slot
+   * @param reserve how many entries are free when a ring is soft full, 0 to {@code entries - 1}: it
+   *     should have room for the pages that a vCPU makes dirty from one safepoint to the next;
+   *     beyond it pages go to the bitmap of their slot
    * @param policy what the vCPU does then, at its next safepoint
    * @return this
    * @throws IllegalArgumentException if a value is outside that
@@ -80,7 +80,7 @@ public final class DirtyLogBuilder {
   }
 
   /**
-   * Sets who is told of errors that have no caller: a vCPU whose thread died, a write after {@link
+   * Sets the handler of errors that have no caller: a vCPU whose thread died, a write after {@link
    * DirtyLog#seal}. Default: the system logger {@code dev.smudge.sync.DirtyLog}.
    *
    * @param handler called from any thread, in the middle of calls of the log. What it throws goes
@@ -94,9 +94,9 @@ public final class DirtyLogBuilder {
   }
 
   /**
-   * Has guest writes found by another tracker than the built-in one. If the vCPUs are its own
-   * ({@link Tracker#vcpus}), the log has no {@link LogVcpu}. Writes without a vCPU are marked as
-   * ever, unless the tracker finds those too.
+   * Sets the tracker that finds guest writes, instead of the built-in one. If the tracker has its
+   * own vCPUs ({@link Tracker#vcpus}), the log has no {@link LogVcpu}. Writes by devices have to be
+   * marked as usual, unless the tracker finds those too.
    *
    * @param other tracker of this log alone
    * @return this
@@ -108,8 +108,8 @@ public final class DirtyLogBuilder {
 
   /**
    * Puts a tracker in front of the one that finds the guest's writes: to count, to trace, to inject
-   * faults ({@link dev.smudge.sync.tracker.ForwardingTracker}). What it leaves out is not done: one
-   * without {@code afterSync} loses writes.
+   * faults ({@link dev.smudge.sync.tracker.ForwardingTracker}). It has to pass every call on:
+   * without {@code afterSync}, for example, writes are lost.
    *
    * @param interceptor gets that tracker, returns what the log is to use
    * @return this
@@ -121,14 +121,14 @@ public final class DirtyLogBuilder {
 
   /**
    * Switches the verify mode on, for the log of a {@code GuestMemory}, which knows its RAM: each
-   * take and sync reads all of it, and finds what was written and not reported. For test suites.
-   * The system property {@code smudge.verify} does the same for every {@code GuestMemory}: with the
+   * take and sync reads all of it, and finds writes that were not reported. For test suites. The
+   * system property {@code smudge.verify} does the same for every {@code GuestMemory}: with the
    * value {@code true}, or with {@code report}, which tells the log's error handler.
    *
-   * <p>A write that is found comes as an {@link dev.smudge.sync.verify.UnreportedWriteException}
-   * out of a later take, sync, or close of the last client: when a vCPU has passed a safepoint, and
-   * other writers have had 100 milliseconds, without a mark. The page is dirty for every client
-   * then.
+   * <p>A later take, sync, or close of the last client throws an {@link
+   * dev.smudge.sync.verify.UnreportedWriteException} for such a write: after vCPUs have passed a
+   * safepoint, and other writers have had 100 milliseconds, without a mark. The page is then dirty
+   * for every client.
    *
    * @return this
    */
@@ -138,7 +138,7 @@ public final class DirtyLogBuilder {
   }
 
   /**
-   * Switches the verify mode on, as {@link #verify()}, for RAM of the embedder's own.
+   * Switches the verify mode on, as {@link #verify()}, for an embedder that keeps its own RAM.
    *
    * @param of reads a page
    * @return this
@@ -150,10 +150,10 @@ public final class DirtyLogBuilder {
 
   /**
    * Switches the verify mode on, as {@link #verify()}, with another tracker that finds every write,
-   * marked or not: the MMU's, {@code MmuTracker.oracle()}. It keeps no copies, reads no RAM, and
-   * finds also a write that leaves the content as it was; which byte it was, it does not say. Slots
-   * that it cannot track are compared with copies, and the error handler of the log is told why,
-   * once.
+   * marked or not: the MMU's, {@code MmuTracker.oracle()}. It keeps no copies and reads no RAM. It
+   * also finds a write that leaves the content as it was, but cannot say which byte was written.
+   * Slots that it cannot track are compared with copies, and the error handler of the log is told
+   * why, once.
    *
    * @param oracle the tracker, of this log alone, which closes it. All its methods are called under
    *     the collector lock, but for {@code close}
@@ -165,8 +165,8 @@ public final class DirtyLogBuilder {
   }
 
   /**
-   * Switches the verify mode on, as {@link #verify()}, and has a handler told of what is found, in
-   * place of an exception.
+   * Switches the verify mode on, as {@link #verify()}, and calls a handler for each write that is
+   * found, instead of throwing an exception.
    *
    * @param handler gets an {@link dev.smudge.sync.verify.UnreportedWriteException} per page, under
    *     the collector lock; must not throw

@@ -10,9 +10,8 @@ import org.jspecify.annotations.Nullable;
  * A memory slot of a {@link DirtyLog}: made by {@link DirtyLog#addSlot} and {@link SlotChange#add}.
  * Immutable to its users, and usable from any thread.
  *
- * <p>A slot that was removed takes marks until every vCPU has passed a safepoint, in which it drops
- * what it holds of the slot, and every read-side section of that time is over; later marks are
- * refused.
+ * <p>A removed slot accepts marks until every vCPU has passed a safepoint, at which it drops what
+ * it keeps of the slot, and every read-side section that was open is over; later marks are refused.
  */
 public final class LogSlot {
   final Slot slot;
@@ -63,18 +62,19 @@ public final class LogSlot {
   }
 
   /**
-   * {@return whether stores of the log's vCPUs have to be marked; false where the tracker finds
-   * them without. What a tracker does not see, which it says itself, has to be marked in either
-   * case}
+   * {@return whether stores of the log's vCPUs have to be marked; false if the tracker finds them
+   * without marks. Writes that a tracker does not see have to be marked in either case; its
+   * documentation lists them}
    */
   public boolean needsMarks() {
     return !needsNoMarks;
   }
 
   /**
-   * Returns whether a page was marked when last looked at. A vCPU that has just stored to it, and
-   * gets true, needs no mark for that store, nor for others to the page until its next safepoint.
-   * Wait-free; one load. Always true of a vCPU whose writes the tracker finds without marks.
+   * Returns whether a page is marked, by one load without ordering. If a vCPU has just stored to
+   * the page and gets true, it needs no mark for that store, nor for later stores to the page until
+   * its next safepoint. Wait-free. Always true if the tracker finds the vCPUs' writes without
+   * marks.
    *
    * @param pageIndex page
    * @return true if a mark would change nothing

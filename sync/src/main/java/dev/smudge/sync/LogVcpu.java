@@ -13,27 +13,28 @@ import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A vCPU of a {@link DirtyLog}: the handle through which one thread marks what it writes, and says
- * when it holds no half-done store.
+ * A vCPU of a {@link DirtyLog}: the handle through which one thread marks the pages that it writes,
+ * and says when it has no half-done store.
  *
- * <p>A vCPU is <b>online</b> while its thread runs guest code: then it must call {@link #safepoint}
- * often, since barriers and pauses wait for it. It is <b>offline</b> before its first use, after
- * {@link #offline}, and while it waits in a pause: then nobody waits for it, and its thread must
- * not write guest memory. {@code safepoint} and {@code mark} bring an offline vCPU online; so code
+ * <p>A vCPU is <b>online</b> while its thread runs guest code. It must then call {@link #safepoint}
+ * often, because barriers and pauses wait for it. It is <b>offline</b> before its first use, after
+ * {@link #offline}, and while it waits in a pause. Then nobody waits for it, and its thread must
+ * not write guest memory. {@code safepoint} and {@code mark} bring an offline vCPU online, so code
  * that stores with raw pointers calls {@code safepoint} or {@code online} before its first store.
  *
- * <p>All methods but {@link #runOnVcpu}, {@link #limitDirtyRate}, {@link #isOnlineHere}, {@link
- * #close} and the getters are for the thread that brought it online. Misuse by two threads at once
- * is found when it comes to the slow path, not at each mark.
+ * <p>{@link #runOnVcpu}, {@link #limitDirtyRate}, {@link #isOnlineHere}, {@link #close} and the
+ * getters may be called from any thread; all other methods only by the thread that brought the vCPU
+ * online. Use by two threads at once is detected on the slow path, not at each mark.
  *
- * <p><b>Handing over.</b> A vCPU may be used by another thread after {@code offline}, also when its
- * thread calls that in a task or in a {@link RingFullPolicy}: from then on the vCPU is the other
- * thread's, and what the first one was doing for it ends. A thread asks with {@code isOnlineHere}.
+ * <p><b>Handing over.</b> After {@code offline} another thread may use the vCPU. If {@code offline}
+ * is called in a task or in a {@link RingFullPolicy}, the call that ran the task or policy does
+ * nothing more for the vCPU. A thread checks with {@code isOnlineHere} whether the vCPU is still
+ * its own.
  *
- * <p><b>One thread, several harts.</b> One thread is online as one vCPU of a log at a time, and may
- * run several in turn: {@code a.offline(); b.online();}. Nobody is waited for in that, and no lock
- * is taken. But for a pause that is on, and for the arm callback of the one that comes online, if
- * pages were armed since it ran, the switch costs a few atomic operations.
+ * <p><b>One thread, several harts.</b> A thread is online as one vCPU of a log at a time, and may
+ * run several in turn: {@code a.offline(); b.online();}. The switch costs a few atomic operations,
+ * takes no lock and waits for no thread, with two exceptions: {@code online} waits while a pause is
+ * on, and runs the arm callback if pages were armed since it last ran.
  *
  * <p>Source: docs/design.md 3.2 and 3.3.
  */
@@ -76,9 +77,9 @@ public final class LogVcpu implements AutoCloseable {
   }
 
   /**
-   * Marks what was just written. Call it after the store. Wait-free; allocates nothing; no fence
-   * and no atomic where the pages are marked already. Over a tracker that finds writes by itself it
-   * does nothing. An emulator with a write TLB enters the page after this only if {@link
+   * Marks the pages of a store. Call it after the store. Wait-free; allocates nothing; no fence and
+   * no atomic operation if the pages are marked already. If the tracker finds writes without marks,
+   * this does nothing. An emulator with a write TLB enters the page afterwards only if {@link
    * LogSlot#isMarked} is true: it is false while a write watch holds the page.
    *
    * @param slot slot of this vCPU's log
@@ -129,16 +130,16 @@ public final class LogVcpu implements AutoCloseable {
   }
 
   /**
-   * Says that every store before this is marked, and does what was asked of this vCPU meanwhile:
-   * acknowledges barriers (and before it runs the arm callback, if pages were armed), runs tasks,
-   * waits out a pause. Call it at the end of every translation block or loop back-edge. A guest
-   * whose only hook is its memory interface calls it at the entry of its stores and of its loads:
-   * there every earlier store is complete.
+   * Declares that every earlier store is complete and marked, and answers pending requests to this
+   * vCPU: runs the arm callback if pages were armed, acknowledges barriers, runs tasks, waits out a
+   * pause. Call it at the end of every translation block or loop back-edge. If the memory interface
+   * is the guest's only hook, call it at the entry of stores and of loads: there every earlier
+   * store is complete.
    *
-   * <p>With nothing asked it is one load and one branch. Allocates nothing. Brings an offline vCPU
-   * online. The vCPU is online in this thread when it returns, unless a task or a {@link
-   * RingFullPolicy} has taken it offline, closed it or handed it over: whoever runs such tasks, and
-   * stores with raw pointers, looks at {@link #isOnlineHere}.
+   * <p>With no request pending it is one load and one branch. Allocates nothing. Brings an offline
+   * vCPU online. The vCPU is online in this thread when it returns, unless a task or a {@link
+   * RingFullPolicy} has taken it offline, closed it or handed it over. If you run such tasks, and
+   * store with raw pointers, check {@link #isOnlineHere}.
    *
    * @throws VcpuException if the vCPU is closed or another thread's, or if the log is closed while
    *     it waits in a pause: the arm callback has run then, and the vCPU is offline
@@ -179,9 +180,9 @@ public final class LogVcpu implements AutoCloseable {
   }
 
   /**
-   * Takes the vCPU offline: barriers and pauses no longer wait for it. Call it around whatever may
-   * block: host calls, waits, idle loops. The caller holds no half-done store and stores nothing
-   * until {@link #online}. Does nothing if it is offline already.
+   * Takes the vCPU offline: barriers and pauses no longer wait for it. Call it before anything that
+   * may block: host calls, waits, idle loops. The caller must have no half-done store, and must not
+   * store until {@link #online}. Does nothing if the vCPU is offline already.
    *
    * @throws VcpuException if it is online in another thread, or this is its arm callback; it stays
    *     as it is
@@ -191,14 +192,14 @@ public final class LogVcpu implements AutoCloseable {
   }
 
   /**
-   * Limits how much this vCPU makes dirty, by having it wait at its safepoints, offline. What
-   * counts is what {@link #dirtyPages} counts, so a limit needs a client that takes, or a ring that
-   * is reaped. Over a second or more the limit is kept; a block of the guest's is never cut short.
-   * From any thread, at any time; a wait that is under way ends sooner when the limit is raised,
-   * and at once when the last client is closed, or the thread is interrupted.
+   * Limits how fast this vCPU makes pages dirty: it waits, offline, at its safepoints. The limit
+   * applies to the pages that {@link #dirtyPages} counts, so it needs a client that takes, or a
+   * ring that is reaped. It is kept over a second or more, and never interrupts a block of the
+   * guest. From any thread, at any time. A wait ends sooner if the limit is raised, and at once if
+   * the last client is closed or the thread is interrupted.
    *
-   * @param bytesPerSecond pages times their size (in the embedder's units, where a slot is in
-   *     those), more than 0; {@code Long.MAX_VALUE}: no limit
+   * @param bytesPerSecond pages times their size, in the units of the slot, per second; more than
+   *     0; {@code Long.MAX_VALUE}: no limit
    * @throws IllegalArgumentException if it is not more than 0; nothing is changed
    */
   public void limitDirtyRate(long bytesPerSecond) {
@@ -221,10 +222,11 @@ public final class LogVcpu implements AutoCloseable {
   }
 
   /**
-   * Has the vCPU's thread run a task, at its next safepoint, where it holds no half-done store.
-   * Called by that thread itself, it runs the task at once. A vCPU that is offline or paused runs
-   * it when it goes on. The task may take the vCPU offline, close it, or hand it to another thread:
-   * tasks after it are run by whoever brings it online next. From any thread; does not wait.
+   * Makes the vCPU's thread run a task at its next safepoint, where it has no half-done store. If
+   * that thread itself calls this, it runs the task at once. A vCPU that is offline or paused runs
+   * the task when it goes on. The task may take the vCPU offline, close it, or hand it to another
+   * thread; the thread that brings it online next then runs the remaining tasks. From any thread;
+   * does not wait.
    *
    * @param task what to run
    * @return done when the task has run; with the task's exception if it threw, with {@link

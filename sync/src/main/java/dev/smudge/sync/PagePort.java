@@ -1,14 +1,14 @@
 package dev.smudge.sync;
 
 /**
- * How whole pages of guest RAM are read and written by whoever saves and restores them, and knows
- * neither where that RAM is nor what it is made of. {@code GuestMemory.pages()} is one; an emulator
- * that keeps its own RAM implements {@link OwnRam}, which has two methods.
+ * Reads and writes whole pages of guest RAM, for code that saves and restores pages without knowing
+ * where the RAM is. {@code GuestMemory.pages()} is one; an emulator that keeps its own RAM
+ * implements {@link OwnRam}, which has two methods.
  *
- * <p>Threads: those of the caller, one at a time. It is called where the guest stands still, and
- * calls nothing of the log.
+ * <p>Threads: those of the caller, one at a time. It is called while the guest stands still, and
+ * must not call the log.
  *
- * @param <S> what the client calls a slot: {@link LogSlot}, or {@code GuestSlot}
+ * @param <S> the client's type of slots: {@link LogSlot}, or {@code GuestSlot}
  */
 public interface PagePort<S> {
   /**
@@ -33,9 +33,9 @@ public interface PagePort<S> {
   long pageSize(S slot);
 
   /**
-   * Returns how many bytes a page has as it is read and written: a multiple of 8, the same for all
-   * pages of the slot. It is the page size where the slot's units are bytes, or cells of which one
-   * byte is used.
+   * Returns how many bytes {@link #read} and {@link #write} transfer per page: a multiple of 8, the
+   * same for all pages of the slot. By default it is the page size, which is right if the slot's
+   * units are bytes, or cells of which one byte is used.
    *
    * @param slot slot
    * @return the bytes
@@ -49,33 +49,33 @@ public interface PagePort<S> {
    *
    * @param slot slot
    * @param pageIndex page
-   * @param page gets the content, all of it; what the page has beyond the end of RAM is left zero
+   * @param page gets the whole content; leave bytes beyond the end of RAM zero
    */
   void read(S slot, long pageIndex, byte[] page);
 
   /**
-   * Tells pages that nobody has ever touched, which are all zero, from others, so that a save or a
-   * restore need not read them. Called while nobody writes the slot.
+   * Finds the next page that may have been touched, so that a save or a restore need not read pages
+   * that were never touched and are all zero. Called while nobody writes the slot.
    *
    * @param slot slot
    * @param pageIndex where to look first
-   * @return the first page from there on that may be other than zero, or the number of the slot's
-   *     pages; {@code pageIndex} itself where that is not known
+   * @return the first page from there on that may be non-zero, or the number of the slot's pages;
+   *     {@code pageIndex} itself if this is not known
    */
   default long nextTouchedPage(S slot, long pageIndex) {
     return pageIndex;
   }
 
   /**
-   * Writes a page. It is marked by the caller, for whom it has to be.
+   * Writes a page. The caller marks it.
    *
    * @param slot slot
    * @param pageIndex page
-   * @param page the content, all of it; what the page has beyond the end of RAM is to be ignored
+   * @param page the whole content; ignore bytes beyond the end of RAM
    */
   void write(S slot, long pageIndex, byte[] page);
 
-  /** RAM of the embedder's own, in slots of a {@link DirtyLog}. */
+  /** For an embedder that keeps its own RAM, in slots of a {@link DirtyLog}. */
   interface OwnRam extends PagePort<LogSlot> {
     @Override
     default int slotId(LogSlot slot) {

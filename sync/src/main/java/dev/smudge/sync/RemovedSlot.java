@@ -4,15 +4,15 @@ import dev.smudge.sync.internal.collect.RemovedPages;
 import java.util.concurrent.atomic.AtomicReference;
 
 /**
- * A slot that was removed, and those of its dirty pages that no slot took over: no client is told
- * of them any more, so they are handed to whoever removed the slot (docs/bugs.md row 18).
+ * A slot that was removed, with those of its dirty pages that no other slot took over. No client is
+ * told of these pages any more, so the remover gets them (docs/bugs.md row 18).
  *
- * <p>Dirty is what was dirty for any of the clients; everything, if there was none. What a client
- * has in an open batch when the slot is removed comes when that batch gives it back. From any
- * thread.
+ * <p>A page is dirty here if it was dirty for any client; without a client every page is. If a
+ * client has pages of the slot in an open batch, they come here when that batch gives them back.
+ * From any thread.
  *
- * @param <S> what the remover calls a slot: {@link LogSlot}, or {@code GuestSlot}, whose RAM is
- *     kept, and can be read, until this is closed
+ * @param <S> the remover's type of slots: {@link LogSlot}, or {@code GuestSlot}, whose RAM stays
+ *     readable until this is closed
  */
 public final class RemovedSlot<S> implements AutoCloseable {
   private final RemovedPages pages;
@@ -36,9 +36,9 @@ public final class RemovedSlot<S> implements AutoCloseable {
   }
 
   /**
-   * Hands out the dirty pages as runs, ascending. Those are the last ones, unless the removal threw
-   * after it was made, as by a timeout: then there are more when no vCPU can use the slot any
-   * longer.
+   * Hands out the dirty pages as runs, ascending. No more follow, unless the removal threw after
+   * the change was made, for example by a timeout: then more may follow until no vCPU can use the
+   * slot.
    *
    * @param consumer gets the runs; what it throws comes through
    * @param <E> what it may throw
@@ -51,7 +51,7 @@ public final class RemovedSlot<S> implements AutoCloseable {
     pages.copy().forEachRun((first, count) -> runs.accept(slot, first, count));
   }
 
-  /** Gives up what is kept for this. A second call does nothing. */
+  /** Releases the slot and its RAM. A second call does nothing. */
   @Override
   public void close() {
     whenClosed.getAndSet(() -> {}).run();

@@ -7,9 +7,9 @@ package dev.smudge.sync;
 @FunctionalInterface
 public interface RingFullPolicy {
   /**
-   * Wait, offline, until a reset has given entries back: the guest writes no faster than it is
-   * collected. Somebody has to collect, a client that takes again and again or a reaper: of one
-   * that waits for longer than the log's timeout the error handler is told, once a wait. The wait
+   * Wait, offline, until a reset has given entries back: the guest writes no faster than its pages
+   * are collected. A client that takes again and again, or a reaper, has to collect. If a vCPU
+   * waits for longer than the log's timeout, the error handler is told, once per wait. The wait
    * also ends when the last client is closed, and when the thread is interrupted: it stays
    * interrupted, and the vCPU runs on as with {@link #SPILL}.
    */
@@ -19,11 +19,11 @@ public interface RingFullPolicy {
   RingFullPolicy SPILL = vcpu -> {};
 
   /**
-   * Called by the vCPU's own thread, online, inside a safepoint, where it holds no half-done store.
-   * It may collect ({@link DirtyLog#sync}, or a client's take). If the ring is soft full still when
-   * it returns, the vCPU runs on nonetheless, and it is called again after the next page; so too if
-   * it throws: that comes out of the safepoint. It may take the vCPU offline, close it, or hand it
-   * to another thread.
+   * Called by the vCPU's own thread, online, inside a safepoint, where it has no half-done store.
+   * It may collect ({@link DirtyLog#sync}, or a client's take). If the ring is still soft full when
+   * this returns, the vCPU runs on nonetheless, and this is called again after the next page. The
+   * same holds if it throws; the exception comes out of the safepoint. It may take the vCPU
+   * offline, close it, or hand it to another thread.
    *
    * @param vcpu the vCPU whose ring is soft full
    */

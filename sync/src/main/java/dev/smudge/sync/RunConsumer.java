@@ -11,7 +11,7 @@ public interface RunConsumer<S, E extends Exception> {
   /**
    * Called once per run.
    *
-   * @param slot slot: that of the time of the take, though it may have been removed since
+   * @param slot slot, as of the take; it may have been removed since
    * @param firstPage index of the run's first page in the slot
    * @param pageCount pages in the run, at least 1
    * @throws E if the run cannot be dealt with

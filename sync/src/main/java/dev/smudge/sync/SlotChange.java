@@ -7,18 +7,18 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * A change of the slots of a {@link DirtyLog}, in one step: slots that go, slots that come, and
- * which pages of those that go live on in those that come. vCPUs go on meanwhile, and at no moment
- * find neither the old slots nor the new.
+ * A change of the slots of a {@link DirtyLog}, in one step: it removes slots, adds slots, and says
+ * which pages of the removed slots live on in the added ones. vCPUs go on meanwhile, and at every
+ * moment find either the old slots or the new.
  *
  * <p>No dirty bit is lost. A page that is carried over is dirty for each client for which it was
- * dirty before; a new page is dirty for every client; the rest of what goes is handed to the caller
- * ({@link RemovedSlot}). What is marked in the old slots while the change is under way is carried
- * over too: after the swap {@link #commit} waits until every vCPU has passed a safepoint, whose arm
- * callback drops what the vCPU holds of the old slots, and until the read-side sections of that
- * time are over. All that time every sync looks into the old slots as well.
+ * dirty before; a new page is dirty for every client; all other pages of removed slots are handed
+ * to the caller ({@link RemovedSlot}). Marks made in the old slots during the change are carried
+ * over too. After the swap {@link #commit} waits until every vCPU has passed a safepoint, where its
+ * arm callback drops what it keeps of the old slots, and until all read-side sections that were
+ * open are over. Until then every sync looks into the old slots as well.
  *
- * <p>Splitting, merging, growing and moving a slot are all of this form. For one thread. Source:
+ * <p>Splitting, merging, growing and moving a slot are all such changes. For one thread. Source:
  * docs/design.md 3.6; QEMU {@code memory_region_transaction_commit}.
  */
 public final class SlotChange {
@@ -65,12 +65,12 @@ public final class SlotChange {
   }
 
   /**
-   * Says that pages of a slot that goes are pages of one that comes: the same memory.
+   * Declares that pages of a removed slot and pages of an added slot are the same memory.
    *
    * @param from slot that this change removes
    * @param fromPage first page there
    * @param to slot that this change adds, of the same page size
-   * @param toPage what that page is there
+   * @param toPage the page of {@code to} that has the memory of {@code fromPage}
    * @param pageCount pages, 0 or more
    * @return this
    * @throws IllegalArgumentException if the slots are not of this change, or of different page
@@ -116,7 +116,7 @@ public final class SlotChange {
     return removed();
   }
 
-  /** {@return what the commit has returned, also where it has thrown after the change was made} */
+  /** {@return the removed slots, also if the commit threw after the change was made} */
   public List<RemovedSlot<LogSlot>> removed() {
     return committed ? List.copyOf(removed) : List.of();
   }

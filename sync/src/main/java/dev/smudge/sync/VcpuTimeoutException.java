@@ -3,8 +3,8 @@ package dev.smudge.sync;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A vCPU did not reach a safepoint in time, or another thread did not end what was waited for. The
- * message names it; the cause carries the stack of its thread at that moment.
+ * A vCPU did not reach a safepoint in time, or a wait for another thread took too long. The message
+ * names the vCPU or thread; the cause has the stack of that thread at that moment.
  */
 public final class VcpuTimeoutException extends IllegalStateException {
   private static final long serialVersionUID = 1L;

@@ -9,8 +9,8 @@
  *            ── change  ──▶ SlotChange ── commit ──▶ RemovedSlot   slots come and go
  * </pre>
  *
- * <p>Start with {@link dev.smudge.sync.DirtyLog}. These types hold no state of their own: what they
- * do is in the packages below them.
+ * <p>Start with {@link dev.smudge.sync.DirtyLog}. These types hold no state; the implementation is
+ * in the packages below.
  */
 @NullMarked
 package dev.smudge.sync;

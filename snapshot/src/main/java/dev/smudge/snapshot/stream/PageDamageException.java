@@ -2,7 +2,7 @@ package dev.smudge.snapshot.stream;
 
 import java.io.IOException;
 
-/** Bytes of pages that are not what was written: cut short, changed, or of another format. */
+/** Bytes of pages are not as they were written: cut short, changed, or of another format. */
 public final class PageDamageException extends IOException {
   private static final long serialVersionUID = 1L;
 

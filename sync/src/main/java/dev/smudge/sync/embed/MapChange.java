@@ -7,9 +7,9 @@ import dev.smudge.sync.internal.collect.SlotSwap;
 import dev.smudge.sync.internal.facade.ApiAccess;
 
 /**
- * A change of the slots of a log together with a map of the embedder's, for one thread: {@link
- * #swap} makes it, {@link #end} gives the lock back, {@link #retire} waits until nobody can use
- * what was removed. {@code end} and {@code retire} follow in any case, also after an error.
+ * A change of the slots of a log together with the embedder's map, for one thread: {@link #swap}
+ * makes the change, {@link #end} gives the lock back, {@link #retire} waits until nobody can use
+ * the removed slots. Call {@code end} and {@code retire} in any case, also after an error.
  */
 public final class MapChange {
   private final SlotSwap swap;
@@ -52,7 +52,7 @@ public final class MapChange {
   }
 
   /**
-   * Attaches what trackers and clients are handed with a slot.
+   * Attaches the object that trackers and clients get with a slot.
    *
    * @param slot slot that this change adds
    * @param object what to attach
@@ -74,12 +74,12 @@ public final class MapChange {
   }
 
   /**
-   * Says that pages of a slot that goes are pages of one that comes.
+   * Declares that pages of a removed slot and pages of an added slot are the same memory.
    *
    * @param from slot that this change removes
    * @param fromPage first page there
    * @param to slot that this change adds, of the same page size
-   * @param toPage what that page is there
+   * @param toPage the page of {@code to} that has the memory of {@code fromPage}
    * @param pageCount pages
    */
   public void carry(LogSlot from, long fromPage, LogSlot to, long toPage, long pageCount) {
@@ -111,7 +111,7 @@ public final class MapChange {
     return swap.isSwapped();
   }
 
-  /** {@return whether nobody can use any more what was removed} */
+  /** {@return whether nobody can use the removed slots any more} */
   public boolean isRetired() {
     return swap.isRetired();
   }

@@ -30,13 +30,13 @@ import org.jspecify.annotations.Nullable;
  * try (Hold hold = inhibitor.inhibit()) { delete; add; }
  * }</pre>
  *
- * <p>Each access has a word of its own that says whether its thread is inside; all share a flag
- * that only changers write. Who enters stores its word, then looks at the flag; the changer raises
- * the flag, then looks at the words: one of the two sees the other. Who leaves clears its word,
- * then looks at the flag, and wakes the changer if it is up. Everything else is done under a lock,
- * a fair one: whoever waited to enter is in before the next change begins.
+ * <p>Each access has its own word, which says whether its thread is inside; all share a flag that
+ * only changers write. A thread that enters stores its word, then looks at the flag; the changer
+ * raises the flag, then looks at the words: so one of the two sees the other. A thread that leaves
+ * clears its word, then looks at the flag, and wakes the changer if the flag is up. Everything else
+ * is done under a fair lock: a thread that waited to enter is in before the next change begins.
  *
- * <p>The inhibitor knows nothing of a dirty log. A holder waits neither for a barrier nor for
+ * <p>The inhibitor knows nothing of a dirty log. A holder must not wait for a barrier, nor for
  * anything else that a thread which waits in {@code enter} would have to do.
  *
  * <p>Source: QEMU accel/accel-blocker.c; docs/design.md 3.6; docs/bugs.md row 17.
@@ -105,14 +105,14 @@ public final class AccessInhibitor implements AutoCloseable {
    * Adds an access for a thread: a vCPU's, or a device's. From any thread, also while accesses are
    * inhibited.
    *
-   * <p>The kick has to make its thread leave soon, wherever between {@code enter} and {@code leave}
-   * it is; the changer calls it, once a change. For {@code KVM_RUN} it sets {@code immediate_exit}
-   * in the vCPU's {@code kvm_run}, then sends a signal: the signal alone is lost on a vCPU that has
-   * entered and not yet reached the ioctl, {@code immediate_exit} alone is not seen by one that is
-   * in the guest. The thread clears {@code immediate_exit} before {@code enter}, never between
-   * {@code enter} and the ioctl. A kick does not wait for anything, and may come late: when its
-   * thread has left, waits to enter, or has ended; never after {@link InhibitableAccess#close} has
-   * returned.
+   * <p>The kick has to make its thread leave soon, wherever it is between {@code enter} and {@code
+   * leave}. The changer calls it once per change. For {@code KVM_RUN} it sets {@code
+   * immediate_exit} in the vCPU's {@code kvm_run}, then sends a signal: the signal alone is lost on
+   * a vCPU that has entered and not yet reached the ioctl, {@code immediate_exit} alone is not seen
+   * by one that is in the guest. The thread clears {@code immediate_exit} before {@code enter},
+   * never between {@code enter} and the ioctl. A kick must not wait for anything. It may come late,
+   * when its thread has left, waits to enter, or has ended, but never after {@link
+   * InhibitableAccess#close} has returned.
    *
    * @param kick called by the thread that changes, while it holds no lock that {@code enter} and
    *     {@code leave} need; if it throws, {@link #inhibit} fails with that
@@ -132,13 +132,14 @@ public final class AccessInhibitor implements AutoCloseable {
   }
 
   /**
-   * Keeps everybody from entering, kicks who is inside, and sleeps until all have left. Until the
-   * last hold is closed, no thread is between {@code enter} and {@code leave}. A thread that holds
-   * already gets another hold at once. If another thread holds, this one waits until that one is
-   * done. From any thread that is outside of its accesses; an interrupt does not end the wait and
-   * is kept. The caller sees what was done inside, and who enters later sees what the caller did.
+   * Keeps all threads from entering, kicks those inside, and sleeps until all have left. Until the
+   * last hold is closed, no thread is between {@code enter} and {@code leave}. A thread that
+   * already has a hold gets another at once. If another thread has one, this call waits until it is
+   * closed. From any thread that is outside its accesses; an interrupt does not end the wait and is
+   * kept. The caller sees everything that was done inside, and threads that enter later see what
+   * the caller did.
    *
-   * @return the hold, to be closed; never without one
+   * @return the hold; close it
    * @throws VcpuException if this thread is inside an access, or this is a kick, so that it would
    *     wait for itself; or if the thread that holds has ended
    * @throws VcpuTimeoutException if an access does not leave in time, or another's hold is not
@@ -150,11 +151,11 @@ public final class AccessInhibitor implements AutoCloseable {
   }
 
   /**
-   * As {@link #inhibit}, for whoever changes nothing meanwhile, so that nobody can see half of a
-   * change: when the thread that holds has ended, its hold has ended too. Whoever finds that, the
-   * next that would wait for it, tells the error handler, and goes on.
+   * As {@link #inhibit}, for a caller that changes nothing meanwhile. If its thread ends, the hold
+   * ends too, because nobody can see half of a change. The next thread that would wait for the hold
+   * finds this, tells the error handler, and goes on.
    *
-   * @return the hold, to be closed; never without one
+   * @return the hold; close it
    * @throws VcpuException as {@link #inhibit}
    * @throws VcpuTimeoutException as {@link #inhibit}
    */
@@ -378,9 +379,10 @@ public final class AccessInhibitor implements AutoCloseable {
   }
 
   /**
-   * From now on nobody waits for the end of another's {@link #pause}, which may never come: who
-   * would wait to enter gets an exception, since the holder may rely on it still that nobody is
-   * inside, and who inhibits goes on beside it. From any thread; a second call does nothing.
+   * From now on no thread waits for the end of another thread's {@link #pause}, which may never
+   * come. A thread that would wait to enter gets an exception, because the holder of the pause may
+   * still rely on nobody being inside. A thread that inhibits goes on beside the pause. From any
+   * thread; a second call does nothing.
    */
   @Override
   public void close() {
@@ -424,9 +426,9 @@ public final class AccessInhibitor implements AutoCloseable {
     private Hold() {}
 
     /**
-     * Ends this hold; with the thread's last one, everybody is let in. From any thread; a second
-     * call does nothing, nor does one after a {@link AccessInhibitor#pause} has ended with its
-     * thread.
+     * Ends this hold. After the last hold of the thread, all threads may enter again. From any
+     * thread; a second call does nothing, nor does one after a {@link AccessInhibitor#pause} has
+     * ended with its thread.
      */
     @Override
     public void close() {

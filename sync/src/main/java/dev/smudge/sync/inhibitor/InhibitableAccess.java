@@ -7,7 +7,7 @@ import java.lang.invoke.VarHandle;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The access of one thread to something that an {@link AccessInhibitor} protects. It is owned by
+ * The access of one thread to guest memory that an {@link AccessInhibitor} protects. It is owned by
  * the first thread that enters, until that thread closes it or dies; the next thread to enter then
  * owns it. Other threads get one of their own.
  */
@@ -41,17 +41,17 @@ public final class InhibitableAccess implements AutoCloseable {
 
   /**
    * Enters. Waits, without a limit, while accesses are inhibited; an interrupt does not end the
-   * wait and is kept. Enters again at once if its thread is inside; {@link #leave} then has to be
-   * called as often. Wait-free while nobody inhibits; allocates nothing then, and writes no word
-   * that another thread writes. What a changer did before it closed its hold is seen.
+   * wait and is kept. If its thread is inside already, it enters again at once; call {@link #leave}
+   * as often. Wait-free while no thread inhibits; allocates nothing then, and writes no word that
+   * another thread writes. The caller sees everything that a changer did before it closed its hold.
    *
-   * <p>A thread that runs a {@link dev.smudge.sync.LogVcpu} takes that offline before, if barriers
-   * may be asked for meanwhile: they would wait for it.
+   * <p>If the thread runs a {@link dev.smudge.sync.LogVcpu}, take that vCPU offline first, because
+   * barriers would wait for it meanwhile.
    *
    * @throws VcpuException if it is closed; if it is another thread's; if this thread itself holds
-   *     accesses back, so that it would wait for itself: what a holder does needs no access; if the
-   *     thread that holds has ended; or if it would wait for the end of a pause, and the inhibitor
-   *     is closed, before or meanwhile. It has not entered then
+   *     accesses back, so that it would wait for itself (a holder needs no access); if the thread
+   *     that holds has ended; or if it would wait for the end of a pause, and the inhibitor is
+   *     closed, before or meanwhile. It has not entered then
    */
   public void enter() {
     if (owner != Thread.currentThread()) {
@@ -163,9 +163,9 @@ public final class InhibitableAccess implements AutoCloseable {
   }
 
   /**
-   * Takes the access away. Waits for a kick that is under way; afterwards there is none, and what
-   * it uses can be freed. By its own thread, outside; by any thread before the first {@code enter}
-   * and after its thread has ended. A second call does nothing.
+   * Removes the access. Waits for a kick that is under way; after that none is called, and
+   * resources of the kick can be freed. By its own thread, outside; by any thread before the first
+   * {@code enter} and after its thread has ended. A second call does nothing.
    *
    * @throws VcpuException if this thread is inside, or it is another, living thread's; it stays as
    *     it is

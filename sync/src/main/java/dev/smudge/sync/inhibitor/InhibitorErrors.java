@@ -35,8 +35,8 @@ final class InhibitorErrors {
   static VcpuException endedInAChange(Thread thread) {
     return new VcpuException(
         thread
-            + " has ended and holds accesses back still; whoever knows that its change is"
-            + " whole has to close its hold");
+            + " has ended and still holds accesses back; a thread that knows that its change is"
+            + " complete has to close its hold");
   }
 
   static VcpuException endedInAPause(Thread thread) {
@@ -60,8 +60,8 @@ final class InhibitorErrors {
     return new VcpuException(
         "enter by "
             + Thread.currentThread()
-            + " was to wait for the end of the pause that "
+            + " waited for the end of the pause that "
             + holder
-            + " holds, and the inhibitor is closed, with its dirty log: it has not entered");
+            + " holds, but the inhibitor is closed, with its dirty log: it has not entered");
   }
 }

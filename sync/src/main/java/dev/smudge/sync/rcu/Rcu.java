@@ -9,7 +9,7 @@ import java.util.function.Consumer;
 import org.agrona.concurrent.Agent;
 
 /**
- * Read-copy-update: an element that readers may still look at is reclaimed after a grace period.
+ * Read-copy-update: an element that readers may still use is reclaimed after a grace period.
  *
  * <p>A reader calls {@link #enter}, reads, and calls {@link #exit}. An updater unlinks an element,
  * so that no new reader finds it. It then either waits with {@link #synchronize} until every
@@ -19,14 +19,15 @@ import org.agrona.concurrent.Agent;
  *
  * <p><b>How it works.</b> A section publishes the epoch at which it began. A grace period begins a
  * new epoch and waits for the sections of older ones. A thread that is online as a vCPU of the log
- * publishes nothing and has no fence: a grace period waits until it has passed a safepoint or is
- * offline, and at that moment a section that goes on is published after all.
+ * publishes nothing and has no fence: a grace period waits until the vCPU has passed a safepoint or
+ * is offline. If a section of that thread goes on over that moment, the vCPU publishes it then.
  *
  * <p><b>vCPU threads need no section</b> for an element that they find while they are online and
  * drop before their next safepoint, and before they go offline; then reading costs nothing. They go
- * offline when told to, and in every call that waits: a barrier, a pause, a lock of the log, {@link
- * #synchronize}. What such a thread keeps over one of those may have been reclaimed, and no call
- * here can tell; it enters a section for that.
+ * offline when they call {@code offline}, and in every call that waits: a barrier, a pause, a lock
+ * of the log, {@link #synchronize}. To keep an element over one of those, a vCPU thread has to
+ * enter a section: without one the element may have been reclaimed, and no call here can detect
+ * that.
  *
  * <p><b>Threads.</b> Any thread may call every method, virtual threads too; no thread is registered
  * by hand. A section belongs to the thread that entered it. No wait for a reader holds a lock.
@@ -52,9 +53,9 @@ public final class Rcu {
   }
 
   /**
-   * Makes one without vCPUs, whose waits fail after 10 seconds, and whose errors go to the system
-   * logger {@code dev.smudge.sync.rcu.Rcu}. The one that knows the vCPUs of a log is {@code
-   * DirtyLog.rcu()}.
+   * Makes an RCU without vCPUs, whose waits fail after 10 seconds, and whose errors go to the
+   * system logger {@code dev.smudge.sync.rcu.Rcu}. {@code DirtyLog.rcu()} returns the RCU that
+   * knows the vCPUs of a log.
    *
    * @return a new one
    */
@@ -66,10 +67,10 @@ public final class Rcu {
   }
 
   /**
-   * Makes one for readers of which some have quiescent states of their own.
+   * Makes an RCU some of whose readers have their own quiescent states.
    *
-   * @param vcpus those; {@link RcuVcpus#NONE} if there are none
-   * @param timeout how long a wait takes at most: more than zero, at most a day
+   * @param vcpus these readers; {@link RcuVcpus#NONE} if there are none
+   * @param timeout how long a wait takes at most, more than zero, at most a day
    * @param errorHandler told of readers that ended in a section, of late grace periods and of tasks
    *     that throw; called from any thread, must not throw
    * @return a new one
@@ -95,17 +96,17 @@ public final class Rcu {
   }
 
   /**
-   * Enters a read-side section: what is found in it is not reclaimed before {@link #exit}. Sections
-   * nest. Wait-free, but for a thread's first; allocates nothing after that. A full fence, and none
-   * in a thread that is online as a vCPU of the log.
+   * Enters a read-side section: an element that is found in it is not reclaimed before {@link
+   * #exit}. Sections nest. Wait-free, and allocates nothing, except for a thread's first section.
+   * Costs a full fence, but none in a thread that is online as a vCPU of the log.
    */
   public void enter() {
     readers.enter();
   }
 
   /**
-   * Leaves the section that was entered last; with the outermost, what was found in it must not be
-   * used any more. Call it in a {@code finally} block. Wait-free, no fence.
+   * Leaves the section that was entered last. After the outermost section, elements that were found
+   * in it must not be used any more. Call it in a {@code finally} block. Wait-free, no fence.
    *
    * @throws RcuException if the calling thread is in no section; nothing is changed
    */
@@ -122,21 +123,20 @@ public final class Rcu {
   }
 
   /**
-   * Has a task run after a grace period: when every section has ended that there is now. The tasks
-   * of one caller run in its order. From any thread, in sections and in tasks too; never waits.
-   * Nothing runs it unless {@link #reclaim} does, a {@link #reclaimer}, or a {@link #barrier}.
+   * Queues a task to run after a grace period, when every section that is open now has ended. The
+   * tasks of one caller run in order. From any thread, in sections and in tasks too; never waits.
+   * Only {@link #reclaim}, a {@link #reclaimer} or a {@link #barrier} runs it.
    *
-   * @param task what to run; in the thread of the reclaimer. What it throws goes to the error
-   *     handler
+   * @param task what to run, in the thread that reclaims. Its exceptions go to the error handler
    */
   public void callRcu(Runnable task) {
     reclaimer.add(Objects.requireNonNull(task, "task"));
   }
 
   /**
-   * Waits until every section has ended that had begun before the call. A vCPU may call it where it
-   * holds no half-done store: it is offline meanwhile. Two vCPUs that wait at the same time both
-   * finish.
+   * Waits until every section that had begun before the call has ended. A vCPU's thread may call it
+   * at a point without a half-done store; the vCPU is offline meanwhile. Two vCPUs that wait at the
+   * same time both finish.
    *
    * @throws RcuException if it is called inside a section, a task, or an arm callback, where it
    *     would wait for itself
@@ -198,8 +198,8 @@ public final class Rcu {
   }
 
   /**
-   * Refuses to go on where a wait for a grace period would wait for itself: for a caller that has
-   * to know before it begins.
+   * Throws if a wait for a grace period would wait for itself here. For callers that have to know
+   * this before they begin.
    *
    * @param what what is about to wait, for the message
    * @throws RcuException in a section, in a task, and in an arm callback
@@ -216,10 +216,10 @@ public final class Rcu {
   }
 
   /**
-   * Does some of the work that is due, and never blocks: begins a grace period, looks whether it is
-   * over, and then runs some tasks of {@link #callRcu}. Call it in a loop of your own, also in a
-   * vCPU's thread, between its safepoints. If several threads do, one has the turn. A grace period
-   * that takes longer than the timeout is reported to the error handler, once, and goes on.
+   * Does some of the work that is due, and never blocks: begins a grace period, checks whether it
+   * is over, and then runs some tasks of {@link #callRcu}. Call it in any loop, also in a vCPU's
+   * thread, between its safepoints. If several threads call it, one of them does the work. A grace
+   * period that takes longer than the timeout is reported to the error handler, once, and goes on.
    *
    * @return how many tasks it took or ran
    */
@@ -229,9 +229,9 @@ public final class Rcu {
 
   /**
    * Returns an agent whose {@code doWork} is {@link #reclaim}, to be run by an {@code AgentRunner}.
-   * While it runs, a {@link #barrier} waits for it and does not run tasks itself. This method alone
-   * needs Agrona at run time, and on the path of whoever compiles a call of it; so does a look at
-   * all methods of this class by reflection.
+   * While it runs, a {@link #barrier} waits for it and does not run tasks itself. Only this method
+   * needs Agrona: to compile a call, to run it, and to list the methods of this class by
+   * reflection.
    *
    * @return an agent, which runs the same tasks as any other of this RCU
    */

@@ -6,13 +6,14 @@ import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One thread's read-side sections of one {@link Rcu}. A thread that has quiescent states of its own
- * (a vCPU) tells them here; all others only use {@link Rcu#enter} and {@link Rcu#exit}.
+ * One thread's read-side sections of one {@link Rcu}. A thread with its own quiescent states (a
+ * vCPU) announces them here; all other threads only use {@link Rcu#enter} and {@link Rcu#exit}.
  *
- * <p>The word of a reader is 0, or the epoch at which the section began that grace periods have to
- * wait for. A thread publishes its word as it enters, unless it is online here: grace periods wait
- * for its quiescent states anyway. It publishes the word when it passes a quiescent state, or goes
- * offline, inside a section. The public methods are for the thread itself; they are wait-free.
+ * <p>The word of a reader is 0, or the epoch in which the section began that grace periods have to
+ * wait for. A thread publishes its word as it enters, unless it is online here: then grace periods
+ * wait for its quiescent states anyway, and it publishes the word only if it passes a quiescent
+ * state, or goes offline, inside a section. The public methods are for the thread itself; they are
+ * wait-free.
  */
 public final class RcuReader {
   private static final VarHandle WORDS = MethodHandles.arrayElementVarHandle(long[].class);

@@ -3,10 +3,10 @@ package dev.smudge.sync.rcu;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Threads with quiescent states of their own, such as the vCPUs of a log at their safepoints. A
- * section of such a thread costs no fence: a grace period first waits until each of them has passed
- * a quiescent state, or is offline. At that moment the thread publishes a section that goes on with
- * {@link RcuReader#quiescent}. All methods may be called from any thread.
+ * Threads with their own quiescent states, such as the vCPUs of a log at their safepoints. A
+ * section of such a thread costs no fence: a grace period first waits until each of these threads
+ * has passed a quiescent state, or is offline. If a section goes on at that moment, the thread
+ * publishes it with {@link RcuReader#quiescent}. All methods may be called from any thread.
  */
 public interface RcuVcpus {
   /** None: every thread publishes its sections itself. */
@@ -29,26 +29,27 @@ public interface RcuVcpus {
       };
 
   /**
-   * Asks every thread to pass a quiescent state. What the caller did before is visible to whoever
-   * has passed it. Does not wait.
+   * Asks every thread to pass a quiescent state. A thread that has passed it sees everything that
+   * the caller did before. Does not wait.
    *
-   * @return tells when all have
+   * @return the request, which knows when all threads have passed
    */
   Quiescence request();
 
   /**
-   * Runs something that waits. If the calling thread is one of these, it is offline meanwhile, so
-   * that two that wait for each other both finish.
+   * Runs a wait. If the calling thread is one of these threads, it is offline meanwhile, so that
+   * two threads that wait for each other both finish.
    *
-   * @param what what it waits for, for messages
+   * @param what what the wait is for, for messages
    * @param wait the wait
    */
   void waitOffline(String what, Runnable wait);
 
   /**
-   * Returns where the calling thread is, if a wait would wait for itself there.
+   * Returns where the calling thread is, if it would wait for itself there.
    *
-   * @return for messages, "the arm callback of vCPU 3"; null if it may wait
+   * @return the place for messages, such as "the arm callback of vCPU 3"; null if the thread may
+   *     wait
    */
   @Nullable String placeThatMustNotWait();
 
@@ -75,11 +76,11 @@ public interface RcuVcpus {
     boolean isReached();
 
     /**
-     * Describes a thread that has not, for an error.
+     * Describes, for an error, a thread that has not passed a quiescent state.
      *
      * @param nanos how long the caller has waited
-     * @return not thrown: its message names the thread and what it has to do, its stack is that
-     *     thread's
+     * @return an exception to be used as a cause: its message names the thread and what it has to
+     *     do, and its stack is that thread's
      */
     Throwable late(long nanos);
   }

@@ -7,8 +7,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Passes everything on to another tracker. Extend it to count, to trace or to fail at a step, and
- * put it in front with {@code DirtyLogBuilder.interceptTracker}. The calls that concern one slot
- * come with that slot: override {@link #collect} to see every fetch, whichever slot it is of.
+ * put it in front with {@code DirtyLogBuilder.interceptTracker}. The methods for calls of {@link
+ * SlotTracker} have the slot as a parameter: override {@link #collect}, for example, to see every
+ * fetch of every slot.
  */
 public class ForwardingTracker implements Tracker {
   private final Tracker tracker;

@@ -3,13 +3,13 @@ package dev.smudge.sync.tracker;
 import dev.smudge.bitmap.PageWordConsumer;
 
 /**
- * A tracker's part of one slot: the bits of its pages. A bit that is set says that the page was
- * written, or is not armed yet; the next write to a page whose bit is clear is found.
+ * A tracker's part of one slot: the bits of its pages. A set bit means that the page was written,
+ * or is not armed yet; the next write to a page whose bit is clear is found.
  *
- * <p>A life: {@link Tracker#newSlot}, {@link #add}, then {@link #start} and {@link #stop} as
- * clients come and go, {@link #collect} and {@link #clear} in between, {@link #remove} when the
- * guest has the slot no more, still {@link #collect} until the grace period is over, at last {@link
- * #close}. All are called under the collector lock, one at a time.
+ * <p>The calls come in this order: {@link Tracker#newSlot}, {@link #add}, then {@link #start} and
+ * {@link #stop} as clients come and go, with {@link #collect} and {@link #clear} in between, {@link
+ * #remove} when the guest no longer has the slot, still {@link #collect} until the grace period is
+ * over, and at last {@link #close}. All are called under the collector lock, one at a time.
  */
 public interface SlotTracker {
   /**
@@ -20,9 +20,9 @@ public interface SlotTracker {
 
   /**
    * Logging starts. For the guest's tracker every page counts as set, and none needs to be armed
-   * (KVM's INITIALLY_SET). A device tells from here on of every write by a {@link #collect} that
-   * begins after the write; if it throws, every page of the slot is dirty for every client at each
-   * fetch.
+   * (KVM's INITIALLY_SET). From here on a device has to report every write in a {@link #collect}
+   * that begins after the write. If a device throws here, every page of the slot is dirty for every
+   * client at each fetch.
    */
   default void start() {}
 
@@ -30,28 +30,28 @@ public interface SlotTracker {
   default void stop() {}
 
   /**
-   * Hands out bits that are set: at least all that were set since the last call and are set still.
-   * Clears none. What is written after it has looked is found by the next call. With rings: of the
-   * pages that are in none of them. If the guest's tracker throws, what it has handed out counts,
-   * and the rest comes the next time. If a device throws, every page of the slot is dirty for every
-   * client, since it may be the last call for this slot.
+   * Hands out set bits: at least all bits that were set since the last call and are still set.
+   * Clears none. A write that this call misses has to be found by the next call. With rings, this
+   * is only for pages that are in no ring. If the guest's tracker throws, the bits that it has
+   * handed out count, and the next call hands out the rest. If a device throws, every page of the
+   * slot is dirty for every client, because this may be the last call for the slot.
    *
    * @param sink gets words of 64 pages, ascending; for this call alone
    */
   default void collect(PageWordConsumer sink) {}
 
   /**
-   * Says that everything which the next {@link #collect} hands out is about to be cleared, as in a
-   * take of all pages: a tracker that can find pages and arm them in one step may arm them in that
-   * call. They count as set until {@link #clear} all the same, which may fail to come, if something
+   * Announces that all bits which the next {@link #collect} hands out are about to be cleared, as
+   * in a take of all pages. A tracker that can find pages and arm them in one step may arm them in
+   * that call. The bits still count as set until {@link #clear}, which may not come if something
    * throws. Does nothing by default.
    */
   default void expectClear() {}
 
   /**
    * Clears bits that {@link #collect} has handed out, so that the next write to those pages is
-   * found. What vCPUs may still hold of the old state is gone only after {@link Tracker#afterSync}.
-   * If it throws, the pages count as not cleared, and a later take clears them again.
+   * found. vCPUs may rely on the old state until {@link Tracker#afterSync}. If it throws, the pages
+   * count as not cleared, and a later take clears them again.
    *
    * @param firstPage first page of the range, a multiple of 64
    * @param pageCount pages of the range: a multiple of 64, or up to the end of the slot
@@ -62,10 +62,10 @@ public interface SlotTracker {
   default void clear(long firstPage, long pageCount, long[] bitmap) {}
 
   /**
-   * The guest has the slot no more. Writes that are under way may still be found by {@link
-   * #collect} until {@link #close}; a tracker that stopped all writers for the change keeps what it
-   * found last for that call. If the change fails after this, {@link #add} follows, and {@link
-   * #start} if there is a client.
+   * The guest no longer has the slot. {@link #collect} may still find writes that are under way,
+   * until {@link #close}; a tracker that stopped all writers for the change keeps its last bits for
+   * that call. If the change fails after this, {@link #add} follows, and {@link #start} if there is
+   * a client.
    */
   default void remove() {}
 

@@ -3,11 +3,11 @@ package dev.smudge.sync.tracker;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What a tracker is told of a memory slot. Immutable.
+ * A memory slot, as a tracker sees it. Immutable.
  *
  * @param id the slot's number, 0 to 32,763; a later slot may have the same number
- * @param entryId the number that entries of software rings carry for this slot. No slot that was
- *     there a moment ago has the same one; the upper 16 bits, where KVM has an address space, are
+ * @param entryId the number that entries of software rings carry for this slot. It differs from the
+ *     numbers of recently removed slots; the upper 16 bits, where KVM has an address space, are
  *     never 0
  * @param pageCount pages, at least 1
  * @param pageSize size of a page, a power of two, in bytes or in the embedder's own units
@@ -18,7 +18,7 @@ public record TrackedSlot(
     int id, int entryId, long pageCount, long pageSize, @Nullable Object attachment) {
 
   /**
-   * Refuses what {@link SlotTracker#clear} has to refuse: KVM's rule for {@code
+   * Refuses a range that {@link SlotTracker#clear} has to refuse, by KVM's rule for {@code
    * KVM_CLEAR_DIRTY_LOG}. Compares without adding, so that no pair of values wraps round.
    *
    * @param firstPage first page of the range

@@ -9,30 +9,31 @@ import org.jspecify.annotations.Nullable;
  * guest memory by themselves and keep a dirty log of their own (a vhost-like device, a GPU, another
  * process). The tracker keeps its state per slot in the {@link SlotTracker} that it makes.
  *
- * <p><b>The guest's tracker</b> is set with {@code DirtyLogBuilder.tracker}. What it throws comes
+ * <p><b>The guest's tracker</b> is set with {@code DirtyLogBuilder.tracker}. Its exceptions come
  * out of the operation that called it, and every page stays in the view of every client that had
  * it.
  *
  * <p><b>A device's tracker</b> is added with {@code DirtyLog.addTracker}, or by a {@code
- * MemoryListener}. A slot is known to it only while there are clients. What it throws goes to the
- * error handler of the log, but for {@link #startLog}, and the pages concerned count as written: a
- * device that fails costs work, not pages.
+ * MemoryListener}. It knows of slots only while there are clients. Its exceptions, except from
+ * {@link #startLog}, go to the error handler of the log, and the pages concerned count as written:
+ * a device that fails costs work, but loses no page.
  *
  * <p><b>Threads.</b> {@link #newSlot}, {@link #afterSync}, {@link TrackerVcpus#pause}, {@link
  * #detach} and {@link #close} are called without a lock, from any thread, several at once.
- * Everything else is called under the collector lock, one call at a time. A device's methods are
- * also called in a read-side section of the log's RCU, but for the last two. So under the lock a
- * tracker must not wait for a vCPU, for a grace period or for a thread that collects, and calls of
- * the log or of its clients are refused there; a device may close its {@link Registration}.
+ * Everything else is called under the collector lock, one call at a time. A device's methods,
+ * except {@link #detach} and {@link #close}, are also called in a read-side section of the log's
+ * RCU. So under the lock a tracker must not wait for a vCPU, for a grace period or for a thread
+ * that collects. Calls of the log or of its clients are refused there; a device may close its
+ * {@link Registration}.
  *
  * <p>Source: docs/design.md 3.4; Linux {@code Documentation/virt/kvm/api.rst} 4.8 and 4.117; QEMU
  * {@code MemoryListener}.
  */
 public interface Tracker {
   /**
-   * Prepares to track a slot, before the change that adds it begins: allocates, and refuses what
-   * cannot be tracked. It has no effect that others can see; {@link SlotTracker#add} follows, or
-   * {@link SlotTracker#close} if the slot does not come after all.
+   * Prepares to track a slot, before the change that adds it begins: allocates, and refuses a slot
+   * that cannot be tracked. It has no effect that others can see; {@link SlotTracker#add} follows,
+   * or {@link SlotTracker#close} if the slot is not added after all.
    *
    * @param slot the slot
    * @return this tracker's part of the slot
@@ -42,8 +43,7 @@ public interface Tracker {
 
   /**
    * The first client is about to start, or a device was added while there are clients. {@link
-   * SlotTracker#start} of every slot follows. If it throws, the client, or the device, is not
-   * there.
+   * SlotTracker#start} of every slot follows. If it throws, the client or the device is not added.
    */
   default void startLog() {}
 
@@ -61,13 +61,13 @@ public interface Tracker {
   }
 
   /**
-   * Harvests the rings of all vCPUs, at most one round of each; resets what was harvested, which
-   * arms its pages again; and only then hands the pages out. Called before {@link
-   * SlotTracker#collect} in every fetch. What was harvested and not handed out, because something
-   * threw, is handed out by the next call.
+   * Harvests the rings of all vCPUs, at most one round of each; resets the harvested entries, which
+   * arms their pages again; and only then hands the pages out. Called before {@link
+   * SlotTracker#collect} in every fetch. If something throws, the next call hands out the pages
+   * that were harvested and not handed out.
    *
-   * @param sink gets the pages, in no order, some of them twice, some of no slot that there is;
-   *     names a slot by {@link TrackedSlot#entryId} or by {@link TrackedSlot#id}
+   * @param sink gets the pages, in no order, some of them twice, some of slots that do not exist; a
+   *     slot is named by {@link TrackedSlot#entryId} or by {@link TrackedSlot#id}
    * @return how many entries were harvested
    */
   default int reapRings(RingPageConsumer sink) {

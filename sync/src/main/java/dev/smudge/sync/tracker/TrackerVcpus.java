@@ -18,7 +18,7 @@ public interface TrackerVcpus {
   Runnable pause();
 
   /**
-   * The log is being closed: nobody waits any more for a thread that has stopped the vCPUs in a
+   * The log is being closed: no vCPU waits any longer for a thread that has stopped the vCPUs in a
    * pause. A vCPU that would have to wait gets an exception, and does not run; the {@link #pause}
    * that follows returns once none of them writes. Called from any thread, without a lock, perhaps
    * more than once.

@@ -19,8 +19,8 @@ public interface PageContent {
   void read(TrackedSlot slot, long pageIndex, byte[] page);
 
   /**
-   * Tells of a write that lands bit by bit and is marked when all of it has landed, such as
-   * asynchronous I/O: its pages are not named before that.
+   * Returns whether a write to the page is under way that is marked only when all of it has landed,
+   * such as asynchronous I/O. The verify mode does not name such a page before that.
    *
    * @param slot the slot
    * @param pageIndex the page

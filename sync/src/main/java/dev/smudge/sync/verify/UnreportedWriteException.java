@@ -2,7 +2,7 @@ package dev.smudge.sync.verify;
 
 /**
  * The verify mode has found a page that changed and that no mark or tracker has reported. The page
- * is dirty for every client from then on, so the run can go on. Further pages that the same look
+ * is dirty for every client from then on, so the run can go on. Further pages that the same take
  * has found are among the suppressed exceptions.
  */
 public final class UnreportedWriteException extends RuntimeException {
@@ -44,7 +44,7 @@ public final class UnreportedWriteException extends RuntimeException {
 
   /**
    * {@return the offset in the slot, in bytes or units, of the first byte that differs; of the
-   * first byte of the page where another tracker has found the write, which does not know more}
+   * first byte of the page if an oracle has found the write, which does not know the byte}
    */
   public long byteOffset() {
     return byteOffset;

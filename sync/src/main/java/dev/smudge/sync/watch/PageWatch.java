@@ -1,19 +1,20 @@
 package dev.smudge.sync.watch;
 
 /**
- * A watch of pages: tells of the first write to a page since that was armed. A page stays armed
- * until the listener has returned; so a write that comes meanwhile, by another vCPU, is told too.
- * The listener must expect to be called more than once.
+ * A watch of pages: calls its listener at the first write to a page since the page was armed. A
+ * page stays armed until the listener has returned, so a write by another vCPU meanwhile calls the
+ * listener too. The listener must expect to be called more than once.
  */
 public interface PageWatch extends WriteWatch {
   /**
-   * Arms the pages of a range. When this returns, the next write to any of them is told, by
-   * whomever; and whoever reads them now, in this thread, sees every write that was not told.
+   * Arms the pages of a range. After this returns, the next write to any of them, by any thread,
+   * calls the listener; and if this thread now reads the pages, it sees every write that did not
+   * call the listener.
    *
-   * <p>It is a barrier: it waits until every other vCPU has passed a safepoint or is offline, and
-   * is a safepoint of the caller's own vCPU, if the caller is one. Arm several pages in one call
-   * where that is possible. In a log made by {@code DirtyLog.createStopped} nothing writes
-   * meanwhile, as in a take.
+   * <p>This is a barrier: it waits until every other vCPU has passed a safepoint or is offline, and
+   * is a safepoint of the caller's own vCPU, if the caller is one. If possible, arm several pages
+   * in one call. In a log made by {@code DirtyLog.createStopped} nothing writes meanwhile, as in a
+   * take.
    *
    * @param at where the range begins: an offset in the slot, or a guest address if the watch is
    *     that of a {@code GuestMemory}

@@ -1,14 +1,14 @@
 package dev.smudge.sync.watch;
 
 /**
- * A watch of writes to a slot. It costs each write to a page that is watched some tens of
- * nanoseconds, and others nothing. From any thread.
+ * A watch of writes to a slot. It costs each write to a watched page some tens of nanoseconds, and
+ * other writes nothing. From any thread.
  */
 public interface WriteWatch extends AutoCloseable {
   /**
-   * {@return whether nothing is told any more: because the watch was closed, its slot was removed
-   * or replaced by a change of the slots, or its log was closed} A vCPU finds out in its arm
-   * callback, which runs after each change that takes a slot away; then make another.
+   * {@return whether the listener is no longer called, because the watch was closed, its slot was
+   * removed or replaced by a change of the slots, or its log was closed} A vCPU can check this in
+   * its arm callback, which runs after each change that takes a slot away; then make another watch.
    */
   boolean isEnded();
 

@@ -18,18 +18,18 @@
  * cache.put(offset, translate(offset)); // reads the page
  * }</pre>
  *
- * <p>With several vCPUs a write may come between the read and the entry into the cache: then the
- * cache counts invalidations, and refuses what was read before the last one
+ * <p>With several vCPUs a write may come between the read and the entry into the cache. So the
+ * cache counts invalidations, and refuses a translation that was read before the last one
  * (docs/guide/code-cache.md).
  *
- * <p>A write is told where it is marked: by a vCPU's mark, by {@code DirtyLog.mark}, by what a
- * client writes for others (a restore, a rewind), and by every accessor of a {@code GuestMemory}.
- * While a page is watched its live bit stays clear, so that each mark of it comes to the slow path,
- * where the watches are. So an embedder with a write TLB enters a page, after its mark, only if
- * {@code LogSlot.isMarked} is true. No other store of a vCPU is slower; a device's costs a few
- * nanoseconds more, watched or not. Trackers that find writes without marks (KVM, the MMU) learn of
- * a write at the next take, long after the writer has gone on: they refuse a watch. A client and
- * {@code takeRange} tell as much there.
+ * <p>The mark of a write calls the listener: a vCPU's mark, {@code DirtyLog.mark}, {@code
+ * DirtyClient.markForOthers}, and every accessor of a {@code GuestMemory}. While a page is watched
+ * its live bit stays clear, so that each mark of it takes the slow path, which looks for watches.
+ * So an embedder with a write TLB enters a page, after its mark, only if {@code LogSlot.isMarked}
+ * is true. No other store of a vCPU is slower; a device's store costs a few nanoseconds more,
+ * watched or not. Trackers that find writes without marks (KVM, the MMU) learn of a write at the
+ * next take, long after the writer has gone on, so they refuse watches. Use a client and {@code
+ * takeRange} there.
  *
  * <p>Source: docs/design.md 3.10.
  */

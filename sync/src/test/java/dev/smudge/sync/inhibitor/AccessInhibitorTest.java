@@ -541,7 +541,7 @@ class AccessInhibitorTest {
         });
     late.start();
     late.join();
-    assertFails("has ended and holds accesses back", access::enter);
+    assertFails("has ended and still holds accesses back", access::enter);
     assertNotNull(change.get());
   }
 

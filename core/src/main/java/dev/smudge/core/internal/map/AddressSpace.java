@@ -331,7 +331,7 @@ public final class AddressSpace {
             throw new IllegalStateException(
                 "asynchronous writes have not landed within "
                     + embedded.timeout().toMillis()
-                    + " ms, and would be in no last take: close them, then seal; open: "
+                    + " ms, and the last take would miss them: close them, then seal; open: "
                     + asyncWrites.stream().limit(8).map(String::valueOf).toList());
           }
           try {

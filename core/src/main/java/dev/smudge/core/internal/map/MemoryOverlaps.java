@@ -87,7 +87,7 @@ final class MemoryOverlaps {
               + other
               + " have "
               + (end - from)
-              + " bytes of memory in common, and a write by way of one would not be dirty in the"
+              + " bytes of memory in common, and a write through one would not be dirty in the"
               + " other: add memory once, and decode its other addresses to that slot");
     }
   }

@@ -43,7 +43,7 @@ final class AnonymousRam implements RamSource {
                   + before.segment().byteSize()
                   + " bytes of addresses cannot grow to "
                   + end
-                  + " where it is; replaceRam with a MemorySegment of that size, or make it larger"
+                  + " in place; use replaceRam with a MemorySegment of that size, or make it larger"
                   + " from the start: memory that is not touched costs nothing"));
     }
     boolean stays = SparseRam.NATIVE;

@@ -31,7 +31,7 @@ public final class DeviceLogs {
   void checkNotCalling() {
     if (calling > 0) {
       throw new IllegalStateException(
-          "a dirty source called the log from inside a call under the collector lock: "
+          "a device's tracker called the log from inside a call under the collector lock: "
               + "let another thread do it, after that call");
     }
   }

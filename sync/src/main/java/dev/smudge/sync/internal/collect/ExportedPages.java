@@ -144,7 +144,7 @@ public final class ExportedPages {
               + id
               + " of "
               + pageCount
-              + " pages comes twice, or has not 1 to "
+              + " pages comes twice, or does not have 1 to "
               + ArmableBitmap.MAX_PAGES
               + " pages");
     }

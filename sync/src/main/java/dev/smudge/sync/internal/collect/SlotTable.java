@@ -72,7 +72,7 @@ public final class SlotTable {
   void claim(String newOwner) {
     if (owner != null) {
       throw new IllegalStateException(
-          "this log is that of " + owner + " already: make one log for each");
+          "this log belongs to " + owner + " already: make a log for each");
     }
     if (slots.used.length != 0) {
       throw new IllegalStateException(
@@ -86,7 +86,7 @@ public final class SlotTable {
     String other = owner;
     if (other != null) {
       throw new IllegalStateException(
-          "the slots of this log are those of " + other + ": add and remove them there");
+          other + " changes the slots of this log: add and remove them there");
     }
   }
 

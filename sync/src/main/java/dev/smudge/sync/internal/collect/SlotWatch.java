@@ -49,7 +49,7 @@ public abstract sealed class SlotWatch implements WriteWatch {
       Collector collector, Slot slot, long base, long at, long length, WriteListener listener) {
     checkCanWatch(collector, slot);
     if (slot.isNothing(at - base, length)) {
-      throw new IllegalArgumentException("a watch of no bytes: length 0");
+      throw new IllegalArgumentException("a watch of 0 bytes: it needs at least 1");
     }
     Bytes watch = new Bytes(collector, slot, base, at - base, length, listener);
     boolean done = false;
@@ -70,8 +70,8 @@ public abstract sealed class SlotWatch implements WriteWatch {
     if (collector.findsWithoutMarks()) {
       throw new UnsupportedOperationException(
           collector.tracker()
-              + " finds writes at a take, when the writer has long gone on, so nobody can be called"
-              + " at a write: take the pages with a client, or use a tracker with marks");
+              + " finds writes at a take, when the writer has long gone on, so no listener can be"
+              + " called at a write: take the pages with a client, or use a tracker with marks");
     }
     slot.checkTakesMarks(collector.slots());
   }

@@ -84,7 +84,7 @@ public final class WriteVerifier extends Verification {
   void checkStart() {
     if (content == null && oracle == null && required) {
       throw new IllegalStateException(
-          "this log is to verify writes, and does not know what its pages contain: use"
+          "this log has to verify writes, but cannot read its pages: use"
               + " DirtyLogBuilder.verify(PageContent), or make a GuestMemory over the log");
     }
   }
@@ -157,7 +157,7 @@ public final class WriteVerifier extends Verification {
     return new UnreportedWriteException(
         String.format(
             Locale.ROOT,
-            "page %d of %s %s %s. Whatever stores there has to store through the accessors, or to"
+            "page %d of %s %s %s. The code that stores there has to use the accessors, or to"
                 + " mark after its store. The page is dirty for every client now",
             difference.page,
             where,
