@@ -32,10 +32,12 @@ import org.jspecify.annotations.Nullable;
  */
 public final class Vcpu extends VcpuCursors implements AutoCloseable {
   private final boolean bigEndian;
+  private final VcpuAtomics atomics;
 
   Vcpu(AddressSpace space, ByteOrder order, Runnable armCallback) {
     super(space, armCallback);
     this.bigEndian = order == ByteOrder.BIG_ENDIAN;
+    this.atomics = new VcpuAtomics(this, bigEndian); // now: its class is initialized with it
   }
 
   /**
@@ -353,10 +355,10 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
   /**
    * Returns the atomics of this vCPU, for guests of several vCPUs, in the byte order of the memory.
    *
-   * @return the atomics; keep them
+   * @return the atomics, the same each time
    */
   public VcpuAtomics atomics() {
-    return new VcpuAtomics(this, bigEndian);
+    return atomics;
   }
 
   /**

@@ -12,6 +12,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import jdk.jfr.Event;
 
 /**
  * A guest's pages for one that saves or restores them. It holds this at every moment, whatever is
@@ -60,6 +61,21 @@ final class GuestPages<S> {
     this.client = Objects.requireNonNull(client, "client");
     this.ram = Objects.requireNonNull(ram, "ram");
     this.tables = tables;
+    initializeEvents();
+  }
+
+  /** Not where a stack may end in it: the class of an event is of no use after that. */
+  private static void initializeEvents() {
+    Event[] all = {
+      new ResetEvent(),
+      new RestoreEvent(),
+      new SaveEvent(),
+      new StoreCaptureEvent(),
+      new StoreCompactionEvent(),
+      new StoreRestoreEvent(),
+      new StoreSaveEvent()
+    };
+    Objects.requireNonNull(all);
   }
 
   private static VarHandle busyHandle() {

@@ -1,6 +1,5 @@
 package dev.smudge.sync.internal.time;
 
-import java.util.concurrent.TimeUnit;
 import java.util.function.LongSupplier;
 
 /**
@@ -18,10 +17,10 @@ import java.util.function.LongSupplier;
  */
 public final class Patience {
   /** The most that is counted between two looks, in nanoseconds. */
-  static final long MOST_PER_LOOK = TimeUnit.MILLISECONDS.toNanos(50);
+  static final long MOST_PER_LOOK = 50_000_000L;
 
   /** How long a sleep between two looks takes at most, in nanoseconds. */
-  private static final long SLICE = TimeUnit.MILLISECONDS.toNanos(20);
+  private static final long SLICE = 20_000_000L;
 
   private final LongSupplier clock;
   private final long limit;

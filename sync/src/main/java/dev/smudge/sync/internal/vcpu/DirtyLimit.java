@@ -1,6 +1,5 @@
 package dev.smudge.sync.internal.vcpu;
 
-import java.util.concurrent.TimeUnit;
 
 /**
  * How much a vCPU may make dirty per second: a bucket of bytes that drains at that rate. What the
@@ -9,7 +8,7 @@ import java.util.concurrent.TimeUnit;
  * that took too long.
  */
 public final class DirtyLimit {
-  private static final long NANOS = TimeUnit.SECONDS.toNanos(1);
+  private static final long NANOS = 1_000_000_000L;
 
   /** What is put off until it is worth a look at the clock: 2 ms of the limit. */
   private static final int PARTS_UNPAID = 500;
