@@ -24,6 +24,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.junit.platform.commons.PreconditionViolationException;
 import org.opentest4j.AssertionFailedError;
 
@@ -60,11 +61,12 @@ class SmallHeapTest {
   }
 
   /**
-   * What an error in a class's initializer leaves is not to be used again: not of the first mark.
+   * What an error in a class's initializer leaves is not to be used again: not of the first call.
    */
-  @Test
-  void firstMarkOfADevice_withoutStack_laterMarksWork() throws Exception {
-    run("-Xint", FirstMarkProgram.class);
+  @ParameterizedTest
+  @ValueSource(strings = {"mark", "pause"})
+  void firstCall_withoutStack_laterCallsWork(String call) throws Exception {
+    run("-Xint", FirstCallProgram.class, call);
   }
 
   /** Where a device's write was lost: in a fifth of the JVMs, and in none that ran for a while. */

@@ -1,7 +1,6 @@
 package dev.smudge.sync.internal.collect;
 
 import dev.smudge.bitmap.PageSet;
-import dev.smudge.sync.internal.event.Events;
 import dev.smudge.sync.internal.vcpu.VcpuGroup;
 import dev.smudge.sync.tracker.Tracker;
 import dev.smudge.sync.tracker.TrackerVcpus;
@@ -54,7 +53,6 @@ public final class Collector {
    */
   public Collector(
       Tracker tracker, VcpuGroup vcpus, boolean countsFetched, Consumer<Slot> whenPrepared) {
-    Events.initialize();
     this.tracker = tracker;
     this.vcpus = vcpus;
     this.countsFetched = countsFetched;

@@ -12,8 +12,8 @@ public final class Events {
 
   /**
    * Makes an event of each kind, as a log is made. Where a stack ends while a class is initialized,
-   * the class is of no use ever after: then no later call would get past its event. So this
-   * happens once, and not before there is the stack for it.
+   * the class is of no use ever after: then no later call would get past its event. So this happens
+   * once, and not before there is the stack for it.
    */
   public static void initialize() {
     long needed = dive(RESERVE, 1, 2, 3, 4, 5, 6);

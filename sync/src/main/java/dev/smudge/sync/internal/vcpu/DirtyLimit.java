@@ -1,6 +1,5 @@
 package dev.smudge.sync.internal.vcpu;
 
-
 /**
  * How much a vCPU may make dirty per second: a bucket of bytes that drains at that rate. What the
  * vCPU dirties in one go goes in at once; at its safepoints it waits until the bucket is empty. A

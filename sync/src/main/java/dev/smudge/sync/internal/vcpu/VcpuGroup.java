@@ -1,5 +1,6 @@
 package dev.smudge.sync.internal.vcpu;
 
+import dev.smudge.sync.internal.event.Events;
 import dev.smudge.sync.rcu.Rcu;
 import dev.smudge.sync.rcu.RcuReader;
 import dev.smudge.sync.rcu.RcuVcpus;
@@ -46,6 +47,7 @@ public final class VcpuGroup implements RcuVcpus {
       Consumer<? super Throwable> errorHandler,
       VcpuErrors errors,
       Function<VcpuGroup, Handshake> handshake) {
+    Events.initialize();
     this.timeout = timeout;
     this.handlerInAWait = errorHandler;
     this.errorHandler = e -> tell(errorHandler, e);
