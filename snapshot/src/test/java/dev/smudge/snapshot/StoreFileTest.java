@@ -71,7 +71,7 @@ class StoreFileTest {
   }
 
   @Test
-  @DisabledOnOs(OS.WINDOWS)
+  @DisabledOnOs(value = OS.WINDOWS, disabledReason = "symbolic links need a privilege there")
   void open_bySymbolicLinks_isTheSameStore() throws Exception {
     Path link = Files.createSymbolicLink(directory.resolve("link"), file.getFileName());
     Files.createFile(file);
@@ -138,7 +138,7 @@ class StoreFileTest {
   }
 
   @Test
-  @DisabledOnOs(OS.WINDOWS)
+  @DisabledOnOs(value = OS.WINDOWS, disabledReason = "an open file cannot be removed there")
   void save_somebodyHasRemovedTheFile_saysSo() throws Exception {
     try (SnapshotStore<LogSlot> store = open(console, file)) {
       store.save();

@@ -1,5 +1,6 @@
 package dev.smudge.sync.internal.event;
 
+import dev.smudge.sync.internal.time.StackRoom;
 import java.util.Objects;
 import jdk.jfr.Event;
 
@@ -16,7 +17,7 @@ public final class Events {
    * once, and not before there is the stack for it.
    */
   public static void initialize() {
-    long needed = dive(RESERVE, 1, 2, 3, 4, 5, 6);
+    StackRoom.check(RESERVE);
     Event[] all = {
       new BarrierEvent(),
       new BatchEvent(),
@@ -25,11 +26,6 @@ public final class Events {
       new SlotChangeEvent(),
       new TakeEvent()
     };
-    Objects.checkIndex(all.length - 1, needed); // both are used, so neither is left out
-  }
-
-  /** The arguments are needed after the call, so that compiled code has a frame for them too. */
-  private static long dive(int frames, long a, long b, long c, long d, long e, long f) {
-    return frames == 0 ? a + f : dive(frames - 1, b, c, d, e, f, a) + (a ^ b ^ c ^ d ^ e ^ f);
+    Objects.requireNonNull(all);
   }
 }

@@ -12,7 +12,12 @@ public final class StackRoom {
    * takes something that it has to give back, and calls others in between.
    */
   public static void check() {
-    check(RESERVE, 1, 2, 3, 4, 5, 6, 7, 8, 9);
+    check(RESERVE);
+  }
+
+  /** As {@link #check()}, for a call that goes deeper: with room for so many large frames. */
+  public static void check(int frames) {
+    check(frames, 1, 2, 3, 4, 5, 6, 7, 8, 9);
   }
 
   /** The arguments are needed after the call, so that compiled code has a frame for them too. */
