@@ -7,6 +7,7 @@ import dev.smudge.core.internal.map.SlotMap;
 import dev.smudge.core.internal.map.SlotMap.PartConsumer;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.SealedException;
+import dev.smudge.sync.embed.Doubt;
 import dev.smudge.sync.embed.EmbeddedLog;
 import dev.smudge.sync.rcu.Rcu;
 import dev.smudge.sync.rcu.RcuReader;
@@ -17,7 +18,7 @@ import java.nio.ByteOrder;
 /**
  * Guest memory for writers without a vCPU: device models, DMA, loaders. From any thread, without
  * registration or safepoints; several at once. Every write marks its pages after it has landed,
- * with one atomic OR per 64 pages; after return the next sync finds it. Each call is one read-side
+ * with one atomic OR per 64 pages; after return the next take finds it. Each call is one read-side
  * section ({@link Rcu}), from the look-up of the slot to the mark: a {@link SlotTransaction} waits
  * for it. Values are in the byte order of the memory; addresses need not be aligned, and an access
  * may cross the border of adjoining slots. Reads are not tracked.
@@ -26,7 +27,7 @@ import java.nio.ByteOrder;
  * then. After {@link GuestMemory#seal} writes are refused with {@link SealedException} before they
  * touch RAM. During {@link GuestMemory#pauseAll} every write waits, except those of the thread that
  * holds the pause. If a write throws anything else, even an {@link Error}, the bytes that have
- * landed are marked.
+ * landed are marked, or, where no mark was possible, every page is.
  *
  * <p>Source: docs/design.md 3.2; Linux 2efd61a608b0.
  */
@@ -38,12 +39,14 @@ public final class DeviceMemory {
   private final AddressSpace space;
   private final Rcu rcu;
   private final DeviceGate gate;
+  private final Doubt doubt;
   private final boolean bigEndian;
 
   DeviceMemory(AddressSpace space, ByteOrder order) {
     this.space = space;
     this.rcu = space.log().rcu();
     this.gate = space.gate();
+    this.doubt = space.doubt();
     this.bigEndian = order == ByteOrder.BIG_ENDIAN;
   }
 
@@ -72,27 +75,25 @@ public final class DeviceMemory {
   }
 
   /**
-   * One write. Watches are told of it at the end. It is marked before it too: what the mark needs
-   * is there then, its memory and the room on the stack, so that the mark that counts, after the
-   * write, does not fail. Where it fails all the same, as one for a client's others does when that
-   * client was closed meanwhile, the plain mark takes its place.
+   * One write, and after it the mark of what has landed, also before a fault. Watches are told at
+   * the end. Where the mark itself fails, because the stack has ended or a client was closed
+   * meanwhile, the memory is in doubt: every page is dirty.
    */
-  private void write(long address, long length, PartConsumer mark, PartConsumer part) {
+  private void write(long address, long length, PartConsumer part, PartConsumer mark) {
     SlotMap map;
     RcuReader section = gate.enter();
     try {
       map = mapForWrite(address, length);
-      map.forEachPart(address, length, mark);
+      boolean marked = false;
       try {
         map.forEachPart(address, length, part);
-      } finally { // also what landed before a fault
-        boolean marked = false;
+      } finally {
         try {
           map.forEachPart(address, length, mark);
           marked = true;
         } finally {
           if (!marked) {
-            map.forEachPart(address, length, this::markOnly);
+            doubt.set = true; // H4
           }
         }
       }
@@ -120,16 +121,12 @@ public final class DeviceMemory {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void write(long address, MemorySegment source) {
-    write(address, source, this::markOnly);
-  }
-
-  private void write(long address, MemorySegment source, PartConsumer mark) {
     write(
         address,
         source.byteSize(),
-        mark,
         (slot, offset, done, length) ->
-            MemorySegment.copy(source, done, slot.ram(), offset, length));
+            MemorySegment.copy(source, done, slot.ram(), offset, length),
+        this::markOnly);
   }
 
   /**
@@ -144,12 +141,19 @@ public final class DeviceMemory {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    * @throws IllegalArgumentException if the client is another memory's; nothing is written
    * @throws IllegalStateException if the client is closed: before the write, and nothing is
-   *     written; or during it, and what was written is dirty for all
+   *     written; or during it, and every page is dirty for all
    */
   public void writeAs(DirtyClient<GuestSlot> client, long address, MemorySegment source) {
+    forEachPart(
+        address,
+        source.byteSize(),
+        (slot, offset, done, length) ->
+            EmbeddedLog.markForOthersOnly(client, GuestSlot.of(slot), offset, 0)); // is it open?
     write(
         address,
-        source,
+        source.byteSize(),
+        (slot, offset, done, length) ->
+            MemorySegment.copy(source, done, slot.ram(), offset, length),
         (slot, offset, done, length) ->
             EmbeddedLog.markForOthersOnly(client, GuestSlot.of(slot), offset, length));
   }
@@ -179,8 +183,8 @@ public final class DeviceMemory {
     write(
         address,
         length,
-        this::markOnly,
-        (slot, offset, done, count) -> slot.fill(offset, count, value));
+        (slot, offset, done, count) -> slot.fill(offset, count, value),
+        this::markOnly);
   }
 
   /**
@@ -199,8 +203,8 @@ public final class DeviceMemory {
     write(
         address,
         length,
-        this::markOnly,
-        (slot, offset, done, count) -> slot.release(offset, count));
+        (slot, offset, done, count) -> slot.release(offset, count),
+        this::markOnly);
   }
 
   /** Writes the low bytes of a value, little-endian. */
@@ -211,11 +215,18 @@ public final class DeviceMemory {
       slot = space.openMap().find(address, width);
       if (slot != null && !space.log().isSealed()) {
         long offset = address - slot.base;
-        markOnly(slot, offset, 0, width);
+        boolean marked = false;
         try {
           slot.set(offset, width, value);
         } finally {
-          markOnly(slot, offset, 0, width);
+          try {
+            markOnly(slot, offset, 0, width);
+            marked = true;
+          } finally {
+            if (!marked) {
+              doubt.set = true; // H4
+            }
+          }
         }
       } else {
         slot = null;

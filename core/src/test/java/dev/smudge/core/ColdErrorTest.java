@@ -47,6 +47,7 @@ class ColdErrorTest {
   @ParameterizedTest
   @CsvSource({
     "-Xint, 1, asynchronous write",
+    "-Xint, 1, device long",
     "-Xint, 3, begin of an asynchronous write",
     "-XX:TieredStopAtLevel=1, 8, close of what was removed",
     "-XX:TieredStopAtLevel=1, 8, close of what was removed",

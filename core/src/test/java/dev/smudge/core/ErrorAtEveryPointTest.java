@@ -233,6 +233,7 @@ class ErrorAtEveryPointTest {
         new Operation("vCPU long over a border", w -> w.vcpu.putLong(SIZE - 3, w.bytes[0])),
         new Operation("device write", w -> w.memory.device().write(AT, w.bytes)),
         new Operation("device fill", w -> w.memory.device().fill(AT, 2 * PAGE, w.bytes[0])),
+        new Operation("device long", w -> w.memory.device().putLong(AT, w.bytes[0])),
         new Operation("device long over a border", w -> w.memory.device().putLong(SIZE - 3, 5)),
         new Operation("release", w -> w.memory.device().release(AT, 2 * PAGE)),
         new Operation(
