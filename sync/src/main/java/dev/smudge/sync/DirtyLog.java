@@ -374,7 +374,7 @@ public final class DirtyLog implements AutoCloseable {
    */
   public Registration addTracker(int priority, Tracker device) {
     Objects.requireNonNull(device, "device");
-    return collector.locked(() -> collector.devices().add(priority, device));
+    return collector.devices().add(priority, device);
   }
 
   /**

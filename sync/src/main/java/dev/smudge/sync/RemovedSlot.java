@@ -1,7 +1,9 @@
 package dev.smudge.sync;
 
 import dev.smudge.sync.internal.collect.RemovedPages;
+import dev.smudge.sync.internal.time.StackRoom;
 import java.util.concurrent.atomic.AtomicReference;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A slot that was removed, with those of its dirty pages that no other slot took over. No client is
@@ -17,7 +19,7 @@ import java.util.concurrent.atomic.AtomicReference;
 public final class RemovedSlot<S> implements AutoCloseable {
   private final RemovedPages pages;
   private final S slot;
-  private final AtomicReference<Runnable> whenClosed;
+  private final AtomicReference<@Nullable Runnable> whenClosed;
 
   RemovedSlot(RemovedPages pages, S slot, Runnable whenClosed) {
     this.pages = pages;
@@ -54,7 +56,11 @@ public final class RemovedSlot<S> implements AutoCloseable {
   /** Releases the slot and its RAM. A second call does nothing. */
   @Override
   public void close() {
-    whenClosed.getAndSet(() -> {}).run();
+    StackRoom.check(StackRoom.RELEASE); // it is run once
+    Runnable once = whenClosed.getAndSet(null);
+    if (once != null) {
+      once.run();
+    }
   }
 
   @Override

@@ -2,6 +2,7 @@ package dev.smudge.sync;
 
 import dev.smudge.sync.internal.time.StackRoom;
 import dev.smudge.sync.internal.vcpu.Pauses;
+import org.jspecify.annotations.Nullable;
 
 /**
  * All vCPUs are stopped, from {@link DirtyLog#pause} until {@code close}, or until the thread that
@@ -10,7 +11,19 @@ import dev.smudge.sync.internal.vcpu.Pauses;
 public final class VcpuPause implements AutoCloseable {
   private final Pauses pauses;
   private final Pauses.Pause pause;
-  private Runnable others = () -> {}; // under this
+  private volatile @Nullable Others others; // the last first
+
+  /** Others than the log's vCPUs that are stopped. */
+  private static final class Others {
+    final Runnable letGo;
+    final @Nullable Others before;
+    volatile boolean taken; // by a close
+
+    Others(Runnable letGo, @Nullable Others before) {
+      this.letGo = letGo;
+      this.before = before;
+    }
+  }
 
   VcpuPause(Pauses pauses) {
     StackRoom.check(); // so that there is enough of it to end the pause
@@ -18,23 +31,11 @@ public final class VcpuPause implements AutoCloseable {
     this.pause = pauses.pause();
   }
 
-  /** Has the close let others go on too, the last first. Before this is handed out. */
-  synchronized void onClose(Runnable letGo) {
-    Runnable before = others;
-    others =
-        () -> {
-          try {
-            letGo.run();
-          } finally {
-            before.run();
-          }
-        };
-  }
-
-  private synchronized Runnable takeOthers() {
-    Runnable taken = others;
-    others = () -> {};
-    return taken;
+  /** Has the close let others go on too, if any, the last first. Before this is handed out. */
+  void onClose(@Nullable Runnable letGo) {
+    if (letGo != null) {
+      others = new Others(letGo, others);
+    }
   }
 
   /**
@@ -43,18 +44,36 @@ public final class VcpuPause implements AutoCloseable {
    */
   @Override
   public void close() {
-    Runnable taken = takeOthers();
-    boolean gone = false;
     try {
-      taken.run();
-      gone = true;
+      letGo(others);
     } finally {
-      if (!gone) {
-        synchronized (this) {
-          others = taken; // for another call
-        }
-      }
       pauses.resume(pause);
     }
+  }
+
+  /** Each, whatever the others throw; what threw is for another call. */
+  private void letGo(@Nullable Others last) {
+    if (last == null) {
+      return;
+    }
+    try {
+      if (take(last)) {
+        boolean gone = false;
+        try {
+          last.letGo.run();
+          gone = true;
+        } finally {
+          last.taken = gone;
+        }
+      }
+    } finally {
+      letGo(last.before);
+    }
+  }
+
+  private synchronized boolean take(Others one) {
+    boolean first = !one.taken;
+    one.taken = true;
+    return first;
   }
 }

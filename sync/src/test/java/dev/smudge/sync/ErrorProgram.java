@@ -8,10 +8,12 @@ package dev.smudge.sync;
 final class ErrorProgram {
   private ErrorProgram() {}
 
+  /** The operation; and, for its first call to be one without stack, the only mode. */
   public static void main(String[] args) {
     ErrorAtEveryPointTest.Operation operation = ErrorAtEveryPointTest.Operation.valueOf(args[0]);
+    StackSqueeze.cold = args.length > 1;
     for (Mode mode : Mode.values()) {
-      if (operation.isIn(mode)) {
+      if (operation.isIn(mode) && (args.length == 1 || mode.name().equals(args[1]))) {
         operation.stackEndsAtEveryCall(mode);
       }
     }

@@ -79,6 +79,14 @@ class SmallHeapTest {
     }
   }
 
+  /** What the JVM links there for the first time must not be of no use ever after. */
+  @ParameterizedTest
+  @EnumSource(names = {"DISCARD", "SLOT_REMOVE"})
+  void stackEndsAtEveryCall_beforeTheCallWasEverMade_laterCallsWork(
+      ErrorAtEveryPointTest.Operation operation) throws Exception {
+    run("-Xmx64m", ErrorProgram.class, operation.name(), Mode.BITMAP.name());
+  }
+
   private static void run(String option, Class<?> program, String... arguments) throws Exception {
     String java = Path.of(System.getProperty("java.home"), "bin", "java").toString();
     List<String> command =

@@ -4,8 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.tracker.TrackedSlot;
 import dev.smudge.sync.verify.PageContent;
 import dev.smudge.sync.verify.UnreportedWriteException;
+import java.io.IOException;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.util.ArrayList;
@@ -18,11 +20,13 @@ import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** The verify mode, over RAM of the embedder's own. */
 @Tag("long")
@@ -238,16 +242,38 @@ class VerifyTest {
     }
   }
 
-  @Test
-  void contentThatCannotBeRead_isReportedOnce_andPagesAreTaken() {
+  /** RAM that faults is an Error, and another language throws what it likes. */
+  static Stream<Throwable> errors() {
+    return Stream.of(
+        new IllegalStateException("unmapped"),
+        new InternalError("unmapped"),
+        new IOException("unmapped"));
+  }
+
+  @ParameterizedTest
+  @MethodSource("errors")
+  void contentThatCannotBeRead_isReportedOnce_andPagesAreTaken(Throwable unmapped) {
     List<Throwable> errors = new ArrayList<>();
     AtomicBoolean fails = new AtomicBoolean();
     PageContent flaky =
-        (slot, page, to) -> {
-          if (fails.get()) {
-            throw new IllegalStateException("unmapped");
+        new PageContent() {
+          @Override
+          public void read(TrackedSlot slot, long page, byte[] to) {
+            fail();
+            content.read(slot, page, to);
           }
-          content.read(slot, page, to);
+
+          @Override
+          public boolean isBeingWritten(TrackedSlot slot, long page) {
+            fail();
+            return false;
+          }
+
+          private void fail() {
+            if (fails.get()) {
+              TestTracker.<RuntimeException>sneak(unmapped);
+            }
+          }
         };
     try (DirtyLog log = DirtyLog.builder().verify(flaky).errorHandler(errors::add).buildStopped()) {
       LogSlot slot = log.addSlot(0, PAGES, PAGE);

@@ -5,6 +5,7 @@ import dev.smudge.sync.internal.collect.Collector;
 import dev.smudge.sync.internal.collect.Slot;
 import dev.smudge.sync.internal.collect.SlotSwap;
 import dev.smudge.sync.internal.facade.ApiAccess;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A change of the slots of a log together with the embedder's map, for one thread: {@link #swap}
@@ -14,7 +15,7 @@ import dev.smudge.sync.internal.facade.ApiAccess;
 public final class MapChange {
   private final SlotSwap swap;
   private final MapLock lock;
-  private Runnable resume = () -> {};
+  private @Nullable Runnable resume;
 
   MapChange(Collector collector, MapLock lock, boolean removes) {
     this.lock = lock;
@@ -34,8 +35,10 @@ public final class MapChange {
 
   private void resume() {
     Runnable once = resume;
-    resume = () -> {};
-    once.run();
+    resume = null;
+    if (once != null) {
+      once.run();
+    }
   }
 
   /**

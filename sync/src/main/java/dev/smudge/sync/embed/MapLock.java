@@ -69,9 +69,12 @@ public final class MapLock {
       } else {
         self.waitAside(
             what,
-            () -> {
-              takeWithin(patience, closed);
-              lock.unlock(); // to come online may mean to wait for a pause: not with the lock
+            new Runnable() { // no lambda over a boolean: it may stay unlinked (design.md 3.8)
+              @Override
+              public void run() {
+                takeWithin(patience, closed);
+                lock.unlock(); // to come online may mean to wait for a pause: not with the lock
+              }
             });
       }
     }

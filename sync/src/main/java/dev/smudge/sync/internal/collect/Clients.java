@@ -47,11 +47,15 @@ public final class Clients {
     boolean done = false;
     @Nullable Armed[] armed = new Armed[1];
     try {
-      collector.locked(() -> {
-        collector.verification().checkStart();
-        startLocked(client, !allDirty, null);
-        armed[0] = allDirty ? null : collector.verification().armed();
-      });
+      collector.locked(
+          new Runnable() { // no lambda over a boolean: it may stay unlinked (design.md 3.8)
+            @Override
+            public void run() {
+              collector.verification().checkStart();
+              startLocked(client, !allDirty, null);
+              armed[0] = allDirty ? null : collector.verification().armed();
+            }
+          });
       if (!allDirty && !collector.afterSync()) {
         collector.lock().run(client::addAll);
       } else {

@@ -186,6 +186,9 @@ public final class Collector {
         verification.fetch(false, "sync");
       }
     });
+    if (slots.isReleaseCutShort() && !isLockedByMe()) {
+      releaseUnused();
+    }
   }
 
   /** {@return how many pages are dirty for a client, as far as the last fetch knew} */
@@ -300,15 +303,7 @@ public final class Collector {
 
   /** Releases removed slots that nobody uses any more. Without the lock. */
   void releaseUnused() {
-    for (; ; ) {
-      LeavingSlot[] unused = new LeavingSlot[1];
-      lock.run(() -> unused[0] = slots.takeUnused());
-      LeavingSlot slot = unused[0];
-      if (slot == null) {
-        return;
-      }
-      slot.release(vcpus.errorHandler());
-    }
+    slots.releaseUnused(lock, vcpus.errorHandler());
   }
 
   void reportIfSealed(Slot slot, long byteOffset) {

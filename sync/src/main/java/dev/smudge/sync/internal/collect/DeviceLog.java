@@ -32,9 +32,19 @@ final class DeviceLog implements Registration {
   // Under the collector lock.
   private final Map<Slot, FetchedBits> logged = new LinkedHashMap<>();
   private final Set<Slot> unlogged = new HashSet<>(); // may be written and are not logged
-  private final List<Slot> held = new ArrayList<>(); // removed, and not free before it has left
+  private final List<Held> held = new ArrayList<>();
   private boolean started;
   private boolean leaving;
+
+  /** A slot that was removed, and is not free before the device has left. */
+  private static final class Held {
+    final Slot slot;
+    boolean holds;
+
+    Held(Slot slot) {
+      this.slot = slot;
+    }
+  }
 
   // Of the task in which it leaves, which an error may have cut short.
   private boolean detached;
@@ -179,7 +189,13 @@ final class DeviceLog implements Registration {
     int words = (int) ((pageCount + 63) >>> 6);
     boolean done =
         !isClosed()
-            && devices.attempt(() -> part.part().clear(firstPage, pageCount, bitmap.clone()));
+            && devices.attempt(
+                new Runnable() { // no lambda over longs: it may stay unlinked (design.md 3.8)
+                  @Override
+                  public void run() {
+                    part.part().clear(firstPage, pageCount, bitmap.clone());
+                  }
+                });
     for (int i = 0; i < words; i++) {
       if (bitmap[i] == 0) {
         continue;
@@ -196,8 +212,10 @@ final class DeviceLog implements Registration {
   /** The grace period of a slot that was removed is over. */
   void retire(Slot slot) {
     if (!isCalled()) {
-      held.add(slot);
+      Held mine = new Held(slot);
+      held.add(mine);
       slot.views().hold(); // it may write there until it leaves
+      mine.holds = true; // not before: what it lets go is what it holds
       return;
     }
     collect(slot);
@@ -230,17 +248,21 @@ final class DeviceLog implements Registration {
     leaving = true;
     Set<Slot> all = new HashSet<>(unlogged);
     all.addAll(logged.keySet());
-    Map<Slot, @Nullable FetchedBits> last = new HashMap<>(logged);
+    Map<Slot, @Nullable FetchedBits> parts = new HashMap<>(logged);
     for (Slot slot : all) {
       collect(slot);
-      FetchedBits part = last.get(slot);
+      FetchedBits part = parts.get(slot);
       if (part != null) {
         part.tellAgain(slot.views());
       }
     }
     stopLog();
     for (; !held.isEmpty(); held.remove(held.size() - 1)) {
-      held.get(held.size() - 1).views().letGo();
+      Held last = held.get(held.size() - 1);
+      if (last.holds) {
+        last.slot.views().letGo();
+        last.holds = false; // should the removal here be cut short
+      }
     }
   }
 

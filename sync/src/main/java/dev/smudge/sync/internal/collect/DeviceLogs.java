@@ -7,6 +7,7 @@ import dev.smudge.sync.tracker.Registration;
 import dev.smudge.sync.tracker.Tracker;
 import java.util.Arrays;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 
 /**
  * The trackers of devices that were added to a log, by ascending priority. A walk is a read-side
@@ -76,8 +77,18 @@ public final class DeviceLogs {
     collector.vcpus().errorHandler().accept(error);
   }
 
-  /** Adds a device; if its log cannot be started, it is not there. */
+  /** Adds a device; if its log cannot be started, it is not there. Takes the lock. */
   public Registration add(int priority, Tracker tracker) {
+    return collector.locked(
+        new Supplier<>() { // no lambda: one over an int may stay unlinked for ever (design.md 3.8)
+          @Override
+          public Registration get() {
+            return addLocked(priority, tracker);
+          }
+        });
+  }
+
+  private Registration addLocked(int priority, Tracker tracker) {
     DeviceLog mine = new DeviceLog(this, priority, tracker);
     int at = devices.length;
     while (at > 0 && devices[at - 1].priority() > priority) {

@@ -133,11 +133,18 @@ public final class ExportedPages {
     return new ExportedPages(parts);
   }
 
+  private static boolean isIn(List<Part> parts, int id) {
+    for (Part part : parts) {
+      if (part.id == id) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   private static Part newPart(int id, long pageCount, long pageSize, List<Part> before)
       throws IOException {
-    if (pageCount < 1
-        || pageCount > ArmableBitmap.MAX_PAGES
-        || before.stream().anyMatch(part -> part.id == id)) {
+    if (pageCount < 1 || pageCount > ArmableBitmap.MAX_PAGES || isIn(before, id)) {
       throw new StreamCorruptedException(
           DAMAGED
               + "slot "

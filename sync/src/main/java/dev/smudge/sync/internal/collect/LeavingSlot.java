@@ -1,6 +1,7 @@
 package dev.smudge.sync.internal.collect;
 
 import dev.smudge.bitmap.PageSet;
+import dev.smudge.sync.internal.time.StackRoom;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -32,12 +33,16 @@ final class LeavingSlot {
   private final Slot slot;
   private List<Carry> carries; // every page is in one, or in several
   private final RemovedPages removed;
-  private Runnable released;
+  private final Runnable whenReleased;
+  private boolean released; // of whoever has claimed it
 
-  LeavingSlot(RemovedPages removed, List<Carry> carries, Runnable released) {
+  /** A thread is about to release it. Set under the lock. */
+  volatile boolean claimed;
+
+  LeavingSlot(RemovedPages removed, List<Carry> carries, Runnable whenReleased) {
     this.slot = removed.slot();
     this.carries = new ArrayList<>(carries);
-    this.released = released;
+    this.whenReleased = whenReleased;
     this.removed = removed;
     List<Carry> sorted = new ArrayList<>(carries);
     sorted.sort(Comparator.comparingLong(Carry::fromPage));
@@ -183,12 +188,15 @@ final class LeavingSlot {
     carries = List.of();
   }
 
-  /** Tells the remover. Once, without the lock. */
+  /** Tells the remover. Once, without the lock; not where there is no stack for what that does. */
   void release(Consumer<? super Throwable> errorHandler) {
-    Runnable once = released;
-    released = () -> {};
+    if (released) {
+      return;
+    }
+    StackRoom.check(StackRoom.RELEASE);
+    released = true;
     try {
-      once.run();
+      whenReleased.run();
     } catch (Throwable e) {
       // It has no caller that could mend it: another slot's release must not wait for this one.
       errorHandler.accept(e);

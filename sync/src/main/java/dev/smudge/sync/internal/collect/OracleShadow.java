@@ -65,17 +65,15 @@ final class OracleShadow extends SlotShadow {
   @Override
   void look(String between, long look) {
     fetch();
-    written.forEachWord((word, bits) -> {
-      for (long rest = bits & knownOf(word); rest != 0; rest &= rest - 1) {
-        long page = ((long) word << 6) + Long.numberOfTrailingZeros(rest);
+    for (long page = written.nextPage(0); page >= 0; page = written.nextPage(page + 1)) {
+      if ((knownOf((int) (page >>> 6)) >>> page & 1) != 0 && !differences().containsKey(page)) {
         differences()
-            .computeIfAbsent(
+            .put(
                 page,
-                of ->
-                    new Difference(
-                        of, 0, "was written and nobody marked it: a store came", between, look));
+                new Difference(
+                    page, 0, "was written and nobody marked it: a store came", between, look));
       }
-    });
+    }
     written.clear();
   }
 

@@ -24,7 +24,13 @@ public final class RemovedPages {
   /** Adds pages. */
   public void add(long firstPage, long pageCount) {
     slot.checkRange(firstPage, pageCount);
-    lock.run(() -> dirty.addRange(firstPage, pageCount));
+    lock.run(
+        new Runnable() { // no lambda over longs: it may stay unlinked (design.md 3.8)
+          @Override
+          public void run() {
+            dirty.addRange(firstPage, pageCount);
+          }
+        });
   }
 
   /** {@return the pages of now, the caller's} */

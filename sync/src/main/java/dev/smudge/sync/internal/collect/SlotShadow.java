@@ -4,6 +4,7 @@ import dev.smudge.bitmap.PageSet;
 import dev.smudge.sync.tracker.TrackedSlot;
 import dev.smudge.sync.verify.PageContent;
 import java.util.ArrayList;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -77,7 +78,7 @@ abstract class SlotShadow {
       pages.remove(wordIndex, bits);
     }
     if (!differences.isEmpty()) {
-      differences.keySet().removeIf(page -> page >>> 6 == wordIndex && (bits >>> page & 1) != 0);
+      forget((long) wordIndex << 6, 64, bits);
     }
   }
 
@@ -86,7 +87,17 @@ abstract class SlotShadow {
     for (PageSet pages : armed) {
       pages.removeRange(firstPage, count);
     }
-    differences.keySet().removeIf(page -> page >= firstPage && page - firstPage < count);
+    forget(firstPage, count, -1L);
+  }
+
+  /** Pages of a range are no difference: of each 64 those whose bits are set. */
+  private void forget(long firstPage, long count, long bits) {
+    for (Iterator<Long> pages = differences.keySet().iterator(); pages.hasNext(); ) {
+      long page = pages.next();
+      if (page >= firstPage && page - firstPage < count && (bits >>> page & 1) != 0) {
+        pages.remove();
+      }
+    }
   }
 
   // Known pages.
@@ -141,7 +152,7 @@ abstract class SlotShadow {
   }
 
   /** {@return the error of the first time that it could not be looked at, else null} */
-  @Nullable RuntimeException cannotLook(RuntimeException error) {
+  @Nullable Throwable cannotLook(Throwable error) {
     reported(0, slot.pageCount());
     boolean first = !failed;
     failed = true;

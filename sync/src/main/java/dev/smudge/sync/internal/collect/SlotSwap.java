@@ -143,12 +143,12 @@ public final class SlotSwap {
    * embedder's: a thread that holds a pause, and so these vCPUs, may be waiting for that lock. Does
    * nothing where a change that removes slots is refused anyway.
    *
-   * @return lets them go on; to be called once
+   * @return lets them go on; to be called once. Null: there are none
    */
-  public static Runnable stopVcpus(Collector collector) {
+  public static @Nullable Runnable stopVcpus(Collector collector) {
     TrackerVcpus own = collector.tracker().vcpus();
     return own == null || collector.vcpus().rcu().isInSection() || collector.isLockedByMe()
-        ? () -> {}
+        ? null
         : own.pause();
   }
 
@@ -162,11 +162,13 @@ public final class SlotSwap {
     checkMayCommit();
     prepare();
     try {
-      Runnable resume = removes() ? stopVcpus(collector) : () -> {};
+      Runnable resume = removes() ? stopVcpus(collector) : null;
       try {
         swap(publish);
       } finally {
-        resume.run();
+        if (resume != null) {
+          resume.run();
+        }
       }
       afterSwap.run();
     } finally {
@@ -430,7 +432,9 @@ public final class SlotSwap {
             SlotWatches.rethrow(failed);
           });
     } finally {
-      resume.run();
+      if (resume != null) {
+        resume.run();
+      }
     }
   }
 }

@@ -9,6 +9,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Consumer;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
@@ -44,6 +45,7 @@ public final class SlotTable {
   // Under the collector lock.
   private final Set<LeavingSlot> leaving = new LinkedHashSet<>(); // removed, and marked still
   private final Set<LeavingSlot> unreleased = new LinkedHashSet<>(); // these, and those in use
+  private volatile boolean releaseCutShort;
   private final Set<SlotRetirement> unretired = new LinkedHashSet<>();
   private final Set<Slot> outside = new LinkedHashSet<>();
 
@@ -224,12 +226,50 @@ public final class SlotTable {
     unreleased.forEach(LeavingSlot::doubt);
   }
 
-  /** Takes out one that nobody uses any more, and that was fetched for the last time, or null. */
-  @Nullable LeavingSlot takeUnused() {
+  /**
+   * Releases those that nobody uses any more. Without the lock. A slot is here until it was
+   * released: the next call releases it, should this one be cut short.
+   */
+  void releaseUnused(CollectorLock lock, Consumer<? super Throwable> errorHandler) {
+    releaseCutShort = false; // first: another call that is cut short says so after this
+    boolean done = false;
+    @Nullable LeavingSlot[] unused = new LeavingSlot[1];
+    try {
+      do {
+        unused[0] = null;
+        lock.run(() -> unused[0] = claimUnused());
+        LeavingSlot slot = unused[0];
+        if (slot != null) {
+          slot.release(errorHandler);
+          lock.run(() -> unreleased.remove(slot));
+        }
+      } while (unused[0] != null);
+      done = true;
+    } finally {
+      if (!done) { // by stores: there may be no stack
+        LeavingSlot slot = unused[0];
+        if (slot != null) {
+          slot.claimed = false;
+        }
+        releaseCutShort = true;
+      }
+    }
+  }
+
+  /** Whether an error has kept somebody from a release. */
+  boolean isReleaseCutShort() {
+    return releaseCutShort;
+  }
+
+  /**
+   * Finds one that nobody uses any more, that was fetched for the last time, and that no other
+   * thread is releasing: the caller is, from here on. Null if there is none.
+   */
+  private @Nullable LeavingSlot claimUnused() {
     for (LeavingSlot slot : unreleased) {
-      if (!leaving.contains(slot) && !slot.isHeld()) {
+      if (!slot.claimed && !leaving.contains(slot) && !slot.isHeld()) {
         slot.cut();
-        unreleased.remove(slot);
+        slot.claimed = true;
         return slot;
       }
     }

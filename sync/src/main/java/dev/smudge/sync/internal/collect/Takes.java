@@ -215,14 +215,18 @@ public final class Takes {
   public void discard(ClientView client, Slot slot, long firstPage, long pageCount) {
     TakenPages gone = new TakenPages(client);
     try {
-      collector.locked(() -> {
-        check(client, slot, firstPage, pageCount);
-        collector.verification().fetch(false, client);
-        client.setAside(gone);
-        client.moveRange(gone, slot, firstPage, pageCount, Long.MAX_VALUE);
-        clear(gone, false);
-        gone.armed = collector.verification().armed();
-      });
+      collector.locked(
+          new Runnable() { // no lambda over longs: it may stay unlinked (design.md 3.8)
+            @Override
+            public void run() {
+              check(client, slot, firstPage, pageCount);
+              collector.verification().fetch(false, client);
+              client.setAside(gone);
+              client.moveRange(gone, slot, firstPage, pageCount, Long.MAX_VALUE);
+              clear(gone, false);
+              gone.armed = collector.verification().armed();
+            }
+          });
       if (!collector.afterSync()) {
         collector.lock().run(() -> addBack(gone));
       } else {
@@ -282,20 +286,29 @@ public final class Takes {
    * found as ever, by this client too.
    */
   public void markForOthers(ClientView client, Slot slot, long byteOffset, long length) {
-    collector.locked(() -> {
-      check(client);
-      slot.checkTakesMarks(collector.slots());
-      if (!slot.isNothing(byteOffset, length)) {
-        long first = byteOffset >>> slot.pageShift();
-        long count = ((byteOffset + length - 1) >>> slot.pageShift()) - first + 1;
-        slot.views().known(first, count);
-        for (ClientView other : collector.clients().all()) {
-          if (other != client) {
-            other.addRange(slot, first, count);
+    collector.locked(
+        new Runnable() { // no lambda over longs: it may stay unlinked (design.md 3.8)
+          @Override
+          public void run() {
+            markForOthersLocked(client, slot, byteOffset, length);
           }
-        }
-        collector.reportIfSealed(slot, byteOffset);
+        });
+  }
+
+  private void markForOthersLocked(ClientView client, Slot slot, long byteOffset, long length) {
+    check(client);
+    slot.checkTakesMarks(collector.slots());
+    if (slot.isNothing(byteOffset, length)) {
+      return;
+    }
+    long first = byteOffset >>> slot.pageShift();
+    long count = ((byteOffset + length - 1) >>> slot.pageShift()) - first + 1;
+    slot.views().known(first, count);
+    for (ClientView other : collector.clients().all()) {
+      if (other != client) {
+        other.addRange(slot, first, count);
       }
-    });
+    }
+    collector.reportIfSealed(slot, byteOffset);
   }
 }

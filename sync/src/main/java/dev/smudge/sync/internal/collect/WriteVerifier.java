@@ -92,7 +92,9 @@ public final class WriteVerifier extends Verification {
   @Override
   void fetch(boolean all, Object by) {
     // Before the fetch: it finds the marks of those that have ended.
-    shadows.values().forEach(shadow -> shadow.excuseWritten(looks + 1));
+    for (SlotShadow shadow : shadows.values()) {
+      attempt(shadow, () -> shadow.excuseWritten(looks + 1));
+    }
     collector.fetch(all);
     look(String.valueOf(by));
   }
@@ -132,8 +134,9 @@ public final class WriteVerifier extends Verification {
   private void attempt(SlotShadow shadow, Runnable step) {
     try {
       step.run();
-    } catch (RuntimeException e) {
-      RuntimeException first = shadow.cannotLook(e);
+    } catch (Throwable e) { // Errors of RAM that faults, and checked ones of other languages
+      collector.lock().keepInMind(e);
+      Throwable first = shadow.cannotLook(e);
       if (first != null) {
         collector.vcpus().errorHandler().accept(first);
       }
@@ -215,7 +218,8 @@ public final class WriteVerifier extends Verification {
     if (by != null) {
       try {
         return new OracleShadow(slot, by, of);
-      } catch (RuntimeException e) {
+      } catch (Throwable e) {
+        collector.lock().keepInMind(e);
         if (!oracleFailed) {
           oracleFailed = true;
           collector.vcpus().errorHandler().accept(e);
@@ -280,16 +284,14 @@ public final class WriteVerifier extends Verification {
       return;
     }
     // Differences first, then a barrier, and time for those who take part in none.
-    long look = lookAgain();
+    long[] look = {lookAgain()}; // in an array: a lambda over a long may stay unlinked
     collector.afterSync();
-    boolean[] wait = new boolean[1];
-    collector
-        .lock()
-        .run(() -> {
-          barrierPassed(look);
-          wait[0] = shadows.values().stream().anyMatch(shadow -> !shadow.differences().isEmpty());
+    boolean wait =
+        collector.underLock(() -> {
+          barrierPassed(look[0]);
+          return shadows.values().stream().anyMatch(shadow -> !shadow.differences().isEmpty());
         });
-    if (wait[0]) {
+    if (wait) {
       long until = System.nanoTime() + PATIENCE_NANOS;
       for (long left = PATIENCE_NANOS; left > 0; left = until - System.nanoTime()) {
         LockSupport.parkNanos(left);

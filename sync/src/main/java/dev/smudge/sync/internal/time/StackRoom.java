@@ -5,6 +5,9 @@ public final class StackRoom {
   /** Frames of {@link #check} that are enough for what is done on the way out. */
   private static final int RESERVE = 12;
 
+  /** Frames for {@link #check(int)} that are enough for RAM to be unmapped. */
+  public static final int RELEASE = 40;
+
   private StackRoom() {}
 
   /**

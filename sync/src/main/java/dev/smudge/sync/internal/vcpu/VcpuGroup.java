@@ -48,6 +48,7 @@ public final class VcpuGroup implements RcuVcpus {
       VcpuErrors errors,
       Function<VcpuGroup, Handshake> handshake) {
     Events.initialize();
+    VcpuTasks.initialize(); // with the stack that is there for these
     this.timeout = timeout;
     this.handlerInAWait = errorHandler;
     this.errorHandler = e -> tell(errorHandler, e);

@@ -1,21 +1,36 @@
 package dev.smudge.sync.internal.vcpu;
 
-import java.util.Queue;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.atomic.AtomicInteger;
-import org.jctools.queues.varhandle.MpscLinkedVarHandleQueue;
 import org.jspecify.annotations.Nullable;
 
-/** Tasks that other threads have a vCPU's thread run at its next safepoint. */
+/**
+ * Tasks that other threads have a vCPU's thread run at its next safepoint. They are a list of their
+ * own links, which nothing is called or allocated to change: it is whole whatever is thrown.
+ */
 public final class VcpuTasks {
   /** So many may wait for a vCPU that does not run: nothing grows for ever. */
   static final int MOST = 1 << 16;
 
-  private record Task(Runnable body, CompletableFuture<@Nullable Void> done) {}
+  private static final class Task {
+    final Runnable body;
+    final CompletableFuture<@Nullable Void> done = new CompletableFuture<>();
+    @Nullable Task next; // under the monitor of the tasks
+
+    Task(Runnable body) {
+      this.body = body;
+    }
+  }
 
   private final VcpuState vcpu;
-  private final Queue<Task> queue = new MpscLinkedVarHandleQueue<>();
-  private final AtomicInteger waiting = new AtomicInteger();
+  private volatile @Nullable Task first; // written under this
+  private @Nullable Task last; // under this, as the next
+  private int waiting;
+
+  /** Not where a stack may end in it: a class of the JDK is of no use after that. */
+  static void initialize() {
+    CompletableFuture<?> first = new CompletableFuture<>();
+    first.complete(null);
+  }
 
   VcpuTasks(VcpuState vcpu) {
     this.vcpu = vcpu;
@@ -29,14 +44,12 @@ public final class VcpuTasks {
    * @return done when it has run
    */
   public CompletableFuture<@Nullable Void> submit(Runnable body) {
-    Task task = new Task(body, new CompletableFuture<>());
+    Task task = new Task(body);
     if (vcpu.isOnlineHere()) {
       run(task); // the queued ones wait for a safepoint
-    } else if (waiting.incrementAndGet() > MOST) {
-      waiting.decrementAndGet();
+    } else if (!add(task)) {
       task.done.completeExceptionally(tooMany());
     } else {
-      queue.offer(task);
       vcpu.request(VcpuState.TASK);
       // After the task is queued: whoever closes says so before it fails what is queued.
       if (vcpu.isGone()) {
@@ -44,6 +57,22 @@ public final class VcpuTasks {
       }
     }
     return task.done;
+  }
+
+  /** Returns whether there is room for it. */
+  private synchronized boolean add(Task task) {
+    if (waiting == MOST) {
+      return false;
+    }
+    Task before = last;
+    if (before == null) {
+      first = task;
+    } else {
+      before.next = task;
+    }
+    last = task;
+    waiting++;
+    return true;
   }
 
   private RuntimeException tooMany() {
@@ -98,14 +127,18 @@ public final class VcpuTasks {
   }
 
   private @Nullable Task next() {
-    return queue.isEmpty() ? null : poll(); // without a lock where there is none
+    return first == null ? null : poll(); // without a lock where there is none
   }
 
   /** One consumer at a time: the vCPU's thread, or whoever fails what is left. */
   private synchronized @Nullable Task poll() {
-    Task task = queue.poll();
+    Task task = first;
     if (task != null) {
-      waiting.decrementAndGet();
+      first = task.next;
+      if (task.next == null) {
+        last = null;
+      }
+      waiting--;
     }
     return task;
   }
