@@ -33,9 +33,12 @@ public final class AsyncWrite implements AutoCloseable {
   private final class Pending implements PendingWrite {
     @Override
     public boolean isTo(MappedSlot slot, long offset, long count) {
-      return parts.stream()
-          .anyMatch(
-              part -> slot.shares(offset, count, part.slot, part.offset, part.ram.byteSize()));
+      for (Part part : parts) {
+        if (slot.shares(offset, count, part.slot, part.offset, part.ram.byteSize())) {
+          return true;
+        }
+      }
+      return false;
     }
 
     @Override

@@ -180,11 +180,7 @@ public final class DeviceMemory {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void fill(long address, long length, byte value) {
-    write(
-        address,
-        length,
-        (slot, offset, done, count) -> slot.fill(offset, count, value),
-        this::markOnly);
+    write(address, length, new Filler(value), this::markOnly);
   }
 
   /**

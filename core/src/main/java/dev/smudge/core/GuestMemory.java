@@ -8,7 +8,6 @@ import dev.smudge.sync.InitialView;
 import dev.smudge.sync.PagePort;
 import dev.smudge.sync.RemovedSlot;
 import dev.smudge.sync.VcpuPause;
-import dev.smudge.sync.rcu.RcuTimeoutException;
 import dev.smudge.sync.tracker.Registration;
 import dev.smudge.sync.watch.PageWatch;
 import dev.smudge.sync.watch.WriteListener;
@@ -162,7 +161,8 @@ public final class GuestMemory implements AutoCloseable {
    *     transaction open; nothing is changed
    * @throws dev.smudge.sync.rcu.RcuException see {@link SlotTransaction#commit}; nothing is changed
    * @throws dev.smudge.sync.rcu.RcuTimeoutException see there; the slot is removed, and the next
-   *     call for this number waits again and returns it, unless another slot has the number by then
+   *     call for this number waits again and returns it, unless another slot has the number by
+   *     then. The same after an {@link Error} that came when the slot was removed already
    */
   public RemovedSlot<GuestSlot> removeSlot(int slotId) {
     try (SlotTransaction transaction = beginAlone()) {
@@ -172,8 +172,10 @@ public final class GuestMemory implements AutoCloseable {
       }
       try {
         return transaction.remove(slotId).commit().getFirst();
-      } catch (RcuTimeoutException e) {
-        transaction.removed().forEach(removed -> lateRemovals.put(slotId, removed));
+      } catch (Throwable e) {
+        for (RemovedSlot<GuestSlot> removed : transaction.removed()) {
+          lateRemovals.put(slotId, removed); // which has its RAM: somebody has to close it
+        }
         throw e;
       }
     }
@@ -273,20 +275,24 @@ public final class GuestMemory implements AutoCloseable {
   public Registration addListener(int priority, MemoryListener listener) {
     Objects.requireNonNull(listener, "listener");
     List<ListenerLink> made = new ArrayList<>();
-    space.locked(() -> {
-      space.checkOpen();
-      ListenerLink link = new ListenerLink(space, priority, listener);
-      boolean added = false;
-      try {
-        made.add(link);
-        space.listeners().add(link, space.map().slots());
-        added = true;
-      } finally {
-        if (!added) {
-          link.close(); // it is a device of the log already
-        }
-      }
-    });
+    space.locked(
+        new Runnable() { // no lambda over an int: it may stay unlinked (docs/design.md 3.8)
+          @Override
+          public void run() {
+            space.checkOpen();
+            ListenerLink link = new ListenerLink(space, priority, listener);
+            boolean added = false;
+            try {
+              made.add(link);
+              space.listeners().add(link, space.map().slots());
+              added = true;
+            } finally {
+              if (!added) {
+                link.close(); // it is a device of the log already
+              }
+            }
+          }
+        });
     return made.getFirst();
   }
 

@@ -10,6 +10,7 @@ import dev.smudge.core.internal.ram.RamRange;
 import dev.smudge.sync.RemovedSlot;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import java.util.NoSuchElementException;
 
 /**
  * A change of the slots of a {@link GuestMemory}. It has any number of steps, which {@link #commit}
@@ -359,11 +360,12 @@ public final class SlotTransaction implements AutoCloseable {
 
   /** A slot that the commit has made. */
   GuestSlot made(int slotId) {
-    return added.stream()
-        .filter(slot -> slot.log.id() == slotId)
-        .map(GuestSlot::of)
-        .findFirst()
-        .orElseThrow();
+    for (MappedSlot slot : added) {
+      if (slot.log.id() == slotId) {
+        return GuestSlot.of(slot);
+      }
+    }
+    throw new NoSuchElementException("slot " + slotId);
   }
 
   private void end() {

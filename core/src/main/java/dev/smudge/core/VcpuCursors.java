@@ -232,8 +232,7 @@ abstract class VcpuCursors {
     }
     boolean watched = markParts(address, width);
     for (int i = 0; i < width; i++) {
-      byte one = (byte) (value >>> (8 * i));
-      map.forEachPart(address + i, 1, (part, offset, done, length) -> part.setByte(offset, one));
+      map.forEachPart(address + i, 1, new Filler((byte) (value >>> (8 * i))));
     }
     tellParts(watched, address, width);
   }
@@ -271,8 +270,7 @@ abstract class VcpuCursors {
 
   final void fillParts(long address, long length, byte value) {
     boolean watched = markParts(address, length);
-    map.forEachPart(
-        address, length, (part, offset, done, count) -> part.fill(offset, count, value));
+    map.forEachPart(address, length, new Filler(value));
     tellParts(watched, address, length);
   }
 

@@ -3,7 +3,7 @@ package dev.smudge.core;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.smudge.core.ErrorAtEveryPointTest.Operation;
+import dev.smudge.core.ErrorOperations.Operation;
 import java.io.File;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -22,7 +22,9 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /**
  * As {@link ErrorAtEveryPointTest}, in a JVM of its own in which little is compiled, or nothing:
- * how much of the stack a call takes depends on that, and so between which calls it ends.
+ * how much of the stack a call takes depends on that, and so between which calls it ends. And where
+ * the call is cut short before it was ever made: what the JVM links or initializes there for the
+ * first time must not be of no use ever after.
  */
 @Timeout(value = 300, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 @Tag("long")
@@ -36,7 +38,9 @@ class ColdErrorTest {
     List<String> names = List.of(operations);
     for (Arguments each : ErrorAtEveryPointTest.cases().toList()) {
       Operation operation = (Operation) each.get()[0];
-      if (names.isEmpty() || names.contains(operation.name())) {
+      String kind = each.get()[1].toString();
+      if ((names.isEmpty() || names.contains(operation.name()))
+          && System.getProperty("smudge.kinds", kind).equals(kind)) {
         new ErrorAtEveryPointTest()
             .operation_stackEndsAtEveryCall_losesNothingAndLaterCallsWork(
                 operation, (LogKind) each.get()[1]);
@@ -52,6 +56,10 @@ class ColdErrorTest {
     "-XX:TieredStopAtLevel=1, 8, close of what was removed",
     "-XX:TieredStopAtLevel=1, 8, close of what was removed",
     "-XX:TieredStopAtLevel=1, 3, steps inside",
+    "-Dsmudge.cold=true, 1, device long over a border",
+    "-Dsmudge.cold=true, 1, seal",
+    "-Dsmudge.cold=true, 1, task",
+    "-Dsmudge.cold=true, 1, write as a client",
   })
   void operation_stackEndsAtEveryCall_losesNothingAndLaterCallsWork(
       String flag, int steps, String operation, @TempDir Path directory) throws Exception {

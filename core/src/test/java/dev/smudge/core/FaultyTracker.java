@@ -6,8 +6,9 @@ import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
 import dev.smudge.sync.tracker.Tracker;
+import org.jspecify.annotations.Nullable;
 
-/** A backend one of whose calls fails, once. For one thread. */
+/** A backend one of whose calls fails, or some in a row. For one thread. */
 final class FaultyTracker extends ForwardingTracker {
   static final class Fault extends RuntimeException {
     private static final long serialVersionUID = 1L;
@@ -18,6 +19,8 @@ final class FaultyTracker extends ForwardingTracker {
   }
 
   int untilFault = -1; // calls
+  int faults = 1; // in a row, from that call on
+  @Nullable Throwable error; // that they throw; null: a Fault
 
   FaultyTracker(Tracker backend) {
     super(backend);
@@ -25,8 +28,18 @@ final class FaultyTracker extends ForwardingTracker {
 
   private void point() {
     if (untilFault > 0 && --untilFault == 0) {
-      throw new Fault();
+      if (faults > 1) {
+        faults--;
+        untilFault = 1;
+      }
+      FaultyTracker.<RuntimeException>sneak(error == null ? new Fault() : error);
     }
+  }
+
+  /** Throws a checked exception too, as other languages do. */
+  @SuppressWarnings({"unchecked", "TypeParameterUnusedInFormals", "DoNotCallSuggester"})
+  static <E extends Throwable> void sneak(Throwable e) throws E {
+    throw (E) e;
   }
 
   @Override

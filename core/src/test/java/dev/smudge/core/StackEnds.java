@@ -16,6 +16,9 @@ final class StackEnds {
   /** So many steps per frame: whether an error falls between two calls depends on their sizes. */
   static final int STEPS = Integer.getInteger("smudge.steps.of.a.frame", 1);
 
+  /** Whether the call is made for the first time where there is no stack for it. */
+  private static final boolean COLD = Boolean.getBoolean("smudge.cold");
+
   private final Runnable call;
   private int frames;
   private boolean called;
@@ -36,8 +39,13 @@ final class StackEnds {
   static int atEveryCall(Runnable before, Runnable call, Consumer<@Nullable Throwable> after)
       throws Exception {
     int[] points = new int[1];
-    Thread thread =
-        new Thread(null, () -> points[0] = cutShort(before, call, after), "squeezed", STACK);
+    withSmallStack(() -> points[0] = cutShort(before, call, after));
+    return points[0];
+  }
+
+  /** Does all of something in a thread whose stack is small. */
+  static void withSmallStack(Runnable body) throws Exception {
+    Thread thread = new Thread(null, body, "squeezed", STACK);
     Throwable[] failed = new Throwable[1];
     thread.setUncaughtExceptionHandler((of, e) -> failed[0] = e);
     thread.start();
@@ -45,13 +53,22 @@ final class StackEnds {
     if (failed[0] != null) {
       throw new AssertionError(failed[0]);
     }
-    return points[0];
+  }
+
+  /** Makes a call with a stack of so many frames, in such a thread; returns what it has thrown. */
+  static @Nullable Throwable above(int frames, Runnable call) {
+    StackEnds squeeze = new StackEnds(call);
+    squeeze.frames = frames;
+    squeeze.descend();
+    return squeeze.thrown;
   }
 
   private static int cutShort(Runnable before, Runnable call, Consumer<@Nullable Throwable> after) {
-    for (int i = 0; i < 3; i++) { // with plenty first: what is linked at first use is linked then
+    for (int i = 0; i < 3; i++) {
       before.run();
-      call.run();
+      if (!COLD) { // with plenty first: what is linked at first use is linked then
+        call.run();
+      }
       after.accept(null);
     }
     StackEnds squeeze = new StackEnds(call);
@@ -67,7 +84,8 @@ final class StackEnds {
       squeeze.called = false;
       squeeze.pad(step % STEPS, 1, 2, 3);
       Throwable e = squeeze.thrown;
-      if (!squeeze.called || (e != null && !isOfTheStack(e))) {
+      boolean linking = COLD && e instanceof LinkageError;
+      if (!squeeze.called || (e != null && !isOfTheStack(e) && !linking)) {
         throw new AssertionError("with a stack of " + squeeze.frames + " frames", e);
       }
       through = e == null ? through + 1 : 0;

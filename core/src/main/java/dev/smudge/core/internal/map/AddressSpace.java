@@ -10,6 +10,7 @@ import dev.smudge.sync.embed.EmbeddedLog;
 import dev.smudge.sync.embed.LostPages;
 import dev.smudge.sync.embed.MapChange;
 import dev.smudge.sync.embed.MapLock;
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
@@ -67,6 +68,19 @@ public final class AddressSpace {
     this.lock = embedded.newLock("a change of the memory map or of its listeners");
     this.listeners = new MapListeners(log.rcu());
     this.gate = new DeviceGate(log.rcu());
+    initializeCopies();
+  }
+
+  /**
+   * Not where a stack may end in it: classes of the JDK that it leaves are of no use after that.
+   */
+  private static void initializeCopies() {
+    MemorySegment from = MemorySegment.ofArray(new byte[100]);
+    MemorySegment to = MemorySegment.ofArray(new byte[100]);
+    for (int length : new int[] {7, 31, 100}) { // what is done by stores, and by others
+      from.asSlice(0, length).fill((byte) 1);
+      MemorySegment.copy(from, 0, to, 0, length);
+    }
   }
 
   /** {@return the dirty log} */

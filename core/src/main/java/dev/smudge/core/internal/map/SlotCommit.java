@@ -1,5 +1,6 @@
 package dev.smudge.core.internal.map;
 
+import dev.smudge.core.internal.ram.RamRange;
 import dev.smudge.core.internal.ram.SparseRam;
 import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.RemovedSlot;
@@ -191,7 +192,9 @@ public final class SlotCommit {
         SparseRam.Pin pin = own.pin(plan.offset(), plan.size());
         pins.add(pin);
         long usedEnd = used.getOrDefault(own, 0L);
-        plan.fresh().forEach(fresh -> own.clear(pin, fresh, usedEnd));
+        for (RamRange fresh : plan.fresh()) {
+          own.clear(pin, fresh, usedEnd);
+        }
         slot = new MappedSlot(plan.settled(), pin.segment(), log, pin, newHandle);
       }
       change.attach(log, slot.handle());
@@ -202,11 +205,11 @@ public final class SlotCommit {
 
   /** Carries what lives on; returns the other pages, as first and count. */
   private List<long[]> carry(MappedSlot from, MemoryOverlaps live, MapChange change) {
-    long pageSize = from.log.pageSize();
     List<long[]> carried = new ArrayList<>();
     live.forEachOverlap(
         from.plan().memoryRange(),
         (to, start, end) -> {
+          long pageSize = from.log.pageSize(); // here: no lambda over a long (docs/design.md 3.8)
           long fromOffset = start - from.plan().memoryOffset();
           long toOffset = start - to.plan().memoryOffset();
           if (to.log.pageSize() == pageSize

@@ -8,7 +8,6 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -70,7 +69,15 @@ final class FileRam implements RamSource {
         FileChannel from = open;
         Arena lifetime = stays ? Arena.ofAuto() : arena;
         MemorySegment mapped =
-            undisturbed(() -> from.map(FileChannel.MapMode.READ_WRITE, 0, end, lifetime));
+            undisturbed(
+                new FileCall<
+                    MemorySegment>() { // no lambda over a long: it may stay unlinked (design.md
+                  // 3.8)
+                  @Override
+                  public MemorySegment call() throws IOException {
+                    return from.map(FileChannel.MapMode.READ_WRITE, 0, end, lifetime);
+                  }
+                });
         RamMapping mapping = new RamMapping(arena, mapped, stays);
         if (keeps) {
           file = open;
@@ -116,12 +123,17 @@ final class FileRam implements RamSource {
     try {
       return result.join(); // an interrupt does not end it, and is kept
     } catch (CompletionException e) {
-      switch (Objects.requireNonNull(e.getCause())) {
-        case IOException io -> throw io;
-        case RuntimeException other -> throw other;
-        case Error error -> throw error;
-        default -> throw e;
+      Throwable cause = e.getCause(); // no switch over types: it may stay unlinked
+      if (cause instanceof IOException io) {
+        throw io;
       }
+      if (cause instanceof RuntimeException other) {
+        throw other;
+      }
+      if (cause instanceof Error error) {
+        throw error;
+      }
+      throw e;
     }
   }
 

@@ -1,5 +1,6 @@
 package dev.smudge.core.internal.ram;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
 
@@ -12,10 +13,13 @@ public record RamRange(long from, long end) {
 
   /** What of some ranges is inside of another. */
   public static List<RamRange> inside(List<RamRange> ranges, long from, long end) {
-    return ranges.stream()
-        .filter(range -> range.overlaps(from, end))
-        .map(range -> new RamRange(Math.max(from, range.from), Math.min(end, range.end)))
-        .toList();
+    List<RamRange> inside = new ArrayList<>();
+    for (RamRange range : ranges) {
+      if (range.overlaps(from, end)) {
+        inside.add(new RamRange(Math.max(from, range.from), Math.min(end, range.end)));
+      }
+    }
+    return List.copyOf(inside);
   }
 
   /** {@return two lists in one} */
