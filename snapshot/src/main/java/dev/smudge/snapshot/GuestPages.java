@@ -52,6 +52,9 @@ final class GuestPages<S> {
   private long untouchedEnd; // from where the walk is up to there, nothing was touched
   private boolean unmarked; // a page that is pending was written, and perhaps not marked after that
 
+  /** A stack has ended in a call, in a set of pages perhaps: no set is trusted after that. */
+  boolean stackEnded;
+
   /**
    * Makes it, without pages.
    *
@@ -94,16 +97,48 @@ final class GuestPages<S> {
     }
   }
 
+  /** Every page is pending, whatever is in the sets, if a stack has ended in one. */
+  void settle() {
+    if (stackEnded) {
+      for (int i = 0; i < parts.size(); i++) {
+        Part<S> part = parts.get(i);
+        part.pending.addAll();
+        if (part.slot == null) {
+          part.pending.clear(); // the machine tells its state anew with each call
+        }
+      }
+      stackEnded = false; // last: else once more
+    }
+  }
+
   /** What is dirty for the client becomes pending. */
   void absorb() {
-    checkSlots();
-    if (unmarked) {
-      markPending();
-      unmarked = false;
+    try {
+      settle();
+      checkSlots();
+      if (unmarked) {
+        markPending();
+        unmarked = false;
+      }
+      try (DirtyBatch<S> batch = client.take()) {
+        batch.forEachRun(adder);
+        batch.commit();
+      }
+    } catch (StackOverflowError e) {
+      stackEnded = true; // calls nothing
+      throw e;
     }
-    try (DirtyBatch<S> batch = client.take()) {
-      batch.forEachRun(adder);
-      batch.commit();
+  }
+
+  /** No page is pending: the tables have what RAM has. */
+  void clearPending() {
+    try {
+      for (int i = 0; i < parts.size(); i++) {
+        parts.get(i).pending.clear();
+      }
+    } catch (StackOverflowError e) {
+      stackEnded = true;
+      throw e;
     }
   }
 
@@ -190,6 +225,15 @@ final class GuestPages<S> {
    * @return how many pages these were, without those that were zero and are
    */
   long write() {
+    try {
+      return writePending();
+    } catch (StackOverflowError e) {
+      stackEnded = true;
+      throw e;
+    }
+  }
+
+  private long writePending() {
     long written = 0;
     for (int i = 0; i < parts.size(); i++) {
       Part<S> part = parts.get(i);
@@ -283,6 +327,7 @@ final class GuestPages<S> {
   void close() {
     enter();
     try {
+      settle();
       if (unmarked) {
         markPending();
         unmarked = false;

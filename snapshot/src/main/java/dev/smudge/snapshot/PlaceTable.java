@@ -66,6 +66,7 @@ final class PlaceTable {
   private final StoreIndex index;
   private final Map<Integer, Places> slots = new HashMap<>();
   private @Nullable StoredState here; // null: the state before all, in which all pages are zero
+  private boolean moving; // or a move was cut short: what is here is of no state
 
   /** Makes the table of the state before all. */
   PlaceTable(StoreIndex index) {
@@ -73,27 +74,24 @@ final class PlaceTable {
   }
 
   /**
-   * Goes to a state. If that fails, the table is as it was made.
+   * Goes to a state. After a move that failed, the next one begins where the table was made.
    *
    * @param number the state's number; -1: that before all
    */
   void moveTo(long number) {
-    boolean there = false;
-    try {
-      StoredState to = index.states.get(number);
-      StoreIndex.Way way = index.way(here, to);
-      way.up().forEach(this::undo);
-      for (int i = way.down().size() - 1; i >= 0; i--) {
-        apply(way.down().get(i));
-      }
-      here = to;
-      there = true;
-    } finally {
-      if (!there) {
-        slots.clear();
-        here = null;
-      }
+    if (moving) {
+      slots.clear();
+      here = null;
     }
+    moving = true;
+    StoredState to = index.states.get(number);
+    StoreIndex.Way way = index.way(here, to);
+    way.up().forEach(this::undo);
+    for (int i = way.down().size() - 1; i >= 0; i--) {
+      apply(way.down().get(i));
+    }
+    here = to;
+    moving = false;
   }
 
   private void apply(StoredState state) {

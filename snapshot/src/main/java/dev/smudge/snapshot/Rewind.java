@@ -103,6 +103,7 @@ public final class Rewind<S> implements AutoCloseable {
     event.begin();
     pages.enter(); // the last before the try: an error between the two would lock others out
     try {
+      pages.settle();
       history.settle();
       pages.absorb();
       if (event.isEnabled()) {
@@ -125,15 +126,16 @@ public final class Rewind<S> implements AutoCloseable {
       } else {
         history.begin(state);
       }
-      for (int i = 0; i < pages.parts.size(); i++) {
-        pages.parts.get(i).pending.clear();
-      }
+      pages.clearPending();
       if (event.shouldCommit()) {
         event.state = state;
         event.usedBytes = usedBytes();
         event.commit();
       }
       return state;
+    } catch (StackOverflowError e) {
+      pages.stackEnded = true; // calls nothing
+      throw e;
     } finally {
       pages.busy = false;
     }
@@ -202,6 +204,9 @@ public final class Rewind<S> implements AutoCloseable {
         write(event);
       }
       return moved;
+    } catch (StackOverflowError e) {
+      pages.stackEnded = true; // calls nothing
+      throw e;
     } finally {
       pages.busy = false;
     }
@@ -223,6 +228,9 @@ public final class Rewind<S> implements AutoCloseable {
         write(event);
       }
       return moved;
+    } catch (StackOverflowError e) {
+      pages.stackEnded = true; // calls nothing
+      throw e;
     } finally {
       pages.busy = false;
     }
@@ -254,6 +262,9 @@ public final class Rewind<S> implements AutoCloseable {
       }
       write(event);
       return history.current();
+    } catch (StackOverflowError e) {
+      pages.stackEnded = true; // calls nothing
+      throw e;
     } finally {
       pages.busy = false;
     }
@@ -267,6 +278,7 @@ public final class Rewind<S> implements AutoCloseable {
 
   /** Ends what was begun, and finds what the guest has written since the current state. */
   private void prepare() {
+    pages.settle();
     history.settle();
     if (history.isEmpty()) {
       throw new IllegalStateException("there is no state to restore: save one first");
@@ -307,8 +319,12 @@ public final class Rewind<S> implements AutoCloseable {
   public long current() {
     pages.enter();
     try {
+      pages.settle();
       history.settle();
       return history.current();
+    } catch (StackOverflowError e) {
+      pages.stackEnded = true; // calls nothing
+      throw e;
     } finally {
       pages.busy = false;
     }

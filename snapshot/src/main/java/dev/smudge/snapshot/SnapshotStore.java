@@ -98,19 +98,17 @@ public final class SnapshotStore<S> implements AutoCloseable {
     Objects.requireNonNull(machine, "machine");
     Path name = StoreFiles.realName(file);
     Closeable lock = StoreFiles.lock(name);
-    StoreFile.Disk disk = null;
+    StoreFile.Disk disk;
     try {
       disk = StoreFiles.disk(name);
-      return over(disk, name, lock, client, ram, machine);
-    } catch (IOException | RuntimeException | Error e) {
-      if (disk != null) {
-        disk.close();
-      }
-      lock.close();
+    } catch (Throwable e) {
+      StoreFiles.closeAfter(e, lock);
       throw e;
     }
+    return over(disk, name, lock, client, ram, machine);
   }
 
+  /** Over a disk, and a lock, both of which it closes if that fails. */
   static <S> SnapshotStore<S> over(
       StoreFile.Disk disk,
       Path file,
@@ -119,17 +117,22 @@ public final class SnapshotStore<S> implements AutoCloseable {
       PagePort<S> ram,
       MachineState machine)
       throws IOException {
-    StoreIndex index = new StoreIndex(new StoreFile(disk));
-    long lost = 0;
-    if (disk.size() < StoreLayout.HEADER_SIZE) {
-      lost = disk.size();
-      index.file.create();
-    } else {
-      lost = index.scan();
+    try {
+      StoreIndex index = new StoreIndex(new StoreFile(disk));
+      long lost = disk.size();
+      if (lost < StoreLayout.HEADER_SIZE) {
+        index.file.create();
+      } else {
+        lost = index.scan();
+      }
+      SnapshotStore<S> store = new SnapshotStore<>(file, lock, index, client, ram, machine);
+      store.lostBytes = lost;
+      return store;
+    } catch (Throwable e) {
+      StoreFiles.closeAfter(e, disk);
+      StoreFiles.closeAfter(e, lock);
+      throw e;
     }
-    SnapshotStore<S> store = new SnapshotStore<>(file, lock, index, client, ram, machine);
-    store.lostBytes = lost;
-    return store;
   }
 
   /**

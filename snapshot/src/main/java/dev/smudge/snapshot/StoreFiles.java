@@ -16,17 +16,18 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentMap;
+import org.jspecify.annotations.Nullable;
 
 /** What a {@link SnapshotStore} does with files: its own, the one beside it, plain images. */
 final class StoreFiles {
   private StoreFiles() {}
 
   /**
-   * The stores that are open in this process, each with its token. A lock of the system's would not
+   * The stores that are open in this process, each with its lock. A lock of the system's would not
    * do for these: whoever closes a file gives up all locks that the process has on it, and so would
    * a second store that is refused.
    */
-  private static final ConcurrentMap<Path, Object> OPEN = new ConcurrentHashMap<>();
+  private static final ConcurrentMap<Path, Lock> OPEN = new ConcurrentHashMap<>();
 
   /** {@return the one name of a file that may be there, whatever links lead to it} */
   static Path realName(Path file) throws IOException {
@@ -50,40 +51,65 @@ final class StoreFiles {
 
   /** Keeps others out until it is closed. A file of its own, as the store's may be replaced. */
   static Closeable lock(Path file) throws IOException {
-    Object token = new Object();
-    if (OPEN.putIfAbsent(file, token) != null) {
+    Lock lock = new Lock(file);
+    if (OPEN.putIfAbsent(file, lock) != null) {
       throw new IOException(file + " is open already in this process");
     }
     try {
-      FileChannel channel = lockedBeside(file);
-      return () -> {
-        channel.close();
-        OPEN.remove(file, token);
-      };
-    } catch (IOException | RuntimeException | Error e) {
-      OPEN.remove(file, token);
+      lock.take();
+    } catch (Throwable e) {
+      closeAfter(e, lock);
       throw e;
+    }
+    return lock;
+  }
+
+  /** A store's, in this process and in others. */
+  private static final class Lock implements Closeable {
+    private final Path file;
+    private @Nullable FileChannel channel;
+
+    Lock(Path file) {
+      this.file = file;
+    }
+
+    void take() throws IOException {
+      FileChannel beside =
+          FileChannel.open(
+              beside(file, ".lock"), StandardOpenOption.WRITE, StandardOpenOption.CREATE);
+      channel = beside;
+      try {
+        if (beside.tryLock() == null) {
+          throw new IOException(file + " is open already in another process");
+        }
+      } catch (OverlappingFileLockException e) { // by a copy of this class, of another class loader
+        throw new IOException(file + " is open already in this process", e);
+      }
+    }
+
+    @Override
+    public void close() throws IOException {
+      try {
+        if (channel != null) {
+          channel.close();
+        }
+      } finally {
+        OPEN.remove(file, this);
+      }
     }
   }
 
-  private static FileChannel lockedBeside(Path file) throws IOException {
-    FileChannel channel =
-        FileChannel.open(
-            beside(file, ".lock"), StandardOpenOption.WRITE, StandardOpenOption.CREATE);
-    boolean held = false;
+  /** Closes what a call that has failed had opened. Throws nothing. */
+  static void closeAfter(Throwable error, @Nullable AutoCloseable opened) {
     try {
-      held = channel.tryLock() != null;
-    } catch (OverlappingFileLockException e) { // by a copy of this class, of another class loader
-      throw new IOException(file + " is open already in this process", e);
-    } finally {
-      if (!held) {
-        channel.close();
+      if (opened != null) {
+        opened.close();
+      }
+    } catch (Throwable e) {
+      if (!e.equals(error)) { // the JVM throws one OutOfMemoryError several times
+        error.addSuppressed(e);
       }
     }
-    if (!held) {
-      throw new IOException(file + " is open already in another process");
-    }
-    return channel;
   }
 
   private static Path beside(Path file, String ending) {

@@ -173,9 +173,7 @@ final class StoredGuest<S> {
 
   private long saved(StoredState state, StoreSaveEvent event) {
     current = state.number;
-    for (Part<S> part : pages.parts) {
-      part.pending.clear();
-    }
+    pages.clearPending();
     event.state = state.number;
     event.pages = state.pageCount();
     event.bytes = state.end - state.begin;
@@ -248,8 +246,13 @@ final class StoredGuest<S> {
     checkSlots(target);
     byte[] bytes = index.machine(target);
     StoreIndex.Way way = index.way(index.states.get(current), target);
-    for (Part<S> part : pages.parts) {
-      addChanged(way, part, part.pending);
+    try {
+      for (Part<S> part : pages.parts) {
+        addChanged(way, part, part.pending);
+      }
+    } catch (StackOverflowError e) {
+      pages.stackEnded = true;
+      throw e;
     }
     places.moveTo(target.number);
     current = target.number; // what differs is pending

@@ -12,7 +12,7 @@ import java.util.SplittableRandom;
  * loss of power it has what was forced, and of each later write a part from its beginning, or
  * nothing, whatever became of the others.
  */
-final class MemoryDisk implements StoreFile.Disk {
+class MemoryDisk implements StoreFile.Disk {
   private static final class Write {
     final long at;
     final byte[] bytes; // none: the file is cut off there
@@ -106,7 +106,7 @@ final class MemoryDisk implements StoreFile.Disk {
   }
 
   @Override
-  public void close() {
+  public void close() throws IOException {
     // Its bytes stay.
   }
 

@@ -14,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -156,5 +157,51 @@ class StoreFileTest {
       store.restore(2);
       assertArrayEquals(console.ram[0], other.ram[0]);
     }
+  }
+
+  @Test
+  void open_failsAndSoDoesTheCloseOfTheFile_theLockIsGivenBack() {
+    MemoryDisk disk =
+        new MemoryDisk() {
+          @Override
+          public void close() throws IOException {
+            throw new IOException("of the close");
+          }
+        };
+    disk.bytes = new byte[1000];
+    AtomicInteger unlocked = new AtomicInteger();
+    Exception e =
+        assertThrows(
+            PageDamageException.class,
+            () ->
+                SnapshotStore.over(
+                    disk,
+                    file,
+                    unlocked::incrementAndGet,
+                    console.log.client("store", InitialView.ALL_DIRTY),
+                    console,
+                    console));
+    assertEquals("of the close", e.getSuppressed()[0].getMessage());
+    assertEquals(1, unlocked.get());
+  }
+
+  /** Where the stack ends in what tidies up, too: nothing keeps others out for ever. */
+  @Test
+  void open_isCutShortAtManyDepths_canBeOpenedAfterThat() throws Exception {
+    byte[] nonsense = new byte[1000];
+    Files.write(file, nonsense);
+    StackEndsTest.withSmallStack(() -> {
+      assertThrows(PageDamageException.class, () -> open(console, file)); // what is linked, is
+      for (int frames = 0; frames < 200; frames++) {
+        try {
+          new StackEndsTest().calledAbove(frames, () -> open(console, file));
+        } catch (PageDamageException e) {
+          // It got through.
+        }
+        Files.delete(file);
+        open(console, file).close();
+        Files.write(file, nonsense);
+      }
+    });
   }
 }
