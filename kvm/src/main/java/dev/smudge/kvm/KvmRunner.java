@@ -21,6 +21,7 @@ public final class KvmRunner implements AutoCloseable {
   private final DirtyLog log;
   private final InhibitableAccess access;
   private final Object lock = new Object();
+  private volatile boolean closed;
   private boolean kicked; // by the embedder; under lock, as fullExits
   private long fullExits;
 
@@ -127,6 +128,12 @@ public final class KvmRunner implements AutoCloseable {
   @Override
   public void close() {
     access.close();
+    closed = true;
+  }
+
+  /** Whether its vCPU can have another. */
+  boolean isClosed() {
+    return closed;
   }
 
   @Override

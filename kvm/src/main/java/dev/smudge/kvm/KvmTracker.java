@@ -115,7 +115,8 @@ public final class KvmTracker {
    * @param vcpu vCPU of the VM
    * @return its runner
    * @throws IllegalArgumentException if it is another VM's
-   * @throws IllegalStateException if {@link #log} was not called yet
+   * @throws IllegalStateException if {@link #log} was not called yet; or if the vCPU has a runner
+   *     already: close that one first
    */
   @SuppressWarnings("ReferenceEquality")
   public synchronized KvmRunner addVcpu(KvmVcpu vcpu) {
@@ -126,7 +127,14 @@ public final class KvmTracker {
     if (made == null) {
       throw noLog();
     }
-    return new KvmRunner(vcpu, made, inhibitor());
+    KvmRunner before = vcpu.runner;
+    if (before != null && !before.isClosed()) {
+      throw new IllegalStateException(
+          vcpu + " has a runner already, which no kick would tell apart: close " + before);
+    }
+    KvmRunner next = new KvmRunner(vcpu, made, inhibitor());
+    vcpu.runner = next;
+    return next;
   }
 
   /** What keeps the kernel's vCPUs out of the guest; once there is a log. */
@@ -215,12 +223,16 @@ public final class KvmTracker {
 
   private void emptyRings(boolean ofAll) {
     if (hasRings) {
-      rings.reap((slotId, page) -> {
-        KernelSlot slot = slots.get(slotId);
-        if (slot != null && (ofAll || slot.logs())) {
-          slot.keep(page);
-        }
-      });
+      rings.reap(
+          new RingPageConsumer() { // no lambda over a boolean: it may stay unlinked (design.md 3.8)
+            @Override
+            public void accept(int slotId, long page) {
+              KernelSlot slot = slots.get(slotId);
+              if (slot != null && (ofAll || slot.logs())) {
+                slot.keep(page);
+              }
+            }
+          });
     }
   }
 }

@@ -37,9 +37,12 @@ public final class KvmVcpu implements AutoCloseable {
   private final @Nullable DirtyRing ring;
 
   private final Object runnerLock = new Object();
-  private long runner; // The thread in KVM_RUN, 0 if none; guarded by runnerLock, as closed is.
+  private long thread; // That in KVM_RUN, 0 if none; guarded by runnerLock, as closed is.
   private boolean closed;
   private boolean unmapped; // Guarded by file.
+
+  /** The last one, closed perhaps. Of the tracker, under its monitor. */
+  @Nullable KvmRunner runner;
 
   KvmVcpu(KvmVm vm, KvmFile file, int runSize, int ringEntries) {
     this.vm = vm;
@@ -144,13 +147,13 @@ public final class KvmVcpu implements AutoCloseable {
       if (closed) {
         throw new IllegalStateException("the vCPU is closed");
       }
-      runner = Libc.currentThread();
+      thread = Libc.currentThread();
     }
   }
 
   private void leave(boolean interrupted) {
     synchronized (runnerLock) {
-      runner = 0;
+      thread = 0;
       if (interrupted) {
         run.set(JAVA_BYTE, RunLayout.IMMEDIATE_EXIT_OFFSET, (byte) 0);
       }
@@ -186,10 +189,10 @@ public final class KvmVcpu implements AutoCloseable {
   private void kickNow() {
     synchronized (runnerLock) {
       run.set(JAVA_BYTE, RunLayout.IMMEDIATE_EXIT_OFFSET, (byte) 1);
-      if (runner != 0) {
+      if (thread != 0) {
         try {
           // The thread is alive: leave() takes this lock before the thread goes on.
-          KickSignal.send(runner);
+          KickSignal.send(thread);
         } catch (ErrnoException e) {
           throw KvmException.of(e);
         }

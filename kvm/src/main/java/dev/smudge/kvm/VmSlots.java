@@ -53,19 +53,22 @@ final class VmSlots {
 
   synchronized void set(int slotId, int flags, long guestAddress, MemorySegment ram) {
     Slot slot = checked(ram, flags);
-    slots.forEach((id, other) -> {
-      if (id != slotId && slot.overlaps(other) && !(slot.isReadOnly() && other.isReadOnly())) {
+    for (Map.Entry<Integer, Slot> each : slots.entrySet()) {
+      Slot other = each.getValue();
+      if (each.getKey() != slotId
+          && slot.overlaps(other)
+          && !(slot.isReadOnly() && other.isReadOnly())) {
         throw new IllegalArgumentException(
             "slot "
                 + slotId
                 + " would be over RAM of slot "
-                + id
+                + each.getKey()
                 + " too, "
                 + other.ram
                 + ", and a write through one would not be dirty in the other; only slots that are"
                 + " all READ_ONLY share RAM");
       }
-    });
+    }
     setRegion(slotId, flags, guestAddress, ram.byteSize(), ram.address(), ram);
     slots.put(slotId, slot);
   }

@@ -15,7 +15,9 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.function.UnaryOperator;
 import java.util.regex.Pattern;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -217,6 +219,33 @@ class KvmResourcesTest {
           .setRegion(2, 0, KvmGuest.ADDRESS, 1 << 20, 0x1000_0000_0000L, MemorySegment.NULL);
       guest.order(1, 0);
       refused("EFAULT", guest.vcpu::run);
+    }
+  }
+
+  /** Each would run the vCPU as its own, and a kick reaches one of the two. */
+  @Test
+  void addVcpu_ofOneThatHasARunner_isRefusedWhoeverAsks() {
+    try (KvmMachine machine = KvmMachine.withRing(UnaryOperator.identity())) {
+      IllegalStateException e =
+          assertThrows(
+              IllegalStateException.class, () -> machine.backend.addVcpu(machine.first.vcpu));
+      assertTrue(String.valueOf(e.getMessage()).contains("has a runner already"), e.getMessage());
+      KvmVcpu vcpu = machine.vm.createVcpu(7);
+      List<KvmRunner> made =
+          IntStream.range(0, 16)
+              .parallel()
+              .mapToObj(i -> {
+                try {
+                  return Stream.of(machine.backend.addVcpu(vcpu));
+                } catch (IllegalStateException refused) {
+                  return Stream.<KvmRunner>of();
+                }
+              })
+              .flatMap(one -> one)
+              .toList();
+      assertEquals(1, made.size());
+      made.get(0).close();
+      machine.backend.addVcpu(vcpu).close();
     }
   }
 }
