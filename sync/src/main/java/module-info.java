@@ -13,7 +13,9 @@ module dev.smudge.sync {
   requires static transitive org.jspecify;
 
   exports dev.smudge.sync;
+  exports dev.smudge.sync.error;
   exports dev.smudge.sync.inhibitor;
+  exports dev.smudge.sync.pages;
   exports dev.smudge.sync.rcu;
   exports dev.smudge.sync.tracker;
   exports dev.smudge.sync.verify;

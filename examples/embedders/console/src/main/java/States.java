@@ -3,7 +3,7 @@ import dev.smudge.snapshot.Rewind;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
-import dev.smudge.sync.PagePort;
+import dev.smudge.sync.pages.PagePort;
 
 /** All of Smudge in this console: a state per frame, in memory. */
 final class States implements PagePort.OwnRam, MachineState, AutoCloseable {

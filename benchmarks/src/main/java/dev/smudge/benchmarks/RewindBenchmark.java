@@ -5,7 +5,7 @@ import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
-import dev.smudge.sync.PagePort;
+import dev.smudge.sync.pages.PagePort;
 import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.SplittableRandom;

@@ -51,6 +51,15 @@ final class BitmapLayout {
     return ((long) wordIndex << WORD_SHIFT) + 63 - Long.numberOfLeadingZeros(bits);
   }
 
+  /** At most {@code limit} of the bits, lowest first. */
+  static long lowest(long bits, long limit) {
+    long some = bits;
+    while (Long.bitCount(some) > limit) {
+      some &= ~Long.highestOneBit(some);
+    }
+    return some;
+  }
+
   /** The bits of word {@code wordIndex} that are pages of {@code [first, end)}. */
   static long mask(int wordIndex, long first, long end) {
     long base = (long) wordIndex << WORD_SHIFT;
@@ -70,6 +79,14 @@ final class BitmapLayout {
           "pageCount " + pageCount + " is outside 1 to " + MAX_PAGES);
     }
     return pageCount;
+  }
+
+  /** Refuses to work with a set of another page count. */
+  static void checkSamePageCount(long pageCount, PageSet other) {
+    if (other.pageCount() != pageCount) {
+      throw new IllegalArgumentException(
+          "the other set has " + other.pageCount() + " pages, this one " + pageCount);
+    }
   }
 
   static void checkPage(long pageIndex, long pageCount) {

@@ -151,7 +151,7 @@ public final class LiveBitmap extends ArmableBitmap {
    */
   public boolean moveInto(boolean quiesced, PageSet... sets) {
     for (PageSet set : sets) {
-      set.checkPageCount(pageCount);
+      BitmapLayout.checkSamePageCount(pageCount, set);
     }
     boolean any = false;
     for (int s = 0; s < summary.length; s++) {

@@ -183,7 +183,7 @@ public final class PageSet {
    * @throws IllegalArgumentException if its page count is different; nothing is changed
    */
   public void addAll(PageSet other) {
-    checkSamePageCount(other);
+    BitmapLayout.checkSamePageCount(pageCount, other);
     if (other == this) {
       return;
     }
@@ -241,7 +241,7 @@ public final class PageSet {
    * @throws IllegalArgumentException if its page count is different; nothing is changed
    */
   public void removeAll(PageSet other) {
-    checkSamePageCount(other);
+    BitmapLayout.checkSamePageCount(pageCount, other);
     if (other == this) {
       clear();
     } else if (isList() && other.isList()) {
@@ -279,7 +279,7 @@ public final class PageSet {
       throw new IllegalArgumentException("pages cannot be moved into the set they come from");
     }
     if (into != null) {
-      checkSamePageCount(into);
+      BitmapLayout.checkSamePageCount(pageCount, into);
     }
     return move(firstPage, firstPage + count, limit, into);
   }
@@ -314,7 +314,7 @@ public final class PageSet {
     while (page < end && left > 0) {
       int wordIndex = BitmapLayout.wordOf(page);
       long bits = words.word(wordIndex) & BitmapLayout.mask(wordIndex, page, end);
-      long moved = lowest(bits, left);
+      long moved = BitmapLayout.lowest(bits, left);
       if (into != null) {
         into.add(wordIndex, moved); // before they are removed here, because it may fail
       }
@@ -323,15 +323,6 @@ public final class PageSet {
       page = words.nextSet((page | 63) + 1, end);
     }
     return limit - left;
-  }
-
-  /** At most {@code limit} of the bits, lowest first. */
-  private static long lowest(long bits, long limit) {
-    long some = bits;
-    while (Long.bitCount(some) > limit) {
-      some &= ~Long.highestOneBit(some);
-    }
-    return some;
   }
 
   private long moveChunks(long firstPage, long end, long limit, @Nullable PageSet into) {
@@ -373,18 +364,6 @@ public final class PageSet {
     }
     shrink(moved);
     return moved;
-  }
-
-  private void checkSamePageCount(PageSet other) {
-    other.checkPageCount(pageCount);
-  }
-
-  /** Refuses to work with what has another page count. */
-  void checkPageCount(long count) {
-    if (pageCount != count) {
-      throw new IllegalArgumentException(
-          "the other set has " + pageCount + " pages, this one " + count);
-    }
   }
 
   /**
@@ -456,13 +435,7 @@ public final class PageSet {
    */
   public void forEachRun(long firstPage, long count, PageRunConsumer consumer) {
     BitmapLayout.checkRange(firstPage, count, pageCount);
-    long end = firstPage + count;
-    long first = words.nextSet(firstPage, end);
-    while (first < end) {
-      long past = words.nextClear(first + 1, end);
-      consumer.accept(first, past - first);
-      first = words.nextSet(past, end);
-    }
+    words.forEachRun(firstPage, firstPage + count, consumer);
   }
 
   @Override

@@ -22,4 +22,14 @@ sealed interface PageWords permits WordList, WordChunks {
 
   /** Hands out the non-zero words, ascending; see {@link PageSet#forEachWord}. */
   void forEachWord(PageWordConsumer sink);
+
+  /** Hands out the pages of {@code [page, end)} as runs; see {@link PageSet#forEachRun}. */
+  default void forEachRun(long page, long end, PageRunConsumer consumer) {
+    long first = nextSet(page, end);
+    while (first < end) {
+      long past = nextClear(first + 1, end);
+      consumer.accept(first, past - first);
+      first = nextSet(past, end);
+    }
+  }
 }

@@ -2,6 +2,7 @@ package dev.smudge.bitmap;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import dev.smudge.testbase.Script;
 import java.util.BitSet;
 import java.util.TreeSet;
 import org.junit.jupiter.api.Test;

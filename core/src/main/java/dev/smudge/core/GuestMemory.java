@@ -5,9 +5,9 @@ import dev.smudge.core.internal.map.MappedSlot;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
-import dev.smudge.sync.PagePort;
 import dev.smudge.sync.RemovedSlot;
 import dev.smudge.sync.VcpuPause;
+import dev.smudge.sync.pages.PagePort;
 import dev.smudge.sync.tracker.Registration;
 import dev.smudge.sync.watch.PageWatch;
 import dev.smudge.sync.watch.WriteListener;
@@ -270,7 +270,8 @@ public final class GuestMemory implements AutoCloseable {
    *     memory inside begin to commit or under the collector lock; and whatever {@link
    *     dev.smudge.sync.tracker.Tracker#startLog} of its tracker throws. The listener is not
    *     registered then
-   * @throws dev.smudge.sync.VcpuTimeoutException if a change that is under way does not end in time
+   * @throws dev.smudge.sync.error.VcpuTimeoutException if a change that is under way does not end
+   *     in time
    */
   public Registration addListener(int priority, MemoryListener listener) {
     Objects.requireNonNull(listener, "listener");
@@ -320,7 +321,7 @@ public final class GuestMemory implements AutoCloseable {
    * @param initial what it sees as dirty
    * @return the client; close it when it is no longer needed
    * @throws IllegalStateException if the memory is closed
-   * @throws dev.smudge.sync.VcpuTimeoutException see {@link DirtyLog#client}
+   * @throws dev.smudge.sync.error.VcpuTimeoutException see {@link DirtyLog#client}
    */
   public DirtyClient<GuestSlot> client(String name, InitialView initial) {
     return space.embedded().client(name, initial, GuestSlot.class, GuestSlot::log);
@@ -366,7 +367,7 @@ public final class GuestMemory implements AutoCloseable {
    * them too, for a snapshot of one moment, use {@link #pauseAll}.
    *
    * @return the pause; closing it lets the vCPUs run
-   * @throws dev.smudge.sync.VcpuTimeoutException see {@link DirtyLog#pause}
+   * @throws dev.smudge.sync.error.VcpuTimeoutException see {@link DirtyLog#pause}
    */
   public VcpuPause pause() {
     return space.log().pause();
@@ -383,8 +384,8 @@ public final class GuestMemory implements AutoCloseable {
    * ({@code log().rcu()}), for which this thread may be waiting, goes through.
    *
    * @return the pause; closing it lets them go on
-   * @throws dev.smudge.sync.VcpuTimeoutException see {@link DirtyLog#pause}; all go on, as after
-   *     everything that is thrown here
+   * @throws dev.smudge.sync.error.VcpuTimeoutException see {@link DirtyLog#pause}; all go on, as
+   *     after everything that is thrown here
    * @throws dev.smudge.sync.rcu.RcuTimeoutException if a write of a device does not end in time
    * @throws dev.smudge.sync.rcu.RcuException in a read-side section, or in a listener, which would
    *     wait for itself
@@ -395,14 +396,14 @@ public final class GuestMemory implements AutoCloseable {
 
   /**
    * Declares the guest stopped for good (docs/bugs.md row 24): later writes through the accessors
-   * are refused with {@link dev.smudge.sync.SealedException} before they touch RAM; writes that
-   * were under way, and later marks, are reported to the log's error handler. Call it after the
-   * guest was stopped and before the last take. It waits for the open asynchronous writes.
+   * are refused with {@link dev.smudge.sync.error.SealedException} before they touch RAM; writes
+   * that were under way, and later marks, are reported to the log's error handler. Call it after
+   * the guest was stopped and before the last take. It waits for the open asynchronous writes.
    *
    * @throws IllegalStateException if an asynchronous write does not land within the log's timeout,
    *     and the message names those; or if the memory is closed meanwhile; not sealed then
-   * @throws dev.smudge.sync.VcpuTimeoutException if a vCPU does not reach a safepoint in time; not
-   *     sealed then
+   * @throws dev.smudge.sync.error.VcpuTimeoutException if a vCPU does not reach a safepoint in
+   *     time; not sealed then
    */
   public void seal() {
     space.seal();
@@ -422,8 +423,8 @@ public final class GuestMemory implements AutoCloseable {
    * with {@link IllegalStateException}. The embedder's own RAM is left alone. A second call does
    * nothing.
    *
-   * @throws dev.smudge.sync.VcpuTimeoutException if a vCPU does not reach a safepoint in time:
-   *     Smudge's own RAM stays mapped, and closing can be tried again
+   * @throws dev.smudge.sync.error.VcpuTimeoutException if a vCPU does not reach a safepoint in
+   *     time: Smudge's own RAM stays mapped, and closing can be tried again
    * @throws dev.smudge.sync.rcu.RcuTimeoutException if a read-side section, or a reclaimer, keeps
    *     it waiting for too long: closing can be tried again
    * @throws IllegalStateException if I/O into Smudge's own RAM is under way: closing can be tried

@@ -2,8 +2,8 @@ package dev.smudge.core;
 
 import dev.smudge.core.internal.map.AddressSpace;
 import dev.smudge.core.internal.map.SlotMap;
-import dev.smudge.sync.PagePort;
-import dev.smudge.sync.SealedException;
+import dev.smudge.sync.error.SealedException;
+import dev.smudge.sync.pages.PagePort;
 import dev.smudge.sync.rcu.RcuReader;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

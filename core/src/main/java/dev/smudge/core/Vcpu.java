@@ -3,7 +3,7 @@ package dev.smudge.core;
 import dev.smudge.core.internal.map.AddressSpace;
 import dev.smudge.core.internal.map.MappedSlot;
 import dev.smudge.sync.LogVcpu;
-import dev.smudge.sync.SealedException;
+import dev.smudge.sync.error.SealedException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
@@ -365,7 +365,7 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    * Declares that every earlier write is complete and marked, and answers pending requests to this
    * vCPU; see {@link LogVcpu#safepoint}. With no request pending it is one load and one branch.
    *
-   * @throws dev.smudge.sync.VcpuException if the vCPU is closed or another thread's
+   * @throws dev.smudge.sync.error.VcpuException if the vCPU is closed or another thread's
    */
   public void safepoint() {
     log.safepoint();
@@ -374,7 +374,7 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
   /**
    * Brings the vCPU online for the calling thread; see {@link LogVcpu#online}.
    *
-   * @throws dev.smudge.sync.VcpuException if the vCPU is closed, or online in another thread
+   * @throws dev.smudge.sync.error.VcpuException if the vCPU is closed, or online in another thread
    */
   public void online() {
     log.online();
@@ -383,7 +383,7 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
   /**
    * Takes the vCPU offline, before anything that may block; see {@link LogVcpu#offline}.
    *
-   * @throws dev.smudge.sync.VcpuException if it is online in another thread
+   * @throws dev.smudge.sync.error.VcpuException if it is online in another thread
    */
   public void offline() {
     dropCursors(); // while it is this thread's still; the next access comes online first
@@ -427,7 +427,7 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
   /**
    * Takes the vCPU out of its memory; see {@link LogVcpu#close}.
    *
-   * @throws dev.smudge.sync.VcpuException if it is online in another, living thread
+   * @throws dev.smudge.sync.error.VcpuException if it is online in another, living thread
    */
   @Override
   public void close() {

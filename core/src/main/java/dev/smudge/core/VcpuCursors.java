@@ -4,8 +4,8 @@ import dev.smudge.core.internal.map.AddressSpace;
 import dev.smudge.core.internal.map.MappedSlot;
 import dev.smudge.core.internal.map.SlotMap;
 import dev.smudge.sync.LogVcpu;
-import dev.smudge.sync.SealedException;
 import dev.smudge.sync.embed.EmbeddedLog;
+import dev.smudge.sync.error.SealedException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
@@ -61,7 +61,7 @@ abstract class VcpuCursors {
     armings++;
     dropPage();
     SlotMap now = space.map(); // C2
-    if (now != map || space.isSealedOrClosed()) {
+    if (now != map || space.isSealedOrClosed()) { // C1
       dropCursors(); // the next access takes the slow path, and finds the slot of now or is refused
       map = now;
     }
@@ -178,7 +178,7 @@ abstract class VcpuCursors {
    */
   final SlotMap mapFor(long address, long length) {
     log.online(); // from here on a barrier waits for this vCPU, and close() too
-    space.checkOpen();
+    space.checkOpen(); // C1
     if (!map.covers(address, length) && !refresh().covers(address, length)) {
       throw GuestAccessException.notFound(map, address, length);
     }
@@ -198,7 +198,7 @@ abstract class VcpuCursors {
   /** Whether an access is all in slots; moves the read cursor there if one slot has it. */
   final boolean isCovered(long address, long length) {
     log.online();
-    space.checkOpen();
+    space.checkOpen(); // C1
     if (!map.covers(address, length) && !refresh().covers(address, length)) {
       return false;
     }

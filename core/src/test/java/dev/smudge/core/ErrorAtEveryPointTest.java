@@ -3,6 +3,7 @@ package dev.smudge.core;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.core.ErrorOperations.Operation;
+import dev.smudge.testbase.StackSqueeze;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Timeout;
@@ -29,7 +30,8 @@ class ErrorAtEveryPointTest {
       Operation operation, LogKind kind) throws Exception {
     ErrorWorld[] world = new ErrorWorld[1];
     int points =
-        StackEnds.atEveryCall(
+        StackSqueeze.squeeze(
+            Integer.getInteger("smudge.steps.of.a.frame", 1),
             () -> {
               ErrorWorld w = world[0];
               if (w == null) {

@@ -8,8 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.InitialView;
-import dev.smudge.sync.PagePort;
 import dev.smudge.sync.RemovedSlot;
+import dev.smudge.sync.pages.PagePort;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.Objects;

@@ -6,11 +6,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.InitialView;
+import dev.smudge.testbase.RamFile;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.BitSet;
 import org.junit.jupiter.api.Test;
@@ -53,12 +53,7 @@ class FaultTest {
   @EnabledOnOs(OS.LINUX)
   void write_ramEndsHalfWay_whatLandedIsMarked(Write write, @TempDir Path directory)
       throws Exception {
-    try (FileChannel file =
-        FileChannel.open(
-            directory.resolve("ram"),
-            StandardOpenOption.CREATE,
-            StandardOpenOption.READ,
-            StandardOpenOption.WRITE)) {
+    try (FileChannel file = RamFile.create(directory)) {
       warmUp(write);
       for (int round = 0; round < 100; round++) {
         file.truncate(0);
@@ -109,12 +104,7 @@ class FaultTest {
   @Test
   @EnabledOnOs(OS.LINUX)
   void zeroFill_ramEndsInTheMiddle_isAnErrorOfThatCall(@TempDir Path directory) throws Exception {
-    try (FileChannel file =
-            FileChannel.open(
-                directory.resolve("ram"),
-                StandardOpenOption.CREATE,
-                StandardOpenOption.READ,
-                StandardOpenOption.WRITE);
+    try (FileChannel file = RamFile.create(directory);
         Arena arena = Arena.ofShared();
         GuestMemory memory = GuestMemory.create()) {
       MemorySegment ram = file.map(FileChannel.MapMode.READ_WRITE, 0, (long) PAGES * PAGE, arena);

@@ -8,7 +8,7 @@ import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.DirtyLogBuilder;
 import dev.smudge.sync.InitialView;
-import dev.smudge.sync.VcpuException;
+import dev.smudge.sync.error.VcpuException;
 import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.sync.tracker.Tracker;
 import java.lang.foreign.MemorySegment;

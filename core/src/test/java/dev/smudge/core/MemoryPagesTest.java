@@ -5,10 +5,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.smudge.sync.PagePort;
 import dev.smudge.sync.RemovedSlot;
-import dev.smudge.sync.SealedException;
 import dev.smudge.sync.VcpuPause;
+import dev.smudge.sync.error.SealedException;
+import dev.smudge.sync.pages.PagePort;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import org.junit.jupiter.api.Test;

@@ -1,6 +1,7 @@
 package dev.smudge.core;
 
 import dev.smudge.core.ErrorOperations.Operation;
+import dev.smudge.testbase.StackSqueeze;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -38,7 +39,7 @@ class RepeatedErrorTest {
   void errorsInWhatMendsThem_loseNothingAndLaterCallsWork(LogKind kind) throws Exception {
     long seed = Long.getLong("smudge.seed", System.nanoTime());
     System.out.println("repeated errors, " + kind + ": -Dsmudge.seed=" + seed);
-    StackEnds.withSmallStack(() -> run(kind, seed));
+    StackSqueeze.withSmallStack(() -> run(kind, seed));
     System.out.println(
         "repeated errors, "
             + kind
@@ -143,7 +144,7 @@ class RepeatedErrorTest {
     script.add((stack ? frames + " frames" : "") + " fault " + w.tracker[0].untilFault);
     @Nullable Throwable thrown = null;
     if (stack) {
-      thrown = StackEnds.above(frames, call);
+      thrown = StackSqueeze.callAbove(frames, call::run);
     } else {
       try {
         call.run();

@@ -6,8 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.sync.DirtyLog;
-import dev.smudge.sync.SealedException;
 import dev.smudge.sync.VcpuPause;
+import dev.smudge.sync.error.SealedException;
 import java.lang.foreign.ValueLayout;
 import java.time.Duration;
 import java.util.ArrayList;

@@ -55,7 +55,7 @@ public final class SandboxImage implements AutoCloseable {
    * @return the image
    * @throws IllegalArgumentException if the memory is shared by threads
    * @throws NullPointerException if the memory belongs to no instance yet
-   * @throws dev.smudge.sync.VcpuException if the vCPU is online in another thread
+   * @throws dev.smudge.sync.error.VcpuException if the vCPU is online in another thread
    */
   public static SandboxImage of(GuestMemory guest, TrackedMemory memory) {
     if (memory.shared()) {
@@ -80,7 +80,7 @@ public final class SandboxImage implements AutoCloseable {
    * @throws IllegalStateException if a table has grown, or the image or the memory is closed;
    *     nothing is changed
    * @throws IllegalArgumentException if the slot was removed or changed; nothing is changed
-   * @throws dev.smudge.sync.VcpuException if the vCPU is online in another thread; nothing is
+   * @throws dev.smudge.sync.error.VcpuException if the vCPU is online in another thread; nothing is
    *     changed
    */
   public long restore() {

@@ -38,8 +38,9 @@ import run.endive.wasm.types.PassiveDataSegment;
  * its slot is removed: a store after that is refused, a load is not.
  *
  * <p><b>Errors</b> are those of Endive's {@code ByteArrayMemory}, with the same exceptions and
- * messages. In addition, misuse of the vCPU is a {@link dev.smudge.sync.VcpuException}, and a write
- * after {@link dev.smudge.core.GuestMemory#seal} a {@link dev.smudge.sync.SealedException}.
+ * messages. In addition, misuse of the vCPU is a {@link dev.smudge.sync.error.VcpuException}, and a
+ * write after {@link dev.smudge.core.GuestMemory#seal} a {@link
+ * dev.smudge.sync.error.SealedException}.
  *
  * <p><b>State</b> beside the slot's RAM is the number of pages ({@link #pages}). To move a guest,
  * transfer that number too, and call {@link #grow} for the missing pages.

@@ -7,14 +7,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.core.GuestMemory;
 import dev.smudge.core.GuestSlot;
-import dev.smudge.sync.VcpuException;
+import dev.smudge.sync.error.VcpuException;
+import dev.smudge.testbase.RamFile;
 import io.roastedroot.quickjs4j.core.Builtins;
 import io.roastedroot.quickjs4j.core.Engine;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
@@ -268,12 +268,7 @@ class SandboxImageTest {
   @Test
   @EnabledOnOs(OS.LINUX)
   void restore_ramEndsInTheMiddle_isAnErrorOfThatCall(@TempDir Path directory) throws Exception {
-    try (FileChannel file =
-            FileChannel.open(
-                directory.resolve("ram"),
-                StandardOpenOption.CREATE,
-                StandardOpenOption.READ,
-                StandardOpenOption.WRITE);
+    try (FileChannel file = RamFile.create(directory);
         Arena arena = Arena.ofShared();
         GuestMemory memory = GuestMemory.create()) {
       MemorySegment ram = file.map(FileChannel.MapMode.READ_WRITE, 0, 4 << 16, arena);

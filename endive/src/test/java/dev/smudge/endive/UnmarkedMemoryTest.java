@@ -5,8 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.core.GuestAccessException;
-import dev.smudge.sync.SealedException;
 import dev.smudge.sync.VcpuPause;
+import dev.smudge.sync.error.SealedException;
 import java.util.Set;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;

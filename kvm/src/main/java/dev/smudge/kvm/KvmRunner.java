@@ -1,7 +1,7 @@
 package dev.smudge.kvm;
 
 import dev.smudge.sync.DirtyLog;
-import dev.smudge.sync.SealedException;
+import dev.smudge.sync.error.SealedException;
 import dev.smudge.sync.inhibitor.AccessInhibitor;
 import dev.smudge.sync.inhibitor.InhibitableAccess;
 
@@ -44,9 +44,9 @@ public final class KvmRunner implements AutoCloseable {
    * @return as {@link KvmVcpu#run}, but never {@link RunLayout#EXIT_DIRTY_RING_FULL}, which is
    *     handled here, and {@link RunLayout#EXIT_INTR} only after {@link #kick}
    * @throws SealedException if the log is sealed; the guest has not run
-   * @throws dev.smudge.sync.VcpuException if the runner is closed, or another thread's; if this
-   *     thread holds a pause; or if another does, and the log is closed, before or while this waits
-   *     for the end of that pause: the guest does not run in it
+   * @throws dev.smudge.sync.error.VcpuException if the runner is closed, or another thread's; if
+   *     this thread holds a pause; or if another does, and the log is closed, before or while this
+   *     waits for the end of that pause: the guest does not run in it
    * @throws KvmException if the kernel refuses
    * @throws IllegalStateException if the vCPU is closed
    */
@@ -123,7 +123,8 @@ public final class KvmRunner implements AutoCloseable {
    * has written are collected as before. Called by the thread that ran it, or by any thread after
    * that one has ended.
    *
-   * @throws dev.smudge.sync.VcpuException if another, living thread runs it; it stays as it is
+   * @throws dev.smudge.sync.error.VcpuException if another, living thread runs it; it stays as it
+   *     is
    */
   @Override
   public void close() {

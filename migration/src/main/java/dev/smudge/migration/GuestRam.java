@@ -1,7 +1,7 @@
 package dev.smudge.migration;
 
 import dev.smudge.sync.DirtyClient;
-import dev.smudge.sync.PagePort;
+import dev.smudge.sync.pages.PagePort;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -49,9 +49,9 @@ public record GuestRam<S>(DirtyClient<S> client, List<S> slots, PagePort<S> page
         throw new IllegalArgumentException("two slots have the number " + pages.slotId(slot));
       }
     }
-    if (slots.size() > StreamLayout.MAX_SLOTS) {
+    if (slots.size() > StreamLayout.MAX_SENT_SLOTS) {
       throw new IllegalArgumentException(
-          slots.size() + " slots; at most " + StreamLayout.MAX_SLOTS + " can be migrated");
+          slots.size() + " slots; at most " + StreamLayout.MAX_SENT_SLOTS + " can be migrated");
     }
   }
 

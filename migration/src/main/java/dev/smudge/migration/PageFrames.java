@@ -1,7 +1,7 @@
 package dev.smudge.migration;
 
 import dev.smudge.migration.MigrationException.Fault;
-import dev.smudge.sync.PagePort;
+import dev.smudge.sync.pages.PagePort;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.Arrays;

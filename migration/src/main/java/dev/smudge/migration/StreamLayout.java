@@ -58,15 +58,13 @@ final class StreamLayout {
   static final int MAX_PAGE = 16 << 20;
   static final int MAX_BODY = MAX_PAGE + 64;
 
-  static final int MAX_SLOTS = 8192;
+  static final int MAX_SENT_SLOTS = 8192;
   static final int MAX_GREETING = 64 << 10;
   static final int MAX_STREAMS = 64;
   static final int MAX_STATE = 1 << 30;
 
   static final int RAW = 0;
   static final int DEFLATED = 1;
-
-  static final int DIGEST_SIZE = 32;
 
   private StreamLayout() {}
 }

@@ -47,9 +47,9 @@ final class TargetStream implements AutoCloseable {
   private void readGuest(ByteBuffer hello) throws MigrationException {
     checked = hello.getInt() != 0;
     int count = hello.getInt();
-    if (count < 0 || count > StreamLayout.MAX_SLOTS) {
+    if (count < 0 || count > StreamLayout.MAX_SENT_SLOTS) {
       throw new MigrationException(
-          Fault.BAD_CONTENT, count + " slots; at most " + StreamLayout.MAX_SLOTS);
+          Fault.BAD_CONTENT, count + " slots; at most " + StreamLayout.MAX_SENT_SLOTS);
     }
     List<SlotShape> shapes = new ArrayList<>();
     for (int i = 0; i < count; i++) {

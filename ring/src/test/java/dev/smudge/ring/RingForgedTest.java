@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.testbase.Script;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;

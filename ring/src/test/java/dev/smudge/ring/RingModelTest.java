@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 
+import dev.smudge.testbase.Script;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;

@@ -2,7 +2,7 @@ package dev.smudge.snapshot;
 
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
-import dev.smudge.sync.PagePort;
+import dev.smudge.sync.pages.PagePort;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Objects;

@@ -2,8 +2,8 @@ package dev.smudge.snapshot;
 
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
-import dev.smudge.sync.PagePort;
 import dev.smudge.sync.RunConsumer;
+import dev.smudge.sync.pages.PagePort;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.util.ArrayList;

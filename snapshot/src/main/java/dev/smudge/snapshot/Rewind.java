@@ -1,7 +1,7 @@
 package dev.smudge.snapshot;
 
 import dev.smudge.sync.DirtyClient;
-import dev.smudge.sync.PagePort;
+import dev.smudge.sync.pages.PagePort;
 import java.util.Arrays;
 import java.util.Objects;
 

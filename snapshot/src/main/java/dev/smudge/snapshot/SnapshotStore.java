@@ -2,8 +2,8 @@ package dev.smudge.snapshot;
 
 import dev.smudge.snapshot.StoredState.Geometry;
 import dev.smudge.sync.DirtyClient;
-import dev.smudge.sync.PagePort;
 import dev.smudge.sync.RunConsumer;
+import dev.smudge.sync.pages.PagePort;
 import java.io.Closeable;
 import java.io.IOException;
 import java.io.UncheckedIOException;

@@ -2,7 +2,7 @@ package dev.smudge.snapshot;
 
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.LogSlot;
-import dev.smudge.sync.PagePort;
+import dev.smudge.sync.pages.PagePort;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;

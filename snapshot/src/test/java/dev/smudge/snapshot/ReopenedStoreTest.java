@@ -8,7 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
-import dev.smudge.sync.PagePort;
+import dev.smudge.sync.pages.PagePort;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;

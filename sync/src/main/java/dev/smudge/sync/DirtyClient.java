@@ -1,5 +1,6 @@
 package dev.smudge.sync;
 
+import dev.smudge.sync.error.VcpuTimeoutException;
 import dev.smudge.sync.internal.collect.ClientView;
 import dev.smudge.sync.internal.collect.Collector;
 import dev.smudge.sync.internal.collect.ExportedPages;

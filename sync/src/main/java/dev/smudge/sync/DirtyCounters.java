@@ -1,9 +1,9 @@
 package dev.smudge.sync;
 
 import dev.smudge.sync.internal.collect.Collector;
-import dev.smudge.sync.internal.collect.Counters;
 import dev.smudge.sync.internal.collect.HostWriter;
-import dev.smudge.sync.internal.software.RingCounts;
+import dev.smudge.sync.internal.counter.LogCounters;
+import dev.smudge.sync.internal.counter.RingCounters;
 import dev.smudge.sync.internal.software.SoftwareTracker;
 import dev.smudge.sync.internal.vcpu.VcpuState;
 import java.util.HashMap;
@@ -48,15 +48,15 @@ public record DirtyCounters(
   /** The counters of now; under the collector lock. */
   static DirtyCounters of(
       Collector collector, @Nullable SoftwareTracker software, HostWriter hostWriter) {
-    Counters others = collector.counters();
-    RingCounts rings = software == null ? RingCounts.NONE : software.ringCounts();
+    LogCounters others = collector.counters();
+    RingCounters rings = software == null ? RingCounters.NONE : software.ringCounters();
     long pages = others.dirtyPages();
     long fullWaits = others.fullWaits();
     Map<Integer, Long> vcpuPages = new HashMap<>();
     for (VcpuState vcpu : collector.vcpus().vcpus()) {
-      long dirty = vcpu.pressure().counts().dirtyPages();
+      long dirty = vcpu.pressure().counters().dirtyPages();
       pages += dirty;
-      fullWaits += vcpu.pressure().counts().fullWaits();
+      fullWaits += vcpu.pressure().counters().fullWaits();
       vcpuPages.put(vcpu.index(), dirty);
     }
     return new DirtyCounters(

@@ -1,5 +1,8 @@
 package dev.smudge.sync;
 
+import dev.smudge.sync.error.SealedException;
+import dev.smudge.sync.error.VcpuException;
+import dev.smudge.sync.error.VcpuTimeoutException;
 import dev.smudge.sync.internal.collect.ClientView;
 import dev.smudge.sync.internal.collect.Collector;
 import dev.smudge.sync.internal.collect.HostWriter;
@@ -10,8 +13,6 @@ import dev.smudge.sync.internal.collect.SlotSwap;
 import dev.smudge.sync.internal.collect.SlotWatch;
 import dev.smudge.sync.internal.facade.ApiAccess;
 import dev.smudge.sync.internal.facade.SlotMapping;
-import dev.smudge.sync.internal.software.BitmapTracker;
-import dev.smudge.sync.internal.software.RingTracker;
 import dev.smudge.sync.internal.software.SoftwareTracker;
 import dev.smudge.sync.internal.software.StoppedTracker;
 import dev.smudge.sync.internal.vcpu.VcpuGroup;
@@ -65,21 +66,12 @@ public final class DirtyLog implements AutoCloseable {
   private final HostWriter hostWriter;
 
   DirtyLog(DirtyLogBuilder builder, boolean stopped) {
-    this.vcpus = new VcpuGroup(builder.timeout, builder.errorHandler, new ApiErrors());
+    this.vcpus = new VcpuGroup(builder.timeout, builder.errorHandler);
     this.seal = new Seal(vcpus);
     this.ringFullPolicy = builder.ringFullPolicy;
-    Tracker other = builder.tracker;
-    SoftwareTracker own = null;
-    if (stopped) {
-      own = new StoppedTracker();
-    } else if (other == null) {
-      own =
-          builder.ringEntries == 0
-              ? new BitmapTracker(vcpus.handshake())
-              : new RingTracker(vcpus.handshake(), builder.ringEntries, builder.ringReserve);
-    }
+    SoftwareTracker own = builder.softwareTracker(vcpus.handshake(), stopped);
     this.software = own;
-    Tracker first = own != null ? own : Objects.requireNonNull(other);
+    Tracker first = own != null ? own : Objects.requireNonNull(builder.tracker);
     this.collector =
         new Collector(builder.interceptor.apply(first), vcpus, own == null, this::prepared);
     this.hostWriter = new HostWriter(collector.slots(), seal);

@@ -1,8 +1,14 @@
 package dev.smudge.sync;
 
 import dev.smudge.ring.DirtyRing;
+import dev.smudge.sync.error.VcpuTimeoutException;
 import dev.smudge.sync.internal.collect.Collector;
 import dev.smudge.sync.internal.collect.WriteVerifier;
+import dev.smudge.sync.internal.software.BitmapTracker;
+import dev.smudge.sync.internal.software.RingTracker;
+import dev.smudge.sync.internal.software.SoftwareTracker;
+import dev.smudge.sync.internal.software.StoppedTracker;
+import dev.smudge.sync.internal.vcpu.Handshake;
 import dev.smudge.sync.tracker.Tracker;
 import dev.smudge.sync.verify.PageContent;
 import java.time.Duration;
@@ -21,8 +27,8 @@ public final class DirtyLogBuilder {
       e -> LOGGER.log(System.Logger.Level.ERROR, "dirty log: " + e.getMessage(), e);
   @Nullable Tracker tracker; // null: a built-in one
   UnaryOperator<Tracker> interceptor = UnaryOperator.identity();
-  int ringEntries; // 0: bitmap mode
-  int ringReserve;
+  private int ringEntries; // 0: bitmap mode
+  private int ringReserve;
   RingFullPolicy ringFullPolicy = RingFullPolicy.WAIT;
   private boolean verifies;
   private @Nullable PageContent content;
@@ -175,6 +181,19 @@ public final class DirtyLogBuilder {
   public DirtyLogBuilder verifyAndReport(Consumer<? super Throwable> handler) {
     this.unreported = Objects.requireNonNull(handler, "handler");
     return verify();
+  }
+
+  /** The built-in tracker of these options; null: another one finds the guest's writes. */
+  @Nullable SoftwareTracker softwareTracker(Handshake handshake, boolean stopped) {
+    if (stopped) {
+      return new StoppedTracker();
+    }
+    if (tracker != null) {
+      return null;
+    }
+    return ringEntries == 0
+        ? new BitmapTracker(handshake)
+        : new RingTracker(handshake, ringEntries, ringReserve);
   }
 
   void verifyBy(Collector collector, boolean stopped) {

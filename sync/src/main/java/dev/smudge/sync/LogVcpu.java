@@ -1,6 +1,7 @@
 package dev.smudge.sync;
 
 import dev.smudge.bitmap.ArmableBitmap;
+import dev.smudge.sync.error.VcpuException;
 import dev.smudge.sync.internal.collect.Collector;
 import dev.smudge.sync.internal.collect.HostWriter;
 import dev.smudge.sync.internal.collect.Seal;
@@ -213,12 +214,12 @@ public final class LogVcpu implements AutoCloseable {
    * @return pages; each counts again when it has been armed
    */
   public long dirtyPages() {
-    return state.pressure().counts().dirtyPages();
+    return state.pressure().counters().dirtyPages();
   }
 
   /** {@link RingFullPolicy#WAIT}. */
   void awaitRoom() {
-    state.pressure().awaitRoom();
+    state.pressure().ringFullWait().awaitRoom();
   }
 
   /**
@@ -254,7 +255,7 @@ public final class LogVcpu implements AutoCloseable {
   private void leave() {
     state.shut(); // first: what has begun to leave does not come back
     if (collector.vcpus().remove(state)) { // not if two threads close one that is dead
-      collector.counters().addClosed(state.pressure().counts());
+      collector.counters().addClosed(state.pressure().counters());
     }
     if (tracker != null) {
       tracker.drop(marker.marks());

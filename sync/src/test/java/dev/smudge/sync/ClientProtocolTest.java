@@ -5,7 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.smudge.sync.internal.collect.SlotTable;
+import dev.smudge.sync.internal.collect.SlotLimits;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -249,14 +249,15 @@ class ClientProtocolTest {
 
   @Test
   void bug29_oneSlotOfManyNumbers_syncAsksTheBackendOnce() {
-    log.addSlot(SlotTable.MAX_SLOTS - 1, 100, PAGE);
+    log.addSlot(SlotLimits.MAX_SLOTS - 1, 100, PAGE);
     log.client("c", InitialView.NONE_DIRTY);
     backend.calls.clear();
     log.sync();
     assertEquals(mode.hasRings() ? 1 : 0, backend.count("reapRings"));
     assertEquals(1, backend.count("collect 32763"));
     assertEquals(mode.hasRings() ? 2 : 1, backend.calls.size());
-    assertThrows(IllegalArgumentException.class, () -> log.addSlot(SlotTable.MAX_SLOTS, 100, PAGE));
+    assertThrows(
+        IllegalArgumentException.class, () -> log.addSlot(SlotLimits.MAX_SLOTS, 100, PAGE));
   }
 
   @Test

@@ -2,6 +2,7 @@ package dev.smudge.sync;
 
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.testbase.StackSqueeze;
 import java.io.IOException;
 import org.jspecify.annotations.Nullable;
 
@@ -34,8 +35,7 @@ interface ErrorOperation {
   /** By a {@link StackOverflowError} at each call that it makes. */
   default void stackEndsAtEveryCall(Mode mode) {
     ErrorWorld w = new ErrorWorld(mode, hasClients());
-    int points =
-        StackSqueeze.squeeze(STEPS, frames -> makeReady(w), () -> run(w), frames -> check(w));
+    int points = StackSqueeze.squeeze(STEPS, () -> makeReady(w), () -> run(w), e -> check(w));
     assertTrue(points >= 2 * STEPS, points + " points");
   }
 

@@ -1,5 +1,7 @@
 package dev.smudge.sync;
 
+import dev.smudge.testbase.StackSqueeze;
+
 /**
  * One operation of {@link ErrorAtEveryPointTest} in a JVM that has just started, in all modes. How
  * much stack a call takes changes as it is compiled: here some of it ends in places where it never

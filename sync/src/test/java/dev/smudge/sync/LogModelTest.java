@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.sync.internal.collect.Peek;
 import dev.smudge.sync.internal.vcpu.RingRoom;
+import dev.smudge.testbase.Script;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;

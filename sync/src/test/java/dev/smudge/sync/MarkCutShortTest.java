@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.sync.internal.software.HalfDoneMark;
+import dev.smudge.testbase.StackSqueeze;
 import java.nio.ByteBuffer;
 import java.nio.MappedByteBuffer;
 import java.nio.channels.FileChannel;
@@ -84,9 +85,9 @@ class MarkCutShortTest {
   void mark_cutShort_marksOfOthersThatReliedOnItAreFound() {
     int errors =
         StackSqueeze.squeeze(
-            frames -> cut.online(),
+            () -> cut.online(),
             this::markCut,
-            frames -> {
+            e -> {
               cut.offline();
               othersMark();
               assertTrue(take().containsAll(allOf(FIRST, COUNT)), "the first take");
@@ -99,9 +100,9 @@ class MarkCutShortTest {
   void mark_cutShortAndThenAnotherMark_marksOfOthersThatReliedOnTheFirstAreFound() {
     int errors =
         StackSqueeze.squeeze(
-            frames -> cut.online(),
+            () -> cut.online(),
             this::markCut,
-            frames -> {
+            e -> {
               cut.mark(slot, ELSEWHERE * PAGE, 1); // its note is overwritten
               cut.offline();
               othersMark();
@@ -200,7 +201,7 @@ class MarkCutShortTest {
     boolean[] returned = new boolean[1];
     LogSlot[] fresh = new LogSlot[1];
     StackSqueeze.squeeze(
-        frames -> {
+        () -> {
           returned[0] = false;
           fresh[0] = log.addSlot(7, 130, PAGE);
           take();
@@ -209,7 +210,7 @@ class MarkCutShortTest {
           log.mark(fresh[0], 129 * PAGE, 1);
           returned[0] = true;
         },
-        frames -> {
+        e -> {
           try (DirtyBatch<LogSlot> batch = client.take()) {
             Set<Long> found = ClientProtocolTest.pages(batch, 7);
             assertTrue(!returned[0] || found.contains(129L), "returned, and not found");
@@ -223,7 +224,7 @@ class MarkCutShortTest {
   void mark_cutShortAndTheNextOneToo_nothingIsLost() {
     int errors =
         StackSqueeze.squeeze(
-            frames -> {
+            () -> {
               cut.online();
               try {
                 descend(cut, 20); // leaves a note, somewhere
@@ -232,7 +233,7 @@ class MarkCutShortTest {
               }
             },
             () -> cut.mark(slot, (ELSEWHERE - 63) * PAGE, 64 * PAGE),
-            frames -> {
+            e -> {
               cut.offline();
               othersMark();
               assertTrue(take().containsAll(allOf(FIRST, COUNT)), "the first take");

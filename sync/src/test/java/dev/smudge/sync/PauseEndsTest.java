@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.error.VcpuException;
+import dev.smudge.sync.error.VcpuTimeoutException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.testbase.StackSqueeze;
 import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -144,7 +145,7 @@ class ReleaseErrorTest {
     CompletableFuture<?>[] last = new CompletableFuture<?>[1];
     int cut =
         StackSqueeze.squeeze(
-            frames -> {}, () -> last[0] = vcpu.runOnVcpu(() -> ran[0]++), frames -> {});
+            () -> {}, () -> last[0] = vcpu.runOnVcpu(() -> ran[0]++), thrown -> {});
     assertTrue(cut > 0, cut + " calls were cut short");
     vcpu.online();
     int known = ran[0];

@@ -3,6 +3,7 @@ package dev.smudge.sync;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.testbase.Script;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;

@@ -7,9 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.bitmap.PageWordConsumer;
-import dev.smudge.sync.embed.EmbeddedLog;
 import dev.smudge.sync.internal.collect.Peek;
-import dev.smudge.sync.internal.collect.SlotTable;
+import dev.smudge.sync.internal.collect.SlotLimits;
 import dev.smudge.sync.rcu.RcuException;
 import dev.smudge.sync.rcu.RcuTimeoutException;
 import dev.smudge.sync.tracker.ForwardingTracker;
@@ -362,9 +361,9 @@ class SlotChangeTest {
     LogSlot slot = change.add(0, 10, PAGE);
     slot.slot.attach("ram");
     change.commit();
-    assertEquals("ram", EmbeddedLog.attachment(log.slot(0)));
+    assertEquals("ram", log.slot(0).slot.attachment());
     assertThrows(IllegalStateException.class, () -> slot.slot.attach("other"));
-    assertEquals("ram", EmbeddedLog.attachment(slot));
+    assertEquals("ram", slot.slot.attachment());
   }
 
   @Test
@@ -383,7 +382,7 @@ class SlotChangeTest {
     assertThrows(IndexOutOfBoundsException.class, () -> change.carry(slot, -1, to, 0, 1));
     assertThrows(IndexOutOfBoundsException.class, () -> change.carry(slot, 0, to, 0, -1));
     assertThrows(IllegalArgumentException.class, () -> change.add(-1, 1, PAGE));
-    assertThrows(IllegalArgumentException.class, () -> change.add(SlotTable.MAX_SLOTS, 1, PAGE));
+    assertThrows(IllegalArgumentException.class, () -> change.add(SlotLimits.MAX_SLOTS, 1, PAGE));
     assertThrows(IllegalArgumentException.class, () -> change.add(3, 0, PAGE));
     LogSlot small = change.add(5, 10, 256);
     assertThrows(IllegalArgumentException.class, () -> change.carry(slot, 0, small, 0, 1));

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.bitmap.PageSet;
 import dev.smudge.ring.DirtyRing;
+import dev.smudge.testbase.StackSqueeze;
 import java.io.File;
 import java.net.URI;
 import java.net.URL;
@@ -40,6 +41,7 @@ class SmallHeapTest {
             DirtyLog.class,
             PageSet.class,
             DirtyRing.class,
+            StackSqueeze.class,
             MessagePassingQueue.class,
             MpscLinkedVarHandleQueue.class,
             Assertions.class,

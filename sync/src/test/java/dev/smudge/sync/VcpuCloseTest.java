@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.smudge.ring.RingPageConsumer;
 import dev.smudge.sync.embed.EmbeddedLog;
 import dev.smudge.sync.embed.MapLock;
+import dev.smudge.sync.error.VcpuException;
 import dev.smudge.sync.tracker.ForwardingTracker;
 import java.util.ArrayList;
 import java.util.List;

@@ -8,6 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.bitmap.ArmableBitmap;
 import dev.smudge.bitmap.PageWordConsumer;
+import dev.smudge.sync.error.VcpuException;
+import dev.smudge.sync.error.VcpuTimeoutException;
 import dev.smudge.sync.internal.collect.HostMarks;
 import dev.smudge.sync.internal.collect.Seal;
 import dev.smudge.sync.internal.software.StoppedTracker;

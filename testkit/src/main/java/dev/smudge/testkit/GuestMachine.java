@@ -10,6 +10,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.UnaryOperator;
+import java.util.stream.LongStream;
 
 /** A guest over the tracker that is tested. Its vCPU writes what the test says. */
 public abstract class GuestMachine implements AutoCloseable {
@@ -64,6 +65,36 @@ public abstract class GuestMachine implements AutoCloseable {
    */
   protected boolean isRefusal(RuntimeException error) {
     return error instanceof IllegalArgumentException || error instanceof IndexOutOfBoundsException;
+  }
+
+  /** The guest address of a page of the machine's RAM. */
+  public static long at(long page) {
+    return BASE + page * PAGE;
+  }
+
+  /** The guest addresses of pages. */
+  public static long[] at(long from, long to) {
+    return LongStream.range(from, to).map(GuestMachine::at).toArray();
+  }
+
+  /** Pages of a slot, named as {@code slot:page}. */
+  public static Set<String> pages(int slot, long... pages) {
+    Set<String> set = new TreeSet<>();
+    LongStream.of(pages).forEach(page -> set.add(slot + ":" + page));
+    return set;
+  }
+
+  /** A range of pages of a slot, named as {@code slot:page}. */
+  public static Set<String> range(int slot, long from, long to) {
+    return pages(slot, LongStream.range(from, to).toArray());
+  }
+
+  /** Looks at all dirty pages, and takes none. */
+  public static Set<String> look(DirtyClient<GuestSlot> client) {
+    Set<String> pages = new TreeSet<>();
+    client.forEachDirtyRun(
+        (slot, first, count) -> pages.addAll(range(slot.id(), first, first + count)));
+    return pages;
   }
 
   /** Takes and commits all dirty pages; each is named as {@code slot:page}. */

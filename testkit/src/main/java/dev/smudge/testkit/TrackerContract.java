@@ -1,5 +1,9 @@
 package dev.smudge.testkit;
 
+import static dev.smudge.testkit.GuestMachine.at;
+import static dev.smudge.testkit.GuestMachine.look;
+import static dev.smudge.testkit.GuestMachine.pages;
+import static dev.smudge.testkit.GuestMachine.range;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -18,10 +22,8 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
 import java.util.Set;
-import java.util.TreeSet;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
-import java.util.stream.LongStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -62,24 +64,6 @@ public abstract class TrackerContract {
 
   private DirtyClient<GuestSlot> client(String name) {
     return machine.memory().client(name, InitialView.NONE_DIRTY);
-  }
-
-  private static long at(long page) {
-    return BASE + page * PAGE;
-  }
-
-  private static long[] at(long from, long to) {
-    return LongStream.range(from, to).map(TrackerContract::at).toArray();
-  }
-
-  private static Set<String> pages(int slot, long... pages) {
-    Set<String> set = new TreeSet<>();
-    LongStream.of(pages).forEach(page -> set.add(slot + ":" + page));
-    return set;
-  }
-
-  private static Set<String> range(int slot, long from, long to) {
-    return pages(slot, LongStream.range(from, to).toArray());
   }
 
   @Test
@@ -266,13 +250,6 @@ public abstract class TrackerContract {
       assertEquals(pages(1, 5), GuestMachine.take(fork));
     }
     assertEquals(pages(1, 1, 5, 8, 9, 70), GuestMachine.take(client));
-  }
-
-  private static Set<String> look(DirtyClient<GuestSlot> client) {
-    Set<String> pages = new TreeSet<>();
-    client.forEachDirtyRun(
-        (slot, first, count) -> pages.addAll(range(slot.id(), first, first + count)));
-    return pages;
   }
 
   @Test

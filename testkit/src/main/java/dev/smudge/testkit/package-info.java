@@ -20,7 +20,7 @@
  * fail.
  *
  * <p>The tests of {@code core} and of the modules below it cannot use this module, which depends on
- * them: they have their own scripts and random numbers.
+ * them: what they share is in {@code testbase}.
  */
 @NullMarked
 package dev.smudge.testkit;

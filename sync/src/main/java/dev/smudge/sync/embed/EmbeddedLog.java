@@ -116,15 +116,6 @@ public final class EmbeddedLog {
   }
 
   /**
-   * {@return what was attached to a slot; null if nothing}
-   *
-   * @param slot slot of any log
-   */
-  public static @Nullable Object attachment(LogSlot slot) {
-    return API.slot(slot).attachment();
-  }
-
-  /**
    * Pauses the log's vCPUs, and then other writers of the embedder's, until the pause is closed.
    *
    * @param stopOthers stops those; if it throws, nothing is paused

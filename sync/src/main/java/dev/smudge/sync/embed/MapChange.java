@@ -3,6 +3,7 @@ package dev.smudge.sync.embed;
 import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.internal.collect.Collector;
 import dev.smudge.sync.internal.collect.Slot;
+import dev.smudge.sync.internal.collect.SlotLimits;
 import dev.smudge.sync.internal.collect.SlotSwap;
 import dev.smudge.sync.internal.facade.ApiAccess;
 import org.jspecify.annotations.Nullable;
@@ -39,6 +40,19 @@ public final class MapChange {
     if (once != null) {
       once.run();
     }
+  }
+
+  /**
+   * Refuses what no slot can be, before a change begins.
+   *
+   * @param slotId its number, 0 to 32,763
+   * @param pageSize a power of two, {@code leastPageSize} to 2^30
+   * @param leastPageSize the embedder's own limit
+   * @throws IllegalArgumentException if a value is outside that
+   */
+  public static void checkSlot(int slotId, long pageSize, long leastPageSize) {
+    SlotLimits.checkId(slotId);
+    SlotLimits.checkPageSize(pageSize, leastPageSize);
   }
 
   /**
@@ -107,16 +121,6 @@ public final class MapChange {
     } finally {
       resume();
     }
-  }
-
-  /** {@return whether the new slots were published} */
-  public boolean isMade() {
-    return swap.isSwapped();
-  }
-
-  /** {@return whether nobody can use the removed slots any more} */
-  public boolean isRetired() {
-    return swap.isRetired();
   }
 
   /** Gives the lock back, once; vCPUs that are stopped still go on. */

@@ -1,9 +1,9 @@
 package dev.smudge.sync.embed;
 
+import dev.smudge.sync.error.VcpuTimeoutException;
 import dev.smudge.sync.internal.collect.Collector;
 import dev.smudge.sync.internal.time.Patience;
 import dev.smudge.sync.internal.time.StackRoom;
-import dev.smudge.sync.internal.vcpu.VcpuErrors;
 import dev.smudge.sync.internal.vcpu.VcpuGroup;
 import dev.smudge.sync.internal.vcpu.VcpuState;
 import java.util.concurrent.TimeUnit;
@@ -34,9 +34,9 @@ public final class MapLock {
    *
    * @throws IllegalStateException if the calling thread holds it already, or is inside a call of a
    *     device under the collector lock; or if the log is closed while this thread waits
-   * @throws dev.smudge.sync.VcpuTimeoutException if it is not free in time; the cause is the
+   * @throws dev.smudge.sync.error.VcpuTimeoutException if it is not free in time; the cause is the
    *     holder's stack
-   * @throws dev.smudge.sync.VcpuException if it would have to wait in an arm callback
+   * @throws dev.smudge.sync.error.VcpuException if it would have to wait in an arm callback
    */
   public void lock() {
     StackRoom.check(); // so that there is enough of it to give the lock back
@@ -91,15 +91,9 @@ public final class MapLock {
               "the dirty log was closed while this thread waited for " + what + " by " + thread);
         }
         if (patience.isOver()) {
-          throw errors()
-              .timeout(
-                  "waited "
-                      + collector.vcpus().timeoutMillis()
-                      + " ms for "
-                      + what
-                      + " by "
-                      + thread,
-                  thread);
+          throw new VcpuTimeoutException(
+              "waited " + collector.vcpus().timeoutMillis() + " ms for " + what + " by " + thread,
+              thread);
         }
         try {
           taken = lock.tryLock(patience.slice(), TimeUnit.NANOSECONDS);
@@ -112,10 +106,6 @@ public final class MapLock {
         Thread.currentThread().interrupt();
       }
     }
-  }
-
-  private VcpuErrors errors() {
-    return collector.vcpus().errors();
   }
 
   /** {@return whether the calling thread holds it} */

@@ -1,7 +1,7 @@
 package dev.smudge.sync.inhibitor;
 
-import dev.smudge.sync.VcpuException;
-import dev.smudge.sync.VcpuTimeoutException;
+import dev.smudge.sync.error.VcpuException;
+import dev.smudge.sync.error.VcpuTimeoutException;
 import dev.smudge.sync.internal.time.Patience;
 import java.time.Duration;
 import java.util.ArrayList;

@@ -1,7 +1,7 @@
 package dev.smudge.sync.inhibitor;
 
-import dev.smudge.sync.VcpuException;
-import dev.smudge.sync.VcpuTimeoutException;
+import dev.smudge.sync.error.VcpuException;
+import dev.smudge.sync.error.VcpuTimeoutException;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import org.jspecify.annotations.Nullable;
@@ -54,7 +54,7 @@ public final class InhibitableAccess implements AutoCloseable {
    *     closed, before or meanwhile. It has not entered then
    */
   public void enter() {
-    if (owner != Thread.currentThread()) {
+    if (owner != Thread.currentThread()) { // I5
       inhibitor.attach(this);
     }
     long depth = shared[DEPTH];
@@ -76,6 +76,7 @@ public final class InhibitableAccess implements AutoCloseable {
    * @throws VcpuException if this thread is not inside; nothing is changed
    */
   public void leave() {
+    // I5.
     if (owner != Thread.currentThread() || shared[DEPTH] == 0) {
       throw new VcpuException(
           "leave by " + Thread.currentThread() + ", which is not inside " + this);
@@ -105,7 +106,7 @@ public final class InhibitableAccess implements AutoCloseable {
               + this
               + ". Each thread needs one of its own");
     }
-    owner = Thread.currentThread();
+    owner = Thread.currentThread(); // I5
     shared[DEPTH] = 0; // the one before may have ended inside
   }
 
@@ -124,7 +125,7 @@ public final class InhibitableAccess implements AutoCloseable {
   }
 
   boolean hasEnded() {
-    Thread thread = owner;
+    Thread thread = owner; // I5
     return thread != null && !thread.isAlive();
   }
 
@@ -142,7 +143,7 @@ public final class InhibitableAccess implements AutoCloseable {
               + ". Its own thread closes it, outside");
     }
     closed = true;
-    owner = null;
+    owner = null; // I5
     return true;
   }
 

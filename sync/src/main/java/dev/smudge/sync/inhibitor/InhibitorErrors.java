@@ -1,7 +1,7 @@
 package dev.smudge.sync.inhibitor;
 
-import dev.smudge.sync.VcpuException;
-import dev.smudge.sync.VcpuTimeoutException;
+import dev.smudge.sync.error.VcpuException;
+import dev.smudge.sync.error.VcpuTimeoutException;
 import org.jspecify.annotations.Nullable;
 
 /** What goes wrong with an {@link AccessInhibitor}: who, and what to do. */

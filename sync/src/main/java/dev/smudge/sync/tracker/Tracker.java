@@ -79,7 +79,7 @@ public interface Tracker {
    * not armed before this call, is visible to the caller. Called before the pages of a take are
    * read. If a device throws here, the pages are handed out, and are dirty for that client again.
    *
-   * @throws dev.smudge.sync.VcpuTimeoutException if a vCPU does not reach a safepoint in time
+   * @throws dev.smudge.sync.error.VcpuTimeoutException if a vCPU does not reach a safepoint in time
    */
   default void afterSync() {}
 

@@ -13,7 +13,8 @@ public interface TrackerVcpus {
    * go on after the last. Called from any thread, without a lock.
    *
    * @return lets them go on; called once, by any thread
-   * @throws dev.smudge.sync.VcpuTimeoutException if one does not stop in time; none is stopped then
+   * @throws dev.smudge.sync.error.VcpuTimeoutException if one does not stop in time; none is
+   *     stopped then
    */
   Runnable pause();
 

@@ -23,9 +23,9 @@ public interface PageWatch extends WriteWatch {
    * @throws IllegalStateException if the watch has ended, or ends while this waits; or if this is
    *     called under the collector lock, by a device's tracker or by a listener that a mark of its
    *     has called: nothing is armed then
-   * @throws dev.smudge.sync.VcpuTimeoutException if a vCPU does not reach a safepoint in time; the
-   *     pages may be armed or not, as after everything else that is thrown here
-   * @throws dev.smudge.sync.VcpuException if it is called inside an arm callback
+   * @throws dev.smudge.sync.error.VcpuTimeoutException if a vCPU does not reach a safepoint in
+   *     time; the pages may be armed or not, as after everything else that is thrown here
+   * @throws dev.smudge.sync.error.VcpuException if it is called inside an arm callback
    */
   void arm(long at, long length);
 }

@@ -9,8 +9,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.sync.GuestThread;
-import dev.smudge.sync.VcpuException;
-import dev.smudge.sync.VcpuTimeoutException;
+import dev.smudge.sync.error.VcpuException;
+import dev.smudge.sync.error.VcpuTimeoutException;
 import dev.smudge.sync.inhibitor.AccessInhibitor.Hold;
 import java.io.IOException;
 import java.time.Duration;

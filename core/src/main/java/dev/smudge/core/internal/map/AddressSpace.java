@@ -3,13 +3,13 @@ package dev.smudge.core.internal.map;
 import dev.smudge.core.internal.ram.SparseRam;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.LogSlot;
-import dev.smudge.sync.SealedException;
 import dev.smudge.sync.VcpuPause;
 import dev.smudge.sync.embed.Doubt;
 import dev.smudge.sync.embed.EmbeddedLog;
 import dev.smudge.sync.embed.LostPages;
 import dev.smudge.sync.embed.MapChange;
 import dev.smudge.sync.embed.MapLock;
+import dev.smudge.sync.error.SealedException;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
@@ -116,14 +116,14 @@ public final class AddressSpace {
 
   /** Refuses when it is closed. */
   public void checkOpen() {
-    if (closed) {
+    if (closed) { // C1
       throw new IllegalStateException("the guest memory is closed");
     }
   }
 
   /** {@return whether accesses are refused} */
   public boolean isSealedOrClosed() {
-    return closed || log.isSealed();
+    return closed || log.isSealed(); // C1
   }
 
   /** {@return set where a mark of what has landed is cut short} */
@@ -377,9 +377,10 @@ public final class AddressSpace {
           "close() in a read-side section, or by a listener, would wait for itself: "
               + "let another thread do it, or do it afterwards");
     }
-    // ORDER C1 volatile: closed before the vCPUs are asked to drop what they hold. Pairs with the
-    // read in checkOpen, which a vCPU makes after it has come online (S5). If weaker: a vCPU finds
-    // a slot whose RAM is unmapped a moment later.
+    // ORDER C1 volatile: closed before the vCPUs are asked to drop what they hold (S3). Pairs with
+    // the read in isSealedOrClosed, which a vCPU makes in its arm callback, and that in checkOpen,
+    // which it makes after it has come online (S5). If weaker: a vCPU keeps or finds a slot whose
+    // RAM is unmapped a moment later.
     closed = true;
     gate.close(); // who waits there finds the memory closed
     log.close();

@@ -55,10 +55,6 @@ public final class SlotOverlay {
     return byAddress.values();
   }
 
-  boolean isEmpty() {
-    return hidden.isEmpty() && plans.isEmpty();
-  }
-
   /** What a slot is to be, or is. */
   public SlotPlan get(int id, SlotMap base) {
     SlotPlan plan = plans.get(id);

@@ -2,6 +2,7 @@ package dev.smudge.core.internal.map;
 
 import dev.smudge.core.internal.ram.RamRange;
 import dev.smudge.core.internal.ram.SparseRam;
+import dev.smudge.sync.embed.MapChange;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.Objects;
@@ -25,16 +26,11 @@ public record SlotPlan(
     long offset,
     List<RamRange> fresh) {
   private static final Object NATIVE = new Object();
-  private static final int MAX_SLOTS = 32_764; // as KVM
   private static final long MIN_PAGE_SIZE = 256;
-  private static final long MAX_PAGE_SIZE = 1L << 30;
 
   /** Checks the numbers. */
   public SlotPlan {
-    if (id < 0 || id >= MAX_SLOTS) {
-      throw new IllegalArgumentException("slot " + id + " is outside 0 to " + (MAX_SLOTS - 1));
-    }
-    checkPageSize(pageSize);
+    MapChange.checkSlot(id, pageSize, MIN_PAGE_SIZE);
     if (size <= 0 || size % pageSize != 0) {
       throw new IllegalArgumentException(
           "slot size " + size + " is not a positive multiple of the page size " + pageSize);
@@ -52,18 +48,6 @@ public record SlotPlan(
     if (size > Long.MAX_VALUE - offset) {
       throw new IllegalArgumentException(
           "RAM of " + size + " bytes at " + offset + " is too large");
-    }
-  }
-
-  private static void checkPageSize(long pageSize) {
-    if (pageSize < MIN_PAGE_SIZE || pageSize > MAX_PAGE_SIZE || Long.bitCount(pageSize) != 1) {
-      throw new IllegalArgumentException(
-          "page size "
-              + pageSize
-              + " is not a power of two from "
-              + MIN_PAGE_SIZE
-              + " to "
-              + MAX_PAGE_SIZE);
     }
   }
 

@@ -1,6 +1,7 @@
 package dev.smudge.sync.internal.collect;
 
 import dev.smudge.bitmap.PageSet;
+import dev.smudge.sync.internal.counter.LogCounters;
 import dev.smudge.sync.internal.vcpu.VcpuGroup;
 import dev.smudge.sync.tracker.Tracker;
 import dev.smudge.sync.tracker.TrackerVcpus;
@@ -27,7 +28,7 @@ public final class Collector {
   private final VcpuGroup vcpus;
   private final DeviceLogs devices = new DeviceLogs(this);
   private final RingNews news = new RingNews(slots);
-  private final Counters counters = new Counters();
+  private final LogCounters counters = new LogCounters();
   private final Clients clients = new Clients(this);
   private final Takes takes = new Takes(this);
   private final WatchClient watchClient = new WatchClient(this);
@@ -71,7 +72,7 @@ public final class Collector {
   void fetch(boolean clear) {
     reap();
     for (Slot slot : slots.used()) {
-      if (clear && slot.fetched().canCollectAndClear() && !slot.views().isWatched()) {
+      if (clear && slot.fetched().canCollectAndClear() && !slot.views().isVerified()) {
         collectAndClear(slot);
         collectOthers(slot);
         continue;
@@ -338,7 +339,7 @@ public final class Collector {
   }
 
   /** {@return what was counted; under the lock} */
-  public Counters counters() {
+  public LogCounters counters() {
     return counters;
   }
 
@@ -398,8 +399,7 @@ public final class Collector {
     seal.set(true);
     try {
       lock.run(this::willArm); // also if nothing was left to be armed
-      // All others are offline; the caller's own vCPU, if it is one, drops what it holds, and finds
-      // the log sealed as it does.
+      // All others are offline; the caller's own vCPU drops what it holds, and finds it sealed.
       afterSync();
     } catch (Throwable e) {
       seal.set(false);

@@ -35,7 +35,6 @@ import org.jspecify.annotations.Nullable;
 public final class ExportedPages {
   private static final int MAGIC = 0x534d4450; // SMDP
   private static final int VERSION = 1;
-  private static final int MOST_SLOTS = 32_764;
   private static final String DAMAGED = "the exported dirty pages are damaged: ";
 
   /** Of one slot. */
@@ -177,8 +176,9 @@ public final class ExportedPages {
           "the exported dirty pages have version " + version + "; " + VERSION + " is known");
     }
     int slots = in.readInt();
-    if (slots < 0 || slots > MOST_SLOTS) {
-      throw new StreamCorruptedException(DAMAGED + slots + " slots; there are 0 to " + MOST_SLOTS);
+    if (slots < 0 || slots > SlotLimits.MAX_SLOTS) {
+      throw new StreamCorruptedException(
+          DAMAGED + slots + " slots; there are 0 to " + SlotLimits.MAX_SLOTS);
     }
     return slots;
   }

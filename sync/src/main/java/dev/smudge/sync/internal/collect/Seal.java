@@ -1,5 +1,6 @@
 package dev.smudge.sync.internal.collect;
 
+import dev.smudge.sync.error.SealedException;
 import dev.smudge.sync.internal.vcpu.VcpuGroup;
 
 /** Whether the guest was declared stopped for good; marks that come later are reported. */
@@ -31,16 +32,14 @@ public final class Seal {
       vcpus
           .errorHandler()
           .accept(
-              vcpus
-                  .errors()
-                  .sealed(
-                      "a write to slot "
-                          + slot.id()
-                          + " at offset "
-                          + byteOffset
-                          + " by "
-                          + Thread.currentThread()
-                          + " came after seal()"));
+              new SealedException(
+                  "a write to slot "
+                      + slot.id()
+                      + " at offset "
+                      + byteOffset
+                      + " by "
+                      + Thread.currentThread()
+                      + " came after seal()"));
     }
   }
 }

@@ -145,6 +145,7 @@ public final class Slot {
   }
 
   void added() {
+    // T1 for whoever has the slot without the table: its bitmap and views before it takes marks.
     state = CURRENT;
   }
 
@@ -155,7 +156,8 @@ public final class Slot {
 
   void retire() {
     // ORDER T2 volatile: refuses marks before the last drain of the host's bitmap. Pairs with the
-    // look in checkTakesMarks, after the mark. If weaker: a mark is neither drained nor refused.
+    // look in checkTakesMarks, by HostWriter.mark after the mark. If weaker: a mark is neither
+    // drained nor refused.
     state = RETIRED;
   }
 
@@ -169,6 +171,7 @@ public final class Slot {
   /** Looked at before a mark by a vCPU, and after a mark too by a thread without one (T2). */
   public void checkTakesMarks(SlotTable owner) {
     checkOf(owner);
+    // T1, T2.
     int now = state;
     if (now != CURRENT) {
       throw new IllegalArgumentException(

@@ -128,11 +128,6 @@ public final class SlotSwap {
     return swapped;
   }
 
-  /** {@return whether nobody can use any more what was removed} */
-  public boolean isRetired() {
-    return retirement.isDone();
-  }
-
   /** {@return what was removed, in the order of the removals} */
   public List<RemovedPages> removed() {
     return leaving.stream().map(slot -> pages.get(slot.slot())).toList();

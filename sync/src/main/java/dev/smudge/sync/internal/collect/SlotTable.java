@@ -1,6 +1,5 @@
 package dev.smudge.sync.internal.collect;
 
-import dev.smudge.bitmap.ArmableBitmap;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
@@ -19,9 +18,6 @@ import org.jspecify.annotations.Nullable;
  * lock, read from anywhere.
  */
 public final class SlotTable {
-  /** As KVM: KVM_USER_MEM_SLOTS. */
-  public static final int MAX_SLOTS = 32_764;
-
   private static final int ID_MASK = 0xffff;
   private static final int MAX_GENERATION = 0xffff;
 
@@ -51,21 +47,8 @@ public final class SlotTable {
 
   /** Makes a slot that is not in the table yet. */
   public Slot newSlot(int slotId, long pageCount, long pageSize, Function<Slot, Object> identity) {
-    if (slotId < 0 || slotId >= MAX_SLOTS) {
-      throw new IllegalArgumentException("slot " + slotId + " is outside 0 to " + (MAX_SLOTS - 1));
-    }
-    if (pageCount < 1 || pageCount > ArmableBitmap.MAX_PAGES) {
-      throw new IllegalArgumentException(
-          "pageCount " + pageCount + " is outside 1 to " + ArmableBitmap.MAX_PAGES);
-    }
-    if (pageSize < 1 || pageSize > 1L << 30 || Long.bitCount(pageSize) != 1) {
-      throw new IllegalArgumentException(
-          "page size " + pageSize + " is not a power of two from 1 to " + (1L << 30));
-    }
-    if (pageCount > Long.MAX_VALUE / pageSize) {
-      throw new IllegalArgumentException(
-          pageCount + " pages of " + pageSize + " are more than 2^63 in all");
-    }
+    SlotLimits.checkId(slotId);
+    SlotLimits.checkPages(pageCount, pageSize);
     int generation = generations.getAndUpdate(g -> g == MAX_GENERATION ? 1 : g + 1);
     return new Slot(this, slotId, generation << 16 | slotId, pageCount, pageSize, identity);
   }
@@ -94,6 +77,7 @@ public final class SlotTable {
 
   /** {@return the slots in use; a caller must not change it} */
   public Slot[] used() {
+    // T1.
     return slots.used;
   }
 
@@ -108,7 +92,7 @@ public final class SlotTable {
 
   /** The slot, or null if there is none of that number. */
   @Nullable Slot find(int slotId) {
-    @Nullable Slot[] table = slots.byId;
+    @Nullable Slot[] table = slots.byId; // T1
     return slotId < 0 || slotId >= table.length ? null : table[slotId];
   }
 

@@ -12,7 +12,7 @@ final class SlotViews {
   private PageSet[] views = new PageSet[0];
   private @Nullable LeavingSlot leaving; // where its bits go since it was removed
   private @Nullable PageSet news; // pages out of rings, on their way; made by the first
-  private @Nullable SlotShadow shadow; // of the verify mode
+  private @Nullable VerifiedSlot verified; // of the verify mode
   private int holders; // batches, and devices that leave, that use the slot
 
   SlotViews(long pageCount) {
@@ -27,9 +27,9 @@ final class SlotViews {
       }
       return;
     }
-    SlotShadow watch = shadow;
-    if (watch != null) {
-      watch.reported(wordIndex, bits);
+    VerifiedSlot slot = verified;
+    if (slot != null) {
+      slot.reported(wordIndex, bits);
     }
     for (PageSet view : views) {
       view.add(wordIndex, bits);
@@ -65,9 +65,9 @@ final class SlotViews {
       pages.forEachRun(to::tell);
       return;
     }
-    SlotShadow watch = shadow;
-    if (watch != null) {
-      pages.forEachWord(watch::reported);
+    VerifiedSlot slot = verified;
+    if (slot != null) {
+      pages.forEachWord(slot::reported);
     }
     for (PageSet view : views) {
       view.addAll(pages);
@@ -80,19 +80,19 @@ final class SlotViews {
       leaving.forEachCarry((to, first, pages) -> to.views().known(first, pages));
       return;
     }
-    SlotShadow watch = shadow;
-    if (watch != null) {
-      watch.reported(firstPage, count);
+    VerifiedSlot slot = verified;
+    if (slot != null) {
+      slot.reported(firstPage, count);
     }
   }
 
-  /** From here on a shadow hears of each report; null: none does. */
-  void watch(@Nullable SlotShadow by) {
-    shadow = by;
+  /** From here on the verify mode hears of each report; null: it does not. */
+  void verifyBy(@Nullable VerifiedSlot by) {
+    verified = by;
   }
 
-  boolean isWatched() {
-    return shadow != null;
+  boolean isVerified() {
+    return verified != null;
   }
 
   /** An empty set, for pages that come out of rings. */

@@ -1,7 +1,7 @@
 package dev.smudge.sync.internal.collect;
 
 import dev.smudge.bitmap.PageSet;
-import dev.smudge.sync.internal.collect.SlotShadow.Difference;
+import dev.smudge.sync.internal.collect.VerifiedSlot.Difference;
 import dev.smudge.sync.tracker.Tracker;
 import dev.smudge.sync.verify.PageContent;
 import dev.smudge.sync.verify.UnreportedWriteException;
@@ -18,17 +18,17 @@ import org.jspecify.annotations.Nullable;
 /**
  * The verify mode: names pages that have changed and were not reported.
  *
- * <p>Each fetch of a take or a sync is followed by a look at the known pages ({@link SlotShadow}).
- * A difference is not named at once: its writer may have stored a moment ago, and mark a moment
- * later. A vCPU has marked by its next safepoint, so a difference that the fetch after a barrier
- * does not report was not marked by a vCPU. A writer without a vCPU takes part in no barrier, and
- * may lose the processor between its store and its mark. So a difference is named by the first look
- * that comes at least {@link #PATIENCE_NANOS} later. Nobody writes beside a take of a log whose
- * guest is stopped: there it is named at once.
+ * <p>Each fetch of a take or a sync is followed by a look at the known pages ({@link
+ * VerifiedSlot}). A difference is not named at once: its writer may have stored a moment ago, and
+ * mark a moment later. A vCPU has marked by its next safepoint, so a difference that the fetch
+ * after a barrier does not report was not marked by a vCPU. A writer without a vCPU takes part in
+ * no barrier, and may lose the processor between its store and its mark. So a difference is named
+ * by the first look that comes at least {@link #PATIENCE_NANOS} later. Nobody writes beside a take
+ * of a log whose guest is stopped: there it is named at once.
  *
  * <p>Not seen are a write that leaves the content as it was, unless an oracle looks ({@link
- * OracleShadow}), and one that comes between the barrier of the take in which its page was armed
- * and the moment from which on it is known.
+ * VerifiedByOracle}), and one that comes between the barrier of the take in which its page was
+ * armed and the moment from which on it is known.
  */
 public final class WriteVerifier extends Verification {
   /** How long a writer without a vCPU may take from its store to its mark. */
@@ -37,7 +37,7 @@ public final class WriteVerifier extends Verification {
   private static final int MOST_SUPPRESSED = 15;
 
   /** Pages that were armed, per slot. */
-  private record ArmedPages(Map<SlotShadow, PageSet> pages, long look) implements Armed {}
+  private record ArmedPages(Map<VerifiedSlot, PageSet> pages, long look) implements Armed {}
 
   private @Nullable PageContent content; // null: not known yet
   private final @Nullable Tracker oracle; // null: copies are compared
@@ -45,7 +45,7 @@ public final class WriteVerifier extends Verification {
   private final boolean required;
   private final boolean stopped;
   private final @Nullable Consumer<? super Throwable> handler;
-  private final Map<Slot, SlotShadow> shadows = new HashMap<>();
+  private final Map<Slot, VerifiedSlot> verifiedSlots = new HashMap<>();
   private long looks;
   private String lastLook = "the start of the log";
 
@@ -92,8 +92,8 @@ public final class WriteVerifier extends Verification {
   @Override
   void fetch(boolean all, Object by) {
     // Before the fetch: it finds the marks of those that have ended.
-    for (SlotShadow shadow : shadows.values()) {
-      attempt(shadow, () -> shadow.excuseWritten(looks + 1));
+    for (VerifiedSlot verified : verifiedSlots.values()) {
+      attempt(verified, () -> verified.excuseWritten(looks + 1));
     }
     collector.fetch(all);
     look(String.valueOf(by));
@@ -106,50 +106,50 @@ public final class WriteVerifier extends Verification {
     lastLook = now;
     forgetAllBut(List.of(collector.slots().used()));
     List<UnreportedWriteException> named = new ArrayList<>();
-    for (SlotShadow shadow : shadows.values()) {
+    for (VerifiedSlot verified : verifiedSlots.values()) {
       if (!stopped) {
-        name(shadow, named);
+        name(verified, named);
       }
-      attempt(shadow, () -> shadow.look(between, looks));
+      attempt(verified, () -> verified.look(between, looks));
       if (stopped) {
-        name(shadow, named);
+        name(verified, named);
       }
     }
     report(named);
   }
 
   private void forgetAllBut(List<Slot> slots) {
-    shadows
+    verifiedSlots
         .values()
-        .removeIf(shadow -> {
-          boolean gone = !slots.contains(shadow.slot());
+        .removeIf(verified -> {
+          boolean gone = !slots.contains(verified.slot());
           if (gone) {
-            shadow.slot().views().watch(null);
-            collector.attempt(shadow::close);
+            verified.slot().views().verifyBy(null);
+            collector.attempt(verified::close);
           }
           return gone;
         });
   }
 
-  private void attempt(SlotShadow shadow, Runnable step) {
+  private void attempt(VerifiedSlot verified, Runnable step) {
     try {
       step.run();
     } catch (Throwable e) { // Errors of RAM that faults, and checked ones of other languages
       collector.lock().keepInMind(e);
-      Throwable first = shadow.cannotLook(e);
+      Throwable first = verified.cannotLook(e);
       if (first != null) {
         collector.vcpus().errorHandler().accept(first);
       }
     }
   }
 
-  private void name(SlotShadow shadow, List<UnreportedWriteException> named) {
+  private void name(VerifiedSlot verified, List<UnreportedWriteException> named) {
     long now = System.nanoTime();
-    for (Difference difference : List.copyOf(shadow.differences().values())) {
+    for (Difference difference : List.copyOf(verified.differences().values())) {
       if (stopped || (difference.barrierPassed && now - difference.seenNanos >= PATIENCE_NANOS)) {
-        named.add(exception(shadow.slot(), difference));
+        named.add(exception(verified.slot(), difference));
         // From here on it is dirty, and no difference.
-        shadow.slot().views().tell((int) (difference.page >>> 6), 1L << difference.page);
+        verified.slot().views().tell((int) (difference.page >>> 6), 1L << difference.page);
       }
     }
   }
@@ -194,30 +194,30 @@ public final class WriteVerifier extends Verification {
 
   @Override
   @Nullable Armed armed() {
-    Map<SlotShadow, PageSet> pages = new HashMap<>();
+    Map<VerifiedSlot, PageSet> pages = new HashMap<>();
     ArmedPages armed = new ArmedPages(pages, looks);
     for (Slot slot : collector.slots().used()) {
-      SlotShadow shadow = shadows.get(slot);
-      if (shadow == null) {
-        shadow = newShadow(slot);
-        if (shadow == null) {
+      VerifiedSlot verified = verifiedSlots.get(slot);
+      if (verified == null) {
+        verified = newVerified(slot);
+        if (verified == null) {
           continue;
         }
-        shadows.put(slot, shadow);
+        verifiedSlots.put(slot, verified);
       }
-      slot.views().watch(shadow);
-      pages.put(shadow, shadow.arm());
+      slot.views().verifyBy(verified);
+      pages.put(verified, verified.arm());
     }
     return armed;
   }
 
   /** Of the oracle, or if there is none or it cannot, of copies; null: of neither. */
-  private @Nullable SlotShadow newShadow(Slot slot) {
+  private @Nullable VerifiedSlot newVerified(Slot slot) {
     PageContent of = content;
     Tracker by = oracle;
     if (by != null) {
       try {
-        return new OracleShadow(slot, by, of);
+        return new VerifiedByOracle(slot, by, of);
       } catch (Throwable e) {
         collector.lock().keepInMind(e);
         if (!oracleFailed) {
@@ -226,7 +226,7 @@ public final class WriteVerifier extends Verification {
         }
       }
     }
-    return of == null ? null : new CopyShadow(slot, of);
+    return of == null ? null : new VerifiedByCopies(slot, of);
   }
 
   @Override
@@ -238,10 +238,10 @@ public final class WriteVerifier extends Verification {
     collector
         .lock()
         .run(() -> {
-          passed.pages.forEach((shadow, pages) -> {
-            if (shadows.get(shadow.slot()) == shadow
-                && collector.slots().find(shadow.slot().id()) == shadow.slot()) {
-              attempt(shadow, () -> shadow.learn(pages));
+          passed.pages.forEach((verified, pages) -> {
+            if (verifiedSlots.get(verified.slot()) == verified
+                && collector.slots().find(verified.slot().id()) == verified.slot()) {
+              attempt(verified, () -> verified.learn(pages));
             }
           });
           barrierPassed(passed.look);
@@ -251,8 +251,8 @@ public final class WriteVerifier extends Verification {
 
   /** For all that were seen by that look or before. */
   private void barrierPassed(long look) {
-    for (SlotShadow shadow : shadows.values()) {
-      for (Difference difference : shadow.differences().values()) {
+    for (VerifiedSlot verified : verifiedSlots.values()) {
+      for (Difference difference : verified.differences().values()) {
         difference.barrierPassed |= difference.look <= look;
       }
     }
@@ -261,7 +261,7 @@ public final class WriteVerifier extends Verification {
   @Override
   void drop(@Nullable Armed armed) {
     if (armed instanceof ArmedPages dropped) {
-      dropped.pages.forEach(SlotShadow::disarm);
+      dropped.pages.forEach(VerifiedSlot::disarm);
     }
   }
 
@@ -289,7 +289,8 @@ public final class WriteVerifier extends Verification {
     boolean wait =
         collector.underLock(() -> {
           barrierPassed(look[0]);
-          return shadows.values().stream().anyMatch(shadow -> !shadow.differences().isEmpty());
+          return verifiedSlots.values().stream()
+              .anyMatch(verified -> !verified.differences().isEmpty());
         });
     if (wait) {
       long until = System.nanoTime() + PATIENCE_NANOS;

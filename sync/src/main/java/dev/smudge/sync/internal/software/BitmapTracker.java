@@ -50,28 +50,11 @@ public final class BitmapTracker extends SoftwareTracker {
     handshake.barrier();
   }
 
-  private final class Part implements ClearingTracker {
-    private final TrackedSlot slot;
-    private final LiveBitmap live;
-    private boolean added; // once is enough: after a change that failed, what is watched stays so
+  private final class Part extends LivePart<LiveBitmap> implements ClearingTracker {
     private long lastFetchRequest; // the barrier request of the time of the last fetch
 
     Part(TrackedSlot slot) {
-      this.slot = slot;
-      this.live = new LiveBitmap(slot.pageCount());
-    }
-
-    @Override
-    public void add() {
-      if (!added) {
-        live.disarm();
-        added = true;
-      }
-    }
-
-    @Override
-    public void stop() {
-      live.disarm();
+      super(slot, new LiveBitmap(slot.pageCount()));
     }
 
     @Override
@@ -104,28 +87,6 @@ public final class BitmapTracker extends SoftwareTracker {
     /** Also after an exception: the summary bits that were taken until then are suspects now. */
     private void endFetch() {
       lastFetchRequest = handshake.requestedAtEndOfFetch();
-    }
-
-    @Override
-    public void clear(long firstPage, long pageCount, long[] bitmap) {
-      slot.checkClearRange(firstPage, pageCount, bitmap);
-      clearWords(live, firstPage, pageCount, bitmap);
-    }
-
-    /** No late mark passes for one that is done. */
-    @Override
-    public void close() {
-      live.clear(0, slot.pageCount());
-    }
-  }
-
-  static void clearWords(ArmableBitmap live, long firstPage, long pageCount, long[] bitmap) {
-    int firstWord = (int) (firstPage >>> 6);
-    int words = (int) ((pageCount + 63) >>> 6);
-    for (int w = 0; w < words; w++) {
-      if (bitmap[w] != 0) {
-        live.clearWord(firstWord + w, bitmap[w]);
-      }
     }
   }
 

@@ -5,6 +5,7 @@ import dev.smudge.bitmap.ReportedBitmap;
 import dev.smudge.ring.DirtyRing;
 import dev.smudge.ring.RingArmer;
 import dev.smudge.ring.RingPageConsumer;
+import dev.smudge.sync.internal.counter.RingCounters;
 import dev.smudge.sync.internal.vcpu.Handshake;
 import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
@@ -26,7 +27,7 @@ public final class RingTracker extends SoftwareTracker {
   // Under the collector lock.
   private final PartTable parts = new PartTable();
   private final List<VcpuRing> rings = new ArrayList<>();
-  private RingCounts closed = RingCounts.NONE;
+  private RingCounters closed = RingCounters.NONE;
 
   /** Makes one whose vCPUs take part in a handshake, with rings of so many entries. */
   public RingTracker(Handshake handshake, int entries, int reserve) {
@@ -52,7 +53,7 @@ public final class RingTracker extends SoftwareTracker {
   @Override
   public void drop(VcpuMarks marks) {
     if (marks instanceof VcpuRing ring) {
-      RingCounts sum = closed.plus(ring);
+      RingCounters sum = closed.plus(ring.counters());
       if (rings.remove(ring)) {
         closed = sum;
       }
@@ -60,10 +61,10 @@ public final class RingTracker extends SoftwareTracker {
   }
 
   @Override
-  public RingCounts ringCounts() {
-    RingCounts sum = closed;
+  public RingCounters ringCounters() {
+    RingCounters sum = closed;
     for (VcpuRing ring : rings) {
-      sum = sum.plus(ring);
+      sum = sum.plus(ring.counters());
     }
     return sum;
   }
@@ -123,29 +124,17 @@ public final class RingTracker extends SoftwareTracker {
     handshake.barrier();
   }
 
-  private final class Part implements SlotTracker {
-    private final TrackedSlot slot;
-    private final ReportedBitmap live;
-    private boolean added; // once is enough: after a change that failed, what is watched stays so
+  private final class Part extends LivePart<ReportedBitmap> {
     private @Nullable Part next; // of the same slot number, in the table
 
     Part(TrackedSlot slot) {
-      this.slot = slot;
-      this.live = new ReportedBitmap(slot.pageCount());
+      super(slot, new ReportedBitmap(slot.pageCount()));
     }
 
     @Override
     public void add() {
       parts.add(this);
-      if (!added) {
-        live.disarm();
-        added = true;
-      }
-    }
-
-    @Override
-    public void stop() {
-      live.disarm();
+      super.add();
     }
 
     @Override
@@ -154,16 +143,9 @@ public final class RingTracker extends SoftwareTracker {
     }
 
     @Override
-    public void clear(long firstPage, long pageCount, long[] bitmap) {
-      slot.checkClearRange(firstPage, pageCount, bitmap);
-      BitmapTracker.clearWords(live, firstPage, pageCount, bitmap);
-    }
-
-    /** No late mark passes for one that is done. */
-    @Override
     public void close() {
       parts.remove(this);
-      live.clear(0, slot.pageCount());
+      super.close();
     }
   }
 

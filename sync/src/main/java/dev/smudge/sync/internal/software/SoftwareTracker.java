@@ -4,6 +4,7 @@ import dev.smudge.bitmap.ArmableBitmap;
 import dev.smudge.sync.internal.collect.HostMarks;
 import dev.smudge.sync.internal.collect.LazyHostMarks;
 import dev.smudge.sync.internal.collect.Slot;
+import dev.smudge.sync.internal.counter.RingCounters;
 import dev.smudge.sync.tracker.Tracker;
 import java.util.Map;
 import java.util.Objects;
@@ -41,7 +42,7 @@ public abstract sealed class SoftwareTracker implements Tracker
   public void drop(VcpuMarks marks) {}
 
   /** {@return what the rings have counted; under the collector lock} */
-  public RingCounts ringCounts() {
-    return RingCounts.NONE;
+  public RingCounters ringCounters() {
+    return RingCounters.NONE;
   }
 }

@@ -48,27 +48,9 @@ public final class StoppedTracker extends SoftwareTracker {
         "a log made by createStopped has no vCPUs: use DirtyLog.mark, or DirtyLog.create()");
   }
 
-  private static final class Part implements ClearingTracker {
-    private final TrackedSlot slot;
-    private final LiveBitmap live;
-    private boolean added; // once is enough: after a change that failed, what is watched stays so
-
+  private static final class Part extends LivePart<LiveBitmap> implements ClearingTracker {
     Part(TrackedSlot slot) {
-      this.slot = slot;
-      this.live = new LiveBitmap(slot.pageCount());
-    }
-
-    @Override
-    public void add() {
-      if (!added) {
-        live.disarm();
-        added = true;
-      }
-    }
-
-    @Override
-    public void stop() {
-      live.disarm();
+      super(slot, new LiveBitmap(slot.pageCount()));
     }
 
     @Override
@@ -79,17 +61,6 @@ public final class StoppedTracker extends SoftwareTracker {
     @Override
     public boolean collectAndClear(PageSet[] views) {
       return live.moveInto(true, views);
-    }
-
-    @Override
-    public void clear(long firstPage, long pageCount, long[] bitmap) {
-      slot.checkClearRange(firstPage, pageCount, bitmap);
-      BitmapTracker.clearWords(live, firstPage, pageCount, bitmap);
-    }
-
-    @Override
-    public void close() {
-      live.clear(0, slot.pageCount());
     }
   }
 

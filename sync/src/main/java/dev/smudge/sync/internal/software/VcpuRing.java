@@ -8,6 +8,7 @@ import dev.smudge.ring.RingArmer;
 import dev.smudge.ring.RingHarvester;
 import dev.smudge.ring.RingPageConsumer;
 import dev.smudge.ring.RingProducer;
+import dev.smudge.sync.internal.counter.RingCounters;
 import dev.smudge.sync.internal.vcpu.RingRoom;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
@@ -134,7 +135,7 @@ final class VcpuRing implements VcpuMarks, RingRoom {
   }
 
   /** Pages that had no room in the ring. From any thread. */
-  long spills() {
+  private long spills() {
     // S12.
     return (long) SHARED.getOpaque(shared, SPILLS);
   }
@@ -181,14 +182,9 @@ final class VcpuRing implements VcpuMarks, RingRoom {
   /** Nobody reads the pages before the barrier with which every take ends. */
   private static void barrierOfTheTake() {}
 
-  /** Entries harvested so far. Under the collector lock. */
-  long entries() {
-    return harvester.harvested();
-  }
-
-  /** Resets so far. Under the collector lock. */
-  long resets() {
-    return resets;
+  /** Entries that were harvested, resets, and pages that had no room. Under the collector lock. */
+  RingCounters counters() {
+    return new RingCounters(harvester.harvested(), resets, spills());
   }
 
   @Override

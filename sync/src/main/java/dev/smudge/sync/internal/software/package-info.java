@@ -5,6 +5,7 @@
  *   SoftwareTracker ─┬─ BitmapTracker    vCPUs test, then mark, in a live bitmap
  *                    ├─ RingTracker      likewise, and report each newly dirty page in a ring
  *                    └─ StoppedTracker   no vCPUs: nothing runs while pages are taken
+ *   LivePart         a slot's part in each of these: its live bitmap
  *   VcpuMarker       the slow path of a mark by a vCPU, which ends in one of these
  * </pre>
  *

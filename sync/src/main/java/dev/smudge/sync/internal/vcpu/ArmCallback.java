@@ -1,5 +1,7 @@
 package dev.smudge.sync.internal.vcpu;
 
+import dev.smudge.sync.error.VcpuException;
+
 /** What the embedder does when pages were armed. While it runs, the vCPU cannot leave or wait. */
 final class ArmCallback {
   private final VcpuState vcpu;
@@ -33,7 +35,7 @@ final class ArmCallback {
   /** Refuses what would wait for the end of this very callback. */
   void checkNotInside(String what) {
     if (running) {
-      throw vcpu.misuse(
+      throw new VcpuException(
           what
               + " inside the arm callback of vCPU "
               + vcpu.index()

@@ -26,11 +26,6 @@ public final class BackPressure {
     wake();
   }
 
-  /** {@return whether anybody collects} */
-  public boolean isCollecting() {
-    return collecting;
-  }
-
   /** Something has changed that an offline vCPU may wait for: a reset, a dirty limit. */
   public void wake() {
     signal.wake();

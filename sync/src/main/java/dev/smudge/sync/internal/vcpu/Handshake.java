@@ -1,5 +1,6 @@
 package dev.smudge.sync.internal.vcpu;
 
+import dev.smudge.sync.error.VcpuTimeoutException;
 import dev.smudge.sync.internal.event.BarrierEvent;
 import dev.smudge.sync.internal.time.Backoff;
 import dev.smudge.sync.internal.time.Patience;
@@ -156,7 +157,7 @@ public class Handshake {
     while (!isReached(vcpu, request) && !vcpu.isDead()) {
       if (patience.isOver()) {
         String late = VcpuRequest.lateness(vcpu, what, group.timeoutNanos());
-        throw group.errors().timeout(late, vcpu.owner());
+        throw new VcpuTimeoutException(late, vcpu.owner());
       }
       backoff.idle();
     }

@@ -1,5 +1,7 @@
 package dev.smudge.sync.internal.vcpu;
 
+import dev.smudge.sync.error.VcpuException;
+import dev.smudge.sync.error.VcpuTimeoutException;
 import dev.smudge.sync.internal.event.PauseEvent;
 import dev.smudge.sync.internal.time.Patience;
 import java.lang.invoke.VarHandle;
@@ -97,28 +99,19 @@ public final class Pauses {
 
   private void checkMayWait(Pause other, Patience patience) {
     if (other.holder == Thread.currentThread()) {
-      throw group
-          .errors()
-          .misuse("this thread holds a pause already; close that one first: " + other.holder);
+      throw new VcpuException(
+          "this thread holds a pause already; close that one first: " + other.holder);
     }
     if (group.isClosed()) {
-      throw group
-          .errors()
-          .misuse(
-              "the dirty log was closed, and nobody waits any more for the pause that "
-                  + other.holder
-                  + " holds");
+      throw new VcpuException(
+          "the dirty log was closed, and nobody waits any more for the pause that "
+              + other.holder
+              + " holds");
     }
     if (patience.isOver()) {
-      throw group
-          .errors()
-          .timeout(
-              "waited "
-                  + group.timeoutMillis()
-                  + " ms for the pause that "
-                  + other.holder
-                  + " holds",
-              other.holder);
+      throw new VcpuTimeoutException(
+          "waited " + group.timeoutMillis() + " ms for the pause that " + other.holder + " holds",
+          other.holder);
     }
   }
 
@@ -128,12 +121,10 @@ public final class Pauses {
       group
           .errorHandler()
           .accept(
-              group
-                  .errors()
-                  .misuse(
-                      dead.holder
-                          + " has ended and has not closed its pause; the pause has ended now, and"
-                          + " the vCPUs go on. Close it in the thread that has called pause()"));
+              new VcpuException(
+                  dead.holder
+                      + " has ended and has not closed its pause; the pause has ended now, and"
+                      + " the vCPUs go on. Close it in the thread that has called pause()"));
     }
   }
 
@@ -190,14 +181,12 @@ public final class Pauses {
   void checkHoldsNone(VcpuState vcpu) {
     Pause pause = current;
     if (pause != null && pause.stops(vcpu) && pause.holder == Thread.currentThread()) {
-      throw group
-          .errors()
-          .misuse(
-              "vCPU "
-                  + vcpu.index()
-                  + " cannot come online in "
-                  + pause.holder
-                  + ", which holds a pause: it would wait for itself. Close the pause first");
+      throw new VcpuException(
+          "vCPU "
+              + vcpu.index()
+              + " cannot come online in "
+              + pause.holder
+              + ", which holds a pause: it would wait for itself. Close the pause first");
     }
   }
 
@@ -237,31 +226,27 @@ public final class Pauses {
   }
 
   private RuntimeException waitsForPause(VcpuState vcpu, Pause pause) {
-    return group
-        .errors()
-        .timeout(
-            "vCPU "
-                + vcpu.index()
-                + " ("
-                + Thread.currentThread()
-                + ") has waited "
-                + group.timeoutMillis()
-                + " ms for the end of the pause that "
-                + pause.holder
-                + " holds, whose stack is the cause; it waits until that thread closes it, or ends",
-            pause.holder);
+    return new VcpuTimeoutException(
+        "vCPU "
+            + vcpu.index()
+            + " ("
+            + Thread.currentThread()
+            + ") has waited "
+            + group.timeoutMillis()
+            + " ms for the end of the pause that "
+            + pause.holder
+            + " holds, whose stack is the cause; it waits until that thread closes it, or ends",
+        pause.holder);
   }
 
   /** Why a vCPU does not wait any more for the end of a pause that is on. */
   RuntimeException endedByClose(VcpuState vcpu) {
     Pause pause = current;
-    return group
-        .errors()
-        .misuse(
-            "vCPU "
-                + vcpu.index()
-                + " was to wait for the end of the pause that "
-                + (pause == null ? null : pause.holder)
-                + " holds, and the dirty log is closed: the vCPU is offline");
+    return new VcpuException(
+        "vCPU "
+            + vcpu.index()
+            + " was to wait for the end of the pause that "
+            + (pause == null ? null : pause.holder)
+            + " holds, and the dirty log is closed: the vCPU is offline");
   }
 }

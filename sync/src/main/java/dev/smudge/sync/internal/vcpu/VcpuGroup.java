@@ -18,7 +18,6 @@ public final class VcpuGroup implements RcuVcpus {
   private final Duration timeout;
   private final Consumer<? super Throwable> errorHandler;
   private final Consumer<? super Throwable> handlerInAWait;
-  private final VcpuErrors errors;
   private final Rcu rcu;
   private final VcpuSignal signal = new VcpuSignal();
   private final Handshake handshake;
@@ -34,10 +33,9 @@ public final class VcpuGroup implements RcuVcpus {
    *
    * @param timeout how long a barrier or a pause waits for a vCPU
    * @param errorHandler told of errors that have no caller
-   * @param errors makes exceptions
    */
-  public VcpuGroup(Duration timeout, Consumer<? super Throwable> errorHandler, VcpuErrors errors) {
-    this(timeout, errorHandler, errors, Handshake::new);
+  public VcpuGroup(Duration timeout, Consumer<? super Throwable> errorHandler) {
+    this(timeout, errorHandler, Handshake::new);
   }
 
   /** As the other, with a handshake of the caller's. */
@@ -45,14 +43,12 @@ public final class VcpuGroup implements RcuVcpus {
   VcpuGroup(
       Duration timeout,
       Consumer<? super Throwable> errorHandler,
-      VcpuErrors errors,
       Function<VcpuGroup, Handshake> handshake) {
     Events.initialize();
     VcpuTasks.initialize(); // with the stack that is there for these
     this.timeout = timeout;
     this.handlerInAWait = errorHandler;
     this.errorHandler = e -> tell(errorHandler, e);
-    this.errors = errors;
     this.rcu = Rcu.create(this, timeout, this.errorHandler);
     this.handshake = handshake.apply(this);
     this.pauses = new Pauses(this, signal);
@@ -77,11 +73,6 @@ public final class VcpuGroup implements RcuVcpus {
   /** {@return where vCPUs wait that write too fast} */
   public BackPressure pressure() {
     return pressure;
-  }
-
-  /** {@return what makes exceptions} */
-  public VcpuErrors errors() {
-    return errors;
   }
 
   /**
@@ -129,6 +120,7 @@ public final class VcpuGroup implements RcuVcpus {
 
   /** {@return the vCPUs of now; not to be changed} */
   public VcpuState[] vcpus() {
+    // S7.
     return vcpus;
   }
 
@@ -144,8 +136,8 @@ public final class VcpuGroup implements RcuVcpus {
       VcpuState[] more = Arrays.copyOf(vcpus, vcpus.length + 1);
       more[vcpus.length] = vcpu;
       // ORDER S7 volatile: the list is published before the vCPU comes online (S5). Pairs with the
-      // read in Handshake.request. If weaker: a barrier misses a vCPU that saw live bits from
-      // before its clear.
+      // read in vcpus, by Handshake.request after S1 and by Pauses.stop after S6. If weaker: a
+      // barrier misses a vCPU that saw live bits from before its clear, or a pause does.
       vcpus = more;
     } finally {
       signal.unlock();

@@ -1,5 +1,6 @@
 package dev.smudge.sync.internal.vcpu;
 
+import dev.smudge.sync.error.VcpuException;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -126,7 +127,7 @@ final class VcpuOwner {
       // S8: taken as by take, so that no other thread comes online while this one closes.
       before = (Thread) THREAD.compareAndExchange(this, null, closer);
       if (before != null && before.isAlive()) {
-        throw misuse(
+        throw new VcpuException(
             "vCPU "
                 + index
                 + " is online in "
@@ -157,7 +158,7 @@ final class VcpuOwner {
       group
           .errorHandler()
           .accept(
-              misuse(
+              new VcpuException(
                   who
                       + " ended while online; it counts as offline now, and should have closed"
                       + " it"));
@@ -166,12 +167,13 @@ final class VcpuOwner {
   }
 
   private RuntimeException isClosed() {
-    return misuse("vCPU " + index + " is closed");
+    return new VcpuException("vCPU " + index + " is closed");
   }
 
   private RuntimeException usedBy(@Nullable Thread other) {
     Thread thread = Thread.currentThread();
-    return misuse("vCPU " + index + " is used by " + thread + " while it is online in " + other);
+    return new VcpuException(
+        "vCPU " + index + " is used by " + thread + " while it is online in " + other);
   }
 
   /** Why the calling thread, whose vCPU {@code own} is, cannot bring {@code other} online. */
@@ -190,10 +192,6 @@ final class VcpuOwner {
         + other.index()
         + " too: it has to take that one offline first. One thread may run several vCPUs in turn:"
         + " a.offline(); b.online();";
-  }
-
-  private RuntimeException misuse(String message) {
-    return group.errors().misuse(message);
   }
 
   @Override

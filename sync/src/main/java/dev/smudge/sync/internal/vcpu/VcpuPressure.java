@@ -1,12 +1,13 @@
 package dev.smudge.sync.internal.vcpu;
 
-import dev.smudge.sync.internal.event.RingFullEvent;
+import dev.smudge.sync.internal.counter.VcpuCounters;
 import org.jspecify.annotations.Nullable;
 
 /**
  * What one vCPU made dirty, and how it is slowed down when that is too much: at its safepoints it
- * waits for room in its ring, or does what its policy says, and waits for its dirty limit. By the
- * vCPU's thread, but for {@link #limitDirtyRate} and {@link #counts}.
+ * does what its policy says if its ring is soft full ({@link RingFullWait} is one policy), and
+ * waits for its dirty limit ({@link DirtyLimit}). By the vCPU's thread, but for {@link
+ * #limitDirtyRate} and {@link #counters}.
  */
 public final class VcpuPressure {
   /** A shorter wait is put off. */
@@ -15,20 +16,27 @@ public final class VcpuPressure {
   private final VcpuGroup group;
   private final VcpuState vcpu;
   private final @Nullable RingRoom ring;
-  private final Runnable ringFull;
+  private final RingFullWait ringFullWait;
+  private final Runnable ringFullPolicy;
   private final DirtyLimit limit = new DirtyLimit();
-  private final VcpuCounts counts = new VcpuCounts();
+  private final VcpuCounters counters = new VcpuCounters();
 
-  VcpuPressure(VcpuGroup group, VcpuState vcpu, @Nullable RingRoom ring, Runnable ringFull) {
+  VcpuPressure(VcpuGroup group, VcpuState vcpu, @Nullable RingRoom ring, Runnable ringFullPolicy) {
     this.group = group;
     this.vcpu = vcpu;
     this.ring = ring;
-    this.ringFull = ringFull;
+    this.ringFullWait = new RingFullWait(group, vcpu, ring);
+    this.ringFullPolicy = ringFullPolicy;
   }
 
   /** {@return what the vCPU counts; from any thread} */
-  public VcpuCounts counts() {
-    return counts;
+  public VcpuCounters counters() {
+    return counters;
+  }
+
+  /** {@return how the vCPU waits for room in its ring} */
+  public RingFullWait ringFullWait() {
+    return ringFullWait;
   }
 
   /**
@@ -38,7 +46,7 @@ public final class VcpuPressure {
    * @param bytes their size
    */
   public void madeDirty(long pages, long bytes) {
-    counts.addDirtyPages(pages);
+    counters.addDirtyPages(pages);
     if (limit.add(bytes) || (ring != null && ring.isSoftFull())) {
       vcpu.press();
     }
@@ -64,7 +72,7 @@ public final class VcpuPressure {
   void relieve() {
     long session = vcpu.session();
     if (ring != null && ring.isSoftFull()) {
-      ringFull.run();
+      ringFullPolicy.run();
       if (!vcpu.isSession(session)) {
         return; // the policy took it offline, or gave it away
       }
@@ -72,48 +80,5 @@ public final class VcpuPressure {
     if (limit.pay(System.nanoTime()) >= MIN_LIMIT_WAIT_NANOS) {
       vcpu.waitAside(() -> group.pressure().awaitPaid(limit));
     }
-  }
-
-  /** Waits, offline, until the ring has room, nobody collects, or the thread is interrupted. */
-  public void awaitRoom() {
-    RingRoom full = ring;
-    vcpu.checkOwner();
-    vcpu.checkNotInArmCallback("a wait for room in the ring");
-    if (full == null || !group.pressure().isWaitedForRoom(full)) {
-      return;
-    }
-    counts.addFullWait();
-    RingFullEvent event = new RingFullEvent();
-    event.begin();
-    vcpu.waitAside(() -> awaitRoomAside(full));
-    if (event.shouldCommit()) {
-      event.vcpu = vcpu.index();
-      event.commit();
-    }
-  }
-
-  private void awaitRoomAside(RingRoom full) {
-    long session = vcpu.session();
-    boolean room = group.pressure().awaitRoom(full);
-    if (!room) {
-      group.handlerInAWait().accept(waitsForRoom(full));
-    }
-    while (!room && vcpu.isSession(session)) { // not if the handler took it offline
-      room = group.pressure().awaitRoom(full);
-    }
-  }
-
-  private RuntimeException waitsForRoom(RingRoom full) {
-    return vcpu.misuse(
-        "vCPU "
-            + vcpu.index()
-            + " ("
-            + Thread.currentThread()
-            + ") has waited "
-            + group.timeoutMillis()
-            + " ms for a reset of its "
-            + full
-            + ": a client has to take, or a reaper to run (DirtyLog.reaper), or the policy has to be"
-            + " another than RingFullPolicy.WAIT");
   }
 }

@@ -1,5 +1,6 @@
 package dev.smudge.sync.internal.vcpu;
 
+import dev.smudge.sync.error.VcpuException;
 import dev.smudge.sync.rcu.RcuReader;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
@@ -208,7 +209,7 @@ public final class VcpuState {
     owner.checkOpen();
     VcpuState other = group.self();
     if (other != null && (other != this || waits > 0 || armCallback.isRunning())) {
-      throw misuse(VcpuOwner.runsAlready(other, this));
+      throw new VcpuException(VcpuOwner.runsAlready(other, this));
     }
     group.pauses().checkHoldsNone(this);
     RcuReader own = group.reader();
@@ -393,10 +394,6 @@ public final class VcpuState {
   /** No thread brings it online any more. In {@code leave} of {@link #close}. */
   public void shut() {
     owner.shut();
-  }
-
-  RuntimeException misuse(String message) {
-    return group.errors().misuse(message);
   }
 
   /** {@return the thread that has it online; null if it is offline} */

@@ -1,5 +1,6 @@
 package dev.smudge.sync.internal.vcpu;
 
+import dev.smudge.sync.error.VcpuException;
 import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
 
@@ -76,7 +77,7 @@ public final class VcpuTasks {
   }
 
   private RuntimeException tooMany() {
-    return vcpu.misuse(
+    return new VcpuException(
         "vCPU "
             + vcpu.index()
             + " has "
@@ -110,7 +111,7 @@ public final class VcpuTasks {
   void failAll() {
     for (Task task = next(); task != null; task = next()) {
       task.done.completeExceptionally(
-          vcpu.misuse(
+          new VcpuException(
               "vCPU "
                   + vcpu.index()
                   + " or its log was closed, or its thread died, before the task ran"));

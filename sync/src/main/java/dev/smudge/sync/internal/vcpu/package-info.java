@@ -7,7 +7,7 @@
  *   collector ─────────────────────▶ pending     ┐
  *             ◀──────────────────── acknowledged │ VcpuState: one per vCPU, written by its thread
  *             ◀──────────────────── online?      ┘
- *                Handshake, Pauses                 VcpuTasks, BackPressure, DirtyLimit
+ *                Handshake, Pauses                 VcpuTasks, RingFullWait, DirtyLimit
  * </pre>
  *
  * <p>Start with {@link dev.smudge.sync.internal.vcpu.VcpuState}, the state machine, then {@link

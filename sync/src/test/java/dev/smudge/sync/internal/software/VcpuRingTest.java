@@ -52,6 +52,6 @@ class VcpuRingTest {
     expected.addAll(range(300, 311));
     assertEquals(expected, told);
     assertFalse(ring.isSoftFull());
-    assertEquals(211, ring.entries());
+    assertEquals(211, ring.counters().entries());
   }
 }

@@ -8,7 +8,6 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
-import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 
 /**
@@ -46,27 +45,9 @@ final class AcknowledgeOrderTest {
     }
   }
 
-  private static final class Errors implements VcpuErrors {
-    @Override
-    public RuntimeException misuse(String message) {
-      return new IllegalStateException(message);
-    }
-
-    @Override
-    public RuntimeException timeout(String message, @Nullable Thread late) {
-      return new IllegalStateException(message);
-    }
-
-    @Override
-    public RuntimeException sealed(String message) {
-      return new IllegalStateException(message);
-    }
-  }
-
   @Test
   void acknowledge_pagesArmedAndAskedBetweenItsLooks_runsTheCallbackFirst() {
-    VcpuGroup group =
-        new VcpuGroup(Duration.ofSeconds(1), error -> {}, new Errors(), Interleaved::new);
+    VcpuGroup group = new VcpuGroup(Duration.ofSeconds(1), error -> {}, Interleaved::new);
     Interleaved handshake = (Interleaved) group.handshake();
     VcpuState[] vcpu = new VcpuState[1];
     long[] asked = new long[1];

@@ -10,7 +10,7 @@ import org.jspecify.annotations.Nullable;
  * Has another tracker say which pages were written: no copies, and a write that leaves the content
  * as it was is found too. Which byte it was is not known.
  */
-final class OracleShadow extends SlotShadow {
+final class VerifiedByOracle extends VerifiedSlot {
   private final FetchedBits oracle;
   private final PageSet written; // as the oracle says, and not looked at yet
 
@@ -19,7 +19,7 @@ final class OracleShadow extends SlotShadow {
    *
    * @throws RuntimeException of the oracle's, if it cannot track the slot
    */
-  OracleShadow(Slot slot, Tracker tracker, @Nullable PageContent content) {
+  VerifiedByOracle(Slot slot, Tracker tracker, @Nullable PageContent content) {
     super(slot, content);
     this.written = new PageSet(slot.pageCount());
     PageSet told = new PageSet(slot.pageCount());

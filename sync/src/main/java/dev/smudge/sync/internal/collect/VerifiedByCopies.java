@@ -8,14 +8,14 @@ import java.util.Locale;
 import java.util.Map;
 
 /** Keeps a copy of each known page, and compares. */
-final class CopyShadow extends SlotShadow {
+final class VerifiedByCopies extends VerifiedSlot {
   private final PageContent content;
   private final Map<Long, byte[]> copies = new HashMap<>(); // of known pages; without: all zero
   private final byte[] buffer;
   private final byte[] zeroes;
 
   /** Makes one that knows no page. */
-  CopyShadow(Slot slot, PageContent content) {
+  VerifiedByCopies(Slot slot, PageContent content) {
     super(slot, content);
     this.content = content;
     this.buffer = new byte[Math.toIntExact(tracked().pageSize())];

@@ -1,4 +1,4 @@
-package dev.smudge.sync;
+package dev.smudge.sync.error;
 
 /** A guest write came after the dirty log was sealed (docs/bugs.md row 24). */
 public final class SealedException extends IllegalStateException {

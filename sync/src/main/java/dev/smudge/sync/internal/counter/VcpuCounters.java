@@ -1,23 +1,26 @@
-package dev.smudge.sync.internal.vcpu;
+package dev.smudge.sync.internal.counter;
 
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 
 /** What one vCPU counts. Written by its thread, read by any. */
-public final class VcpuCounts {
+public final class VcpuCounters {
   private static final VarHandle COUNTS = MethodHandles.arrayElementVarHandle(long[].class);
   private static final int DIRTY_PAGES = 16; // alone on their lines
   private static final int FULL_WAITS = 17;
 
   private final long[] counts = new long[34];
 
-  VcpuCounts() {}
+  /** Makes some that are 0. */
+  public VcpuCounters() {}
 
-  void addDirtyPages(long pages) {
+  /** Adds pages that the vCPU made dirty. By its thread. */
+  public void addDirtyPages(long pages) {
     add(DIRTY_PAGES, pages);
   }
 
-  void addFullWait() {
+  /** Adds a wait for a reset of its ring. By its thread. */
+  public void addFullWait() {
     add(FULL_WAITS, 1);
   }
 

@@ -16,10 +16,10 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A page is known from the barrier after it was armed until it is reported again. While it is
  * known, a write to it has to be reported; a known page that was written and not reported is a
- * difference. How it is seen that a page was written, {@link CopyShadow} and {@link OracleShadow}
- * know.
+ * difference. How it is seen that a page was written, {@link VerifiedByCopies} and {@link
+ * VerifiedByOracle} know.
  */
-abstract class SlotShadow {
+abstract class VerifiedSlot {
   /** A page that was written, and was not reported by the fetch before the look. */
   static final class Difference {
     final long page;
@@ -49,7 +49,7 @@ abstract class SlotShadow {
   private boolean failed;
 
   /** Makes one that knows no page. */
-  SlotShadow(Slot slot, @Nullable PageContent content) {
+  VerifiedSlot(Slot slot, @Nullable PageContent content) {
     this.slot = slot;
     this.tracked = slot.tracked();
     this.content = content;

@@ -1,4 +1,4 @@
-package dev.smudge.sync;
+package dev.smudge.sync.error;
 
 import org.jspecify.annotations.Nullable;
 

@@ -1,4 +1,4 @@
-package dev.smudge.ring;
+package dev.smudge.testbase;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -12,15 +12,18 @@ import java.util.SplittableRandom;
  * A random test script: its seed is printed (set {@code -Dsmudge.seed} to repeat a run), and the
  * steps of one that fails are saved below {@code target/failed-scripts}.
  */
-final class Script {
+public final class Script {
   private static final long SEED = seed();
 
   private final String name;
   private final List<String> steps = new ArrayList<>();
-  final SplittableRandom random;
+
+  /** The random numbers of this script. */
+  public final SplittableRandom random;
 
   /** A script of many steps. */
-  interface Body {
+  public interface Body {
+    /** Makes the steps of the script. */
     void run(Script script);
   }
 
@@ -31,11 +34,12 @@ final class Script {
 
   private static long seed() {
     long seed = Long.getLong("smudge.seed", System.nanoTime());
-    System.out.println("scripts of " + Script.class.getModule() + ": -Dsmudge.seed=" + seed);
+    System.out.println("scripts: -Dsmudge.seed=" + seed);
     return seed;
   }
 
-  static void run(String name, Body body) {
+  /** Runs a script; its name, and the seed, are in the message if it fails. */
+  public static void run(String name, Body body) {
     Script script = new Script(name);
     try {
       body.run(script);
@@ -46,7 +50,7 @@ final class Script {
   }
 
   /** Says what the next step is, before it is done. */
-  void step(String text) {
+  public void step(String text) {
     steps.add(text);
   }
 
@@ -60,5 +64,26 @@ final class Script {
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+  }
+
+  /** A page from 0 to {@code end}, that included, often next to a boundary of the layout. */
+  public long page(long end) {
+    if (random.nextInt(3) == 0) {
+      return random.nextLong(end + 1);
+    }
+    long[] units = {1, 64, 512, 32_768, end};
+    long unit = Math.max(1, units[random.nextInt(units.length)]);
+    long at = unit * random.nextLong(end / unit + 1) + random.nextInt(-1, 2);
+    return Math.max(0, Math.min(end, at));
+  }
+
+  /** A count from 0 to {@code most}, more often small. */
+  public long count(long most) {
+    return switch (random.nextInt(4)) {
+      case 0 -> Math.min(most, random.nextLong(4));
+      case 1 -> Math.min(most, random.nextLong(130));
+      case 2 -> most;
+      default -> page(most);
+    };
   }
 }

@@ -1,27 +1,25 @@
-package dev.smudge.sync.internal.collect;
+package dev.smudge.sync.internal.counter;
 
-import dev.smudge.sync.internal.vcpu.VcpuCounts;
-
-/** What a log has counted besides its open vCPUs. Under the collector lock. */
-public final class Counters {
+/** What a log has counted besides its open vCPUs and its own rings. Under the collector lock. */
+public final class LogCounters {
   private long dirtyPages;
   private long fullWaits;
   private long ringEntries;
   private long ringResets;
 
   /** Adds what a vCPU has counted that is closed now. */
-  public void addClosed(VcpuCounts vcpu) {
+  public void addClosed(VcpuCounters vcpu) {
     dirtyPages += vcpu.dirtyPages();
     fullWaits += vcpu.fullWaits();
   }
 
   /** Adds pages that were fetched from a tracker whose writers count nothing. */
-  void addFetched(long pages) {
+  public void addFetched(long pages) {
     dirtyPages += pages;
   }
 
   /** Adds entries that were reaped from the rings of such a tracker: one page each. */
-  void addReaped(int entries) {
+  public void addReaped(int entries) {
     dirtyPages += entries;
     ringEntries += entries;
     ringResets += entries == 0 ? 0 : 1;

@@ -1,4 +1,4 @@
-package dev.smudge.sync;
+package dev.smudge.sync.error;
 
 /** A vCPU handle was used in a way, or by a thread, that it does not allow; or its thread died. */
 public final class VcpuException extends IllegalStateException {

@@ -1,4 +1,4 @@
-package dev.smudge.sync;
+package dev.smudge.testbase;
 
 import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
@@ -8,27 +8,29 @@ import org.jspecify.annotations.Nullable;
  * {@link StackOverflowError} is thrown at every call that it makes, from the outermost to the
  * innermost. Everything is done by one thread, whose stack is small.
  */
-final class StackSqueeze {
+public final class StackSqueeze {
   /** A call that may be cut short. */
-  interface Call {
+  public interface Call {
+    /** Calls. */
     void run() throws Exception;
   }
 
-  /** What to do around the call, with plenty of stack. */
-  interface Step {
-    void run(int frames) throws Exception;
+  /** Looks what has come of a call, with plenty of stack. */
+  public interface Look {
+    /** Looks; is told what the call has thrown, if anything. */
+    void run(@Nullable Throwable thrown) throws Exception;
   }
 
   private static final int STACK = 300_000;
   private static final int MOST_FRAMES = 5_000;
 
   /** So many steps per frame: whether an error falls between two calls depends on their sizes. */
-  static final int PADS = Boolean.getBoolean("smudge.all") ? 8 : 2;
+  public static final int PADS = Boolean.getBoolean("smudge.all") ? 8 : 2;
 
   private static final int ENOUGH = 3; // frames in a row with which it got through
 
   /** Whether the call is made for the first time where there is no stack for it. */
-  static volatile boolean cold;
+  public static volatile boolean cold = Boolean.getBoolean("smudge.cold");
 
   private final Call call;
   private int frames;
@@ -47,20 +49,26 @@ final class StackSqueeze {
    * @param after looks what has come of it, each time
    * @return how often it was cut short
    */
-  static int squeeze(Step before, Call call, Step after) {
+  public static int squeeze(Call before, Call call, Look after) {
     return squeeze(PADS, before, call, after);
   }
 
-  /** As {@link #squeeze(Step, Call, Step)}, in at most so many steps per frame. */
-  static int squeeze(int pads, Step before, Call call, Step after) {
-    AtomicReference<@Nullable Throwable> failed = new AtomicReference<>();
+  /** As {@link #squeeze(Call, Call, Look)}, in so many steps per frame. */
+  public static int squeeze(int pads, Call before, Call call, Look after) {
     int[] errors = new int[1];
+    withSmallStack(() -> errors[0] = squeezeHere(pads, before, call, after));
+    return errors[0];
+  }
+
+  /** Does all of something in a thread whose stack is small. */
+  public static void withSmallStack(Call body) {
+    AtomicReference<@Nullable Throwable> failed = new AtomicReference<>();
     Thread thread =
         new Thread(
             null,
             () -> {
               try {
-                errors[0] = squeezeHere(Math.min(pads, PADS), before, call, after);
+                body.run();
               } catch (Throwable e) {
                 failed.set(e);
               }
@@ -77,16 +85,15 @@ final class StackSqueeze {
     if (e != null) {
       throw e instanceof AssertionError a ? a : new AssertionError(e);
     }
-    return errors[0];
   }
 
-  private static int squeezeHere(int pads, Step before, Call call, Step after) throws Exception {
+  private static int squeezeHere(int pads, Call before, Call call, Look after) throws Exception {
     for (int i = 0; i < 3; i++) {
-      before.run(-1);
-      if (!cold) { // with plenty first
+      before.run();
+      if (!cold) { // with plenty first: what is linked at first use is linked then
         call.run();
       }
-      after.run(-1);
+      after.run(null);
     }
     StackSqueeze squeeze = new StackSqueeze(call);
     int errors = 0;
@@ -96,7 +103,7 @@ final class StackSqueeze {
       if (frames > MOST_FRAMES) {
         throw new AssertionError("it never gets through", squeeze.thrown);
       }
-      before.run(frames);
+      before.run();
       Throwable e = squeeze.callAbove(frames, step % pads);
       if (e == null) {
         through++;
@@ -109,7 +116,7 @@ final class StackSqueeze {
         }
       }
       try {
-        after.run(frames);
+        after.run(e);
       } catch (Throwable wrong) {
         if (e != null) {
           wrong.addSuppressed(e);
@@ -127,6 +134,15 @@ final class StackSqueeze {
       }
     }
     return false;
+  }
+
+  /**
+   * Makes one call so many frames above the end of the stack of this thread.
+   *
+   * @return what it has thrown; null if it got through
+   */
+  public static @Nullable Throwable callAbove(int frames, Call call) {
+    return new StackSqueeze(call).callAbove(frames, 0);
   }
 
   private @Nullable Throwable callAbove(int frames, int pads) {

@@ -1,4 +1,7 @@
-package dev.smudge.sync;
+package dev.smudge.sync.pages;
+
+import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.LogSlot;
 
 /**
  * Reads and writes whole pages of guest RAM, for code that saves and restores pages without knowing
