@@ -27,7 +27,7 @@ import org.junit.jupiter.params.provider.CsvSource;
  * first time must not be of no use ever after.
  */
 @Timeout(value = 300, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
-@Tag("long")
+@Tag("once")
 class ColdErrorTest {
   /**
    * Cuts operations short.
