@@ -78,7 +78,7 @@
 #define REQUESTED 8
 #define PAUSED 9 /* Pauses.current: 0, or the holder and 1 */
 #define CLOSED 10 /* VcpuGroup.closed */
-#define QUEUE 11 /* VcpuTasks.queue */
+#define QUEUE 11 /* VcpuTasks.first */
 #define SHUT 12 /* VcpuOwner.shut */
 #define OWNER 13 /* VcpuOwner.thread */
 #define FULL 14 /* RingRoom.isSoftFull */

@@ -129,12 +129,14 @@ public final class KvmRunner implements AutoCloseable {
   @Override
   public void close() {
     access.close();
+    // ORDER K1 volatile: after the access is closed. Pairs with isClosed, in KvmTracker.addVcpu. If
+    // weaker: the vCPU gets a runner while this one can enter still.
     closed = true;
   }
 
   /** Whether its vCPU can have another. */
   boolean isClosed() {
-    return closed;
+    return closed; // K1
   }
 
   @Override

@@ -130,7 +130,7 @@ public final class KvmTracker {
     KvmRunner before = vcpu.runner;
     if (before != null && !before.isClosed()) {
       throw new IllegalStateException(
-          vcpu + " has a runner already, which no kick would tell apart: close " + before);
+          vcpu + " has a runner already, and can be run by one at a time: close " + before);
     }
     KvmRunner next = new KvmRunner(vcpu, made, inhibitor());
     vcpu.runner = next;

@@ -33,7 +33,7 @@ class SnapshotStoreTest {
         file, console.log.client("store", InitialView.ALL_DIRTY), console, console);
   }
 
-  private static SnapshotStore<LogSlot> over(Console console, MemoryDisk disk) throws IOException {
+  static SnapshotStore<LogSlot> over(Console console, MemoryDisk disk) throws IOException {
     return SnapshotStore.over(
         disk,
         Path.of("memory"),

@@ -7,11 +7,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.smudge.snapshot.Console.Content;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
-import java.nio.file.Path;
+import dev.smudge.testbase.StackSqueeze;
 import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
-import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -23,82 +22,21 @@ import org.junit.jupiter.api.Timeout;
 class StackEndsTest {
   private static final int CALLS = 4_000;
 
-  private int deepest; // frames that the stack has room for
-
-  @SuppressWarnings("InfiniteRecursion") // until the stack ends
-  private int measure(int depth) {
-    deepest = Math.max(deepest, depth);
-    return measure(depth + 1) + 1;
-  }
-
-  private int dive(int frames, Runnable call) {
-    if (frames <= 0) {
-      call.run();
-      return 0;
-    }
-    return dive(frames - 1, call) + 1;
-  }
-
-  /** What is done in a thread with a small stack. */
-  interface Body {
-    void run() throws Exception;
-  }
-
-  static void withSmallStack(Body body) throws Exception {
-    AtomicReference<Throwable> failure = new AtomicReference<>();
-    Thread thread =
-        new Thread(
-            null,
-            () -> {
-              try {
-                body.run();
-              } catch (Throwable e) {
-                failure.set(e);
-              }
-            },
-            "shallow",
-            512 << 10);
-    thread.start();
-    thread.join();
-    if (failure.get() != null) {
-      throw new AssertionError(failure.get());
-    }
-  }
-
   /** Where so many frames are left, about; returns whether it got through. */
-  boolean calledAbove(int frames, Body call) throws Exception {
-    try {
-      measure(0);
-    } catch (StackOverflowError e) {
-      // That was its end.
+  static boolean calledAbove(int frames, StackSqueeze.Call call) throws Exception {
+    Throwable thrown = StackSqueeze.callAbove(frames, call);
+    if (thrown instanceof Exception e) {
+      throw e;
     }
-    Exception[] thrown = new Exception[1];
-    boolean[] done = new boolean[1];
-    int depth = deepest - frames;
-    deepest = 0;
-    try {
-      dive(
-          depth,
-          () -> {
-            try {
-              call.run();
-              done[0] = true;
-            } catch (Exception e) {
-              thrown[0] = e;
-            }
-          });
-    } catch (StackOverflowError e) {
-      return done[0];
+    if (thrown != null && !(thrown instanceof StackOverflowError)) {
+      throw new AssertionError(thrown);
     }
-    if (thrown[0] != null) {
-      throw thrown[0];
-    }
-    return done[0];
+    return thrown == null;
   }
 
   @Test
   void calls_stackEndsAtManyDepths_statesAreWhole() throws Exception {
-    withSmallStack(this::run);
+    StackSqueeze.withSmallStack(this::run);
   }
 
   private void run() throws Exception {
@@ -141,17 +79,7 @@ class StackEndsTest {
 
   @Test
   void callsOfAStore_stackEndsAtManyDepths_statesAreWholeInTheFileToo() throws Exception {
-    withSmallStack(this::runStore);
-  }
-
-  private static SnapshotStore<LogSlot> over(Console console, MemoryDisk disk) throws Exception {
-    return SnapshotStore.over(
-        disk,
-        Path.of("memory"),
-        () -> {},
-        console.log.client("store", InitialView.ALL_DIRTY),
-        console,
-        console);
+    StackSqueeze.withSmallStack(this::runStore);
   }
 
   private static Set<Long> numbers(SnapshotStore<?> store) {
@@ -162,7 +90,7 @@ class StackEndsTest {
     SplittableRandom random = Seed.random("store's stack");
     Console console = new Console();
     MemoryDisk disk = new MemoryDisk();
-    SnapshotStore<LogSlot> store = over(console, disk);
+    SnapshotStore<LogSlot> store = SnapshotStoreTest.over(console, disk);
     Watcher watcher = new Watcher(console);
     TreeMap<Long, Content> states = new TreeMap<>();
     states.put(store.save(), console.content());
@@ -202,7 +130,7 @@ class StackEndsTest {
       if (random.nextInt(4) == 0) { // another process
         disk = disk.copy();
         console = new Console();
-        store = over(console, disk);
+        store = SnapshotStoreTest.over(console, disk);
         watcher = new Watcher(console);
         assertEquals(states.keySet(), numbers(store), "in the file after call " + i);
         store.restore(states.lastKey());
@@ -220,7 +148,7 @@ class StackEndsTest {
   @Test
   void restore_stackHasEndedInIt_everyPageIsLookedAtOnceMore() throws Exception {
     Console console = new Console();
-    SnapshotStore<LogSlot> store = over(console, new MemoryDisk());
+    SnapshotStore<LogSlot> store = SnapshotStoreTest.over(console, new MemoryDisk());
     Rewind<LogSlot> rewind =
         Rewind.over(console.log.client("r", InitialView.ALL_DIRTY), console, console, 1 << 20);
     long state = store.save();
@@ -233,7 +161,7 @@ class StackEndsTest {
           () -> {
             throw new StackOverflowError("planted");
           };
-      Body restore = stored ? () -> store.restore(state) : () -> rewind.jump(frame);
+      StackSqueeze.Call restore = stored ? () -> store.restore(state) : () -> rewind.jump(frame);
       assertThrows(StackOverflowError.class, restore::run);
       console.beforeWrite = () -> {};
       restore.run();

@@ -8,18 +8,19 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.smudge.snapshot.stream.PageDamageException;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
+import dev.smudge.testbase.StackSqueeze;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.condition.DisabledOnOs;
-import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 /** The file of a store, and what others do to it, or to the thread that uses it. */
@@ -72,9 +73,13 @@ class StoreFileTest {
   }
 
   @Test
-  @DisabledOnOs(value = OS.WINDOWS, disabledReason = "symbolic links need a privilege there")
   void open_bySymbolicLinks_isTheSameStore() throws Exception {
-    Path link = Files.createSymbolicLink(directory.resolve("link"), file.getFileName());
+    Path link = directory.resolve("link");
+    try {
+      Files.createSymbolicLink(link, file.getFileName());
+    } catch (FileSystemException | UnsupportedOperationException e) {
+      Assumptions.abort("no symbolic link can be made here: " + e); // a privilege on Windows
+    }
     Files.createFile(file);
     try (SnapshotStore<LogSlot> store = open(console, link)) {
       store.save();
@@ -138,16 +143,17 @@ class StoreFileTest {
     }
   }
 
+  /** Where the system refuses to remove an open file, nothing of the store is to be missing. */
   @Test
-  @DisabledOnOs(value = OS.WINDOWS, disabledReason = "an open file cannot be removed there")
   void save_somebodyHasRemovedTheFile_saysSo() throws Exception {
     try (SnapshotStore<LogSlot> store = open(console, file)) {
       store.save();
       store.save();
-      Files.delete(file);
       console.fill(0, 0, 40_000, (byte) 2);
-      assertThrows(NoSuchFileException.class, store::save);
-      assertThrows(NoSuchFileException.class, () -> store.delete(0));
+      if (isRemoved(file)) {
+        assertThrows(NoSuchFileException.class, store::save);
+        assertThrows(NoSuchFileException.class, () -> store.delete(0));
+      }
       assertEquals(2, store.states().size());
       store.compact(); // writes all of it anew
       store.save();
@@ -156,6 +162,17 @@ class StoreFileTest {
     try (SnapshotStore<LogSlot> store = open(other, file)) {
       store.restore(2);
       assertArrayEquals(console.ram[0], other.ram[0]);
+    }
+  }
+
+  private static boolean isRemoved(Path open) throws IOException {
+    try {
+      Files.delete(open);
+      return true;
+    } catch (NoSuchFileException e) {
+      throw e;
+    } catch (FileSystemException e) { // as Windows does
+      return false;
     }
   }
 
@@ -190,11 +207,11 @@ class StoreFileTest {
   void open_isCutShortAtManyDepths_canBeOpenedAfterThat() throws Exception {
     byte[] nonsense = new byte[1000];
     Files.write(file, nonsense);
-    StackEndsTest.withSmallStack(() -> {
+    StackSqueeze.withSmallStack(() -> {
       assertThrows(PageDamageException.class, () -> open(console, file)); // what is linked, is
       for (int frames = 0; frames < 200; frames++) {
         try {
-          new StackEndsTest().calledAbove(frames, () -> open(console, file));
+          StackEndsTest.calledAbove(frames, () -> open(console, file));
         } catch (PageDamageException e) {
           // It got through.
         }

@@ -63,6 +63,8 @@ public final class VcpuPause implements AutoCloseable {
           last.letGo.run();
           gone = true;
         } finally {
+          // ORDER S15 volatile: what the call did before it threw. Pairs with take. If weaker: the
+          // close that tries again does not see that.
           last.taken = gone;
         }
       }
@@ -72,7 +74,7 @@ public final class VcpuPause implements AutoCloseable {
   }
 
   private synchronized boolean take(Others one) {
-    boolean first = !one.taken;
+    boolean first = !one.taken; // S15
     one.taken = true;
     return first;
   }

@@ -12,7 +12,9 @@ interface ErrorOperation {
   int STEPS = Boolean.getBoolean("smudge.all") ? 2 : 1;
 
   /** Whether it is beside two clients, which are looked at after it. */
-  boolean hasClients();
+  default boolean hasClients() {
+    return true;
+  }
 
   default void before(ErrorWorld w) {}
 

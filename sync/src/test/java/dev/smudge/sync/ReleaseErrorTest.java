@@ -109,11 +109,6 @@ class ReleaseErrorTest {
       public void after(ErrorWorld w) {
         checkReleased(w);
       }
-    };
-
-    @Override
-    public boolean hasClients() {
-      return true;
     }
   }
 

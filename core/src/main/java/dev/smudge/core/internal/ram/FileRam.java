@@ -70,9 +70,7 @@ final class FileRam implements RamSource {
         Arena lifetime = stays ? Arena.ofAuto() : arena;
         MemorySegment mapped =
             undisturbed(
-                new FileCall<
-                    MemorySegment>() { // no lambda over a long: it may stay unlinked (design.md
-                  // 3.8)
+                new FileCall<MemorySegment>() { // no lambda over a long (design.md 3.8)
                   @Override
                   public MemorySegment call() throws IOException {
                     return from.map(FileChannel.MapMode.READ_WRITE, 0, end, lifetime);

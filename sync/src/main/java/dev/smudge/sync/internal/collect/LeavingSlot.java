@@ -36,7 +36,7 @@ final class LeavingSlot {
   private final Runnable whenReleased;
   private boolean released; // of whoever has claimed it
 
-  /** A thread is about to release it. Set under the lock. */
+  /** A thread is about to release it. Set under the lock, cleared by that thread (T3). */
   volatile boolean claimed;
 
   LeavingSlot(RemovedPages removed, List<Carry> carries, Runnable whenReleased) {

@@ -233,8 +233,12 @@ public final class SlotTable {
       if (!done) { // by stores: there may be no stack
         LeavingSlot slot = unused[0];
         if (slot != null) {
+          // ORDER T3 volatile: whether it was released comes before. Pairs with the look in
+          // claimUnused. If weaker: whoever claims it next releases its RAM a second time.
           slot.claimed = false;
         }
+        // ORDER T4 volatile: after T3. Pairs with isReleaseCutShort. If weaker: the next sync finds
+        // it claimed still, and only the one after that releases it.
         releaseCutShort = true;
       }
     }
@@ -242,7 +246,7 @@ public final class SlotTable {
 
   /** Whether an error has kept somebody from a release. */
   boolean isReleaseCutShort() {
-    return releaseCutShort;
+    return releaseCutShort; // T4
   }
 
   /**
@@ -251,7 +255,9 @@ public final class SlotTable {
    */
   private @Nullable LeavingSlot claimUnused() {
     for (LeavingSlot slot : unreleased) {
-      if (!slot.claimed && !leaving.contains(slot) && !slot.isHeld()) {
+      if (!slot.claimed // T3
+          && !leaving.contains(slot)
+          && !slot.isHeld()) {
         slot.cut();
         slot.claimed = true;
         return slot;

@@ -29,8 +29,8 @@ public final class VcpuTasks {
 
   /** Not where a stack may end in it: a class of the JDK is of no use after that. */
   static void initialize() {
-    CompletableFuture<?> first = new CompletableFuture<>();
-    first.complete(null);
+    CompletableFuture<?> done = new CompletableFuture<>();
+    done.complete(null);
   }
 
   VcpuTasks(VcpuState vcpu) {
@@ -67,7 +67,7 @@ public final class VcpuTasks {
     }
     Task before = last;
     if (before == null) {
-      first = task;
+      first = task; // S14: before the look at isGone
     } else {
       before.next = task;
     }
@@ -128,7 +128,7 @@ public final class VcpuTasks {
   }
 
   private @Nullable Task next() {
-    return first == null ? null : poll(); // without a lock where there is none
+    return first == null ? null : poll(); // S14: without a lock where there is none
   }
 
   /** One consumer at a time: the vCPU's thread, or whoever fails what is left. */
