@@ -39,7 +39,8 @@ import java.lang.foreign.MemorySegment;
  * that it finds, also what it was asked for. Afterwards the old slot only looks, until it is
  * closed. If another slot protects written pages of the same memory, it tells the old slot.
  *
- * <p>Memory that nobody has touched is not protected, and is found when somebody has.
+ * <p>Memory that nobody has touched is not protected, and is found when somebody has. A page that
+ * the kernel is moving elsewhere while a scan protects it is found once more.
  */
 final class MmuSlot implements SlotTracker {
   /** Words from one to the next that is to be cleared: a call costs as much as so many of them. */

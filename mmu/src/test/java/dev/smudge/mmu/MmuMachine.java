@@ -49,6 +49,11 @@ final class MmuMachine extends GuestMachine {
     }
   }
 
+  @Override
+  public boolean pagesMove() {
+    return true;
+  }
+
   private GuestSlot slotAt(long address) {
     for (GuestSlot slot : memory().slots()) {
       long offset = address - slot.guestAddress();

@@ -52,7 +52,10 @@ class MmuTrapsTest {
     ram = memory.slot(1).ram();
     ram.fill((byte) 1);
     assertEquals(PAGES, GuestMachine.take(client).size());
-    assertEquals(Set.of(), GuestMachine.take(client));
+    // What the kernel was moving when a take protected it is found once more.
+    for (int takes = 0; !GuestMachine.take(client).isEmpty(); takes++) {
+      assertTrue(takes < 10);
+    }
   }
 
   @AfterEach

@@ -77,6 +77,14 @@ public abstract class GuestMachine implements AutoCloseable {
     return LongStream.range(from, to).map(GuestMachine::at).toArray();
   }
 
+  /**
+   * Whether a page counts as written once more if the kernel, defragmenting memory, moves it at the
+   * moment at which a take protects it.
+   */
+  public boolean pagesMove() {
+    return false;
+  }
+
   /** Pages of a slot, named as {@code slot:page}. */
   public static Set<String> pages(int slot, long... pages) {
     Set<String> set = new TreeSet<>();

@@ -48,9 +48,9 @@ final class LockStepActor implements AutoCloseable {
   }
 
   /** The result, or the class of the error. */
-  String make(Step step) {
+  Object make(Step step) {
     try {
-      return String.valueOf(tryMake(step));
+      return tryMake(step);
     } catch (Exception e) {
       if (e instanceof RuntimeException error && machine.isRefusal(error)) {
         return error.getClass().getSimpleName();
@@ -130,7 +130,7 @@ final class LockStepActor implements AutoCloseable {
     Object pages = ring ? sync() : ""; // a full ring has synced, who knows when
     try (DirtyBatch<GuestSlot> batch = client(step.a).takeSynced()) {
       batch.commit();
-      return pages + " " + batch.pageCount();
+      return List.of(pages, batch.pageCount());
     }
   }
 
@@ -218,12 +218,14 @@ final class LockStepActor implements AutoCloseable {
     return GuestMachine.BASE + n % 600 * (long) PAGE + (n % 37 == 0 ? 8 : 0);
   }
 
-  private Object addSlot(Step step) {
+  private String addSlot(Step step) {
     int id = 1 + step.a % 6;
     int pages = 1 + step.c % 150;
-    return step.a % 5 == 0
-        ? machine.memory().addSlot(id, address(step.b), machine.ram(pages), PAGE)
-        : machine.memory().addSlot(id, address(step.b), (long) pages * PAGE);
+    GuestSlot slot =
+        step.a % 5 == 0
+            ? machine.memory().addSlot(id, address(step.b), machine.ram(pages), PAGE)
+            : machine.memory().addSlot(id, address(step.b), (long) pages * PAGE);
+    return slot.toString();
   }
 
   private Object move(Step step) {
@@ -252,7 +254,7 @@ final class LockStepActor implements AutoCloseable {
       pages += slot.dirtyPages();
       slot.close();
     }
-    return removed.size() + ", " + pages;
+    return List.of((long) removed.size(), pages);
   }
 
   private Object reap() {
