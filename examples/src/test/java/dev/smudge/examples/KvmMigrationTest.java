@@ -58,12 +58,16 @@ class KvmMigrationTest {
         new NativeProgram(vcpus, 8 * MIB, 4 * MIB, pattern, calls, writes, 1, rate, false, 0, 7));
   }
 
+  /** Every two of pattern, vCPUs and ring; with {@code -Dsmudge.all} every three. */
   static Stream<Arguments> guests() {
     List<Arguments> guests = new ArrayList<>();
+    int[] rings = {0, 256, 4096};
     for (Pattern pattern : Pattern.values()) {
-      for (int vcpus : new int[] {1, 2, 4}) {
-        for (int ring : new int[] {0, 256, 4096}) {
-          guests.add(Arguments.of(pattern, vcpus, ring));
+      for (int i = 0; i < 3; i++) {
+        for (int j = 0; j < 3; j++) {
+          if (Boolean.getBoolean("smudge.all") || (pattern.ordinal() + i + j) % 3 == 0) {
+            guests.add(Arguments.of(pattern, 1 << i, rings[j]));
+          }
         }
       }
     }
