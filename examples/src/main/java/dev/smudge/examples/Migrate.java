@@ -66,7 +66,7 @@ import picocli.CommandLine.Spec;
       "      From one JVM to another; each JVM prints the lines that the guest printed in it.",
       "",
       "Without Maven, on Java 25, after a build that makes the jar:",
-      "  mvn -q -ntp -Dfast -Dmaven.test.skip -Pjar -pl examples -am package",
+      "  mvn -q -ntp -Dfast=all -Dmaven.test.skip -Pjar -pl examples -am package",
       "  java -jar examples/target/smudge-examples-0.1.0-SNAPSHOT.jar --help",
       "",
       "Exit status, and the last line of the report, 'verified':",
