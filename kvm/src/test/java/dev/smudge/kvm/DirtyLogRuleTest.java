@@ -71,7 +71,7 @@ class DirtyLogRuleTest {
 
     BitSet collect() {
       if (mode.ring() > 0) {
-        return KvmRingFactsTest.reap(guest, harvest, new ArrayList<>());
+        return guest.reap(harvest, new ArrayList<>());
       }
       BitSet found = guest.get();
       if (mode != Mode.BITMAP) {

@@ -3,10 +3,12 @@ package dev.smudge.kvm;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import dev.smudge.kvmguest.PageWriter;
+import dev.smudge.ring.HarvestedPages;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.BitSet;
+import java.util.List;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
 
@@ -89,6 +91,27 @@ final class KvmGuest implements AutoCloseable {
 
   void clear(BitSet bits) {
     clear(0, pages, bits);
+  }
+
+  /** Switches the rings on, before there is a vCPU. */
+  static Consumer<KvmVm> ring(int entries) {
+    return vm -> vm.enableDirtyRing(entries);
+  }
+
+  /** Harvests the ring and resets it: its pages, in their order too. */
+  BitSet reap(HarvestedPages harvest, List<Long> into) {
+    int harvested = vcpu.ring().harvester().harvest(harvest);
+    assertEquals(harvested, vm.resetDirtyRings());
+    assertEquals(harvested, vcpu.ring().resetter().noteResets());
+    BitSet set = new BitSet();
+    harvest.forEachPage(
+        () -> {},
+        (slotId, page) -> {
+          assertEquals(SLOT, slotId);
+          into.add(page);
+          set.set((int) page);
+        });
+    return set;
   }
 
   static BitSet set(int... pages) {

@@ -67,7 +67,7 @@ class KvmResourcesTest {
 
   @Test
   void open_closed_leavesNothing() throws IOException {
-    try (KvmGuest guest = new KvmGuest(64, KvmRingFactsTest.ring(256)).log()) {
+    try (KvmGuest guest = new KvmGuest(64, KvmGuest.ring(256)).log()) {
       List<String> now = open();
       // /dev/kvm, the VM, the vCPU; kvm_run, the ring
       assertEquals(before.size() + 5, now.size(), now::toString);
@@ -160,7 +160,7 @@ class KvmResourcesTest {
   @ParameterizedTest
   @CsvSource({"512, 256", "65536, 32768"})
   void adoptVcpu_largerRing_isRefusedAndLeavesNothing(int has, int said) throws IOException {
-    try (KvmGuest guest = new KvmGuest(64, KvmRingFactsTest.ring(has));
+    try (KvmGuest guest = new KvmGuest(64, KvmGuest.ring(has));
         KvmVm adopted = guest.kvm.adoptVm(guest.vm.fd(), said)) {
       List<String> now = open();
       assertThrows(IllegalArgumentException.class, () -> adopted.adoptVcpu(guest.vcpu.fd()));
@@ -181,7 +181,7 @@ class KvmResourcesTest {
 
   @Test
   void adopt_fdsOfAnother_worksAndLeavesThemOpen() {
-    try (KvmGuest guest = new KvmGuest(64, KvmRingFactsTest.ring(256)).log()) {
+    try (KvmGuest guest = new KvmGuest(64, KvmGuest.ring(256)).log()) {
       try (KvmVm vm = guest.kvm.adoptVm(guest.vm.fd(), 256)) {
         vm.adoptSlot(KvmGuest.SLOT, guest.ram);
         KvmVcpu vcpu = vm.adoptVcpu(guest.vcpu.fd());

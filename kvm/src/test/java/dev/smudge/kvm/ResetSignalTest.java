@@ -71,7 +71,7 @@ class ResetSignalTest {
   void resetDirtyRings_signalIsWaiting_endsEarlyAndLosesPages() {
     int cutShort = 0;
     int lost = 0;
-    try (KvmGuest guest = new KvmGuest(PAGES, KvmRingFactsTest.ring(ENTRIES)).log()) {
+    try (KvmGuest guest = new KvmGuest(PAGES, KvmGuest.ring(ENTRIES)).log()) {
       HarvestedPages pages = guest.vcpu.ring().newHarvest();
       for (int round = 1; round <= ROUNDS; round++) {
         guest.write(round, KvmGuest.range(0, PAGES));

@@ -1,5 +1,7 @@
 package dev.smudge.snapshot;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.SplittableRandom;
 
 /** The seed of random tests: printed; set {@code -Dsmudge.seed} to repeat a run. */
@@ -17,5 +19,11 @@ final class Seed {
 
   static SplittableRandom random(String name) {
     return new SplittableRandom(SEED ^ 0x9E37_79B9_7F4A_7C15L * name.hashCode());
+  }
+
+  static <T> T any(SplittableRandom random, Iterable<T> all) {
+    List<T> list = new ArrayList<>();
+    all.forEach(list::add);
+    return list.get(random.nextInt(list.size()));
   }
 }

@@ -8,10 +8,9 @@ import dev.smudge.snapshot.Console.Content;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
 import dev.smudge.testbase.StackSqueeze;
-import java.util.Set;
+import java.util.List;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
-import java.util.stream.Collectors;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -82,15 +81,11 @@ class StackEndsTest {
     StackSqueeze.withSmallStack(this::runStore);
   }
 
-  private static Set<Long> numbers(SnapshotStore<?> store) {
-    return store.states().stream().map(SnapshotStore.State::number).collect(Collectors.toSet());
-  }
-
   private void runStore() throws Exception {
     SplittableRandom random = Seed.random("store's stack");
     Console console = new Console();
     MemoryDisk disk = new MemoryDisk();
-    SnapshotStore<LogSlot> store = SnapshotStoreTest.over(console, disk);
+    SnapshotStore<LogSlot> store = Stores.over(console, disk);
     Watcher watcher = new Watcher(console);
     TreeMap<Long, Content> states = new TreeMap<>();
     states.put(store.save(), console.content());
@@ -121,18 +116,19 @@ class StackEndsTest {
       } else {
         assertTrue(!save || !done);
       }
-      if (delete && !numbers(store).contains(to)) {
+      if (delete && !Stores.numbers(store).contains(to)) {
         states.remove(to);
       } else {
         assertTrue(!delete || !done);
       }
-      assertEquals(states.keySet(), numbers(store), "after call " + i);
+      assertEquals(List.copyOf(states.keySet()), Stores.numbers(store), "after call " + i);
       if (random.nextInt(4) == 0) { // another process
         disk = disk.copy();
         console = new Console();
-        store = SnapshotStoreTest.over(console, disk);
+        store = Stores.over(console, disk);
         watcher = new Watcher(console);
-        assertEquals(states.keySet(), numbers(store), "in the file after call " + i);
+        assertEquals(
+            List.copyOf(states.keySet()), Stores.numbers(store), "in the file after call " + i);
         store.restore(states.lastKey());
       }
       long next = states.keySet().stream().skip(any / 2).findFirst().orElseThrow();
@@ -148,7 +144,7 @@ class StackEndsTest {
   @Test
   void restore_stackHasEndedInIt_everyPageIsLookedAtOnceMore() throws Exception {
     Console console = new Console();
-    SnapshotStore<LogSlot> store = SnapshotStoreTest.over(console, new MemoryDisk());
+    SnapshotStore<LogSlot> store = Stores.over(console, new MemoryDisk());
     Rewind<LogSlot> rewind =
         Rewind.over(console.log.client("r", InitialView.ALL_DIRTY), console, console, 1 << 20);
     long state = store.save();

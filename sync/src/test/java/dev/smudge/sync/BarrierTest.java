@@ -3,8 +3,6 @@ package dev.smudge.sync;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
-import static org.junit.jupiter.api.Assertions.assertNull;
-import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -14,50 +12,23 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** docs/bugs.md row 7: every barrier and pause finishes or fails with a diagnosis. */
+/** docs/bugs.md row 7: every barrier finishes or fails with a diagnosis. */
 @Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 @ParameterizedClass
 @EnumSource(Mode.class)
-class BarrierTest {
-  private static final int PAGE = 4096;
-
-  private final ConcurrentLinkedQueue<Throwable> errors = new ConcurrentLinkedQueue<>();
-  private final Mode mode;
-  private final DirtyLog log;
-  private final LogSlot slot;
-
+class BarrierTest extends BarrierCase {
   BarrierTest(Mode mode) {
-    this.mode = mode;
-    this.log = mode.builder().errorHandler(errors::add).build();
-    this.slot = log.addSlot(0, 100, PAGE);
-  }
-
-  /** A guest that runs empty blocks until it is told to stop. */
-  private static void runBlocks(LogVcpu vcpu, AtomicBoolean stop) {
-    while (!stop.get()) {
-      vcpu.safepoint();
-    }
-    vcpu.offline();
-  }
-
-  private DirtyLog impatient() {
-    return mode.builder().timeout(Duration.ofMillis(30)).build();
-  }
-
-  private static void blockedInHostCall(CountDownLatch latch) throws InterruptedException {
-    latch.await();
+    super(mode);
   }
 
   @Test
@@ -77,37 +48,6 @@ class BarrierTest {
     }
     assertFalse(mine.state().isOffline(), "online again after its own barriers");
     assertTrue(errors.isEmpty());
-  }
-
-  @Test
-  void bug07_barrierPauseTakeOfflineInsideTheArmCallback_failFastAndLoseNothing() {
-    List<VcpuException> thrown = new ArrayList<>();
-    List<Runnable> tries = new ArrayList<>();
-    LogVcpu vcpu =
-        log.addVcpu(() -> {
-          for (Runnable attempt : tries) {
-            thrown.add(assertThrows(VcpuException.class, attempt::run));
-          }
-        });
-    DirtyClient<LogSlot> client = log.client("c", InitialView.ALL_DIRTY);
-    tries.add(log::barrier);
-    tries.add(log::pause);
-    tries.add(() -> client.takeRange(log.slot(0), 5, 5));
-    tries.add(log::seal);
-    tries.add(() -> vcpu.offline());
-    client.takeAtMost(1).close();
-    vcpu.safepoint();
-    assertEquals(5, thrown.size());
-    for (VcpuException e : thrown) {
-      assertTrue(String.valueOf(e.getMessage()).contains("vCPU 0"), e.getMessage());
-      assertTrue(Arrays.toString(e.getStackTrace()).contains("BarrierTest"));
-    }
-    tries.clear();
-    assertFalse(log.isSealed());
-    assertFalse(vcpu.state().isOffline());
-    try (DirtyBatch<LogSlot> batch = client.take()) {
-      assertEquals(100, batch.pageCount());
-    }
   }
 
   @Test
@@ -304,120 +244,6 @@ class BarrierTest {
   }
 
   @Test
-  void pause_vcpuRuns_stopsItBetweenBlocksUntilClosed() {
-    try (GuestThread guest = new GuestThread("guest")) {
-      LogVcpu vcpu = log.addVcpu();
-      AtomicBoolean stop = new AtomicBoolean();
-      AtomicInteger blocks = new AtomicInteger();
-      AtomicBoolean inBlock = new AtomicBoolean();
-      Future<?> running =
-          guest.begin(() -> {
-            while (!stop.get()) {
-              vcpu.safepoint();
-              inBlock.set(true);
-              blocks.incrementAndGet();
-              inBlock.set(false);
-            }
-            vcpu.close();
-          });
-      for (int i = 0; i < 200; i++) {
-        int before;
-        try (VcpuPause pause = log.pause()) {
-          assertNotNull(pause);
-          assertFalse(inBlock.get());
-          before = blocks.get();
-          for (int k = 0; k < 100; k++) {
-            log.barrier();
-          }
-          assertEquals(before, blocks.get());
-        }
-        GuestThread.await(() -> blocks.get() > before);
-      }
-      stop.set(true);
-      GuestThread.end(running);
-    }
-  }
-
-  @Test
-  void closeOfAPause_twiceWhileAnotherHasBegun_leavesTheOtherAlone() {
-    VcpuPause first = log.pause();
-    first.close();
-    VcpuPause second = log.pause();
-    first.close();
-    assertThrows(VcpuException.class, log::pause); // the second is on
-    second.close();
-    log.pause().close();
-  }
-
-  @Test
-  void pause_vcpuComesOnlineMeanwhile_waitsUntilItIsClosed() {
-    try (GuestThread guest = new GuestThread("guest")) {
-      LogVcpu vcpu = log.addVcpu();
-      AtomicBoolean ran = new AtomicBoolean();
-      Future<?> coming;
-      try (VcpuPause pause = log.pause()) {
-        assertNotNull(pause);
-        coming =
-            guest.begin(() -> {
-              vcpu.online();
-              ran.set(true);
-              vcpu.close();
-            });
-        for (int k = 0; k < 1000; k++) {
-          log.barrier();
-        }
-        assertFalse(ran.get());
-      }
-      GuestThread.end(coming);
-      assertTrue(ran.get());
-    }
-  }
-
-  @Test
-  void bug07_secondPauseByTheSameThread_failsFastAndTheFirstGoesOn() {
-    LogVcpu vcpu = log.addVcpu();
-    for (boolean online : new boolean[] {false, true}) {
-      if (online) {
-        vcpu.online();
-      }
-      try (VcpuPause pause = log.pause()) {
-        assertNotNull(pause);
-        VcpuException e = assertThrows(VcpuException.class, log::pause);
-        assertTrue(
-            String.valueOf(e.getMessage()).contains(Thread.currentThread().getName()),
-            e.getMessage());
-        assertThrows(VcpuException.class, log::seal);
-      }
-      log.pause().close();
-    }
-  }
-
-  @Test
-  void bug07_pauseHolderBringsAVcpuOnline_failsFast() {
-    LogVcpu vcpu = log.addVcpu();
-    LogVcpu own = log.addVcpu();
-    try (VcpuPause pause = log.pause()) {
-      assertNotNull(pause);
-      VcpuException e = assertThrows(VcpuException.class, () -> vcpu.online());
-      assertTrue(String.valueOf(e.getMessage()).contains("vCPU 0"), e.getMessage());
-      assertThrows(VcpuException.class, vcpu::safepoint);
-      assertThrows(VcpuException.class, () -> vcpu.mark(slot, 0, 1));
-      assertTrue(vcpu.state().isOffline());
-    }
-    vcpu.safepoint();
-    vcpu.offline();
-    own.online();
-    try (VcpuPause pause = log.pause()) {
-      assertNotNull(pause);
-      own.safepoint(); // it holds the pause: it runs
-      own.offline();
-      own.online();
-      own.offline();
-      assertThrows(VcpuException.class, () -> vcpu.online());
-    }
-  }
-
-  @Test
   void bug07_vcpuStuckInAHostCall_barrierFailsNamingItAndItsStackAndLosesNothing()
       throws Exception {
     DirtyLog quick = impatient();
@@ -469,23 +295,6 @@ class BarrierTest {
   }
 
   @Test
-  void bug07_pauseHeldByAnother_secondFailsNamingTheHolderAndItsStack() {
-    DirtyLog quick = impatient();
-    try (GuestThread holder = new GuestThread("pause holder")) {
-      VcpuPause held = GuestThread.end(holder.beginCall(quick::pause));
-      CountDownLatch latch = new CountDownLatch(1);
-      Future<?> busy = holder.begin(() -> blockedInHostCall(latch));
-      VcpuTimeoutException e = assertThrows(VcpuTimeoutException.class, quick::pause);
-      assertTrue(String.valueOf(e.getMessage()).contains("pause holder"), e.getMessage());
-      assertNotNull(e.getCause());
-      latch.countDown();
-      GuestThread.end(busy);
-      held.close();
-      quick.pause().close();
-    }
-  }
-
-  @Test
   void interrupted_whileItWaits_barrierAndPauseFinishAndTheFlagIsKept() {
     try (GuestThread guest = new GuestThread("guest");
         GuestThread collector = new GuestThread("collector")) {
@@ -501,60 +310,6 @@ class BarrierTest {
       stop.set(true);
       GuestThread.end(running);
     }
-  }
-
-  @Test
-  void armCallback_throws_comesOutOfTheSafepointAndRunsAgainAtTheNext() {
-    int[] runs = {0};
-    boolean[] failing = {true};
-    LogVcpu vcpu =
-        log.addVcpu(() -> {
-          runs[0]++;
-          if (failing[0]) {
-            throw new ArithmeticException("arm");
-          }
-        });
-    vcpu.online();
-    DirtyClient<LogSlot> client = log.client("c", InitialView.ALL_DIRTY);
-    try (GuestThread collector = new GuestThread("collector")) {
-      AtomicBoolean done = new AtomicBoolean();
-      Future<?> take =
-          collector.begin(() -> {
-            client.take().close();
-            done.set(true);
-          });
-      GuestThread.await(() -> {
-        try {
-          vcpu.safepoint();
-        } catch (ArithmeticException e) {
-          return true;
-        }
-        return false;
-      });
-      assertThrows(ArithmeticException.class, vcpu::safepoint);
-      assertEquals(2, runs[0]);
-      assertFalse(done.get(), "not acknowledged yet");
-      failing[0] = false;
-      vcpu.safepoint();
-      assertEquals(3, runs[0]);
-      GuestThread.end(take);
-      vcpu.safepoint();
-      assertEquals(3, runs[0]);
-    }
-  }
-
-  @Test
-  void armCallback_pagesArmedWhileOffline_runsAsItComesOnline() {
-    AtomicReference<Thread> ranIn = new AtomicReference<>();
-    LogVcpu vcpu = log.addVcpu(() -> ranIn.set(Thread.currentThread()));
-    vcpu.online();
-    vcpu.offline();
-    try (GuestThread collector = new GuestThread("collector")) {
-      collector.run(() -> log.client("c", InitialView.NONE_DIRTY));
-    }
-    assertNull(ranIn.get());
-    vcpu.online();
-    assertSame(Thread.currentThread(), ranIn.get());
   }
 
   @Test

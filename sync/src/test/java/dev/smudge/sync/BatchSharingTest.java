@@ -231,29 +231,21 @@ class BatchSharingTest {
       restorer.markForOthers(ram, 9 * PAGE + 1, 3 * PAGE);
       vcpu.mark(ram, 11 * PAGE, 1);
       vcpu.offline();
-      assertEquals(Set.of(10L, 11L), take(restorer, 3));
-      assertEquals(Set.of(9L, 10L, 11L, 12L), take(screen, 3));
+      assertEquals(Set.of(10L, 11L), Dirty.take(restorer, 3));
+      assertEquals(Set.of(9L, 10L, 11L, 12L), Dirty.take(screen, 3));
       restorer.markForOthers(ram, 0, 0);
       restorer.markForOthers(ram, 50 * PAGE, 1);
       vcpu.mark(ram, 50 * PAGE, 1);
       vcpu.offline();
-      assertEquals(Set.of(50L), take(restorer, 3), "a write by the guest after that");
-      assertEquals(Set.of(50L), take(screen, 3));
+      assertEquals(Set.of(50L), Dirty.take(restorer, 3), "a write by the guest after that");
+      assertEquals(Set.of(50L), Dirty.take(screen, 3));
       assertThrows(
           IndexOutOfBoundsException.class, () -> restorer.markForOthers(ram, 199 * PAGE, PAGE + 1));
-      assertEquals(Set.of(), take(screen, 3));
+      assertEquals(Set.of(), Dirty.take(screen, 3));
       other.change().remove(ram).commit();
       assertThrows(IllegalArgumentException.class, () -> restorer.markForOthers(ram, 0, 1));
       restorer.close();
       assertThrows(IllegalStateException.class, () -> restorer.markForOthers(ram, 0, 1));
-    }
-  }
-
-  private static Set<Long> take(DirtyClient<LogSlot> client, int slotId) {
-    try (DirtyBatch<LogSlot> batch = client.take()) {
-      Set<Long> pages = ClientProtocolTest.pages(batch, slotId);
-      batch.commit();
-      return pages;
     }
   }
 

@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.testbase.StackSqueeze;
 import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /** An operation that is cut short, with what comes before and after it. */
@@ -11,8 +13,23 @@ interface ErrorOperation {
   /** Per frame of the stack. */
   int STEPS = Boolean.getBoolean("smudge.all") ? 2 : 1;
 
+  /** Those of {@link ErrorAtEveryPointTest}. */
+  static List<ErrorOperation> all() {
+    List<ErrorOperation> all = new ArrayList<>(List.of(ClientOperation.values()));
+    all.addAll(List.of(LogOperation.values()));
+    return all;
+  }
+
+  /** As an enum has it. */
+  String name();
+
   /** Whether it is beside two clients, which are looked at after it. */
   default boolean hasClients() {
+    return true;
+  }
+
+  /** Whether there is anything to cut short in a mode. */
+  default boolean isIn(Mode mode) {
     return true;
   }
 

@@ -12,12 +12,21 @@ final class ErrorProgram {
 
   /** The operation; and, for its first call to be one without stack, the only mode. */
   public static void main(String[] args) {
-    ErrorAtEveryPointTest.Operation operation = ErrorAtEveryPointTest.Operation.valueOf(args[0]);
+    ErrorOperation operation = named(args[0]);
     StackSqueeze.cold = args.length > 1;
     for (Mode mode : Mode.values()) {
       if (operation.isIn(mode) && (args.length == 1 || mode.name().equals(args[1]))) {
         operation.stackEndsAtEveryCall(mode);
       }
     }
+  }
+
+  private static ErrorOperation named(String name) {
+    for (ErrorOperation operation : ErrorOperation.all()) {
+      if (operation.name().equals(name)) {
+        return operation;
+      }
+    }
+    throw new IllegalArgumentException("no operation " + name);
   }
 }

@@ -46,14 +46,6 @@ class FaultTest {
     }
   }
 
-  private static Set<Long> take(DirtyClient<LogSlot> client) {
-    try (DirtyBatch<LogSlot> batch = client.take()) {
-      Set<Long> pages = ClientProtocolTest.pages(batch, 0);
-      batch.commit();
-      return pages;
-    }
-  }
-
   /** Where the stack of whoever holds the collector lock has ended, no set of pages is trusted. */
   @Test
   void stackEndsUnderTheLock_everyPageIsDirtyForAllOnceMore() {
@@ -79,12 +71,12 @@ class FaultTest {
     vcpu.offline();
     ends.set(true);
     assertThrows(StackOverflowError.class, a::take);
-    assertEquals(100, take(a).size());
-    assertEquals(100, take(b).size());
+    assertEquals(100, Dirty.take(a).size());
+    assertEquals(100, Dirty.take(b).size());
     vcpu.mark(slot, 9 * PAGE, 1); // and all is armed
     vcpu.offline();
-    assertEquals(Set.of(9L), take(a));
-    assertEquals(Set.of(9L), take(b));
+    assertEquals(Set.of(9L), Dirty.take(a));
+    assertEquals(Set.of(9L), Dirty.take(b));
     log.close();
   }
 
@@ -109,8 +101,8 @@ class FaultTest {
             () -> a.take().close(),
             p -> {
               vcpu.mark(slot, 300 * PAGE, 1);
-              assertEquals(Set.of(5L, 6L, 300L, 9_000L), take(a), "point " + p);
-              assertEquals(Set.of(5L, 6L, 300L, 9_000L), take(b), "point " + p);
+              assertEquals(Set.of(5L, 6L, 300L, 9_000L), Dirty.take(a), "point " + p);
+              assertEquals(Set.of(5L, 6L, 300L, 9_000L), Dirty.take(b), "point " + p);
             });
     // With rings there is nothing to clear: the reap has done it.
     assertTrue(points >= (mode.hasRings() ? 10 : 12), points + " points");
@@ -130,13 +122,13 @@ class FaultTest {
             () -> vcpu.mark(slot, 5 * PAGE, 3 * PAGE),
             () -> a.discard(log.slot(0), 0, 10),
             p -> {
-              assertTrue(take(a).containsAll(Set.of(5L, 6L, 7L)), "point " + p);
-              assertEquals(Set.of(5L, 6L, 7L), take(b), "point " + p);
+              assertTrue(Dirty.take(a).containsAll(Set.of(5L, 6L, 7L)), "point " + p);
+              assertEquals(Set.of(5L, 6L, 7L), Dirty.take(b), "point " + p);
             });
     assertTrue(points >= 8, points + " points");
-    assertEquals(Set.of(), take(a));
+    assertEquals(Set.of(), Dirty.take(a));
     vcpu.mark(slot, 6 * PAGE, 1);
-    assertEquals(Set.of(6L), take(a));
+    assertEquals(Set.of(6L), Dirty.take(a));
   }
 
   @Test
@@ -155,11 +147,11 @@ class FaultTest {
                 () -> log.client("b", initial).close(),
                 p -> {
                   if (a != null) {
-                    assertEquals(Set.of(5L), take(a), initial + ", point " + p);
+                    assertEquals(Set.of(5L), Dirty.take(a), initial + ", point " + p);
                   } else {
                     try (DirtyClient<LogSlot> b = log.client("b", InitialView.NONE_DIRTY)) {
                       vcpu.mark(slot, 9 * PAGE, 1);
-                      assertEquals(Set.of(9L), take(b), initial + ", point " + p);
+                      assertEquals(Set.of(9L), Dirty.take(b), initial + ", point " + p);
                     }
                   }
                 });
@@ -180,10 +172,10 @@ class FaultTest {
             () -> log.addSlot(0, 100, PAGE),
             p -> {
               assertThrows(IllegalArgumentException.class, () -> log.slot(0));
-              assertEquals(Set.of(), take(a));
+              assertEquals(Set.of(), Dirty.take(a));
             });
     assertEquals(6, points);
-    assertEquals(100, take(a).size());
+    assertEquals(100, Dirty.take(a).size());
   }
 
   @Test
@@ -199,9 +191,9 @@ class FaultTest {
         assertThrows(TestTracker.Fault.class, a::close);
         vcpu.mark(slot, 3 * PAGE, 1);
         try (DirtyClient<LogSlot> b = log.client("b", initial)) {
-          assertEquals(initial == InitialView.ALL_DIRTY ? 700 : 0, take(b).size());
+          assertEquals(initial == InitialView.ALL_DIRTY ? 700 : 0, Dirty.take(b).size());
           vcpu.mark(slot, 5 * PAGE, 1);
-          assertEquals(Set.of(5L), take(b));
+          assertEquals(Set.of(5L), Dirty.take(b));
         }
       }
     }
@@ -255,7 +247,7 @@ class FaultTest {
               backend.untilFault.set(1_000);
               log.sync();
               assertEquals(4, 1_000 - backend.untilFault.getAndSet(-1), "no page and no word");
-              assertEquals(301, take(a).size());
+              assertEquals(301, Dirty.take(a).size());
             });
     assertTrue(points > 2 * 4 + 4, points + " points");
   }
@@ -289,10 +281,11 @@ class FaultTest {
             },
             log::sync,
             p -> {
-              assertEquals(Set.of(5L, 6L, 7L, 8L, 9L), take(a), "point " + p);
+              assertEquals(Set.of(5L, 6L, 7L, 8L, 9L), Dirty.take(a), "point " + p);
               store.run();
-              assertEquals(Set.of(5L, 6L, 7L, 8L, 9L), take(a), "stores after it, point " + p);
-              assertEquals(Set.of(), take(a));
+              assertEquals(
+                  Set.of(5L, 6L, 7L, 8L, 9L), Dirty.take(a), "stores after it, point " + p);
+              assertEquals(Set.of(), Dirty.take(a));
             });
     assertTrue(points >= 6, points + " points");
   }

@@ -53,14 +53,6 @@ class MarkCutShortTest {
     this.client = log.client("c", InitialView.NONE_DIRTY);
   }
 
-  private Set<Long> take() {
-    try (DirtyBatch<LogSlot> batch = client.take()) {
-      Set<Long> pages = ClientProtocolTest.pages(batch, 0);
-      batch.commit();
-      return pages;
-    }
-  }
-
   private void markCut() {
     cut.mark(slot, FIRST * PAGE, COUNT * PAGE);
   }
@@ -90,10 +82,10 @@ class MarkCutShortTest {
             e -> {
               cut.offline();
               othersMark();
-              assertTrue(take().containsAll(allOf(FIRST, COUNT)), "the first take");
+              assertTrue(Dirty.take(client).containsAll(allOf(FIRST, COUNT)), "the first take");
             });
     assertTrue(errors >= StackSqueeze.PADS, errors + " errors");
-    assertEquals(Set.of(), take());
+    assertEquals(Set.of(), Dirty.take(client));
   }
 
   @Test
@@ -106,12 +98,12 @@ class MarkCutShortTest {
               cut.mark(slot, ELSEWHERE * PAGE, 1); // its note is overwritten
               cut.offline();
               othersMark();
-              Set<Long> pages = take();
+              Set<Long> pages = Dirty.take(client);
               assertTrue(pages.containsAll(allOf(FIRST, COUNT)), "others: " + pages);
               assertTrue(pages.contains(ELSEWHERE), "its own: " + pages);
             });
     assertTrue(errors >= StackSqueeze.PADS, errors + " errors");
-    assertEquals(Set.of(), take());
+    assertEquals(Set.of(), Dirty.take(client));
   }
 
   /** At the point that no stack is sure to end at: the bit is set, and nothing is pushed. */
@@ -126,8 +118,8 @@ class MarkCutShortTest {
       other.online();
       other.mark(slot, FIRST * PAGE, 1); // finds the bit set
       other.offline();
-      assertEquals(Set.of(FIRST, ELSEWHERE), take());
-      assertEquals(Set.of(), take());
+      assertEquals(Set.of(FIRST, ELSEWHERE), Dirty.take(client));
+      assertEquals(Set.of(), Dirty.take(client));
     }
   }
 
@@ -145,13 +137,13 @@ class MarkCutShortTest {
         store(ram, 1 + i % 700);
         if (i % 64 == 0) {
           cut.safepoint();
-          take();
+          Dirty.take(client);
         }
       }
       for (int round = 0; round < 500; round++) {
         int at = round;
         int page = 800 + round % 100;
-        take();
+        Dirty.take(client);
         file.truncate(500 * PAGE);
         try {
           store(ram, page);
@@ -163,7 +155,7 @@ class MarkCutShortTest {
         faults += again(() -> store(ram, 1 + at % 400));
         faults += again(() -> store(ram, page));
         cut.safepoint();
-        Set<Long> found = take();
+        Set<Long> found = Dirty.take(client);
         assertTrue(found.contains((long) page) && found.contains(page - 1L), "round " + round);
       }
     } finally {
@@ -204,7 +196,7 @@ class MarkCutShortTest {
         () -> {
           returned[0] = false;
           fresh[0] = log.addSlot(7, 130, PAGE);
-          take();
+          Dirty.take(client);
         },
         () -> {
           log.mark(fresh[0], 129 * PAGE, 1);
@@ -212,7 +204,7 @@ class MarkCutShortTest {
         },
         e -> {
           try (DirtyBatch<LogSlot> batch = client.take()) {
-            Set<Long> found = ClientProtocolTest.pages(batch, 7);
+            Set<Long> found = Dirty.pages(batch, 7);
             assertTrue(!returned[0] || found.contains(129L), "returned, and not found");
             batch.commit();
           }
@@ -236,7 +228,7 @@ class MarkCutShortTest {
             e -> {
               cut.offline();
               othersMark();
-              assertTrue(take().containsAll(allOf(FIRST, COUNT)), "the first take");
+              assertTrue(Dirty.take(client).containsAll(allOf(FIRST, COUNT)), "the first take");
             });
     assertTrue(errors >= StackSqueeze.PADS, errors + " errors");
   }
@@ -283,7 +275,7 @@ class MarkCutShortTest {
               200_000 + 1_000L * round);
       thread.start();
       thread.join();
-      Set<Long> found = take();
+      Set<Long> found = Dirty.take(client);
       for (int page = 0; page < 1_000; page++) {
         assertTrue(!marked[page] || found.contains((long) page), "marked, and not found: " + page);
       }
@@ -319,9 +311,11 @@ class MarkCutShortTest {
         thread.start();
         thread.join();
         othersMark();
-        assertTrue(take().containsAll(allOf(FIRST, COUNT)), "frames: " + frames);
+        assertTrue(Dirty.take(client).containsAll(allOf(FIRST, COUNT)), "frames: " + frames);
         vcpu.close();
-        assertTrue(Set.of(ELSEWHERE).containsAll(take()), "nothing that was told is told again");
+        assertTrue(
+            Set.of(ELSEWHERE).containsAll(Dirty.take(client)),
+            "nothing that was told is told again");
       }
     }
   }

@@ -17,7 +17,6 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
-import java.util.TreeSet;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
@@ -79,14 +78,6 @@ class RepeatedErrorTest {
     failures = times;
   }
 
-  private static Set<Long> take(DirtyClient<LogSlot> client, int slotId) {
-    try (DirtyBatch<LogSlot> batch = client.take()) {
-      Set<Long> pages = new TreeSet<>(ClientProtocolTest.pages(batch, slotId));
-      batch.commit();
-      return pages;
-    }
-  }
-
   /** What a tracker that has not got a slot back misses is dirty; and it gets it back. */
   @Test
   void undoing_theTrackerRefusesTheSlotForAWhile_isAskedAgainByEachCall() {
@@ -105,13 +96,14 @@ class RepeatedErrorTest {
                     () -> {}));
     assertEquals("no map", e.getMessage());
     assertSame(slot, log.slot(0));
-    assertEquals(PAGES, take(client, 0).size());
+    assertEquals(PAGES, Dirty.take(client, 0).size());
     calls.clear();
-    assertEquals(PAGES, take(client, 0).size(), "once more, since it has missed some perhaps");
+    assertEquals(
+        PAGES, Dirty.take(client, 0).size(), "once more, since it has missed some perhaps");
     assertTrue(calls.contains("add 0"), calls::toString);
     assertEquals(0, failures);
     log.mark(slot, 5 * PAGE, 1);
-    assertEquals(Set.of(5L), take(client, 0));
+    assertEquals(Set.of(5L), Dirty.take(client, 0));
   }
 
   /** What the retirement of another slot throws does not keep a slot from its own. */
@@ -195,10 +187,10 @@ class RepeatedErrorTest {
               }
             });
     DirtyClient<LogSlot> client = other.client("c", InitialView.NONE_DIRTY);
-    take(client, 0);
+    Dirty.take(client, 0);
     device.close();
     other.rcu().barrier();
-    assertEquals(Set.of(7L), take(client, 0));
+    assertEquals(Set.of(7L), Dirty.take(client, 0));
     assertEquals(1, closed.get());
     assertEquals(1, reported.size());
     other.close();
@@ -287,6 +279,6 @@ class RepeatedErrorTest {
     assertThrows(IOException.class, () -> vcpu.mark(slot, 5 * PAGE, 1));
     fails[0] = false;
     vcpu.offline();
-    assertEquals(Set.of(5L), take(client, 0));
+    assertEquals(Set.of(5L), Dirty.take(client, 0));
   }
 }

@@ -16,14 +16,6 @@ class RingForgedTest {
     return DirtyLog.builder().ring(64, 0, RingFullPolicy.SPILL).build();
   }
 
-  private static Set<Long> take(DirtyClient<LogSlot> client) {
-    try (DirtyBatch<LogSlot> batch = client.take()) {
-      Set<Long> pages = ClientProtocolTest.pages(batch, 0);
-      batch.commit();
-      return pages;
-    }
-  }
-
   @Test
   void bug12_forgedEntries_areCountedAndIgnoredAndNothingIsIndexed() {
     DirtyLog log = log();
@@ -50,8 +42,8 @@ class RingForgedTest {
     assertEquals(2, log.counters().dirtyPages());
     assertEquals(2, client.dirtyPages());
     try (DirtyBatch<LogSlot> batch = client.take()) {
-      assertEquals(Set.of(3L), ClientProtocolTest.pages(batch, 0));
-      assertEquals(Set.of(69L), ClientProtocolTest.pages(batch, 9));
+      assertEquals(Set.of(3L), Dirty.pages(batch, 0));
+      assertEquals(Set.of(69L), Dirty.pages(batch, 9));
       batch.commit();
     }
     vcpu.mark(other, 0, 70 * PAGE); // the live bitmap is as it should be
@@ -67,9 +59,9 @@ class RingForgedTest {
     LogVcpu vcpu = log.addVcpu();
     DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     assertTrue(HalfDoneMark.push(vcpu.marks(), 0, 69));
-    assertEquals(Set.of(69L), take(client));
+    assertEquals(Set.of(69L), Dirty.take(client));
     vcpu.mark(slot, 69 * PAGE, 1);
-    assertEquals(Set.of(69L), take(client));
+    assertEquals(Set.of(69L), Dirty.take(client));
   }
 
   @Test
@@ -78,7 +70,7 @@ class RingForgedTest {
     LogVcpu vcpu = log.addVcpu();
     DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     LogSlot gone = log.addSlot(0, 1_000, PAGE);
-    take(client);
+    Dirty.take(client);
     vcpu.mark(gone, 0, PAGE);
     vcpu.mark(gone, 999L * PAGE, PAGE);
     vcpu.offline();
@@ -89,12 +81,12 @@ class RingForgedTest {
     assertEquals(4, log.counters().ringEntries(), "of no slot");
     assertEquals(2, removed.dirtyPages());
     LogSlot slot = log.addSlot(0, 10, PAGE);
-    assertEquals(10, take(client).size());
+    assertEquals(10, Dirty.take(client).size());
     push(vcpu, gone);
-    assertEquals(Set.of(), take(client));
+    assertEquals(Set.of(), Dirty.take(client));
     assertEquals(6, log.counters().ringEntries());
     vcpu.mark(slot, 9 * PAGE, 1);
-    assertEquals(Set.of(9L), take(client));
+    assertEquals(Set.of(9L), Dirty.take(client));
   }
 
   /** As a vCPU would that was stopped in the middle and goes on much later. */

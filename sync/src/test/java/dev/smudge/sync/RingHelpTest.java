@@ -24,14 +24,6 @@ class RingHelpTest {
   private final LogVcpu b = log.addVcpu();
   private final DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
 
-  private Set<Long> take() {
-    try (DirtyBatch<LogSlot> batch = client.take()) {
-      Set<Long> pages = ClientProtocolTest.pages(batch, 5);
-      batch.commit();
-      return pages;
-    }
-  }
-
   @Test
   void sync_vcpuStoppedBetweenBitAndPush_pageOfAnotherThatReliedOnItIsFound() {
     HalfDoneMark half = new HalfDoneMark(a.marks(), slot.live, slot.slot.entryId(), 70);
@@ -40,29 +32,29 @@ class RingHelpTest {
     b.safepoint();
     log.sync();
     assertEquals(1, client.dirtyPages());
-    assertEquals(Set.of(70L), take());
+    assertEquals(Set.of(70L), Dirty.take(client, 5));
     b.mark(slot, 70 * PAGE + 8, 1); // armed by the take: its own entry
     assertEquals(1, b.dirtyPages());
     half.end();
-    assertEquals(Set.of(70L), take());
-    assertEquals(Set.of(), take());
+    assertEquals(Set.of(70L), Dirty.take(client, 5));
+    assertEquals(Set.of(), Dirty.take(client, 5));
     b.mark(slot, 70 * PAGE + 16, 1);
-    assertEquals(Set.of(70L), take());
+    assertEquals(Set.of(70L), Dirty.take(client, 5));
   }
 
   @Test
   void sync_vcpuStoppedAllTheTime_findsEveryWriteOfOthersAndNothingElse() {
     HalfDoneMark half = new HalfDoneMark(a.marks(), slot.live, slot.slot.entryId(), 70);
-    assertEquals(Set.of(70L), take());
+    assertEquals(Set.of(70L), Dirty.take(client, 5));
     for (int i = 0; i < 5; i++) {
-      assertEquals(Set.of(), take());
+      assertEquals(Set.of(), Dirty.take(client, 5));
       b.mark(slot, 71 * PAGE - 1, 2);
       b.mark(slot, 500 * PAGE, 1);
-      assertEquals(Set.of(70L, 71L, 500L), take());
+      assertEquals(Set.of(70L, 71L, 500L), Dirty.take(client, 5));
     }
     half.end();
-    assertEquals(Set.of(70L), take(), "once more does no harm");
-    assertEquals(Set.of(), take());
+    assertEquals(Set.of(70L), Dirty.take(client, 5), "once more does no harm");
+    assertEquals(Set.of(), Dirty.take(client, 5));
   }
 
   @Test
@@ -77,7 +69,7 @@ class RingHelpTest {
     b.mark(slot, 70 * PAGE, 1);
     b.safepoint();
     a.close(); // its ring goes with it
-    assertEquals(Set.of(3L, 70L), take());
+    assertEquals(Set.of(3L, 70L), Dirty.take(client, 5));
   }
 
   @Test
@@ -87,10 +79,10 @@ class RingHelpTest {
     thread.start();
     thread.join();
     b.mark(slot, 70 * PAGE, 1);
-    assertEquals(Set.of(70L), take());
-    assertEquals(Set.of(), take());
+    assertEquals(Set.of(70L), Dirty.take(client, 5));
+    assertEquals(Set.of(), Dirty.take(client, 5));
     a.close();
-    assertEquals(Set.of(), take());
+    assertEquals(Set.of(), Dirty.take(client, 5));
   }
 
   /** The write under way may name what is no more: compared, and nothing indexed. */
@@ -103,7 +95,7 @@ class RingHelpTest {
         }) {
       HalfDoneMark.setUnderWay(ring, forged);
       b.mark(slot, 8 * PAGE, 1);
-      assertEquals(Set.of(8L), take(), Long.toHexString(forged));
+      assertEquals(Set.of(8L), Dirty.take(client, 5), Long.toHexString(forged));
     }
   }
 
@@ -121,7 +113,7 @@ class RingHelpTest {
       assertTrue(message.contains(slot.toString()) && message.contains("[6, 5]"), message);
       assertThrows(IllegalArgumentException.class, () -> a.mark(same, 1_500L * PAGE, 1));
       a.offline();
-      assertEquals(Set.of(), take());
+      assertEquals(Set.of(), Dirty.take(client, 5));
       its.offline();
       try (DirtyBatch<LogSlot> batch = others.take()) {
         assertEquals(0, batch.pageCount());

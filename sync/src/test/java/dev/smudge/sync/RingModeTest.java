@@ -14,7 +14,6 @@ import dev.smudge.sync.tracker.Tracker;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
-import java.util.TreeSet;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.Test;
@@ -67,22 +66,6 @@ class RingModeTest {
         .build();
   }
 
-  private static Set<Long> take(DirtyClient<LogSlot> client) {
-    try (DirtyBatch<LogSlot> batch = client.take()) {
-      Set<Long> pages = ClientProtocolTest.pages(batch, 0);
-      batch.commit();
-      return pages;
-    }
-  }
-
-  private static Set<Long> range(long first, long end) {
-    Set<Long> pages = new TreeSet<>();
-    for (long p = first; p < end; p++) {
-      pages.add(p);
-    }
-    return pages;
-  }
-
   /** Each page is written again the moment it is armed: there is always one entry more. */
   @ParameterizedTest
   @ValueSource(ints = {2, 64, 1024, 2048, 65_536})
@@ -101,7 +84,7 @@ class RingModeTest {
     log.sync();
     hooks.atPage = () -> {};
     assertTrue(pages[0] > 0 && pages[0] <= entries, pages[0] + " pages in a sync");
-    assertEquals(range(0, 4096), take(client));
+    assertEquals(Dirty.range(0, 4096), Dirty.take(client));
   }
 
   @Test
@@ -142,10 +125,10 @@ class RingModeTest {
     hooks.atPage = () -> log.mark(slot, 40 * PAGE, 1);
     log.mark(slot, 50 * PAGE, 1);
     vcpu.mark(slot, 60 * PAGE, 1);
-    assertEquals(Set.of(10L, 20L, 30L, 40L, 50L, 60L), take(client), "before the drain");
-    assertEquals(Set.of(10L, 20L, 30L), take(client), "each write again");
+    assertEquals(Set.of(10L, 20L, 30L, 40L, 50L, 60L), Dirty.take(client), "before the drain");
+    assertEquals(Set.of(10L, 20L, 30L), Dirty.take(client), "each write again");
     hooks.afterReap = hooks.beforeBitmap = hooks.afterBitmap = () -> {};
-    assertEquals(Set.of(), take(client));
+    assertEquals(Set.of(), Dirty.take(client));
     assertEquals(1, log.counters().ringEntries(), "a device has no ring");
   }
 
@@ -210,11 +193,11 @@ class RingModeTest {
         if (close) {
           vcpus.forEach(LogVcpu::close);
         }
-        Set<Long> expected = range(0, 10);
-        expected.addAll(range(100, 110));
-        expected.addAll(range(200, 210));
+        Set<Long> expected = Dirty.range(0, 10);
+        expected.addAll(Dirty.range(100, 110));
+        expected.addAll(Dirty.range(200, 210));
         expected.add(500L);
-        assertEquals(expected, take(client), "page " + failing + ", close " + close);
+        assertEquals(expected, Dirty.take(client), "page " + failing + ", close " + close);
         assertEquals(31, log.counters().ringEntries());
       }
     }
@@ -233,10 +216,10 @@ class RingModeTest {
         vcpu.mark(slot, page * PAGE, 1);
       }
       assertEquals(more, log.counters().ringSpills() - spills, "those without room");
-      assertEquals(range(0, entries + more), take(client));
+      assertEquals(Dirty.range(0, entries + more), Dirty.take(client));
       vcpu.mark(slot, 0, (entries + more) * (long) PAGE); // the same in one go
       assertEquals(2L * more, log.counters().ringSpills() - spills, "as before");
-      assertEquals(range(0, entries + more), take(client));
+      assertEquals(Dirty.range(0, entries + more), Dirty.take(client));
     }
   }
 
@@ -251,14 +234,14 @@ class RingModeTest {
     hooks.afterReap = () -> vcpu.mark(slot, 100 * PAGE, 5 * PAGE);
     hooks.beforeBitmap = () -> vcpu.mark(slot, 66_000L * PAGE, 5 * PAGE);
     hooks.afterBitmap = () -> vcpu.mark(slot, 200 * PAGE, 5 * PAGE);
-    Set<Long> found = take(client);
+    Set<Long> found = Dirty.take(client);
     hooks.afterReap = hooks.beforeBitmap = hooks.afterBitmap = () -> {};
-    assertTrue(found.containsAll(range(0, 4)), found::toString);
-    assertTrue(found.containsAll(range(66_000, 66_005)), found::toString);
-    found.addAll(take(client));
-    assertTrue(found.containsAll(range(100, 105)), found::toString);
-    assertTrue(found.containsAll(range(200, 205)), found::toString);
-    assertEquals(Set.of(), take(client));
+    assertTrue(found.containsAll(Dirty.range(0, 4)), found::toString);
+    assertTrue(found.containsAll(Dirty.range(66_000, 66_005)), found::toString);
+    found.addAll(Dirty.take(client));
+    assertTrue(found.containsAll(Dirty.range(100, 105)), found::toString);
+    assertTrue(found.containsAll(Dirty.range(200, 205)), found::toString);
+    assertEquals(Set.of(), Dirty.take(client));
     assertEquals(19, found.size());
   }
 
@@ -272,7 +255,7 @@ class RingModeTest {
     for (int i = 0; i < 200; i++) {
       vcpu.mark(slot, i % 100L * PAGE, 1);
       int before = arms[0];
-      assertEquals(Set.of(i % 100L), take(client));
+      assertEquals(Set.of(i % 100L), Dirty.take(client));
       assertEquals(before + 1, arms[0], "the reap arms: what lets it skip marks is dropped");
       assertFalse(vcpu.state().isOffline());
     }
@@ -289,9 +272,9 @@ class RingModeTest {
     vcpu.mark(slot, 0, 40 * PAGE);
     vcpu.mark(slot, 100 * PAGE, 100 * PAGE); // more than there is room for
     vcpu.close();
-    Set<Long> expected = range(0, 40);
-    expected.addAll(range(100, 200));
-    assertEquals(expected, take(client));
+    Set<Long> expected = Dirty.range(0, 40);
+    expected.addAll(Dirty.range(100, 200));
+    assertEquals(expected, Dirty.take(client));
   }
 
   /** Tracking is off: no page is armed, and a write costs one load. */
@@ -306,9 +289,9 @@ class RingModeTest {
     log.sync();
     assertTrue(slot.isMarked(7));
     try (DirtyClient<LogSlot> next = log.client("next", InitialView.NONE_DIRTY)) {
-      assertEquals(Set.of(), take(next), "of the time before");
+      assertEquals(Set.of(), Dirty.take(next), "of the time before");
       vcpu.mark(slot, 7 * PAGE, 1);
-      assertEquals(Set.of(7L), take(next));
+      assertEquals(Set.of(7L), Dirty.take(next));
     }
   }
 }

@@ -28,14 +28,6 @@ class SealTest {
     slot = log.addSlot(0, 100, 4096);
   }
 
-  private Set<Long> take(DirtyClient<LogSlot> client) {
-    try (DirtyBatch<LogSlot> batch = client.take()) {
-      Set<Long> pages = ClientProtocolTest.pages(batch, 0);
-      batch.commit();
-      return pages;
-    }
-  }
-
   @Test
   void bug24_writesAfterSeal_areReportedAndStillDirty() {
     LogVcpu vcpu = log.addVcpu();
@@ -45,7 +37,7 @@ class SealTest {
     assertTrue(errors.isEmpty());
     log.seal();
     assertTrue(log.isSealed());
-    assertEquals(Set.of(0L, 1L), take(client), "what came before is not late");
+    assertEquals(Set.of(0L, 1L), Dirty.take(client), "what came before is not late");
     assertTrue(errors.isEmpty());
     vcpu.mark(slot, 0, 1); // dirty before the seal, too
     vcpu.mark(slot, 2 * 4096 + 7, 1);
@@ -60,7 +52,7 @@ class SealTest {
       assertTrue(message.contains(Thread.currentThread().toString()), message);
     }
     assertTrue(errors.stream().anyMatch(e -> String.valueOf(e.getMessage()).contains("8199")));
-    assertEquals(Set.of(0L, 2L, 3L), take(client));
+    assertEquals(Set.of(0L, 2L, 3L), Dirty.take(client));
   }
 
   @Test
@@ -87,7 +79,7 @@ class SealTest {
     assertFalse(log.isSealed());
     vcpu.mark(slot, 4096, 1);
     assertTrue(errors.isEmpty());
-    assertEquals(Set.of(0L, 1L), take(client));
+    assertEquals(Set.of(0L, 1L), Dirty.take(client));
   }
 
   @Test
@@ -99,7 +91,7 @@ class SealTest {
     log.unseal();
     DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     vcpu.mark(slot, 0, 1);
-    assertEquals(Set.of(0L), take(client));
+    assertEquals(Set.of(0L), Dirty.take(client));
   }
 
   @Test
@@ -119,7 +111,7 @@ class SealTest {
       log.seal();
       GuestThread.end(running);
       assertEquals(1, errors.size());
-      assertTrue(take(client).contains((written[0] - 1) % 100));
+      assertTrue(Dirty.take(client).contains((written[0] - 1) % 100));
     }
   }
 
@@ -141,7 +133,7 @@ class SealTest {
       }
       backend.untilFault.set(-1);
       vcpu.safepoint(); // does not wait: no pause is left behind
-      assertEquals(Set.of(5L), take(client));
+      assertEquals(Set.of(5L), Dirty.take(client));
     }
     assertTrue(failures >= 8, failures + " points");
     assertTrue(log.isSealed());

@@ -1,128 +1,33 @@
 package dev.smudge.sync;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.bitmap.PageWordConsumer;
 import dev.smudge.sync.internal.collect.Peek;
-import dev.smudge.sync.internal.collect.SlotLimits;
-import dev.smudge.sync.rcu.RcuException;
-import dev.smudge.sync.rcu.RcuTimeoutException;
 import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
-import java.util.TreeSet;
-import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.function.Consumer;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedClass;
-import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** Slots that come and go: what becomes of their dirty pages. */
 @Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 @ParameterizedClass
 @EnumSource(Mode.class)
-class SlotChangeTest {
-  private static final int PAGE = 4096;
-  private static final Runnable NOTHING = new Nothing();
-
-  private final TestTracker backend = new TestTracker();
-  private final Mode mode;
-  private final DirtyLog log;
-  private final GuestThread guest = new GuestThread("guest");
-
-  private static final class Nothing implements Runnable {
-    @Override
-    public void run() {}
-  }
-
+class SlotChangeTest extends SlotChangeCase {
   SlotChangeTest(Mode mode) {
-    this.mode = mode;
-    this.log =
-        mode.builder()
-            .interceptTracker(backend::over)
-            .timeout(Duration.ofMillis(400))
-            .errorHandler(e -> {})
-            .build();
-  }
-
-  @AfterEach
-  void end() {
-    guest.close();
-  }
-
-  /** "slot:page" of what is dirty. */
-  private static Set<String> take(DirtyClient<LogSlot> client) {
-    try (DirtyBatch<LogSlot> batch = client.take()) {
-      Set<String> pages = pages(batch);
-      batch.commit();
-      return pages;
-    }
-  }
-
-  private static Set<String> pages(DirtyBatch<LogSlot> batch) {
-    Set<String> pages = new TreeSet<>();
-    batch.forEachRun((slot, first, count) -> add(pages, slot, first, count));
-    return pages;
-  }
-
-  private static Set<String> pages(RemovedSlot<LogSlot> removed) {
-    Set<String> pages = new TreeSet<>();
-    removed.forEachRun((slot, first, count) -> add(pages, slot, first, count));
-    assertEquals(pages.size(), removed.dirtyPages());
-    return pages;
-  }
-
-  private static void add(Set<String> pages, LogSlot slot, long first, long count) {
-    for (long page = first; page < first + count; page++) {
-      assertTrue(pages.add(slot.id() + ":" + page));
-    }
-  }
-
-  private static Set<String> range(int slot, long first, long end) {
-    Set<String> pages = new TreeSet<>();
-    for (long page = first; page < end; page++) {
-      pages.add(slot + ":" + page);
-    }
-    return pages;
-  }
-
-  /** A change that replaces a slot by one of the same memory. */
-  private SlotChange replace(LogSlot slot, int newId) {
-    SlotChange change = log.change().remove(slot);
-    LogSlot to = change.add(newId, slot.pageCount(), PAGE);
-    return change.carry(slot, 0, to, 0, slot.pageCount());
-  }
-
-  /** Who holds a slot that was changed meanwhile does not reach the one that has its number now. */
-  @Test
-  void discardAndTakeRange_slotWhoseNumberAnotherHas_areRefusedAndTakeNothing() {
-    LogSlot slot = log.addSlot(0, 100, PAGE);
-    LogVcpu vcpu = log.addVcpu();
-    DirtyClient<LogSlot> client = log.client("a", InitialView.NONE_DIRTY);
-    replace(slot, 0).commit();
-    vcpu.mark(log.slot(0), 3 * PAGE, 1);
-    vcpu.offline();
-    assertTrue(refusal(() -> client.discard(slot, 0, 100)).contains("removed or changed"));
-    assertTrue(refusal(() -> client.takeRange(slot, 0, 100)).contains("removed or changed"));
-    assertEquals(Set.of("0:3"), take(client));
-    vcpu.mark(log.slot(0), 4 * PAGE, 1);
-    vcpu.offline();
-    client.discard(log.slot(0), 4, 1);
-    assertEquals(Set.of(), take(client));
+    super(mode);
   }
 
   @Test
@@ -331,80 +236,6 @@ class SlotChangeTest {
     assertEquals(2, released.get());
   }
 
-  @Test
-  void marksAfterTheChange_areRefused_theyAreNotLostInSilence() {
-    LogSlot slot = log.addSlot(0, 100, PAGE);
-    LogVcpu vcpu = log.addVcpu();
-    DirtyClient<LogSlot> client = log.client("c", InitialView.ALL_DIRTY);
-    LogSlot unborn = log.change().add(1, 10, PAGE);
-    assertTrue(refusal(() -> vcpu.mark(unborn, 0, 1)).contains("not added yet"));
-    assertTrue(refusal(() -> log.mark(unborn, 0, 1)).contains("not added yet"));
-    vcpu.mark(slot, 0, 1);
-    log.change().remove(slot).commit();
-    assertTrue(refusal(() -> vcpu.mark(slot, 0, 1)).contains("was removed"));
-    assertTrue(refusal(() -> log.mark(slot, 0, 1)).contains("was removed"));
-    assertTrue(refusal(() -> vcpu.mark(log.slot(0), 0, 1)).contains("no slot 0"));
-    assertFalse(slot.isMarked(0));
-    DirtyLog foreign = DirtyLog.create();
-    LogSlot other = foreign.addSlot(0, 10, PAGE);
-    assertTrue(refusal(() -> log.mark(other, 0, 1)).contains("not of this log"));
-    assertEquals(0, client.dirtyPages());
-  }
-
-  private static String refusal(Runnable call) {
-    return String.valueOf(assertThrows(IllegalArgumentException.class, call::run).getMessage());
-  }
-
-  @Test
-  void attach_beforeTheCommitOnly() {
-    SlotChange change = log.change();
-    LogSlot slot = change.add(0, 10, PAGE);
-    slot.slot.attach("ram");
-    change.commit();
-    assertEquals("ram", log.slot(0).slot.attachment());
-    assertThrows(IllegalStateException.class, () -> slot.slot.attach("other"));
-    assertEquals("ram", slot.slot.attachment());
-  }
-
-  @Test
-  void badChanges_areRefused_andNothingIsChanged() {
-    LogSlot slot = log.addSlot(0, 100, PAGE);
-    LogSlot other = log.addSlot(1, 100, PAGE);
-    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
-    SlotChange change = log.change().remove(slot);
-    LogSlot to = change.add(2, 50, PAGE);
-    assertThrows(IllegalArgumentException.class, () -> change.remove(slot));
-    assertThrows(IllegalArgumentException.class, () -> change.remove(to));
-    assertThrows(IllegalArgumentException.class, () -> change.carry(other, 0, to, 0, 1));
-    assertThrows(IllegalArgumentException.class, () -> change.carry(slot, 0, other, 0, 1));
-    assertThrows(IndexOutOfBoundsException.class, () -> change.carry(slot, 0, to, 0, 51));
-    assertThrows(IndexOutOfBoundsException.class, () -> change.carry(slot, 99, to, 0, 2));
-    assertThrows(IndexOutOfBoundsException.class, () -> change.carry(slot, -1, to, 0, 1));
-    assertThrows(IndexOutOfBoundsException.class, () -> change.carry(slot, 0, to, 0, -1));
-    assertThrows(IllegalArgumentException.class, () -> change.add(-1, 1, PAGE));
-    assertThrows(IllegalArgumentException.class, () -> change.add(SlotLimits.MAX_SLOTS, 1, PAGE));
-    assertThrows(IllegalArgumentException.class, () -> change.add(3, 0, PAGE));
-    LogSlot small = change.add(5, 10, 256);
-    assertThrows(IllegalArgumentException.class, () -> change.carry(slot, 0, small, 0, 1));
-    SlotChange twice = log.change();
-    twice.add(4, 1, PAGE);
-    twice.add(4, 2, PAGE);
-    assertThrows(IllegalArgumentException.class, twice::commit);
-    SlotChange taken = log.change();
-    taken.add(1, 1, PAGE);
-    assertThrows(IllegalArgumentException.class, taken::commit);
-    SlotChange late = log.change().remove(other);
-    log.change().remove(other).commit();
-    assertThrows(IllegalArgumentException.class, late::commit);
-    assertThrows(IllegalArgumentException.class, () -> log.change().remove(other));
-    log.mark(slot, 0, 1);
-    assertEquals(Set.of("0:0"), take(client));
-    change.commit();
-    assertThrows(IllegalStateException.class, change::commit);
-    assertThrows(IllegalStateException.class, () -> change.add(9, 1, PAGE));
-    assertEquals(60, take(client).size());
-  }
-
   /** All or nothing: the backend fails at every point. */
   @Test
   void changeFailsAtEveryPoint_theOldSlotsAreThere_andNothingIsLost() {
@@ -449,107 +280,5 @@ class SlotChangeTest {
 
   private static boolean isSlot(DirtyLog log, LogSlot slot) {
     return log.slot(slot.id()).equals(slot);
-  }
-
-  @Test
-  void vcpuDoesNotPassASafepoint_changeIsMadeAndReleasedLater() {
-    LogSlot slot = log.addSlot(0, 100, PAGE);
-    LogVcpu vcpu = log.addVcpu();
-    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
-    AtomicInteger released = new AtomicInteger();
-    guest.run(vcpu::online);
-    SlotChange change = log.change().remove(slot, released::incrementAndGet);
-    LogSlot to = change.add(1, 100, PAGE);
-    change.carry(slot, 0, to, 0, 100);
-    assertThrows(RcuTimeoutException.class, change::commit);
-    guest.run(() -> vcpu.mark(slot, 5 * PAGE, 1)); // it knows of nothing yet
-    log.sync();
-    assertEquals(1, client.dirtyPages());
-    assertEquals(0, released.get());
-    guest.run(() -> vcpu.mark(slot, 6 * PAGE, 1));
-    guest.run(vcpu::offline);
-    log.rcu().barrier();
-    assertEquals(1, released.get());
-    assertEquals(Set.of("1:5", "1:6"), take(client));
-    assertThrows(IllegalArgumentException.class, () -> vcpu.mark(slot, 0, 1));
-  }
-
-  @Test
-  void commit_whereItWouldWaitForItself_isRefusedAtOnce() {
-    LogSlot slot = log.addSlot(0, 100, PAGE);
-    SlotChange change = log.change().remove(slot);
-    log.rcu().enter();
-    assertThrows(RcuException.class, change::commit);
-    log.change().commit(); // removes nothing, so it waits for nobody
-    log.rcu().exit();
-    List<RuntimeException> thrown = new ArrayList<>();
-    LogVcpu vcpu =
-        log.addVcpu(() -> {
-          try {
-            change.commit();
-          } catch (RuntimeException e) {
-            thrown.add(e);
-          }
-        });
-    vcpu.online();
-    log.client("c", InitialView.ALL_DIRTY).take().close();
-    vcpu.safepoint();
-    assertEquals(RcuException.class, thrown.get(0).getClass());
-    assertSame(slot, log.slot(0));
-    vcpu.offline();
-    change.commit();
-  }
-
-  @ParameterizedTest
-  @EnumSource(InitialView.class)
-  void twoVcpus_changeAtOnceWhileAClientStarts_bothFinish(InitialView initial) throws Exception {
-    try (GuestThread second = new GuestThread("second")) {
-      LogSlot[] slots = {log.addSlot(0, 100, PAGE), log.addSlot(1, 100, PAGE)};
-      CountDownLatch start = new CountDownLatch(3);
-      Consumer<Integer> changer =
-          index -> {
-            try (LogVcpu vcpu = log.addVcpu()) {
-              vcpu.online();
-              start.countDown();
-              LogSlot slot = slots[index];
-              for (int i = 0; i < 50; i++) {
-                vcpu.mark(slot, (long) i * PAGE, 1);
-                int newId = index + 2 * (i + 1);
-                replace(slot, newId).commit();
-                slot = log.slot(newId);
-              }
-              slots[index] = slot;
-            }
-          };
-      Future<?> one = guest.begin(() -> changer.accept(0));
-      Future<?> two = second.begin(() -> changer.accept(1));
-      start.countDown();
-      start.await();
-      try (DirtyClient<LogSlot> client = log.client("c", initial)) {
-        for (int i = 0; i < 20; i++) {
-          client.take().close();
-        }
-        GuestThread.end(one);
-        GuestThread.end(two);
-        take(client);
-        log.mark(slots[0], 0, 1);
-        log.mark(slots[1], 1, 1);
-        assertEquals(Set.of(slots[0].id() + ":0", slots[1].id() + ":0"), take(client));
-      }
-    }
-  }
-
-  @Test
-  void createStopped_changes_needNoVcpu() {
-    DirtyLog stopped = DirtyLog.createStopped();
-    LogSlot slot = stopped.addSlot(0, 100, 1);
-    DirtyClient<LogSlot> client = stopped.client("c", InitialView.NONE_DIRTY);
-    stopped.mark(slot, 7, 1);
-    SlotChange change = stopped.change().remove(slot);
-    LogSlot to = change.add(0, 50, 1);
-    change.carry(slot, 5, to, 0, 50).commit(NOTHING, NOTHING);
-    assertEquals(Set.of("0:2"), take(client));
-    stopped.mark(to, 49, 1);
-    assertEquals(Set.of("0:49"), take(client));
   }
 }

@@ -2,7 +2,6 @@ package dev.smudge.sync;
 
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.smudge.sync.ErrorAtEveryPointTest.Operation;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedClass;
@@ -114,12 +113,12 @@ class WatchErrorAtEveryPointTest {
       public void before(ErrorWorld w) {
         w.pages().arm(62 * PAGE, 5 * PAGE);
         w.told = 0;
-        Operation.MARK.before(w);
+        LogOperation.MARK.before(w);
       }
 
       @Override
       public void run(ErrorWorld w) throws Exception {
-        Operation.MARK.run(w);
+        LogOperation.MARK.run(w);
       }
 
       @Override
@@ -129,7 +128,7 @@ class WatchErrorAtEveryPointTest {
           w.vcpu.mark(w.log.slot(0), 66 * PAGE, 1);
           assertTrue(w.told == 1, "neither told nor armed");
         }
-        Operation.MARK.after(w);
+        LogOperation.MARK.after(w);
         w.checkPages();
       }
     },
@@ -138,18 +137,18 @@ class WatchErrorAtEveryPointTest {
       public void before(ErrorWorld w) {
         w.pages().arm(500 * PAGE, 1);
         w.told = 0;
-        Operation.HOST_MARK.before(w);
+        LogOperation.HOST_MARK.before(w);
       }
 
       @Override
       public void run(ErrorWorld w) throws Exception {
-        Operation.HOST_MARK.run(w);
+        LogOperation.HOST_MARK.run(w);
       }
 
       @Override
       public void after(ErrorWorld w) {
         assertTrue(!w.done || w.told == 1, "marked and not told");
-        Operation.HOST_MARK.after(w);
+        LogOperation.HOST_MARK.after(w);
         assertTrue(w.told >= 1, "neither told nor armed");
         w.checkPages();
       }

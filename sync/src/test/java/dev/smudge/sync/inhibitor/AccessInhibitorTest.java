@@ -18,68 +18,20 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
-import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicBoolean;
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.function.Executable;
 
 /**
  * Every wait of the inhibitor ends, or fails with a diagnosis. docs/bugs.md row 7 and 27 in its
  * terms.
  */
 @Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
-class AccessInhibitorTest {
-  private final ConcurrentLinkedQueue<Throwable> errors = new ConcurrentLinkedQueue<>();
-  private final AccessInhibitor inhibitor =
-      AccessInhibitor.create(Duration.ofSeconds(30), errors::add);
-  private final AccessInhibitor impatient =
-      AccessInhibitor.create(Duration.ofMillis(30), errors::add);
-  private final GuestThread guest = new GuestThread("guest");
-  private final GuestThread changer = new GuestThread("changer");
-  private final AtomicInteger kicks = new AtomicInteger();
-
-  @AfterEach
-  void close() {
-    guest.close();
-    changer.close();
-  }
-
-  private static void assertFails(String part, Executable call) {
-    VcpuException e = assertThrows(VcpuException.class, call);
-    assertTrue(String.valueOf(e.getMessage()).contains(part), e.getMessage());
-  }
-
-  /** Waits until a thread sleeps in one of the inhibitor's waits. */
-  private static void awaitAsleep(Thread thread) {
-    GuestThread.await(() -> isAsleep(thread));
-  }
-
-  private static boolean isAsleep(Thread thread) {
-    return thread.getState() == Thread.State.TIMED_WAITING
-        && Arrays.stream(thread.getStackTrace())
-            .anyMatch(f ->
-                f.getMethodName().equals("sleep") && f.getClassName().endsWith("AccessInhibitor"));
-  }
-
-  private static Thread threadOf(GuestThread thread) {
-    return GuestThread.end(thread.beginCall(Thread::currentThread));
-  }
-
-  /** Begins to enter, and waits until the thread waits. */
-  private Future<?> beginEnterAndWait(InhibitableAccess access) {
-    Thread thread = threadOf(guest);
-    Future<?> entering = guest.begin(access::enter);
-    awaitAsleep(thread);
-    return entering;
-  }
-
+class AccessInhibitorTest extends AccessInhibitorCase {
   @Test
   void create_badTimeout_isRefused() {
     for (Duration bad : List.of(Duration.ZERO, Duration.ofMillis(-1), Duration.ofDays(2))) {
@@ -396,179 +348,6 @@ class AccessInhibitorTest {
   }
 
   @Test
-  void inhibit_threadEndedInside_countsAsOutsideAndIsReportedOnce() throws Exception {
-    InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
-    Thread thread = new Thread(access::enter, "the late guest");
-    thread.start();
-    thread.join();
-    inhibitor.inhibit().close();
-    inhibitor.inhibit().close();
-    assertEquals(0, kicks.get(), "no signal to a thread that is no more");
-    assertEquals(1, errors.size());
-    String message = String.valueOf(errors.element().getMessage());
-    assertTrue(message.contains("the late guest") && message.contains("ended"), message);
-    access.enter(); // the next one's now
-    assertFails("Each thread needs one of its own", () -> guest.run(access::enter));
-    access.leave();
-    assertFails("not inside", access::leave);
-    access.close();
-    assertFails("closed", access::enter);
-  }
-
-  @Test
-  void inhibit_threadEndsInsideWhileTheChangerSleeps_finishes() throws Exception {
-    InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
-    CountDownLatch die = new CountDownLatch(1);
-    Thread late =
-        new Thread(
-            () -> {
-              access.enter();
-              try {
-                die.await();
-              } catch (InterruptedException e) {
-                throw new IllegalStateException(e);
-              }
-            },
-            "the late guest");
-    late.start();
-    GuestThread.await(access::isInside);
-    Thread thread = threadOf(changer);
-    Future<?> inhibiting = changer.begin(() -> inhibitor.inhibit().close());
-    awaitAsleep(thread);
-    die.countDown();
-    GuestThread.end(inhibiting);
-    late.join();
-    assertEquals(1, errors.size());
-    assertEquals(1, kicks.get());
-  }
-
-  @Test
-  void enterAndInhibit_holderHasEnded_failWithADiagnosisUntilItsHoldIsClosed() throws Exception {
-    InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
-    AtomicReference<Hold> hold = new AtomicReference<>();
-    Thread late = new Thread(() -> hold.set(inhibitor.inhibit()), "the late changer");
-    late.start();
-    late.join();
-    assertFails("the late changer", access::enter);
-    assertFails("the late changer", inhibitor::inhibit);
-    assertFalse(access.isInside(), "half of a change is never seen");
-    Objects.requireNonNull(hold.get()).close();
-    access.enter();
-    access.leave();
-    inhibitor.inhibit().close();
-  }
-
-  /** Nothing is changed in a pause: it ends with its thread, which is told once. */
-  @Test
-  void pause_holderHasEnded_isOverAndReportedOnce() throws Exception {
-    InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
-    List<Hold> holds = new ArrayList<>();
-    for (int i = 0; i < 2; i++) {
-      Thread late = new Thread(() -> holds.add(inhibitor.pause()), "the late holder");
-      late.start();
-      late.join();
-      if (i == 0) {
-        access.enter();
-        access.leave();
-      } else {
-        inhibitor.inhibit().close();
-      }
-      assertEquals(i + 1, errors.size());
-    }
-    assertTrue(errors.element().toString().contains("the late holder"), errors::toString);
-    try (Hold now = inhibitor.inhibit()) {
-      holds.forEach(Hold::close); // late: it is another's by now
-      assertTrue(inhibitor.isInhibited(), now::toString);
-    }
-    assertFalse(inhibitor.isInhibited());
-  }
-
-  @Test
-  void close_inAPause_whoWaitsToEnterIsToldAndHasNotEntered() {
-    InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
-    AtomicReference<Thread> waiter = new AtomicReference<>();
-    Hold pause = GuestThread.end(changer.beginCall(inhibitor::pause));
-    Future<?> enters =
-        guest.begin(() -> {
-          waiter.set(Thread.currentThread());
-          access.enter();
-        });
-    GuestThread.await(() -> waiter.get() != null);
-    awaitAsleep(Objects.requireNonNull(waiter.get()));
-    inhibitor.close();
-    assertFails("is closed", () -> GuestThread.end(enters));
-    assertFalse(access.isInside(), "the pause may be read under still");
-    inhibitor.pause().close(); // does not wait for that of another, nor end it
-    guest.run(() -> assertFails("is closed", access::enter));
-    changer.run(pause::close);
-    inhibitor.close();
-    guest.run(() -> {
-      access.enter();
-      access.leave();
-      access.close();
-    });
-    assertEquals(0, errors.size(), errors::toString);
-  }
-
-  /** A change ends by itself; half of it must not be seen. */
-  @Test
-  void close_inAChange_whoWaitsToEnterGoesOnWaiting() {
-    InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
-    AtomicReference<Thread> waiter = new AtomicReference<>();
-    Hold hold = GuestThread.end(changer.beginCall(inhibitor::inhibit));
-    inhibitor.close();
-    Future<?> enters =
-        guest.begin(() -> {
-          waiter.set(Thread.currentThread());
-          access.enter();
-          access.leave();
-        });
-    GuestThread.await(() -> waiter.get() != null);
-    awaitAsleep(Objects.requireNonNull(waiter.get()));
-    assertFalse(enters.isDone());
-    hold.close();
-    GuestThread.end(enters);
-  }
-
-  @Test
-  void inhibit_insideAPause_holderHasEnded_isNotOver() throws Exception {
-    InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
-    AtomicReference<Hold> change = new AtomicReference<>();
-    Thread late =
-        new Thread(() -> {
-          assertNotNull(inhibitor.pause());
-          change.set(inhibitor.inhibit());
-        });
-    late.start();
-    late.join();
-    assertFails("has ended and still holds accesses back", access::enter);
-    assertNotNull(change.get());
-  }
-
-  @Test
-  void enter_holderEndsMeanwhile_fails() throws Exception {
-    InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
-    CountDownLatch die = new CountDownLatch(1);
-    Thread late =
-        new Thread(
-            () -> {
-              assertNotNull(inhibitor.inhibit());
-              try {
-                die.await();
-              } catch (InterruptedException e) {
-                throw new IllegalStateException(e);
-              }
-            },
-            "the late changer");
-    late.start();
-    GuestThread.await(inhibitor::isInhibited);
-    Future<?> entering = beginEnterAndWait(access);
-    die.countDown();
-    assertFails("the late changer", () -> GuestThread.end(entering));
-    late.join();
-  }
-
-  @Test
   void access_misuse_isRefusedAndChangesNothing() {
     InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
     assertFails("not inside", access::leave);
@@ -606,39 +385,6 @@ class AccessInhibitorTest {
     Future<?> entering = beginEnterAndWait(access);
     hold.close();
     GuestThread.end(entering);
-  }
-
-  @Test
-  void close_whileItsKickIsUnderWay_waitsAndThereIsNoneAfterwards() {
-    CountDownLatch kicked = new CountDownLatch(1);
-    CountDownLatch goOn = new CountDownLatch(1);
-    AtomicBoolean freed = new AtomicBoolean();
-    AtomicBoolean usedAfterFree = new AtomicBoolean();
-    InhibitableAccess access =
-        inhibitor.addAccess(() -> {
-          kicked.countDown();
-          try {
-            goOn.await();
-          } catch (InterruptedException e) {
-            throw new IllegalStateException(e);
-          }
-          usedAfterFree.set(freed.get());
-        });
-    guest.run(access::enter);
-    Future<?> inhibiting = changer.begin(() -> inhibitor.inhibit().close());
-    Thread thread = threadOf(guest);
-    Future<?> closing =
-        guest.begin(() -> {
-          kicked.await();
-          access.leave(); // does not wait for the kick
-          access.close();
-          freed.set(true);
-        });
-    GuestThread.await(() -> thread.getState() == Thread.State.BLOCKED);
-    goOn.countDown();
-    GuestThread.end(inhibiting);
-    GuestThread.end(closing);
-    assertFalse(usedAfterFree.get());
   }
 
   @Test

@@ -156,7 +156,7 @@ class RcuTortureTest {
     for (int i = 0; i < READERS; i++) {
       int number = i;
       if (i % 3 == 1) {
-        readers.add(RcuTest.startVirtual(() -> read(number)));
+        readers.add(RcuCase.startVirtual(() -> read(number)));
       } else {
         Thread thread = new Thread(() -> read(number), "reader " + i);
         readers.add(thread);
