@@ -1,5 +1,7 @@
 package dev.smudge.bitmap;
 
+import static dev.smudge.bitmap.BitmapLayout.WORDS_PER_BLOCK;
+import static dev.smudge.bitmap.BitmapLayout.WORDS_PER_BLOCK_SHIFT;
 import static dev.smudge.bitmap.BitmapLayout.WORD_SHIFT;
 
 import java.lang.invoke.MethodHandles;
@@ -118,6 +120,21 @@ public abstract sealed class ArmableBitmap permits LiveBitmap, ReportedBitmap {
       WORDS.setOpaque(words, w, BitmapLayout.mask(w, 0, pageCount));
     }
     VarHandle.fullFence();
+  }
+
+  /** Gives the words of a block in which a page is marked to the sink. */
+  final void handOutBlock(int block, PageWordConsumer sink) {
+    int from = block << WORDS_PER_BLOCK_SHIFT;
+    int to = Math.min(from + WORDS_PER_BLOCK, words.length);
+    for (int w = from; w < to; w++) {
+      // ORDER B6 acquire: the words are read after B5 and before the sink does its work. Pairs
+      // with B4. If weaker: nothing is lost on hardware, because the handshake (S2) and the
+      // suspects cover what the hardware may reorder.
+      long bits = (long) WORDS.getAcquire(words, w);
+      if (bits != 0) {
+        sink.accept(w, bits);
+      }
+    }
   }
 
   @Override

@@ -198,7 +198,7 @@ public final class LiveBitmap extends ArmableBitmap {
     int count = Math.min(WORDS_PER_BLOCK, from.length - first);
     int found = 0;
     for (int i = 0; i < count; i++) {
-      long bits = (long) WORDS.getAcquire(from, first + i); // B6, as in handOut
+      long bits = (long) WORDS.getAcquire(from, first + i); // B6, as in handOutBlock
       to[i] = bits;
       found |= (int) ((bits | -bits) >>> 63) << i;
     }
@@ -226,18 +226,7 @@ public final class LiveBitmap extends ArmableBitmap {
 
   private void handOut(int summaryIndex, long blocks, PageWordConsumer sink) {
     for (long rest = blocks; rest != 0; rest &= rest - 1) {
-      int block = (summaryIndex << WORD_SHIFT) + Long.numberOfTrailingZeros(rest);
-      int from = block << WORDS_PER_BLOCK_SHIFT;
-      int to = Math.min(from + WORDS_PER_BLOCK, words.length);
-      for (int w = from; w < to; w++) {
-        // ORDER B6 acquire: the words are read after B5 and before the sink does its work. Pairs
-        // with B4. If weaker: nothing is lost on hardware, because the handshake (S2) and the
-        // suspects cover what the hardware may reorder.
-        long bits = (long) WORDS.getAcquire(words, w);
-        if (bits != 0) {
-          sink.accept(w, bits);
-        }
-      }
+      handOutBlock((summaryIndex << WORD_SHIFT) + Long.numberOfTrailingZeros(rest), sink);
     }
   }
 }

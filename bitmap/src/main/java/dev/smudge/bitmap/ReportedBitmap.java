@@ -1,6 +1,5 @@
 package dev.smudge.bitmap;
 
-import static dev.smudge.bitmap.BitmapLayout.WORDS_PER_BLOCK;
 import static dev.smudge.bitmap.BitmapLayout.WORDS_PER_BLOCK_SHIFT;
 import static dev.smudge.bitmap.BitmapLayout.WORD_SHIFT;
 
@@ -130,17 +129,5 @@ public final class ReportedBitmap extends ArmableBitmap {
       }
     }
     unfinished = false;
-  }
-
-  private void handOutBlock(int block, PageWordConsumer sink) {
-    int from = block << WORDS_PER_BLOCK_SHIFT;
-    int to = Math.min(from + WORDS_PER_BLOCK, words.length);
-    for (int w = from; w < to; w++) {
-      // B6, as in LiveBitmap.handOut.
-      long bits = (long) WORDS.getAcquire(words, w);
-      if (bits != 0) {
-        sink.accept(w, bits);
-      }
-    }
   }
 }

@@ -7,18 +7,12 @@ import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
 /** One stream of a source; order and layout: {@link StreamLayout}. */
-final class SourceStream implements AutoCloseable {
-  final FrameWriter out;
-  final FrameReader in;
-  final PageFrames frames = new PageFrames();
-  private final Connection connection;
+final class SourceStream extends StreamEnd {
   private final int index;
 
   SourceStream(Connection connection, int index) throws IOException {
-    this.connection = connection;
+    super(connection);
     this.index = index;
-    this.out = new FrameWriter(connection.output());
-    this.in = new FrameReader(connection.input());
   }
 
   /** Says what comes. The first stream tells of the guest as well. */
@@ -88,19 +82,5 @@ final class SourceStream implements AutoCloseable {
     } catch (IOException e) {
       reason.addSuppressed(e);
     }
-  }
-
-  /** Closes the connection. */
-  void cut() {
-    try {
-      connection.close();
-    } catch (IOException e) {
-      return; // it is closed as far as it can be
-    }
-  }
-
-  @Override
-  public void close() {
-    frames.close();
   }
 }

@@ -10,11 +10,7 @@ import java.util.List;
 import java.util.UUID;
 
 /** One stream of a destination; order and layout: {@link StreamLayout}. */
-final class TargetStream implements AutoCloseable {
-  final FrameReader in;
-  final FrameWriter out;
-  private final PageFrames frames = new PageFrames();
-  private final Connection connection;
+final class TargetStream extends StreamEnd {
   private final ByteArrayOutputStream state = new ByteArrayOutputStream();
   final UUID migration;
   final int index;
@@ -26,9 +22,7 @@ final class TargetStream implements AutoCloseable {
 
   /** Reads the begin of a stream. */
   TargetStream(Connection connection) throws IOException {
-    this.connection = connection;
-    this.in = new FrameReader(connection.input());
-    this.out = new FrameWriter(connection.output());
+    super(connection);
     try {
       ByteBuffer hello = in.expect(FrameType.HELLO);
       this.migration = new UUID(hello.getLong(), hello.getLong());
@@ -129,19 +123,5 @@ final class TargetStream implements AutoCloseable {
     } catch (IOException e) {
       reason.addSuppressed(e);
     }
-  }
-
-  /** Closes the connection. */
-  void cut() {
-    try {
-      connection.close();
-    } catch (IOException e) {
-      return; // it is closed as far as it can be
-    }
-  }
-
-  @Override
-  public void close() {
-    frames.close();
   }
 }

@@ -7,6 +7,7 @@ import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.LogVcpu;
 import dev.smudge.sync.pages.PagePort;
+import dev.smudge.testbase.Seed;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.HashMap;

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.migration.MigrationResult.End;
 import dev.smudge.migration.MigrationSource.AtLimit;
+import dev.smudge.testbase.Seed;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.EnumMap;

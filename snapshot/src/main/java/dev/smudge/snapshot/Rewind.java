@@ -195,21 +195,7 @@ public final class Rewind<S> implements AutoCloseable {
    * @throws IllegalStateException if there is no state at all, or as {@link #save}
    */
   public boolean back() {
-    RestoreEvent event = begun();
-    pages.enter();
-    try {
-      prepare();
-      boolean moved = history.back();
-      if (moved) {
-        write(event);
-      }
-      return moved;
-    } catch (StackOverflowError e) {
-      pages.stackEnded = true; // calls nothing
-      throw e;
-    } finally {
-      pages.busy = false;
-    }
+    return step(false);
   }
 
   /**
@@ -219,11 +205,15 @@ public final class Rewind<S> implements AutoCloseable {
    * @throws IllegalStateException as {@link #back}
    */
   public boolean forward() {
+    return step(true);
+  }
+
+  private boolean step(boolean forward) {
     RestoreEvent event = begun();
     pages.enter();
     try {
       prepare();
-      boolean moved = history.forward();
+      boolean moved = forward ? history.forward() : history.back();
       if (moved) {
         write(event);
       }

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
+import dev.smudge.testbase.Seed;
 import java.io.BufferedReader;
 import java.io.File;
 import java.io.IOException;

@@ -9,6 +9,7 @@ import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.pages.PagePort;
+import dev.smudge.testbase.Seed;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;

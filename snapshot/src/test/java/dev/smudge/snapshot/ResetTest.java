@@ -11,6 +11,7 @@ import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.RemovedSlot;
 import dev.smudge.sync.SlotChange;
+import dev.smudge.testbase.Seed;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;

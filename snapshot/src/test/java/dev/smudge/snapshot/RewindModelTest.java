@@ -10,6 +10,7 @@ import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.RemovedSlot;
 import dev.smudge.sync.SlotChange;
+import dev.smudge.testbase.Seed;
 import java.util.Arrays;
 import java.util.SplittableRandom;
 import java.util.TreeMap;

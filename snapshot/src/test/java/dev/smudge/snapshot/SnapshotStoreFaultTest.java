@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.smudge.snapshot.Console.Content;
 import dev.smudge.snapshot.stream.PageDamageException;
 import dev.smudge.sync.LogSlot;
+import dev.smudge.testbase.Seed;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;

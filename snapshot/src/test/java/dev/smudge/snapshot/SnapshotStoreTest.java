@@ -9,6 +9,7 @@ import dev.smudge.snapshot.Console.Content;
 import dev.smudge.snapshot.stream.PageDamageException;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
+import dev.smudge.testbase.Seed;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.smudge.snapshot.Console.Content;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
+import dev.smudge.testbase.Seed;
 import dev.smudge.testbase.StackSqueeze;
 import java.util.List;
 import java.util.SplittableRandom;

@@ -81,7 +81,7 @@ class PauseEndsTest {
         new Thread(() -> {
           log.pause();
           paused.countDown();
-          awaitQuietly(die);
+          GuestThread.await(die);
         });
     dies.start();
     paused.await();
@@ -103,14 +103,6 @@ class PauseEndsTest {
     return errors.stream().filter(e -> String.valueOf(e.getMessage()).contains(part)).count();
   }
 
-  private static void awaitQuietly(CountDownLatch latch) {
-    try {
-      latch.await();
-    } catch (InterruptedException e) {
-      throw new IllegalStateException(e);
-    }
-  }
-
   @Test
   void holderHasDied_anotherPause_isTakenAndItIsReported() throws Exception {
     pauseAndDie();
@@ -127,7 +119,7 @@ class PauseEndsTest {
   }
 
   private static void forgetsIt(CountDownLatch latch) {
-    awaitQuietly(latch);
+    GuestThread.await(latch);
   }
 
   @Test

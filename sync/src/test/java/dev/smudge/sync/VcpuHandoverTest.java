@@ -65,14 +65,6 @@ class VcpuHandoverTest {
     });
   }
 
-  private static void awaitQuietly(CountDownLatch latch) {
-    try {
-      latch.await();
-    } catch (InterruptedException e) {
-      throw new IllegalStateException(e);
-    }
-  }
-
   @Test
   void task_handsTheVcpuOverAndGoesOn_theNewOwnerAnswers() {
     AtomicBoolean stop = new AtomicBoolean();
@@ -84,10 +76,10 @@ class VcpuHandoverTest {
         send(() -> {
           vcpu.offline();
           blocks.add(runBlocks(vcpu, stop, runs));
-          awaitQuietly(taskGoesOn);
+          GuestThread.await(taskGoesOn);
         });
     Future<?> safepoint = first.begin(vcpu::safepoint);
-    awaitQuietly(runs);
+    GuestThread.await(runs);
     for (int i = 0; i < 10; i++) {
       log.barrier();
       log.pause().close();
@@ -175,7 +167,7 @@ class VcpuHandoverTest {
           if (handedOver.compareAndSet(false, true)) {
             full.offline();
             blocks.add(runBlocks(full, stop, runs));
-            awaitQuietly(runs);
+            GuestThread.await(runs);
             full.index();
           }
         };

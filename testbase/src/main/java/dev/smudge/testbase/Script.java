@@ -13,8 +13,6 @@ import java.util.SplittableRandom;
  * steps of one that fails are saved below {@code target/failed-scripts}.
  */
 public final class Script {
-  private static final long SEED = seed();
-
   private final String name;
   private final List<String> steps = new ArrayList<>();
 
@@ -29,13 +27,7 @@ public final class Script {
 
   private Script(String name) {
     this.name = name;
-    this.random = new SplittableRandom(SEED ^ 0x9E37_79B9_7F4A_7C15L * name.hashCode());
-  }
-
-  private static long seed() {
-    long seed = Long.getLong("smudge.seed", System.nanoTime());
-    System.out.println("scripts: -Dsmudge.seed=" + seed);
-    return seed;
+    this.random = Seed.random(name);
   }
 
   /** Runs a script; its name, and the seed, are in the message if it fails. */
@@ -45,7 +37,7 @@ public final class Script {
       body.run(script);
     } catch (RuntimeException | AssertionError e) {
       throw new AssertionError(
-          e.getMessage() + "; -Dsmudge.seed=" + SEED + ", script in " + script.save(e), e);
+          e.getMessage() + "; -Dsmudge.seed=" + Seed.SEED + ", script in " + script.save(e), e);
     }
   }
 

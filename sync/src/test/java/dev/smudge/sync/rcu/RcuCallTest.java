@@ -156,7 +156,7 @@ class RcuCallTest extends RcuCase {
     try (GuestThread runner = new GuestThread("slow runner")) {
       shortRcu.callRcu(() -> {
         in.countDown();
-        awaitQuietly(leave);
+        GuestThread.await(leave);
       });
       Future<?> runs = runner.begin(shortRcu::barrier);
       in.await();

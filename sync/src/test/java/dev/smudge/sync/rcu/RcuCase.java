@@ -2,7 +2,6 @@ package dev.smudge.sync.rcu;
 
 import java.time.Duration;
 import java.util.concurrent.ConcurrentLinkedQueue;
-import java.util.concurrent.CountDownLatch;
 import org.agrona.concurrent.Agent;
 
 /** An RCU without vCPUs, and threads that read. */
@@ -17,14 +16,6 @@ abstract class RcuCase {
 
   Rcu impatient() {
     return rcu(Duration.ofMillis(30).toNanos(), false);
-  }
-
-  static void awaitQuietly(CountDownLatch latch) {
-    try {
-      latch.await();
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-    }
   }
 
   /** A virtual thread where there are any, else a platform thread. */

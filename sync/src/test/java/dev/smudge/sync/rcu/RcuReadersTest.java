@@ -52,7 +52,7 @@ class RcuReadersTest extends RcuCase {
             rcu.enter();
             rcu.exit();
             in.countDown();
-            awaitQuietly(leave);
+            GuestThread.await(leave);
           };
       readers.add(i % 2 == 0 ? startVirtual(body) : start(body));
     }
@@ -95,7 +95,7 @@ class RcuReadersTest extends RcuCase {
             rcu.enter();
             rcu.exit();
             in.countDown();
-            awaitQuietly(leave);
+            GuestThread.await(leave);
           }));
     }
     in.await();
@@ -133,7 +133,7 @@ class RcuReadersTest extends RcuCase {
               rcu.enter();
             }
             in.countDown();
-            awaitQuietly(leave);
+            GuestThread.await(leave);
             if (rcu.isInSection() == inside) {
               right.incrementAndGet();
             }

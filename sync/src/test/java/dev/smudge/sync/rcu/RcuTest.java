@@ -117,7 +117,7 @@ class RcuTest extends RcuCase {
           startVirtual(() -> {
             rcu.enter();
             in.countDown();
-            awaitQuietly(leave);
+            GuestThread.await(leave);
             inside.decrementAndGet();
             rcu.exit();
           }));

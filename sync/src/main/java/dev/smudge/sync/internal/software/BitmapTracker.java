@@ -7,7 +7,6 @@ import dev.smudge.bitmap.PageWordConsumer;
 import dev.smudge.sync.internal.collect.ClearingTracker;
 import dev.smudge.sync.internal.vcpu.Handshake;
 import dev.smudge.sync.internal.vcpu.RingRoom;
-import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
 import org.jspecify.annotations.Nullable;
 
@@ -34,10 +33,8 @@ public final class BitmapTracker extends SoftwareTracker {
   }
 
   @Override
-  public SlotTracker newSlot(TrackedSlot slot) {
-    Part part = new Part(slot);
-    prepared(slot.entryId(), part.live);
-    return part;
+  LivePart<?> newPart(TrackedSlot slot) {
+    return new Part(slot);
   }
 
   @Override

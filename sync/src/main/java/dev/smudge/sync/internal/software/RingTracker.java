@@ -7,7 +7,6 @@ import dev.smudge.ring.RingArmer;
 import dev.smudge.ring.RingPageConsumer;
 import dev.smudge.sync.internal.counter.RingCounters;
 import dev.smudge.sync.internal.vcpu.Handshake;
-import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -37,10 +36,8 @@ public final class RingTracker extends SoftwareTracker {
   }
 
   @Override
-  public SlotTracker newSlot(TrackedSlot slot) {
-    Part part = new Part(slot);
-    prepared(slot.entryId(), part.live);
-    return part;
+  LivePart<?> newPart(TrackedSlot slot) {
+    return new Part(slot);
   }
 
   @Override

@@ -5,6 +5,8 @@ import dev.smudge.sync.internal.collect.HostMarks;
 import dev.smudge.sync.internal.collect.LazyHostMarks;
 import dev.smudge.sync.internal.collect.Slot;
 import dev.smudge.sync.internal.counter.RingCounters;
+import dev.smudge.sync.tracker.SlotTracker;
+import dev.smudge.sync.tracker.TrackedSlot;
 import dev.smudge.sync.tracker.Tracker;
 import java.util.Map;
 import java.util.Objects;
@@ -20,10 +22,15 @@ public abstract sealed class SoftwareTracker implements Tracker
 
   SoftwareTracker() {}
 
-  /** A part was prepared; {@link #takeLive} gives its bitmap to the markers. */
-  final void prepared(int entryId, ArmableBitmap live) {
-    prepared.put(entryId, live);
+  @Override
+  public final SlotTracker newSlot(TrackedSlot slot) {
+    LivePart<?> part = newPart(slot);
+    prepared.put(slot.entryId(), part.live); // for takeLive
+    return part;
   }
+
+  /** {@return what the tracker has of a slot} */
+  abstract LivePart<?> newPart(TrackedSlot slot);
 
   /** {@return the live bitmap of a slot that was prepared; once per slot} */
   public final ArmableBitmap takeLive(Slot slot) {

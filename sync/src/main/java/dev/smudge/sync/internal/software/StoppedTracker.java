@@ -7,7 +7,6 @@ import dev.smudge.bitmap.PageWordConsumer;
 import dev.smudge.sync.internal.collect.ClearingTracker;
 import dev.smudge.sync.internal.collect.HostMarks;
 import dev.smudge.sync.internal.collect.Slot;
-import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
 
 /**
@@ -20,10 +19,8 @@ public final class StoppedTracker extends SoftwareTracker {
   public StoppedTracker() {}
 
   @Override
-  public SlotTracker newSlot(TrackedSlot slot) {
-    Part part = new Part(slot);
-    prepared(slot.entryId(), part.live);
-    return part;
+  LivePart<?> newPart(TrackedSlot slot) {
+    return new Part(slot);
   }
 
   @Override

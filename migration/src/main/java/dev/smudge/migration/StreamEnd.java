@@ -1,0 +1,31 @@
+package dev.smudge.migration;
+
+import java.io.IOException;
+
+/** One end of a stream, with what both ends have: frames in both directions over a connection. */
+abstract class StreamEnd implements AutoCloseable {
+  final FrameReader in;
+  final FrameWriter out;
+  final PageFrames frames = new PageFrames();
+  private final Connection connection;
+
+  StreamEnd(Connection connection) throws IOException {
+    this.connection = connection;
+    this.in = new FrameReader(connection.input());
+    this.out = new FrameWriter(connection.output());
+  }
+
+  /** Closes the connection. */
+  final void cut() {
+    try {
+      connection.close();
+    } catch (IOException e) {
+      return; // it is closed as far as it can be
+    }
+  }
+
+  @Override
+  public final void close() {
+    frames.close();
+  }
+}
