@@ -1,21 +1,10 @@
 package dev.smudge.core;
 
-import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertTrue;
-
 import dev.smudge.core.ErrorOperations.Operation;
-import java.io.File;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.util.ArrayList;
+import dev.smudge.testbase.OtherJvm;
 import java.util.List;
-import java.util.concurrent.TimeUnit;
-import java.util.stream.Collectors;
-import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -62,37 +51,14 @@ class ColdErrorTest {
     "-Dsmudge.cold=true, 1, write as a client",
   })
   void operation_stackEndsAtEveryCall_losesNothingAndLaterCallsWork(
-      String flag, int steps, String operation, @TempDir Path directory) throws Exception {
-    Path output = directory.resolve("output");
-    Process process =
-        new ProcessBuilder(
-                List.of(
-                    Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                    flag,
-                    "-XX:+UseSerialGC",
-                    "--enable-native-access=ALL-UNNAMED",
-                    "-Dsmudge.steps.of.a.frame=" + steps,
-                    "-cp",
-                    classPath(),
-                    ColdErrorTest.class.getName(),
-                    operation))
-            .redirectErrorStream(true)
-            .redirectOutput(output.toFile())
-            .start();
-    try {
-      assertTrue(process.waitFor(100, TimeUnit.SECONDS), "it does not end");
-    } finally {
-      process.destroyForcibly();
-    }
-    assertEquals(0, process.exitValue(), Files.readString(output, StandardCharsets.UTF_8));
-  }
-
-  /** Tests run in the directory of the module. */
-  private static String classPath() {
-    List<String> places = new ArrayList<>(List.of("target/test-classes", "target/classes"));
-    Stream.of("java.class.path", "jdk.module.path").map(System::getProperty).forEach(places::add);
-    return places.stream()
-        .filter(place -> place != null && !place.isEmpty())
-        .collect(Collectors.joining(File.pathSeparator));
+      String flag, int steps, String operation) throws Exception {
+    OtherJvm.run(
+        ColdErrorTest.class,
+        List.of(
+            flag,
+            "-XX:+UseSerialGC",
+            "--enable-native-access=ALL-UNNAMED",
+            "-Dsmudge.steps.of.a.frame=" + steps),
+        operation);
   }
 }

@@ -103,12 +103,18 @@ public final class Kvm implements AutoCloseable {
    * Makes a VM. It stays open when this is closed.
    *
    * @return a VM without slots and vCPUs
-   * @throws KvmException if the kernel refuses
+   * @throws KvmException if the kernel refuses; nothing is left open, also after an error
    * @throws IllegalStateException if this is closed
    */
   public KvmVm createVm() {
     int fd = file.ioctl("KVM_CREATE_VM", Ioctls.CREATE_VM, 0);
-    return new KvmVm(this, KvmFile.owned(fd, "the VM"), 0);
+    KvmFile vm = KvmFile.owned(fd, "the VM");
+    try {
+      return new KvmVm(this, vm, 0);
+    } catch (Error e) {
+      vm.close();
+      throw e;
+    }
   }
 
   /**

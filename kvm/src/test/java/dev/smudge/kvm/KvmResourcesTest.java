@@ -9,11 +9,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.kvmguest.PageWriter;
 import dev.smudge.linux.Descriptor;
+import dev.smudge.testbase.HeapSqueeze;
+import dev.smudge.testbase.OtherJvm;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.function.UnaryOperator;
 import java.util.regex.Pattern;
@@ -73,6 +76,56 @@ class KvmResourcesTest {
       assertEquals(before.size() + 5, now.size(), now::toString);
       assertNotNull(guest.vcpu.ring());
     }
+  }
+
+  /** Makes VMs and vCPUs while memory runs out; prints how often it did. */
+  static final class FullHeap {
+    private FullHeap() {}
+
+    private static List<String> openNow() {
+      try {
+        return open();
+      } catch (IOException e) {
+        throw new AssertionError(e);
+      }
+    }
+
+    public static void main(String[] args) {
+      KvmVm[] vm = new KvmVm[1];
+      int errors = 0;
+      try (Kvm kvm = Kvm.open()) {
+        vm[0] = kvm.createVm();
+        vm[0].createVcpu(0);
+        vm[0].close();
+        errors +=
+            HeapSqueeze.squeeze(
+                () -> vm[0] = null,
+                () -> vm[0] = kvm.createVm(),
+                thrown -> {
+                  if (vm[0] != null) {
+                    vm[0].close();
+                  }
+                  assertEquals(1, open().size(), () -> "only /dev/kvm is open: " + openNow());
+                });
+        errors +=
+            HeapSqueeze.squeeze(
+                () -> vm[0] = kvm.createVm(),
+                () -> vm[0].createVcpu(0),
+                thrown -> {
+                  vm[0].close();
+                  assertEquals(1, open().size(), () -> "only /dev/kvm is open: " + openNow());
+                });
+      }
+      System.out.println(errors);
+    }
+  }
+
+  @Test
+  void create_memoryRunsOut_leavesNothing() throws Exception {
+    List<String> flags = new ArrayList<>(HeapSqueeze.FLAGS);
+    flags.add("--enable-native-access=ALL-UNNAMED");
+    String output = OtherJvm.run(FullHeap.class, flags);
+    assertTrue(Integer.parseInt(output.strip()) > 10, output);
   }
 
   @Test

@@ -2,7 +2,8 @@ package dev.smudge.kvm;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import dev.smudge.testkit.OtherJvm;
+import dev.smudge.testbase.OtherJvm;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.condition.EnabledOnOs;
@@ -32,6 +33,7 @@ class NativeAccessTest {
   void open_nativeAccessIsDenied_namesTheFlagEachTime() throws Exception {
     String expected =
         "Smudge may not call Linux: start the JVM with --enable-native-access=ALL-UNNAMED\n";
-    assertEquals(expected.repeat(2), OtherJvm.run(Opens.class, "--illegal-native-access=deny"));
+    List<String> flags = List.of("--illegal-native-access=deny");
+    assertEquals(expected.repeat(2), OtherJvm.run(Opens.class, flags));
   }
 }

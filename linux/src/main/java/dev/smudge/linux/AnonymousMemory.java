@@ -52,12 +52,7 @@ public final class AnonymousMemory {
    *     or the kernel commits nothing in advance (vm.overcommit_memory = 2); nothing is mapped
    */
   public static MemorySegment map(long size, Arena lifetime) {
-    MemorySegment errno = Libc.newErrno();
-    long address = Libc.mmap(errno, 0, size, NEW, -1, 0);
-    if (address == -1) {
-      throw new ErrnoException("mmap of " + size + " bytes", Libc.errno(errno));
-    }
-    return Libc.mapped(address, size, lifetime);
+    return Libc.map("mmap of " + size + " bytes", Libc.newErrno(), size, NEW, -1, 0, lifetime);
   }
 
   /**

@@ -82,7 +82,8 @@ public final class Descriptor implements AutoCloseable {
   }
 
   /**
-   * Takes a file descriptor over. From now on only this object closes it.
+   * Takes a file descriptor over. From now on only this object closes it. If memory or stack runs
+   * out here, the file descriptor is closed.
    *
    * @param fd number of the file descriptor
    * @param what what it is, for messages
@@ -90,7 +91,12 @@ public final class Descriptor implements AutoCloseable {
    * @throws IllegalArgumentException if {@code fd} is negative
    */
   public static Descriptor owned(int fd, String what) {
-    return new Descriptor(fd, what, true);
+    try {
+      return new Descriptor(fd, what, true);
+    } catch (Error e) {
+      Libc.close(fd);
+      throw e;
+    }
   }
 
   /**

@@ -16,6 +16,7 @@ import java.lang.invoke.MethodType;
 import java.lang.invoke.VarHandle;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -79,7 +80,7 @@ public final class Libc {
           FunctionDescriptor.of(
               JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG));
   private static final MethodHandle MUNMAP =
-      function("munmap", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_LONG));
+      function("munmap", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG));
   private static final MethodHandle MADVISE =
       withErrno(
           "madvise", FIXED_ARITY, FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_LONG, JAVA_INT));
@@ -237,11 +238,7 @@ public final class Libc {
    */
   static MemorySegment map(String call, int fd, long offset, long size, Arena arena) {
     MemorySegment errno = newErrno();
-    long address = mmap(errno, 0, size, MAP_SHARED, fd, offset);
-    if (address == -1) {
-      throw new ErrnoException(call, errno(errno));
-    }
-    MemorySegment mapping = mapped(address, size, arena);
+    MemorySegment mapping = map(call, errno, size, MAP_SHARED, fd, offset, arena);
     int missing = populate(errno, mapping);
     if (missing != 0 && missing != Errno.EINVAL) {
       throw new ErrnoException(call, missing);
@@ -258,9 +255,53 @@ public final class Libc {
     }
   }
 
-  /** What was mapped, until the arena closes. */
-  static MemorySegment mapped(long address, long size, Arena arena) {
-    return MemorySegment.ofAddress(address).reinterpret(size, arena, Libc::unmap);
+  /**
+   * A new mapping, readable and writable, until the arena closes.
+   *
+   * @throws ErrnoException if it cannot be mapped
+   */
+  static MemorySegment map(
+      String call, MemorySegment errno, long size, int flags, int fd, long offset, Arena arena) {
+    Unmapping unmapping = new Unmapping(size); // first: nothing is mapped yet if this throws
+    long address = mmap(errno, 0, size, flags, fd, offset);
+    if (address == -1) {
+      throw new ErrnoException(call, errno(errno));
+    }
+    unmapping.address = address;
+    try {
+      return MemorySegment.ofAddress(address).reinterpret(size, arena, unmapping);
+    } catch (Throwable e) {
+      unmapping.run(); // the arena may have it already, or not
+      throw e;
+    }
+  }
+
+  /** Unmaps once, whoever asks. Allocates nothing. */
+  private static final class Unmapping implements Consumer<MemorySegment> {
+    private final long size;
+    private long address = -1; // nothing is mapped
+
+    Unmapping(long size) {
+      this.size = size;
+    }
+
+    @Override
+    public void accept(MemorySegment mapping) {
+      run();
+    }
+
+    synchronized void run() {
+      long mapped = address;
+      address = -1;
+      if (mapped == -1) {
+        return;
+      }
+      try {
+        int ignored = (int) MUNMAP.invokeExact(mapped, size);
+      } catch (Throwable e) {
+        throw unexpected(e);
+      }
+    }
   }
 
   /** What somebody else has mapped. */
@@ -297,14 +338,6 @@ public final class Libc {
     try {
       int result = (int) MADVISE.invokeExact(errno, mapping, mapping.byteSize(), advice);
       return result == 0 ? 0 : errno(errno);
-    } catch (Throwable e) {
-      throw unexpected(e);
-    }
-  }
-
-  private static void unmap(MemorySegment mapping) {
-    try {
-      int ignored = (int) MUNMAP.invokeExact(mapping, mapping.byteSize());
     } catch (Throwable e) {
       throw unexpected(e);
     }

@@ -7,8 +7,9 @@ import dev.smudge.core.GuestSlot;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
+import dev.smudge.testbase.OtherJvm;
 import dev.smudge.testkit.GuestMachine;
-import dev.smudge.testkit.OtherJvm;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.condition.EnabledOnOs;
@@ -55,6 +56,6 @@ class NativeAccessTest {
             + " --enable-native-access=dev.smudge.linux, on the class path with ALL-UNNAMED\n";
     assertEquals(
         (reason.repeat(3) + "[0:3]\n").repeat(2),
-        OtherJvm.run(Calls.class, "--illegal-native-access=deny"));
+        OtherJvm.run(Calls.class, List.of("--illegal-native-access=deny")));
   }
 }
