@@ -90,8 +90,16 @@ public final class AsyncWrite implements AutoCloseable {
 
   private void addPart(MappedSlot slot, long offset, long done, long count) {
     SparseRam.Pin pin = slot.pin(offset, count);
-    MemorySegment ram = pin == null ? slot.ram().asSlice(offset, count) : pin.segment();
-    parts.add(new Part(slot, offset, done, ram, pin));
+    boolean kept = false;
+    try {
+      MemorySegment ram = pin == null ? slot.ram().asSlice(offset, count) : pin.segment();
+      parts.add(new Part(slot, offset, done, ram, pin));
+      kept = true;
+    } finally {
+      if (!kept && pin != null) {
+        pin.release();
+      }
+    }
   }
 
   private static MemorySegment part(MemorySegment all, Part part) {
@@ -170,11 +178,17 @@ public final class AsyncWrite implements AutoCloseable {
   }
 
   private void release() {
+    Throwable failed = null;
     for (Part part : parts) {
       if (part.pin != null) {
-        part.pin.release();
+        try {
+          part.pin.release();
+        } catch (Throwable e) { // what is left of it is done by a later call
+          failed = failed == null ? e : failed;
+        }
       }
     }
+    EmbeddedLog.rethrow(failed);
   }
 
   @Override

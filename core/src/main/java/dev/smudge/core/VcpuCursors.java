@@ -6,6 +6,7 @@ import dev.smudge.core.internal.map.SlotMap;
 import dev.smudge.sync.LogVcpu;
 import dev.smudge.sync.embed.EmbeddedLog;
 import dev.smudge.sync.error.SealedException;
+import dev.smudge.sync.rcu.RcuReader;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
@@ -19,7 +20,10 @@ import org.jspecify.annotations.Nullable;
  * they search the map, and change nothing. A superclass, so that the store path loads no other
  * object.
  */
-@SuppressWarnings("ReferenceEquality") // slots are compared by identity
+@SuppressWarnings({
+  "ReferenceEquality", // slots are compared by identity
+  "Finally" // what is thrown there has the same cause: the stack has ended
+})
 abstract class VcpuCursors {
   /**
    * The page cursor follows one store of 128, by its address: a guest that writes at random would
@@ -395,6 +399,7 @@ abstract class VcpuCursors {
    */
   final void markForeign(long address, long length, Throwable why) {
     try {
+      RcuReader section = space.log().rcu().reader();
       space.log().rcu().enter();
       try {
         SlotMap now = space.openMap();
@@ -407,7 +412,12 @@ abstract class VcpuCursors {
             (part, offset, done, count) -> space.embedded().markOnly(part.log, offset, count));
         now.tellWatches(address, length);
       } finally {
-        space.log().rcu().exit();
+        try {
+          section.cross(RcuReader.LEAVE);
+        } catch (StackOverflowError ended) {
+          section.left = true;
+          throw ended;
+        }
       }
     } catch (Throwable e) {
       if (!e.equals(why)) { // the JVM throws one OutOfMemoryError several times

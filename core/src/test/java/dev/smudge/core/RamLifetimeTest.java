@@ -1,6 +1,8 @@
 package dev.smudge.core;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -8,12 +10,16 @@ import dev.smudge.core.internal.ram.SparseRam;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
+import dev.smudge.testbase.StackSqueeze;
 import java.io.IOException;
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -51,6 +57,56 @@ class RamLifetimeTest {
   private static void assertRefused(Runnable access) {
     Throwable e = assertThrows(Throwable.class, access::run);
     assertTrue(e instanceof InternalError || e instanceof RuntimeException, e::toString);
+  }
+
+  /** A part is given up only once, so what an error leaves is done by whoever comes next. */
+  @Test
+  void release_stackEndsInIt_theNextCallUnmaps() {
+    Set<SparseRam> all = new HashSet<>();
+    SparseRam[] ram = new SparseRam[1];
+    SparseRam.Pin[] pin = new SparseRam.Pin[1];
+    int errors =
+        StackSqueeze.squeeze(
+            () -> {
+              ram[0] = new SparseRam(all);
+              pin[0] = ram[0].pin(0, 8192);
+            },
+            () -> pin[0].release(),
+            thrown -> {
+              ram[0].settle();
+              assertTrue(ram[0].isFree(0, 8192) || thrown != null);
+              pin[0].release(); // it may not have begun
+              assertFalse(pin[0].segment().scope().isAlive());
+              assertEquals(Set.of(), all);
+            });
+    assertTrue(errors > 3, errors + " errors");
+  }
+
+  @Test
+  void asyncWrite_stackEndsInItsClose_theNextChangeGivesTheRamBack() {
+    try (GuestMemory memory = GuestMemory.create()) {
+      AsyncWrite[] write = new AsyncWrite[1];
+      MemorySegment[] ram = new MemorySegment[1];
+      int errors =
+          StackSqueeze.squeeze(
+              () -> {
+                ram[0] = memory.addSlot(0, 0, 8192).ram();
+                write[0] = memory.device().beginWrite(0, 100);
+                memory.removeSlot(0).close();
+                assertTrue(ram[0].scope().isAlive());
+              },
+              () -> write[0].close(),
+              thrown -> {
+                memory.addSlot(1, 8192, 4096);
+                if (ram[0].scope().isAlive()) {
+                  assertNotNull(thrown);
+                  write[0].close(); // it has not begun
+                }
+                memory.removeSlot(1).close();
+                assertFalse(ram[0].scope().isAlive());
+              });
+      assertTrue(errors > 3, errors + " errors");
+    }
   }
 
   /** An interrupt closes a file channel that the thread uses; RAM could never grow after that. */

@@ -10,6 +10,7 @@ import dev.smudge.sync.embed.LostPages;
 import dev.smudge.sync.embed.MapChange;
 import dev.smudge.sync.embed.MapLock;
 import dev.smudge.sync.error.SealedException;
+import dev.smudge.sync.rcu.RcuReader;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
@@ -22,6 +23,7 @@ import org.jspecify.annotations.Nullable;
  * The guest's memory map of now, and what is needed to change it: the lock of changes, the open
  * transaction of each thread, the RAM of our own, and what removers still hold. From any thread.
  */
+@SuppressWarnings("Finally") // what is thrown there has the same cause: the stack has ended
 public final class AddressSpace {
   private static final long LOOK_MILLIS = 10;
   private static final long MOST_OF_A_LOOK_NANOS = 5 * LOOK_MILLIS * 1_000_000;
@@ -179,6 +181,7 @@ public final class AddressSpace {
     if (last != null) {
       last.giveUp();
     }
+    rams.forEach(SparseRam::settle);
     halfMade.set(next);
   }
 
@@ -204,6 +207,7 @@ public final class AddressSpace {
 
   /** Marks bytes that were written to a slot's memory, wherever that is in the guest by now. */
   public void markLanded(MappedSlot slot, long offset, long length) {
+    RcuReader section = log.rcu().reader();
     log.rcu().enter();
     try {
       if (map.isCurrent(slot)) {
@@ -214,7 +218,12 @@ public final class AddressSpace {
         markRemoved(slot.plan(), from, from + length);
       }
     } finally {
-      log.rcu().exit();
+      try {
+        section.cross(RcuReader.LEAVE);
+      } catch (StackOverflowError e) {
+        section.left = true;
+        throw e;
+      }
     }
   }
 
@@ -244,11 +253,17 @@ public final class AddressSpace {
 
   /** Marks the slots that are over a range of memory now. Their watches are told afterwards. */
   void markMemory(SlotPlan plan, long from, long end) {
+    RcuReader section = log.rcu().reader();
     log.rcu().enter();
     try {
       forEachOver(plan, from, end, embedded::markOnly);
     } finally {
-      log.rcu().exit();
+      try {
+        section.cross(RcuReader.LEAVE);
+      } catch (StackOverflowError e) {
+        section.left = true;
+        throw e;
+      }
     }
   }
 

@@ -1,6 +1,7 @@
 package dev.smudge.core.internal.map;
 
 import dev.smudge.sync.rcu.Rcu;
+import dev.smudge.sync.rcu.RcuReader;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Objects;
@@ -12,7 +13,10 @@ import java.util.function.Consumer;
  * Who follows the memory map, by ascending priority. A walk is a read-side section over an
  * immutable array.
  */
-@SuppressWarnings("ReferenceEquality") // listeners are compared by identity
+@SuppressWarnings({
+  "ReferenceEquality", // listeners are compared by identity
+  "Finally" // what is thrown there has the same cause: the stack has ended
+})
 public final class MapListeners {
   private final Rcu rcu;
   private final AtomicReference<MapListener[]> listeners =
@@ -24,6 +28,7 @@ public final class MapListeners {
 
   /** Replays the map to a listener, and adds it; while the map does not change. */
   public void add(MapListener mine, MappedSlot[] slots) {
+    RcuReader section = rcu.reader();
     rcu.enter();
     try {
       mine.begin();
@@ -32,7 +37,12 @@ public final class MapListeners {
       }
       mine.commit();
     } finally {
-      rcu.exit();
+      try {
+        section.cross(RcuReader.LEAVE);
+      } catch (StackOverflowError e) {
+        section.left = true;
+        throw e;
+      }
     }
     // ORDER M3 volatile: the listener, and what it was told, before the array. Pairs with the read
     // in changed. If weaker: a walk calls a listener that is half made.
@@ -58,6 +68,7 @@ public final class MapListeners {
 
   /** Tells of a change, after the swap, before the next change begins. */
   public void changed(MappedSlot[] before, MappedSlot[] after) {
+    RcuReader section = rcu.reader();
     rcu.enter();
     try {
       MapListener[] all = Objects.requireNonNull(listeners.get()); // M3
@@ -65,7 +76,12 @@ public final class MapListeners {
         walk(all, before, after);
       }
     } finally {
-      rcu.exit();
+      try {
+        section.cross(RcuReader.LEAVE);
+      } catch (StackOverflowError e) {
+        section.left = true;
+        throw e;
+      }
     }
   }
 

@@ -7,6 +7,7 @@ import dev.smudge.sync.RemovedSlot;
 import dev.smudge.sync.embed.LostPages;
 import dev.smudge.sync.embed.MapChange;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.IdentityHashMap;
@@ -32,8 +33,11 @@ public final class SlotCommit {
   private final List<MappedSlot> added = new ArrayList<>();
   private final List<AddressSpace.Lost> lost = new ArrayList<>();
   private final List<RemovedSlot<Object>> handles = new ArrayList<>();
-  private final List<SparseRam.Pin> pins = new ArrayList<>(); // of slots that are added
+  private final ArrayList<SparseRam.Pin> pins = new ArrayList<>(0); // of slots that are added
   private final List<Uncarried> uncarried = new ArrayList<>();
+  // Views, so that whoever asks for the result needs no memory.
+  private final List<MappedSlot> allAdded = Collections.unmodifiableList(added);
+  private final List<RemovedSlot<Object>> allHandles = Collections.unmodifiableList(handles);
   private boolean made;
 
   /** Makes the commit of what was planned; {@code newHandle} makes what the API hands out. */
@@ -51,12 +55,12 @@ public final class SlotCommit {
 
   /** {@return what the guest lost} */
   public List<RemovedSlot<Object>> removed() {
-    return List.copyOf(handles);
+    return allHandles;
   }
 
   /** {@return what was added} */
   public List<MappedSlot> added() {
-    return List.copyOf(added);
+    return allAdded;
   }
 
   /** Makes the change, all of it or nothing, and waits until nobody uses what was removed. */
@@ -180,6 +184,7 @@ public final class SlotCommit {
     }
     // The part at the end first: then the RAM is mapped once.
     plans.sort(Comparator.comparingLong(SlotPlan::ramEnd).reversed());
+    pins.ensureCapacity(plans.size()); // now: a pin that is not there is never released
     for (SlotPlan plan : plans) {
       LogSlot log = change.add(plan.id(), plan.size() / plan.pageSize(), plan.pageSize());
       MappedSlot slot;

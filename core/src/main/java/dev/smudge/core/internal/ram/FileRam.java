@@ -155,33 +155,27 @@ final class FileRam implements RamSource {
 
   @Override
   public void free() {
+    FileChannel open = file;
+    if (open != null) {
+      @Nullable IOException refused = null;
+      try {
+        if (SparseRam.NATIVE) {
+          undisturbed(() -> open.truncate(0)); // addresses may stay mapped for long: see the class
+        }
+        open.close();
+      } catch (IOException e) {
+        refused = e;
+      }
+      file = null; // now: after an error it can be tried again
+      FILES.decrementAndGet();
+      if (refused != null) {
+        throw new UncheckedIOException(refused);
+      }
+    }
     if (inSharedMemory) {
       PROMISED.addAndGet(-length);
     }
     length = 0;
-    FileChannel open = file;
-    if (open == null) {
-      return;
-    }
-    try {
-      if (SparseRam.NATIVE) {
-        undisturbed(() -> open.truncate(0)); // addresses may stay mapped for long: see the class
-      }
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    } finally {
-      file = null;
-      FILES.decrementAndGet();
-      close(open);
-    }
-  }
-
-  private static void close(FileChannel open) {
-    try {
-      open.close();
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
   }
 
   /**

@@ -47,6 +47,7 @@ public final class SparseRam {
     private final long offset;
     private final RamMapping mapping;
     private final MemorySegment segment;
+    private volatile boolean released;
 
     private Pin(long offset, long size, RamMapping mapping) {
       this.offset = offset;
@@ -81,9 +82,13 @@ public final class SparseRam {
       return SparseRam.this.pin(offset + from, size);
     }
 
-    /** Gives it up; without any pin its mapping goes. A second call does nothing. */
+    /**
+     * Gives it up; without any pin its mapping goes. A second call does nothing. What an error
+     * keeps this from is done by the next release of a pin of this RAM, or by {@link #settle}.
+     */
     public void release() {
-      SparseRam.this.release(this);
+      released = true; // before anything that may fail
+      settle();
     }
   }
 
@@ -100,7 +105,13 @@ public final class SparseRam {
     RamMapping mapping = mappingFor(offset + size);
     Pin pin = new Pin(offset, size, mapping);
     length = Math.max(length, offset + size);
-    pins.add(pin);
+    boolean kept = false;
+    try {
+      pins.add(pin);
+      kept = true;
+    } finally {
+      pin.released = !kept; // an error may come when it is in the set already
+    }
     return pin;
   }
 
@@ -138,33 +149,40 @@ public final class SparseRam {
   /** Whether a part is used by nobody. */
   public synchronized boolean isFree(long from, long end) {
     for (Pin pin : pins) {
-      if (pin.offset < end && from < pin.offset + pin.segment.byteSize()) {
+      if (!pin.released && pin.offset < end && from < pin.offset + pin.segment.byteSize()) {
         return false;
       }
     }
     return true;
   }
 
-  private synchronized void release(Pin pin) {
-    if (!pins.remove(pin)) {
+  /** Unmaps what no pin keeps any more. Does nothing if there is no such mapping. */
+  public synchronized void settle() {
+    boolean wasPinned = !pins.isEmpty();
+    pins.removeIf(pin -> pin.released);
+    if (Boolean.getBoolean(POISON)) {
+      // It stays mapped, so that who uses it after this reads the poison.
+      if (wasPinned && pins.isEmpty()) {
+        mappings.forEach(this::poison);
+      }
       return;
     }
-    RamMapping mapping = pin.mapping;
-    boolean poison = Boolean.getBoolean(POISON);
-    if (pins.isEmpty() && poison) {
-      // It stays mapped, so that who uses it after this reads the poison.
-      mapping.segment().asSlice(0, Math.min(length, MOST_POISONED)).fill(POISON_BYTE);
-    }
-    if (!poison && !isPinned(mapping)) {
-      try {
-        unmap(mapping);
-      } catch (IllegalStateException e) {
-        return; // I/O into it is under way: unmapped when the memory is closed
+    for (int i = mappings.size() - 1; i >= 0; i--) {
+      if (!isPinned(mappings.get(i))) {
+        try {
+          unmap(mappings.get(i));
+        } catch (IllegalStateException e) {
+          return; // I/O into it is under way: the next call unmaps it
+        }
       }
     }
-    if (pins.isEmpty() && mappings.stream().noneMatch(RamMapping::isOpen)) {
+    if (mappings.isEmpty()) {
       free();
     }
+  }
+
+  private void poison(RamMapping mapping) {
+    mapping.segment().asSlice(0, Math.min(length, MOST_POISONED)).fill(POISON_BYTE);
   }
 
   /** Not counted: a count that an error has kept from a step would be wrong for ever. */
@@ -184,7 +202,6 @@ public final class SparseRam {
 
   private void free() {
     source.free();
-    mappings.clear();
     length = 0;
     all.remove(this); // last: it can be tried again
   }
