@@ -54,7 +54,7 @@ public class ResetBenchmark {
     slot = memory.addSlot(0, 0, (long) mib << 20);
     for (long page = 0; page < slot.pageCount(); page++) {
       random.nextBytes(noise);
-      memory.device().write(page << 12, noise);
+      memory.device().write(page << 12, MemorySegment.ofArray(noise));
     }
     copy = MemorySegment.ofArray(new byte[mib << 20]).copyFrom(slot.ram());
     reset =

@@ -65,7 +65,7 @@ public class RewindBenchmark {
   public void open() {
     ram = new byte[mib << 20];
     random.nextBytes(ram);
-    log = DirtyLog.createStopped();
+    log = DirtyLog.builder().buildStopped();
     slot = log.addSlot(0, ram.length / PAGE, PAGE);
     DirtyClient<LogSlot> client = log.client("rewind", InitialView.ALL_DIRTY);
     rewind =

@@ -6,6 +6,7 @@ import dev.smudge.snapshot.MachineState;
 import dev.smudge.snapshot.SnapshotStore;
 import dev.smudge.sync.InitialView;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
@@ -104,7 +105,11 @@ public class SaveStateBenchmark {
 
   private void write(long page) {
     random.nextBytes(noise);
-    memory.device().write((page << 12) + (long) WRITTEN * random.nextInt(4096 / WRITTEN), noise);
+    memory
+        .device()
+        .write(
+            (page << 12) + (long) WRITTEN * random.nextInt(4096 / WRITTEN),
+            MemorySegment.ofArray(noise));
   }
 
   /** The guest runs. */

@@ -79,7 +79,7 @@ public class TakeBenchmark {
       count = count * slot.pageCount() / 100;
     }
     if (count == slot.pageCount()) {
-      vcpu.mark(slot, 0, slot.size());
+      vcpu.mark(slot, 0, slot.pageCount() * slot.pageSize());
     } else {
       for (long i = 0; i < count; i++) {
         vcpu.mark(slot, (i * 2_654_435_761L & slot.pageCount() - 1) << 12, 8);

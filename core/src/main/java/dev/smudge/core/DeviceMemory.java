@@ -159,18 +159,6 @@ public final class DeviceMemory {
   }
 
   /**
-   * Writes bytes.
-   *
-   * @param address guest address of the first
-   * @param source what to write, all of it
-   * @throws GuestAccessException see the class comment; nothing is written
-   * @throws SealedException after {@link GuestMemory#seal}; nothing is written
-   */
-  public void write(long address, byte[] source) {
-    write(address, MemorySegment.ofArray(source));
-  }
-
-  /**
    * Sets bytes to one value.
    *
    * @param address guest address of the first

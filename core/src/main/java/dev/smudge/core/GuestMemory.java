@@ -363,20 +363,9 @@ public final class GuestMemory implements AutoCloseable {
   }
 
   /**
-   * Stops all vCPUs but the caller's own; see {@link DirtyLog#pause}. Devices write on; to stop
-   * them too, for a snapshot of one moment, use {@link #pauseAll}.
-   *
-   * @return the pause; closing it lets the vCPUs run
-   * @throws dev.smudge.sync.error.VcpuTimeoutException see {@link DirtyLog#pause}
-   */
-  public VcpuPause pause() {
-    return space.log().pause();
-  }
-
-  /**
    * Stops all vCPUs but the caller's own, and all writes through {@link #device} but the calling
    * thread's: until the pause is closed, only this thread changes guest RAM. Asynchronous writes
-   * that have begun may still land.
+   * that have begun may still land. To stop the vCPUs alone, {@link DirtyLog#pause}.
    *
    * <p>A device's write that comes meanwhile waits, without a limit, until the pause is closed, its
    * holder has died, or the memory is closed. So the holder must not wait for anything that such a

@@ -100,24 +100,6 @@ public final class GuestSlot {
   }
 
   /**
-   * Finds the next page that may have been touched: a snapshot or a migration can skip pages that
-   * were never touched, and are all zero, without reading them. Call it in a batch, or while nobody
-   * writes.
-   *
-   * @param firstPage where to look first, 0 to {@link #pageCount}
-   * @return the first page from there on that may be non-zero; {@link #pageCount} if there is none;
-   *     {@code firstPage} itself if this is not known: for the embedder's own RAM, and without
-   *     native access
-   * @throws IndexOutOfBoundsException if {@code firstPage} is outside that
-   * @throws IllegalStateException if the slot's RAM is gone
-   */
-  public long nextTouchedPage(long firstPage) {
-    Objects.checkFromIndexSize(firstPage, 0, mapped.log.pageCount());
-    mapped.ram();
-    return mapped.nextTouched(firstPage << mapped.pageShift) >>> mapped.pageShift;
-  }
-
-  /**
    * Asks the kernel to back the slot's RAM by huge pages, mostly of 2 MiB, as it is touched. So
    * call it right after the slot was added. It is advice ({@code madvise} with {@code
    * MADV_HUGEPAGE}): if the kernel has no huge page, it takes small ones. Fewer page tables make

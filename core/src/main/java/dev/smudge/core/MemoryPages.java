@@ -7,6 +7,7 @@ import dev.smudge.sync.pages.PagePort;
 import dev.smudge.sync.rcu.RcuReader;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Objects;
 
 /**
  * Whole pages of a memory, for whoever saves and restores them. A write is a read-side section, as
@@ -48,7 +49,9 @@ final class MemoryPages implements PagePort<GuestSlot> {
 
   @Override
   public long nextTouchedPage(GuestSlot slot, long pageIndex) {
-    return slot.nextTouchedPage(pageIndex);
+    Objects.checkFromIndexSize(pageIndex, 0, slot.pageCount());
+    slot.mapped.ram(); // refused if it is gone
+    return slot.mapped.nextTouched(pageIndex << slot.mapped.pageShift) >>> slot.mapped.pageShift;
   }
 
   @Override

@@ -99,21 +99,6 @@ public final class SlotTransaction implements AutoCloseable {
   }
 
   /**
-   * Adds a slot of pages of 4 KiB, over Smudge's own RAM.
-   *
-   * @param slotId 0 to 32,763, not in use
-   * @param guestAddress address of its first byte, a multiple of 4096
-   * @param size bytes, a multiple of 4096, more than 0
-   * @return this
-   * @throws IllegalArgumentException if a value is outside that, or the slot would overlap another
-   *     or wrap round; nothing is changed
-   * @throws IllegalStateException if the transaction is over, or the memory closed
-   */
-  public SlotTransaction add(int slotId, long guestAddress, long size) {
-    return add(slotId, guestAddress, size, GuestMemory.DEFAULT_PAGE_SIZE);
-  }
-
-  /**
    * Adds a slot over Smudge's own RAM, zeroed.
    *
    * @param slotId 0 to 32,763, not in use
@@ -121,7 +106,8 @@ public final class SlotTransaction implements AutoCloseable {
    * @param size bytes, a multiple of the page size, more than 0
    * @param pageSize bytes, a power of two from 256 to 2^30
    * @return this
-   * @throws IllegalArgumentException as {@link #add(int, long, long)}
+   * @throws IllegalArgumentException if a value is outside that, or the slot would overlap another
+   *     or wrap round; nothing is changed
    * @throws IllegalStateException if the transaction is over, or the memory closed
    */
   public SlotTransaction add(int slotId, long guestAddress, long size, long pageSize) {
@@ -138,7 +124,7 @@ public final class SlotTransaction implements AutoCloseable {
    * @param ram the RAM, writable and alive; its size is the slot's
    * @param pageSize bytes, a power of two from 256 to 2^30
    * @return this
-   * @throws IllegalArgumentException as {@link #add(int, long, long)}
+   * @throws IllegalArgumentException as {@link #add(int, long, long, long)}
    * @throws IllegalStateException if the transaction is over, or the memory closed
    */
   public SlotTransaction add(int slotId, long guestAddress, MemorySegment ram, long pageSize) {
@@ -164,7 +150,7 @@ public final class SlotTransaction implements AutoCloseable {
    * @param guestAddress where its first byte is to be, a multiple of the page size
    * @return this
    * @throws IllegalArgumentException if there is no such slot, or the address is wrong as in {@link
-   *     #add(int, long, long)}; nothing is changed
+   *     #add(int, long, long, long)}; nothing is changed
    * @throws IllegalStateException if the transaction is over, or the memory closed
    */
   public SlotTransaction move(int slotId, long guestAddress) {
@@ -186,8 +172,8 @@ public final class SlotTransaction implements AutoCloseable {
    * @param size its new size, a multiple of the page size, more than 0
    * @return this
    * @throws IllegalArgumentException if there is no such slot, the size is wrong as in {@link
-   *     #add(int, long, long)}, or the RAM behind the slot is the embedder's or in use; nothing is
-   *     changed
+   *     #add(int, long, long, long)}, or the RAM behind the slot is the embedder's or in use;
+   *     nothing is changed
    * @throws IllegalStateException if the transaction is over, or the memory closed
    */
   public SlotTransaction resize(int slotId, long size) {

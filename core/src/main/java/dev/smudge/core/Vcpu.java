@@ -412,11 +412,6 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
     log.limitDirtyRate(bytesPerSecond);
   }
 
-  /** {@return how many pages this vCPU has made dirty; see {@link LogVcpu#dirtyPages}} */
-  public long dirtyPages() {
-    return log.dirtyPages();
-  }
-
   /**
    * {@return the vCPU's number: 0 for the first that was added to its memory, then 1, and so on}
    */

@@ -93,16 +93,6 @@ public final class WriteWindow {
     openedAt = before;
   }
 
-  /** {@return the guest address of its first byte} */
-  public long address() {
-    return address;
-  }
-
-  /** {@return bytes} */
-  public long length() {
-    return length;
-  }
-
   @Override
   public String toString() {
     return "WriteWindow[0x" + Long.toHexString(address) + " + " + length + "]";

@@ -105,7 +105,9 @@ class AnonymousRamTest {
         assertEquals(size / 4096, batch.pageCount());
         batch.commit();
       }
-      assertTrue(memory.slot(0).nextTouchedPage(3) >= size / 4096 - 1, "the last was read");
+      assertTrue(
+          memory.pages().nextTouchedPage(memory.slot(0), 3) >= size / 4096 - 1,
+          "the last was read");
       assertThrows(GuestAccessException.class, () -> memory.device().release(size, 8192));
       assertEquals(1, memory.device().getByte(size + 1), "nothing is written");
     }
@@ -119,17 +121,18 @@ class AnonymousRamTest {
         memory.device().putByte((page << 13) + 8191, (byte) 1);
       }
       long before = committed();
-      assertEquals(0, slot.nextTouchedPage(0));
-      assertEquals(1, slot.nextTouchedPage(1));
-      assertEquals(70_000, slot.nextTouchedPage(2));
-      assertEquals(slot.pageCount() - 1, slot.nextTouchedPage(70_001));
-      assertEquals(slot.pageCount(), slot.nextTouchedPage(slot.pageCount()));
+      assertEquals(0, memory.pages().nextTouchedPage(slot, 0));
+      assertEquals(1, memory.pages().nextTouchedPage(slot, 1));
+      assertEquals(70_000, memory.pages().nextTouchedPage(slot, 2));
+      assertEquals(slot.pageCount() - 1, memory.pages().nextTouchedPage(slot, 70_001));
+      assertEquals(slot.pageCount(), memory.pages().nextTouchedPage(slot, slot.pageCount()));
       assertEquals(0, memory.device().getByte(3L << 13));
-      long next = slot.nextTouchedPage(3);
+      long next = memory.pages().nextTouchedPage(slot, 3);
       assertTrue(next == 70_000 || next == 3, "page 3 was read, which not every kernel tells");
       assertTrue(committed() - before < 64 << 20);
       assertThrows(
-          IndexOutOfBoundsException.class, () -> slot.nextTouchedPage(slot.pageCount() + 1));
+          IndexOutOfBoundsException.class,
+          () -> memory.pages().nextTouchedPage(slot, slot.pageCount() + 1));
     }
   }
 

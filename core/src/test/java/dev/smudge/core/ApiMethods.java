@@ -165,11 +165,6 @@ final class ApiMethods {
         "DeviceMemory.write[long, MemorySegment]",
         BULK,
         (g, a) -> g.memory.device().write(a, source()));
-    writes(
-        "DeviceMemory.write[long, byte[]]",
-        BULK,
-        (g, a) ->
-            g.memory.device().write(a, source().toArray(java.lang.foreign.ValueLayout.JAVA_BYTE)));
     reads( // by the client that the test asks: the others are told
         "DeviceMemory.writeAs[DirtyClient, long, MemorySegment]", BULK, (g, a) -> writeAs(g, a));
     writes("DeviceMemory.putByte[long, byte]", 1, (g, a) -> g.memory.device().putByte(a, WRITTEN));
@@ -325,7 +320,6 @@ final class ApiMethods {
     none("Vcpu.atomics[]", (g, a) -> g.vcpu.atomics());
     none("Vcpu.safepoint[]", (g, a) -> g.vcpu.safepoint());
     none("Vcpu.limitDirtyRate[long]", (g, a) -> g.vcpu.limitDirtyRate(Long.MAX_VALUE));
-    none("Vcpu.dirtyPages[]", (g, a) -> g.vcpu.dirtyPages());
     none("Vcpu.online[]", (g, a) -> g.vcpu.online());
     none("Vcpu.offline[]", (g, a) -> g.vcpu.offline());
     none(

@@ -182,7 +182,7 @@ class CloseTest {
         if (index == 3) {
           Dirty.take(client);
         } else if (index == 2) {
-          memory.device().write(address, bytes);
+          memory.device().write(address, MemorySegment.ofArray(bytes));
           memory.device().putLong(address, i);
           memory.device().read(address, MemorySegment.ofArray(bytes));
         } else {

@@ -56,7 +56,8 @@ final class ErrorOperations {
         new Operation("vCPU fill", w -> w.vcpu.fill(AT, w.bytes.length, w.bytes[0])),
         new Operation("vCPU copy", w -> w.vcpu.copy(5 * PAGE, AT, w.bytes.length)),
         new Operation("vCPU long over a border", w -> w.vcpu.putLong(SIZE - 3, w.bytes[0])),
-        new Operation("device write", w -> w.memory.device().write(AT, w.bytes)),
+        new Operation(
+            "device write", w -> w.memory.device().write(AT, MemorySegment.ofArray(w.bytes))),
         new Operation("device fill", w -> w.memory.device().fill(AT, 2 * PAGE, w.bytes[0])),
         new Operation("device long", w -> w.memory.device().putLong(AT, w.bytes[0])),
         new Operation("device long over a border", w -> w.memory.device().putLong(SIZE - 3, 5)),
@@ -195,7 +196,7 @@ final class ErrorOperations {
                 w.batch.close();
               }
             }),
-        new Operation("touched pages", w -> w.memory.slot(0).nextTouchedPage(0)),
+        new Operation("touched pages", w -> w.memory.pages().nextTouchedPage(w.memory.slot(0), 0)),
         new Operation(
             "read by a port",
             w -> {
@@ -251,7 +252,7 @@ final class ErrorOperations {
             "add, tried again",
             w -> {
               w.dropExtra();
-              w.change = w.memory.beginTransaction().add(EXTRA, FREE, 2 * SIZE);
+              w.change = w.memory.beginTransaction().add(EXTRA, FREE, 2 * SIZE, PAGE);
             },
             ErrorWorld::commit,
             ErrorWorld::commitAgain),

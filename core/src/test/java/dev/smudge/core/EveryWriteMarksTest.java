@@ -34,8 +34,7 @@ class EveryWriteMarksTest {
           "GuestMemory.addSlot[int, long, MemorySegment, long]",
           "GuestMemory.removeSlot[int]",
           "GuestMemory.beginTransaction[]",
-          "SlotTransaction.add[int, long, long]", // what a transaction changes: SlotTransactionTest
-          "SlotTransaction.add[int, long, long, long]",
+          "SlotTransaction.add[int, long, long, long]", // what it changes: SlotTransactionTest
           "SlotTransaction.add[int, long, MemorySegment, long]",
           "SlotTransaction.remove[int]",
           "SlotTransaction.move[int, long]",
@@ -65,7 +64,6 @@ class EveryWriteMarksTest {
           "GuestMemory.client[String, InitialView]",
           "GuestMemory.watchPages[GuestSlot, WriteListener]", // WriteWatchMemoryTest
           "GuestMemory.watchBytes[long, long, WriteListener]",
-          "GuestMemory.pause[]",
           "GuestMemory.pauseAll[]",
           "AsyncWrite.toString[]",
           "GuestMemory.seal[]",
@@ -79,14 +77,11 @@ class EveryWriteMarksTest {
           "GuestSlot.ram[]", // raw: the caller marks
           "GuestSlot.address[]", // raw, too
           "GuestSlot.needsMarks[]",
-          "GuestSlot.nextTouchedPage[long]",
           "GuestSlot.adviseHugePages[]",
           "GuestSlot.toString[]",
           "Vcpu.window[long, long]", // WriteWindowTest
           "WriteWindow.ram[]", // marks, then raw: WriteWindowTest
           "WriteWindow.isClosed[]",
-          "WriteWindow.address[]",
-          "WriteWindow.length[]",
           "WriteWindow.toString[]",
           "GuestAccessException.address[]",
           "GuestAccessException.length[]");

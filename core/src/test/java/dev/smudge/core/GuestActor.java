@@ -132,7 +132,7 @@ final class GuestActor implements AutoCloseable {
   void deviceWrites(Step step) {
     long at = target(step.a(), step.b());
     byte[] bytes = bytes(1 + step.c() % 700);
-    write(at, bytes, () -> memory.device().write(at, bytes));
+    write(at, bytes, () -> memory.device().write(at, MemorySegment.ofArray(bytes)));
   }
 
   private void write(long at, byte[] bytes, Runnable write) {

@@ -76,7 +76,7 @@ class InterruptedThreadTest {
             call("counters", test -> test.guest.memory.log().counters()),
             call("synchronize", test -> test.guest.memory.log().rcu().synchronize()),
             call("rcu barrier", test -> test.guest.memory.log().rcu().barrier()),
-            call("pause", test -> test.guest.memory.pause().close()),
+            call("pause", test -> test.guest.memory.log().pause().close()),
             call("pauseAll", test -> test.guest.memory.pauseAll().close()),
             call("seal", InterruptedThreadTest::sealAndUnseal)));
   }
@@ -95,7 +95,7 @@ class InterruptedThreadTest {
 
   private static void change(InterruptedThreadTest test) {
     try (SlotTransaction change = test.guest.memory.beginTransaction()) {
-      change.add(22, 1 << 26, 1 << 16).split(22, 1 << 13, 23).move(23, 1 << 27);
+      change.add(22, 1 << 26, 1 << 16, 4096).split(22, 1 << 13, 23).move(23, 1 << 27);
       change.resize(23, 1 << 20).commit().forEach(RemovedSlot::close);
     }
     try (SlotTransaction change = test.guest.memory.beginTransaction()) {

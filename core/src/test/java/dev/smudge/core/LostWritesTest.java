@@ -120,7 +120,8 @@ class LostWritesTest {
               case 0 -> device.putLong(place, bits);
               case 1 -> device.putInt(place, (int) bits);
               case 2 -> device.fill(place, random.nextInt(MOST), (byte) bits);
-              case 3 -> device.write(place, new byte[] {(byte) bits, 4, 5, 6});
+              case 3 ->
+                  device.write(place, MemorySegment.ofArray(new byte[] {(byte) bits, 4, 5, 6}));
               default -> {
                 try (AsyncWrite write = device.beginWrite(place, 1 + random.nextInt(MOST))) {
                   write.target().fill((byte) bits);
@@ -211,12 +212,12 @@ class LostWritesTest {
   }
 
   private static void checkWhilePaused(Stress stress, Consumer one, Consumer two, String when) {
-    try (var _ = stress.memory.pause()) {
+    try (var _ = stress.memory.log().pause()) {
       synchronized (stress.deviceGate) {
         for (Consumer consumer : List.of(one, two)) {
           synchronized (consumer) {
             consumer.copies.take(consumer.client);
-            consumer.copies.assertSame(stress.memory, when + ", client " + consumer.client.name());
+            consumer.copies.assertSame(stress.memory, when + ", client " + consumer.client);
           }
         }
       }

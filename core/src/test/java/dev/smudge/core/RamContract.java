@@ -299,7 +299,7 @@ abstract class RamContract {
     int at = model.offset(address);
     switch (random.nextInt(6)) {
       case 0 -> {
-        device.write(address, bytes);
+        device.write(address, MemorySegment.ofArray(bytes));
         System.arraycopy(bytes, 0, model.bytes, at, length);
       }
       case 1 -> {

@@ -237,7 +237,7 @@ final class SlotChurn implements AutoCloseable {
   /** Where nobody writes: how many bytes are missing. */
   private long check() {
     devices.writeLock().lock();
-    VcpuPause pause = memory.pause();
+    VcpuPause pause = memory.log().pause();
     try {
       for (RemovedSlot<GuestSlot> removed : handles) {
         copyLost(removed); // again: a batch has given back, or a device's write has landed late

@@ -53,7 +53,7 @@ class UnmarkedMemoryTest {
       linear.writeI32(0, 1);
       guest.vcpu.offline();
       Thread writer;
-      VcpuPause pause = guest.memory.pause();
+      VcpuPause pause = guest.memory.log().pause();
       try {
         writer =
             Thread.ofPlatform()
@@ -83,7 +83,7 @@ class UnmarkedMemoryTest {
       Assumptions.assumeTrue(Guest.MMU);
       TrackedMemory linear = guest.linear(1);
       linear.writeI32(0, 1); // by this thread, which is online now
-      Thread pauser = Thread.ofPlatform().start(() -> guest.memory.pause().close());
+      Thread pauser = Thread.ofPlatform().start(() -> guest.memory.log().pause().close());
       while (pauser.getState() == Thread.State.RUNNABLE || pauser.getState() == Thread.State.NEW) {
         linear.writeI32(4, linear.readInt(4) + 1); // none of these is a safepoint
       }

@@ -78,7 +78,7 @@ class WaitTest {
           new Waiter(guest, memory, m -> m.atomicWait(ADDRESS + 8, 0L, 100_000_000_000L))
               .untilItWaits();
       assertTimeoutPreemptively(AT_ONCE, () -> guest.memory.log().barrier());
-      assertTimeoutPreemptively(AT_ONCE, () -> guest.memory.pause().close());
+      assertTimeoutPreemptively(AT_ONCE, () -> guest.memory.log().pause().close());
       assertEquals(1, memory.atomicNotify(ADDRESS, 1));
       assertEquals(WaitQueues.WOKEN, ints.get());
       assertEquals(1, memory.atomicNotify(ADDRESS + 8, 1));
@@ -93,7 +93,7 @@ class WaitTest {
       TrackedMemory memory = guest.linear(SHARED);
       Waiter waiter = waiter(guest, memory);
       guest.vcpu.online(); // before the pause: one's own vCPU goes on in it
-      VcpuPause pause = guest.memory.pause();
+      VcpuPause pause = guest.memory.log().pause();
       try {
         assertEquals(1, memory.atomicNotify(ADDRESS, 1));
         for (int i = 0; i < 100_000; i++) {

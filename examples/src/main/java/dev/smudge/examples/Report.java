@@ -70,7 +70,7 @@ final class Report {
                 + " %,d times, %,d pages had none and went to the bitmap",
             entries,
             counters.ringEntries(),
-            counters.entriesPerReset(),
+            (double) counters.ringEntries() / Math.max(1, counters.ringResets()),
             waits,
             counters.ringSpills()));
   }

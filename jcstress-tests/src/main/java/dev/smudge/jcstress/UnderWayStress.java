@@ -211,7 +211,7 @@ public class UnderWayStress {
       second.mark(slot, LAST, 1);
       second.offline();
       try (DirtyBatch<LogSlot> batch = client.takeRange(slot, LAST, 1)) {
-        result.r1 = second.dirtyPages() == 0 ? 1 : 0;
+        result.r1 = Long.valueOf(0).equals(log.counters().vcpuPages().get(second.index())) ? 1 : 0;
         result.r2 = (int) batch.pageCount();
       }
     }

@@ -119,7 +119,7 @@ class ClosingTest {
   void close_logWhileAVcpuWaitsInAPause_itIsToldAndHasNotRun(int ring) throws Exception {
     try (Fixture guest = new Fixture(ring);
         ExecutorService holder = Executors.newSingleThreadExecutor()) {
-      VcpuPause pause = holder.submit(guest.machine.memory()::pause).get();
+      VcpuPause pause = holder.submit(guest.machine.memory().log()::pause).get();
       long rounds = guest.vcpus.get(0).program.rounds();
       for (CompletableFuture<Integer> end : guest.ends) {
         assertFalse(end.isDone(), "it waits");

@@ -45,10 +45,11 @@ class KvmRunTest extends KvmTrackerCase {
       // As a run whose kicks are lost.
       InhibitableAccess stuck = machine.backend.inhibitor().addAccess(() -> {});
       vcpuThread.submit(stuck::enter).get();
-      VcpuTimeoutException late = assertThrows(VcpuTimeoutException.class, machine.memory()::pause);
+      VcpuTimeoutException late =
+          assertThrows(VcpuTimeoutException.class, machine.memory().log()::pause);
       assertTrue(String.valueOf(late.getMessage()).contains("150 ms"), late::toString);
       vcpuThread.submit(stuck::leave).get();
-      machine.memory().pause().close();
+      machine.memory().log().pause().close();
     }
   }
 
@@ -62,7 +63,7 @@ class KvmRunTest extends KvmTrackerCase {
       InhibitableAccess left = machine.backend.inhibitor().addAccess(() -> {});
       Thread thread = Thread.ofPlatform().start(left::enter);
       thread.join();
-      machine.memory().pause().close();
+      machine.memory().log().pause().close();
       assertEquals(1, errors.size(), errors::toString);
       assertTrue(errors.toString().contains("has ended inside"), errors::toString);
     }
@@ -78,7 +79,7 @@ class KvmRunTest extends KvmTrackerCase {
       CompletableFuture<Integer> end = startEndless(machine);
       for (int i = 0; i < 20; i++) {
         awaitRounds(machine, 1);
-        try (VcpuPause pause = machine.memory().pause()) {
+        try (VcpuPause pause = machine.memory().log().pause()) {
           GuestMachine.take(client);
           long rounds = machine.program.rounds();
           assertEquals(Set.of(), GuestMachine.take(client));
@@ -163,12 +164,12 @@ class KvmRunTest extends KvmTrackerCase {
         new KvmMachine(0, true, DirtyLog.builder().errorHandler(errors::add))) {
       slot(machine);
       DirtyClient<GuestSlot> client = client(machine);
-      Thread holder = new Thread(() -> assertNotNull(machine.memory().pause()));
+      Thread holder = new Thread(() -> assertNotNull(machine.memory().log().pause()));
       holder.start();
       holder.join();
       machine.write(1, BASE); // the vCPU
       assertEquals(Set.of("1:0"), GuestMachine.take(client));
-      holder = new Thread(() -> assertNotNull(machine.memory().pause()));
+      holder = new Thread(() -> assertNotNull(machine.memory().log().pause()));
       holder.start();
       holder.join();
       machine.memory().addSlot(2, BASE + (1L << 30), machine.ram(1), PAGE);

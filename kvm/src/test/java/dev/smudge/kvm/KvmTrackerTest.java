@@ -117,7 +117,7 @@ class KvmTrackerTest extends KvmTrackerCase {
       assertEquals(0, before.dirtyPages(), before.toString());
       assertEquals(3, after.dirtyPages(), after.toString());
       assertEquals(ring == 0 ? 0 : 3, after.ringEntries());
-      assertEquals(ring == 0 ? 0 : 3.0, after.entriesPerReset());
+      assertEquals(ring == 0 ? 0 : 1, after.ringResets());
       assertTrue(after.pagesPerSecondSince(before) > 0);
     }
   }

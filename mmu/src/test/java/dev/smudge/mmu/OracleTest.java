@@ -222,7 +222,7 @@ class OracleTest {
   void clientsThatComeAndGo_leaveNoRegistration() {
     for (int i = 0; i < 50; i++) {
       try (DirtyClient<GuestSlot> other = memory.client("o", InitialView.NONE_DIRTY);
-          VcpuPause pause = memory.pause()) {
+          VcpuPause pause = memory.log().pause()) {
         slot.ram().set(LONG, (long) i * PAGE, 1);
         memory.device().mark((long) i * PAGE, 8);
       }

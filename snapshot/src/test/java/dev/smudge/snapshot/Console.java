@@ -15,7 +15,7 @@ final class Console implements PagePort.OwnRam, MachineState {
 
   final byte[][] ram = {new byte[SIZE], new byte[8 * PAGE]};
   byte[] registers = new byte[40];
-  final DirtyLog log = DirtyLog.createStopped();
+  final DirtyLog log = DirtyLog.builder().buildStopped();
   final LogSlot[] slots = new LogSlot[2];
 
   /** Calls of the port and of the machine until one throws; negative: none does. */

@@ -107,7 +107,7 @@ class ReopenedStoreTest {
     private static final long PAGES = 1L << 28;
 
     final TreeMap<Long, byte[]> ram = new TreeMap<>();
-    final DirtyLog log = DirtyLog.createStopped();
+    final DirtyLog log = DirtyLog.builder().buildStopped();
     final LogSlot slot = log.addSlot(0, PAGES, PAGE);
     int reads;
     int looks; // for touched pages: each may walk over all of RAM

@@ -152,7 +152,7 @@ class SnapshotStoreTest {
     Path image = directory.resolve("ram.img");
     store.exportImage(state, 0, image);
     byte[] bytes = Files.readAllBytes(image);
-    assertEquals(console.slots[0].size(), bytes.length);
+    assertEquals(console.slots[0].pageCount() * Console.PAGE, bytes.length);
     assertArrayEquals(console.ram[0], Arrays.copyOf(bytes, Console.SIZE));
     assertThrows(IOException.class, () -> store.exportImage(state, 0, image));
     assertThrows(
@@ -167,7 +167,7 @@ class SnapshotStoreTest {
     assertEquals(0, console.ram[0][3_001]);
     assertArrayEquals(registers, console.registers);
     Path large = directory.resolve("large.img");
-    Files.write(large, new byte[(int) console.slots[1].size() + 1]);
+    Files.write(large, new byte[(int) console.slots[1].pageCount() * Console.PAGE + 1]);
     assertThrows(IllegalArgumentException.class, () -> store.importImage(1, large, registers, ""));
     store.close();
   }

@@ -38,11 +38,6 @@ public final class DirtyClient<S> implements AutoCloseable {
     return view;
   }
 
-  /** {@return the client's name} */
-  public String name() {
-    return view.name();
-  }
-
   /**
    * Takes all dirty pages: fetches what is new, clears the pages for this client and in the
    * tracker, and waits for the barrier. After return the batch's pages may be read: every write to

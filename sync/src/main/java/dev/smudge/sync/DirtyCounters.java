@@ -110,9 +110,4 @@ public record DirtyCounters(
     }
     return nanos == 0 ? 0 : pages * 1e9 / nanos;
   }
-
-  /** {@return how many entries a reset gave back on average, 0 if there was none} */
-  public double entriesPerReset() {
-    return ringResets == 0 ? 0 : (double) ringEntries / ringResets;
-  }
 }

@@ -87,17 +87,6 @@ public final class DirtyLog implements AutoCloseable {
     return builder().build();
   }
 
-  /**
-   * Returns a log for an emulator with a natural stop (a frame, a step): the caller promises that
-   * nothing writes guest memory while it syncs, takes, discards, seals or arms a watch. There are
-   * no vCPUs and no handshake; writes are marked with {@link #mark}: a load if the page is marked.
-   *
-   * @return the log
-   */
-  public static DirtyLog createStopped() {
-    return new DirtyLog(builder(), true);
-  }
-
   /** {@return a builder with defaults} */
   public static DirtyLogBuilder builder() {
     return new DirtyLogBuilder();
@@ -163,8 +152,9 @@ public final class DirtyLog implements AutoCloseable {
    *     TLB entries, translated stores). It must not wait or call {@link #barrier}. If it throws,
    *     the exception comes out of the safepoint, and the next safepoint runs it again
    * @return the vCPU
-   * @throws IllegalStateException if the log is closed, was made by {@link #createStopped}, or has
-   *     a tracker with vCPUs of its own ({@link DirtyLogBuilder#tracker})
+   * @throws IllegalStateException if the log is closed, was made by {@link
+   *     DirtyLogBuilder#buildStopped}, or has a tracker with vCPUs of its own ({@link
+   *     DirtyLogBuilder#tracker})
    */
   public LogVcpu addVcpu(Runnable armCallback) {
     Objects.requireNonNull(armCallback, "armCallback");

@@ -224,9 +224,10 @@ public final class DirtyLogBuilder {
   }
 
   /**
-   * Makes a log for a guest that is stopped while its pages are taken, as {@link
-   * DirtyLog#createStopped} does, with the options for errors and for the verify mode; those for
-   * vCPUs, rings and trackers have no effect.
+   * Makes a log for an emulator with a natural stop (a frame, a step): the caller promises that
+   * nothing writes guest memory while it syncs, takes, discards, seals or arms a watch. There are
+   * no vCPUs and no handshake; writes are marked with {@link DirtyLog#mark}: a load if the page is
+   * marked. The options for vCPUs, rings and trackers have no effect.
    *
    * @return the log
    */

@@ -56,11 +56,6 @@ public final class LogSlot {
     return 1L << pageShift;
   }
 
-  /** {@return page size times page count} */
-  public long size() {
-    return size;
-  }
-
   /**
    * {@return whether stores of the log's vCPUs have to be marked; false if the tracker finds them
    * without marks. Writes that a tracker does not see have to be marked in either case; its

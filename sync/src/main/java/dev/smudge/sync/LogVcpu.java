@@ -194,10 +194,10 @@ public final class LogVcpu implements AutoCloseable {
 
   /**
    * Limits how fast this vCPU makes pages dirty: it waits, offline, at its safepoints. The limit
-   * applies to the pages that {@link #dirtyPages} counts, so it needs a client that takes, or a
-   * ring that is reaped. It is kept over a second or more, and never interrupts a block of the
-   * guest. From any thread, at any time. A wait ends sooner if the limit is raised, and at once if
-   * the last client is closed or the thread is interrupted.
+   * applies to the pages that {@link DirtyCounters#vcpuPages} counts, so it needs a client that
+   * takes, or a ring that is reaped. It is kept over a second or more, and never interrupts a block
+   * of the guest. From any thread, at any time. A wait ends sooner if the limit is raised, and at
+   * once if the last client is closed or the thread is interrupted.
    *
    * @param bytesPerSecond pages times their size, in the units of the slot, per second; more than
    *     0; {@code Long.MAX_VALUE}: no limit
@@ -207,13 +207,8 @@ public final class LogVcpu implements AutoCloseable {
     state.pressure().limitDirtyRate(bytesPerSecond);
   }
 
-  /**
-   * Returns how many pages this vCPU has made dirty so far: changed from clean to dirty. From any
-   * thread.
-   *
-   * @return pages; each counts again when it has been armed
-   */
-  public long dirtyPages() {
+  /** {@return how many pages this vCPU has made dirty so far} */
+  long dirtyPages() {
     return state.pressure().counters().dirtyPages();
   }
 

@@ -99,7 +99,7 @@ class ClearRangeTest {
         batch.commit();
       }
       assertEquals(pages - 1, live(slot));
-      vcpu.mark(slot, slot.size() - 1, 1);
+      vcpu.mark(slot, slot.pageCount() * slot.pageSize() - 1, 1);
     }
   }
 

@@ -74,7 +74,6 @@ class DirtyCountersTest {
     assertEquals(0, now.ringSpills());
     assertEquals(mode.hasRings() ? 3 : 0, now.ringEntries());
     assertEquals(mode.hasRings() ? 2 : 0, now.ringResets(), "one a ring");
-    assertEquals(mode.hasRings() ? 1.5 : 0.0, now.entriesPerReset());
     log.sync();
     two.mark(slot, 4 * PAGE, 3 * PAGE);
     assertEquals(
@@ -204,7 +203,6 @@ class DirtyCountersTest {
     assertEquals(3e8, late.pagesPerSecondSince(early), 1);
     assertEquals(5e7, late.pagesPerSecondSince(early, 0), 1);
     assertEquals(0, late.pagesPerSecondSince(late));
-    assertEquals(0, early.entriesPerReset());
     for (Runnable wrong :
         List.<Runnable>of(
             () -> early.pagesPerSecondSince(late), () -> early.pagesPerSecondSince(late, 0))) {

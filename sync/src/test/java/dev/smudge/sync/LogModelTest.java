@@ -75,7 +75,7 @@ class LogModelTest {
       this.script = script;
       this.mode = mode;
       this.stopped = stopped;
-      this.log = stopped ? DirtyLog.createStopped() : backend.log(mode);
+      this.log = stopped ? DirtyLog.builder().buildStopped() : backend.log(mode);
       addSlot(pages);
       if (!stopped) {
         vcpus.add(log.addVcpu());

@@ -24,7 +24,7 @@ class RewindEmulatorTest {
   private static final class Console {
     final int[] ram = new int[CELLS];
     private final int[] lastFrame = new int[CELLS];
-    private final DirtyLog log = DirtyLog.createStopped();
+    private final DirtyLog log = DirtyLog.builder().buildStopped();
     private final LogSlot slot = log.addSlot(0, (CELLS + PAGE - 1) / PAGE, PAGE);
     private final DirtyClient<LogSlot> rewind = log.client("rewind", InitialView.NONE_DIRTY);
     private final Deque<Delta> deltas = new ArrayDeque<>();

@@ -74,7 +74,7 @@ class RingModeTest {
     LogSlot slot = log.addSlot(0, 4096, PAGE);
     LogVcpu vcpu = log.addVcpu();
     DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
-    vcpu.mark(slot, 0, slot.size());
+    vcpu.mark(slot, 0, slot.pageCount() * PAGE);
     int[] pages = {0};
     hooks.atPage =
         () -> {
@@ -260,7 +260,7 @@ class RingModeTest {
       assertFalse(vcpu.state().isOffline());
     }
     assertEquals(200, log.counters().ringResets());
-    assertEquals(1.0, log.counters().entriesPerReset());
+    assertEquals(200, log.counters().ringEntries());
   }
 
   @Test

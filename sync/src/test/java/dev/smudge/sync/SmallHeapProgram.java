@@ -137,7 +137,7 @@ final class SmallHeapProgram {
                   + " of "
                   + marked.cardinality()
                   + " pages are lost for client "
-                  + client.name());
+                  + client);
         }
       }
     }

@@ -10,7 +10,7 @@ import org.junit.jupiter.api.Test;
 class StoppedLogTest {
   @Test
   void stoppedLog_markAndTake_needsNoVcpu() {
-    DirtyLog stopped = DirtyLog.createStopped();
+    DirtyLog stopped = DirtyLog.builder().buildStopped();
     LogSlot cells = stopped.addSlot(0, 100, 256);
     DirtyClient<LogSlot> client = stopped.client("rewind", InitialView.NONE_DIRTY);
     stopped.mark(cells, 255, 2);
@@ -22,8 +22,9 @@ class StoppedLogTest {
 
   @Test
   void stoppedLog_markOfASlotThatIsMarked_refusesAnotherLogsAndOneThatIsGone() {
-    DirtyLog stopped = DirtyLog.createStopped();
-    LogSlot others = DirtyLog.createStopped().addSlot(0, 100, 256); // no client: all are marked
+    DirtyLog stopped = DirtyLog.builder().buildStopped();
+    LogSlot others =
+        DirtyLog.builder().buildStopped().addSlot(0, 100, 256); // no client: all are marked
     assertThrows(IllegalArgumentException.class, () -> stopped.mark(others, 0, 1));
     LogSlot gone = stopped.addSlot(0, 100, 256);
     stopped.mark(gone, 0, 1);
@@ -32,8 +33,8 @@ class StoppedLogTest {
   }
 
   @Test
-  void createStopped_changes_needNoVcpu() {
-    DirtyLog stopped = DirtyLog.createStopped();
+  void buildStopped_changes_needNoVcpu() {
+    DirtyLog stopped = DirtyLog.builder().buildStopped();
     LogSlot slot = stopped.addSlot(0, 100, 1);
     DirtyClient<LogSlot> client = stopped.client("c", InitialView.NONE_DIRTY);
     stopped.mark(slot, 7, 1);

@@ -282,7 +282,7 @@ class WriteWatchTest extends WriteWatchCase {
 
   @Test
   void stoppedLog_tells() {
-    try (DirtyLog stopped = DirtyLog.createStopped()) {
+    try (DirtyLog stopped = DirtyLog.builder().buildStopped()) {
       LogSlot of = stopped.addSlot(0, 8, 256);
       DirtyClient<LogSlot> client = stopped.client("c", InitialView.NONE_DIRTY);
       PageWatch pages = stopped.watchPages(of, this::tell);

@@ -242,7 +242,7 @@ final class LockStepActor implements AutoCloseable {
         case 0 -> change.resize(id, (1 + step.b % 200L) * PAGE);
         case 1 -> change.split(id, (1 + step.b % 70L) * PAGE, other);
         case 2 -> change.merge(id, other);
-        default -> change.remove(id).add(id, address(step.b), (1 + step.b % 90L) * PAGE);
+        default -> change.remove(id).add(id, address(step.b), (1 + step.b % 90L) * PAGE, PAGE);
       }
       return removed(change.commit());
     }
@@ -266,7 +266,7 @@ final class LockStepActor implements AutoCloseable {
 
   private Object stop(Step step) {
     if (step.a % 2 == 0) {
-      VcpuPause pause = machine.memory().pause();
+      VcpuPause pause = machine.memory().log().pause();
       try {
         return sync();
       } finally {

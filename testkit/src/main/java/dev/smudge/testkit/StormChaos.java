@@ -62,7 +62,7 @@ final class StormChaos {
     Thread holder =
         new Thread(() ->
             world.guarded(() -> {
-              VcpuPause pause = world.memory.pause();
+              VcpuPause pause = world.memory.log().pause();
               if (!dies) {
                 pause.close();
               }

@@ -403,7 +403,7 @@ public abstract class TrackerContract {
           return null;
         });
     Thread thread = Thread.ofPlatform().daemon().unstarted(other);
-    try (VcpuPause pause = machine.memory().pause()) {
+    try (VcpuPause pause = machine.memory().log().pause()) {
       thread.start();
       while (thread.getState() != Thread.State.TIMED_WAITING && thread.isAlive()) {
         Thread.onSpinWait();

@@ -13,8 +13,7 @@ public interface PageWatch extends WriteWatch {
    *
    * <p>This is a barrier: it waits until every other vCPU has passed a safepoint or is offline, and
    * is a safepoint of the caller's own vCPU, if the caller is one. If possible, arm several pages
-   * in one call. In a log made by {@code DirtyLog.createStopped} nothing writes meanwhile, as in a
-   * take.
+   * in one call. In a log made by {@code buildStopped} nothing writes meanwhile, as in a take.
    *
    * @param at where the range begins: an offset in the slot, or a guest address if the watch is
    *     that of a {@code GuestMemory}

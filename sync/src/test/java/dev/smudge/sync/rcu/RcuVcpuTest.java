@@ -362,7 +362,7 @@ class RcuVcpuTest {
 
   @Test
   void section_ofALogWithoutVcpus_works() {
-    Rcu stopped = DirtyLog.createStopped().rcu();
+    Rcu stopped = DirtyLog.builder().buildStopped().rcu();
     stopped.enter();
     assertFalse(stopped.begin().isOver());
     stopped.exit();

@@ -38,7 +38,7 @@ public final class MappedSlot {
       new MappedSlot(
           SlotPlan.ofSegment(0, 0, MemorySegment.ofArray(new byte[256]), 256),
           MemorySegment.NULL,
-          DirtyLog.createStopped().addSlot(0, 1, 1),
+          DirtyLog.builder().buildStopped().addSlot(0, 1, 1),
           null,
           slot -> slot);
 

@@ -42,7 +42,7 @@ public final class StoppedTracker extends SoftwareTracker {
   @Override
   public VcpuMarks newMarks() {
     throw new IllegalStateException(
-        "a log made by createStopped has no vCPUs: use DirtyLog.mark, or DirtyLog.create()");
+        "a log made by buildStopped has no vCPUs: use DirtyLog.mark, or DirtyLog.create()");
   }
 
   private static final class Part extends LivePart<LiveBitmap> implements ClearingTracker {
