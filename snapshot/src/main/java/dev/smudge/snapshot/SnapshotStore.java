@@ -40,8 +40,9 @@ import java.util.Objects;
  * <p><b>Threads and errors.</b> Nothing may write guest memory during a call, except during {@link
  * Capture#write}. One call at a time, by any thread; a second one is refused with an {@link
  * IllegalStateException}. If a call that saves throws, the store is as before, and the guest's
- * pages are dirty for the next save. An interrupt is kept, and ends no call but those for plain
- * images. The slots have to stay those of the first call.
+ * pages are dirty for the next save; after an {@link Error} the state may be there. An interrupt is
+ * kept, and ends no call but those for plain images. The slots have to stay those of the first
+ * call.
  *
  * @param <S> what the client calls a slot
  */
@@ -338,16 +339,19 @@ public final class SnapshotStore<S> implements AutoCloseable {
     try {
       StoreCompactionEvent event = new StoreCompactionEvent();
       event.begin();
-      StoreIndex fresh = StoreFiles.compact(guest.index, path);
       StoreFile old = guest.index.file;
-      guest.moveTo(fresh); // at once: the old file has no name any more
-      StoreFiles.forceDirectory(path);
-      long saved = old.committed() - fresh.file.committed();
-      old.close();
+      try {
+        StoreFiles.compact(guest, path);
+        StoreFiles.forceDirectory(path);
+      } finally {
+        if (!old.equals(guest.index.file)) {
+          old.close();
+        }
+      }
       event.before = old.committed();
-      event.after = fresh.file.committed();
+      event.after = guest.index.file.committed();
       event.commit();
-      return saved;
+      return event.before - event.after;
     } finally {
       guest.pages.busy = false;
     }
@@ -399,20 +403,14 @@ public final class SnapshotStore<S> implements AutoCloseable {
     try (FileChannel from = FileChannel.open(image, StandardOpenOption.READ)) {
       guest.pages.absorb();
       List<Geometry> slots = guest.geometry();
-      Geometry slot =
-          slots.stream()
-              .filter(each -> each.slotId() == slotId)
-              .findFirst()
-              .orElseThrow(() ->
-                  new IllegalArgumentException(
-                      "the guest has no slot " + slotId + "; slots: " + slots));
+      Geometry slot = StoredGuest.slotOf(slots, slotId);
       long size = slot.pageCount() * slot.pageBytes();
       if (from.size() > size) {
         throw new IllegalArgumentException(
             image + " has " + from.size() + " bytes, but slot " + slotId + " has " + size);
       }
       StoredGuest.Content content = writer -> StoreFiles.importImage(from, slot, writer);
-      return guest.write(name, -1, content, bytes.clone(), slots).number;
+      return guest.writeOther(name, content, bytes.clone(), slots);
     } finally {
       guest.pages.busy = false;
     }

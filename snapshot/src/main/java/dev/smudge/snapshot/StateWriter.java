@@ -4,6 +4,7 @@ import dev.smudge.snapshot.stream.PageRunEncoder;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
+import java.util.NavigableMap;
 
 /**
  * Writes one state behind the others: {@link #begin}, {@link #page} in ascending order per slot,
@@ -104,13 +105,13 @@ final class StateWriter implements AutoCloseable {
       state.addMachine(file.end());
       file.append(StoreLayout.MACHINE, ByteBuffer.wrap(machine, at, length).slice());
     }
+    NavigableMap<Long, StoredState> all = index.with(state); // first
     file.force(); // before the end: which says that all is there
     ByteBuffer end = ByteBuffer.allocate(16).putLong(state.number).putLong(state.begin).flip();
     file.append(StoreLayout.END, end);
     file.force();
     state.end = file.end();
-    index.add(state);
-    file.commit();
+    index.commit(all, state.number);
   }
 
   @Override

@@ -38,16 +38,11 @@ final class StoreFile implements AutoCloseable {
    */
   static final class FileDisk implements Disk {
     private final RandomAccessFile file;
-    private Path name;
+    Path name; // by stores alone: see StoreFiles.compact
 
     FileDisk(Path name) throws IOException {
       this.file = new RandomAccessFile(name.toFile(), "rw");
       this.name = name;
-    }
-
-    /** It has another name from now on. */
-    void movedTo(Path newName) {
-      name = newName;
     }
 
     @Override

@@ -132,10 +132,11 @@ final class StoreFiles {
   }
 
   /**
-   * Writes what is needed into a new file, which takes the place of the old one. Whoever calls this
-   * uses the new one from then on, and then has its entry in the directory forced.
+   * Writes what is needed into a new file, which takes the place of the old one, also in the guest.
+   * Whoever calls this then has its entry in the directory forced.
    */
-  static StoreIndex compact(StoreIndex index, Path file) throws IOException {
+  static void compact(StoredGuest<?> guest, Path file) throws IOException {
+    StoreIndex index = guest.index;
     Path beside = beside(file, ".compact");
     StoreFile.FileDisk disk = new StoreFile.FileDisk(beside);
     boolean moved = false;
@@ -156,10 +157,19 @@ final class StoreFiles {
       }
       fresh.file.forces = true;
       fresh.file.force();
-      Files.move(beside, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-      moved = true;
-      disk.movedTo(file);
-      return fresh;
+      PlaceTable places = new PlaceTable(fresh); // first
+      try {
+        Files.move(
+            beside, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        moved = true;
+      } finally {
+        if (moved || Files.notExists(beside)) { // after an error too: the old file has no name then
+          moved = true;
+          disk.name = file; // nothing is called from here on
+          guest.index = fresh;
+          guest.places = places;
+        }
+      }
     } finally {
       if (!moved) {
         disk.close();

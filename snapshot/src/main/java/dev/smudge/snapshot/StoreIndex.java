@@ -11,6 +11,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.NavigableMap;
 import java.util.Objects;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
@@ -24,7 +25,7 @@ final class StoreIndex {
   private static final int PLACE_MASK = (1 << StoreLayout.KEY_SHIFT) - 1;
 
   final StoreFile file;
-  final TreeMap<Long, StoredState> states = new TreeMap<>();
+  NavigableMap<Long, StoredState> states = new TreeMap<>(); // one that is listed is changed no more
   long lastNumber = -1;
 
   private long runAt = -1;
@@ -99,7 +100,8 @@ final class StoreIndex {
           throw damage(at, "the end of another state than the one that was begun");
         }
         group.end = record.end();
-        add(group);
+        lastNumber = group.number;
+        states.put(group.number, group); // nobody else has this index yet
         return null;
       }
       case StoreLayout.DELETE -> {
@@ -111,7 +113,8 @@ final class StoreIndex {
         if (gone == null) {
           lastNumber = number; // of a file without the state itself: its number is used
         } else {
-          delete(gone);
+          states = without(gone);
+          gone.deleted = true;
         }
         return null;
       }
@@ -177,31 +180,61 @@ final class StoreIndex {
     return new PageDamageException("the store is damaged at byte " + at + ": " + what);
   }
 
-  void add(StoredState state) {
-    lastNumber = Math.max(lastNumber, state.number);
-    states.put(state.number, state);
+  /** {@return the states, and one more} */
+  NavigableMap<Long, StoredState> with(StoredState state) {
+    NavigableMap<Long, StoredState> more = new TreeMap<>(states);
+    more.put(state.number, state);
+    return more;
   }
 
-  /** Writes, as a group of its own, that a state is deleted. */
+  /** What was written counts: the states are these from now on. */
+  void commit(NavigableMap<Long, StoredState> all, long number) {
+    long last = Math.max(lastNumber, number);
+    file.commit();
+    states = all; // from there to here nothing is called
+    lastNumber = last;
+  }
+
+  /** Writes, as a group of its own, that a number is used and of no state. */
   void writeDeletion(long number) throws IOException {
+    appendDeletion(number);
+    commit(states, number);
+  }
+
+  private void appendDeletion(long number) throws IOException {
     file.beginGroup();
     file.append(StoreLayout.DELETE, ByteBuffer.allocate(8).putLong(number).flip());
     file.force();
+  }
+
+  /** Deletes a state: it is listed no more, and goes when no other needs it. */
+  void delete(StoredState state) throws IOException {
+    NavigableMap<Long, StoredState> left =
+        without(state); // first: a file is never deleted from twice
+    appendDeletion(state.number);
     file.commit();
+    state.deleted = true; // from there to here nothing is called
+    states = left;
   }
 
-  /** A state is one of those to be listed no more, and goes when no other needs it. */
-  void delete(StoredState state) {
-    state.deleted = true;
+  /** {@return the states that are needed without one} */
+  private NavigableMap<Long, StoredState> without(StoredState state) {
+    NavigableMap<Long, StoredState> left = new TreeMap<>(states);
     StoredState gone = state;
-    while (gone != null && gone.deleted && !hasChildren(gone)) {
-      states.remove(gone.number);
-      gone = states.get(gone.parent);
+    while (gone != null && (gone.deleted || gone.equals(state)) && !hasChildren(left, gone)) {
+      left.remove(gone.number);
+      gone = left.get(gone.parent);
     }
+    return left;
   }
 
-  private boolean hasChildren(StoredState state) {
-    return states.values().stream().anyMatch(other -> other.parent == state.number);
+  private static boolean hasChildren(Map<Long, StoredState> states, StoredState state) {
+    for (StoredState other : states.values()) {
+      if (other.parent == state.number) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /** {@return the numbers of the states that are listed} */

@@ -24,7 +24,7 @@ final class StoredGuest<S> {
   StoreIndex index;
   long current = -1;
 
-  private PlaceTable places; // of the current state, or of one before it
+  PlaceTable places; // of the current state, or of one before it
 
   private final PagePort<S> ram;
   private final MachineState machine;
@@ -128,7 +128,19 @@ final class StoredGuest<S> {
     void writeTo(StateWriter writer) throws IOException;
   }
 
-  StoredState write(String name, long parent, Content content, byte[] bytes, List<Geometry> slots)
+  /** Writes a state without parent, which the guest is not in. */
+  long writeOther(String name, Content content, byte[] bytes, List<Geometry> slots)
+      throws IOException {
+    return write(name, -1, content, bytes, slots, false).number;
+  }
+
+  private StoredState write(
+      String name,
+      long parent,
+      Content content,
+      byte[] bytes,
+      List<Geometry> slots,
+      boolean becomesCurrent)
       throws IOException {
     StoreFile file = index.file;
     file.beginGroup();
@@ -140,6 +152,9 @@ final class StoredGuest<S> {
     try (StateWriter writer = StateWriter.begin(index, state, of)) {
       content.writeTo(writer);
       writer.finish(bytes);
+      if (becomesCurrent) {
+        current = state.number; // at once: nothing is called since the file counts it
+      }
     }
     return state;
   }
@@ -151,6 +166,15 @@ final class StoredGuest<S> {
       slots.add(new Geometry(ram.slotId(slot), part.pending.pageCount(), part.pageBytes));
     }
     return slots;
+  }
+
+  static Geometry slotOf(List<Geometry> slots, int slotId) {
+    for (Geometry slot : slots) {
+      if (slot.slotId() == slotId) {
+        return slot;
+      }
+    }
+    throw new IllegalArgumentException("the guest has no slot " + slotId + "; slots: " + slots);
   }
 
   /** Saves what is dirty, and returns the number. */
@@ -168,11 +192,10 @@ final class StoredGuest<S> {
             forEachPending(part, slot, writer::page);
           }
         };
-    return saved(write(name, current, content, bytes, geometry()), event);
+    return saved(write(name, current, content, bytes, geometry(), true), event);
   }
 
   private long saved(StoredState state, StoreSaveEvent event) {
-    current = state.number;
     pages.clearPending();
     event.state = state.number;
     event.pages = state.pageCount();
@@ -226,7 +249,7 @@ final class StoredGuest<S> {
         };
     StoreSaveEvent event = new StoreSaveEvent();
     event.begin();
-    StoredState state = write(name, current, content, copy.machine, copy.slots);
+    StoredState state = write(name, current, content, copy.machine, copy.slots, true);
     open = null;
     return saved(state, event);
   }
@@ -298,14 +321,7 @@ final class StoredGuest<S> {
               + number
               + " is the current one, to which the next is saved: save or restore another first");
     }
-    index.writeDeletion(number);
     index.delete(state);
-  }
-
-  /** The states are in another file from now on. */
-  void moveTo(StoreIndex fresh) {
-    index = fresh;
-    places = new PlaceTable(fresh);
   }
 
   StoredState listed(long number) {
