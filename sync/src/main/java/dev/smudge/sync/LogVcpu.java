@@ -207,11 +207,6 @@ public final class LogVcpu implements AutoCloseable {
     state.pressure().limitDirtyRate(bytesPerSecond);
   }
 
-  /** {@return how many pages this vCPU has made dirty so far} */
-  long dirtyPages() {
-    return state.pressure().counters().dirtyPages();
-  }
-
   /** {@link RingFullPolicy#WAIT}. */
   void awaitRoom() {
     state.pressure().ringFullWait().awaitRoom();

@@ -35,6 +35,11 @@ final class Dirty {
     return pages;
   }
 
+  /** How many pages a vCPU has made dirty so far. */
+  static long madeBy(LogVcpu vcpu) {
+    return vcpu.state().pressure().counters().dirtyPages();
+  }
+
   static Set<Long> range(long first, long end) {
     Set<Long> pages = new TreeSet<>();
     LongStream.range(first, end).forEach(pages::add);

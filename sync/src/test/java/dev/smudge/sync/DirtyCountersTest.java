@@ -69,7 +69,7 @@ class DirtyCountersTest {
     assertEquals(6, now.dirtyPages());
     assertEquals(3, now.devicePages());
     assertEquals(Map.of(0, 2L, 1, 4L), now.vcpuPages());
-    assertEquals(4, two.dirtyPages());
+    assertEquals(4, Dirty.madeBy(two));
     assertEquals(0, now.ringFullWaits());
     assertEquals(0, now.ringSpills());
     assertEquals(mode.hasRings() ? 3 : 0, now.ringEntries());
@@ -136,7 +136,7 @@ class DirtyCountersTest {
                 vcpu.safepoint();
               }
               vcpu.offline();
-              marked.addAndGet(vcpu.dirtyPages());
+              marked.addAndGet(Dirty.madeBy(vcpu));
               vcpu.close();
             }
           }));

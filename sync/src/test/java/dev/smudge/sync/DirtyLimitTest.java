@@ -216,7 +216,7 @@ class DirtyLimitTest {
               vcpu.safepoint();
               vcpu.offline();
             });
-        while (vcpu.dirtyPages() <= i) {
+        while (Dirty.madeBy(vcpu) <= i) {
           Thread.onSpinWait();
         }
         for (int spin = i % 300; spin > 0; spin--) {

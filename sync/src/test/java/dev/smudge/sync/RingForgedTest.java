@@ -47,8 +47,8 @@ class RingForgedTest {
       batch.commit();
     }
     vcpu.mark(other, 0, 70 * PAGE); // the live bitmap is as it should be
-    assertEquals(70, vcpu.dirtyPages() - 2);
-    assertEquals(72, vcpu.dirtyPages());
+    assertEquals(70, Dirty.madeBy(vcpu) - 2);
+    assertEquals(72, Dirty.madeBy(vcpu));
   }
 
   /** A page that is in the slot, and was not written: dirty, and armed; no harm. */

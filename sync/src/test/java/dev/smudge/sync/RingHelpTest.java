@@ -28,13 +28,13 @@ class RingHelpTest {
   void sync_vcpuStoppedBetweenBitAndPush_pageOfAnotherThatReliedOnItIsFound() {
     HalfDoneMark half = new HalfDoneMark(a.marks(), slot.live, slot.slot.entryId(), 70);
     b.mark(slot, 70 * PAGE, 1); // finds the bit set
-    assertEquals(0, b.dirtyPages());
+    assertEquals(0, Dirty.madeBy(b));
     b.safepoint();
     log.sync();
     assertEquals(1, client.dirtyPages());
     assertEquals(Set.of(70L), Dirty.take(client, 5));
     b.mark(slot, 70 * PAGE + 8, 1); // armed by the take: its own entry
-    assertEquals(1, b.dirtyPages());
+    assertEquals(1, Dirty.madeBy(b));
     half.end();
     assertEquals(Set.of(70L), Dirty.take(client, 5));
     assertEquals(Set.of(), Dirty.take(client, 5));
@@ -118,7 +118,7 @@ class RingHelpTest {
       try (DirtyBatch<LogSlot> batch = others.take()) {
         assertEquals(0, batch.pageCount());
       }
-      assertEquals(0, its.dirtyPages() + a.dirtyPages());
+      assertEquals(0, Dirty.madeBy(its) + Dirty.madeBy(a));
     }
   }
 

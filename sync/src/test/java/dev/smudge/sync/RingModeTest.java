@@ -103,7 +103,7 @@ class RingModeTest {
             }
             vcpu.close();
           });
-      GuestThread.await(() -> vcpu.dirtyPages() > 0);
+      GuestThread.await(() -> Dirty.madeBy(vcpu) > 0);
       for (int i = 0; i < 2_000; i++) {
         log.sync();
       }

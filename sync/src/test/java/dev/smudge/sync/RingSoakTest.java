@@ -42,7 +42,7 @@ class RingSoakTest {
       Future<?> running =
           guest.begin(() -> {
             long written = 0;
-            while (vcpu.dirtyPages() < pushes && System.nanoTime() - end < 0) {
+            while (Dirty.madeBy(vcpu) < pushes && System.nanoTime() - end < 0) {
               written++;
               for (int page = 0; page < PAGES; page++) {
                 ram[page] = written;

@@ -56,7 +56,7 @@ class SharedSlowPathTest {
       }
       assertFalse(writeTlb[5], "armed, so dropped");
     }
-    assertEquals(6, vcpu.dirtyPages());
+    assertEquals(6, Dirty.madeBy(vcpu));
     assertTrue(flushes >= 3);
     vcpu.close();
   }
@@ -81,7 +81,7 @@ class SharedSlowPathTest {
     assertFalse(slot.isMarked(1));
     log.mark(slot, 4096 + 7, 2 * 4096);
     assertTrue(slot.isMarked(1) && slot.isMarked(2) && slot.isMarked(3));
-    assertEquals(3, vcpu.dirtyPages());
+    assertEquals(3, Dirty.madeBy(vcpu));
     log.mark(slot, 4096, 3 * 4096);
     assertEquals(3, log.counters().devicePages(), "as ever, where all are marked");
     for (long[] outside : new long[][] {{-1, 2}, {0, -1}, {1, 64 * 4096}, {1, Long.MAX_VALUE}}) {
@@ -98,7 +98,7 @@ class SharedSlowPathTest {
       Future<?> marks = device.begin(() -> log.mark(slot, 4096, 1));
       GuestThread.end(marks);
       assertFalse(slot.isMarked(1));
-      assertEquals(0, vcpu.dirtyPages());
+      assertEquals(0, Dirty.madeBy(vcpu));
       vcpu.offline();
     }
     try (DirtyBatch<LogSlot> batch = client.take()) {

@@ -128,10 +128,6 @@ public final class MappedSlot {
     return handle;
   }
 
-  SparseRam.@Nullable Pin pin() {
-    return pin;
-  }
-
   /** {@return whether its RAM is ours, not the embedder's} */
   public boolean isOurs() {
     return pin != null;

@@ -128,11 +128,6 @@ public final class SlotSwap {
     return swapped;
   }
 
-  /** {@return what was removed, in the order of the removals} */
-  public List<RemovedPages> removed() {
-    return leaving.stream().map(slot -> pages.get(slot.slot())).toList();
-  }
-
   /**
    * Stops vCPUs that are the tracker's own, if there are any. To be called before a lock of the
    * embedder's: a thread that holds a pause, and so these vCPUs, may be waiting for that lock. Does
