@@ -62,7 +62,7 @@ public final class RingProducer extends Padded {
   }
 
   /** {@return how many entries were pushed since the ring was made} */
-  public long pushed() {
+  long pushed() {
     return pushed;
   }
 }
