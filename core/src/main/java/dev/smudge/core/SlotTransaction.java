@@ -8,6 +8,7 @@ import dev.smudge.core.internal.map.SlotOverlay;
 import dev.smudge.core.internal.map.SlotPlan;
 import dev.smudge.core.internal.ram.RamRange;
 import dev.smudge.sync.RemovedSlot;
+import dev.smudge.sync.embed.EmbeddedLog;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.NoSuchElementException;
@@ -36,6 +37,7 @@ import java.util.NoSuchElementException;
  */
 @SuppressWarnings("ReferenceEquality") // transactions and threads are compared by identity
 public final class SlotTransaction implements AutoCloseable {
+  /** No lambda: it would be over numbers, and of no use after an error (docs/design.md 3.8). */
   private interface Step {
     void run(SlotMap base);
   }
@@ -52,6 +54,7 @@ public final class SlotTransaction implements AutoCloseable {
   @SuppressWarnings("this-escape") // to the thread's own overlay
   SlotTransaction(AddressSpace space) {
     space.checkOpen();
+    EmbeddedLog.checkStack(); // whoever can begin one here can close it here
     this.space = space;
     this.overlay = space.beginTransaction();
     SlotTransaction open = (SlotTransaction) overlay.innermost;
@@ -111,8 +114,13 @@ public final class SlotTransaction implements AutoCloseable {
    * @throws IllegalStateException if the transaction is over, or the memory closed
    */
   public SlotTransaction add(int slotId, long guestAddress, long size, long pageSize) {
-    return step(base ->
-        overlay.put(SlotPlan.ofOwn(slotId, guestAddress, size, pageSize, space.newRam()), base));
+    return step(
+        new Step() {
+          @Override
+          public void run(SlotMap base) {
+            overlay.put(SlotPlan.ofOwn(slotId, guestAddress, size, pageSize, space.newRam()), base);
+          }
+        });
   }
 
   /**
@@ -128,7 +136,13 @@ public final class SlotTransaction implements AutoCloseable {
    * @throws IllegalStateException if the transaction is over, or the memory closed
    */
   public SlotTransaction add(int slotId, long guestAddress, MemorySegment ram, long pageSize) {
-    return step(base -> overlay.put(SlotPlan.ofSegment(slotId, guestAddress, ram, pageSize), base));
+    return step(
+        new Step() {
+          @Override
+          public void run(SlotMap base) {
+            overlay.put(SlotPlan.ofSegment(slotId, guestAddress, ram, pageSize), base);
+          }
+        });
   }
 
   /**
@@ -140,7 +154,13 @@ public final class SlotTransaction implements AutoCloseable {
    * @throws IllegalStateException if the transaction is over, or the memory closed
    */
   public SlotTransaction remove(int slotId) {
-    return step(base -> overlay.remove(slotId, base));
+    return step(
+        new Step() {
+          @Override
+          public void run(SlotMap base) {
+            overlay.remove(slotId, base);
+          }
+        });
   }
 
   /**
@@ -154,7 +174,13 @@ public final class SlotTransaction implements AutoCloseable {
    * @throws IllegalStateException if the transaction is over, or the memory closed
    */
   public SlotTransaction move(int slotId, long guestAddress) {
-    return step(base -> replace(overlay.get(slotId, base).movedTo(guestAddress), base));
+    return step(
+        new Step() {
+          @Override
+          public void run(SlotMap base) {
+            replace(overlay.get(slotId, base).movedTo(guestAddress), base);
+          }
+        });
   }
 
   private void replace(SlotPlan plan, SlotMap base) {
@@ -177,30 +203,35 @@ public final class SlotTransaction implements AutoCloseable {
    * @throws IllegalStateException if the transaction is over, or the memory closed
    */
   public SlotTransaction resize(int slotId, long size) {
-    return step(base -> {
-      SlotPlan old = overlay.get(slotId, base);
-      boolean grows = size > old.size();
-      if (grows && old.own() == null) {
-        throw new IllegalArgumentException(
-            old
-                + " cannot grow to "
-                + size
-                + ": its RAM is the embedder's, of "
-                + old.size()
-                + " bytes; replaceRam with more of it");
-      }
-      SlotPlan plan =
-          old.part(
-              slotId,
-              old.guestAddress(),
-              size,
-              old.offset(),
-              RamRange.both(old.fresh(), List.of(new RamRange(old.ramEnd(), old.offset() + size))));
-      replace(plan, base);
-      if (grows) {
-        overlay.checkFresh(plan);
-      }
-    });
+    return step(
+        new Step() {
+          @Override
+          public void run(SlotMap base) {
+            SlotPlan old = overlay.get(slotId, base);
+            boolean grows = size > old.size();
+            if (grows && old.own() == null) {
+              throw new IllegalArgumentException(
+                  old
+                      + " cannot grow to "
+                      + size
+                      + ": its RAM is the embedder's, of "
+                      + old.size()
+                      + " bytes; replaceRam with more of it");
+            }
+            SlotPlan plan =
+                old.part(
+                    slotId,
+                    old.guestAddress(),
+                    size,
+                    old.offset(),
+                    RamRange.both(
+                        old.fresh(), List.of(new RamRange(old.ramEnd(), old.offset() + size))));
+            replace(plan, base);
+            if (grows) {
+              overlay.checkFresh(plan);
+            }
+          }
+        });
   }
 
   /**
@@ -214,27 +245,32 @@ public final class SlotTransaction implements AutoCloseable {
    * @throws IllegalStateException if the transaction is over, or the memory closed
    */
   public SlotTransaction split(int slotId, long byteOffset, int newSlotId) {
-    return step(base -> {
-      SlotPlan old = overlay.get(slotId, base);
-      if (byteOffset <= 0 || byteOffset >= old.size() || byteOffset % old.pageSize() != 0) {
-        throw new IllegalArgumentException(
-            "cannot split "
-                + old
-                + " at offset "
-                + byteOffset
-                + ": it has to be a multiple of the page size, more than 0 and less than "
-                + old.size());
-      }
-      replace(old.part(slotId, old.guestAddress(), byteOffset, old.offset(), old.fresh()), base);
-      overlay.put(
-          old.part(
-              newSlotId,
-              old.guestAddress() + byteOffset,
-              old.size() - byteOffset,
-              old.offset() + byteOffset,
-              old.fresh()),
-          base);
-    });
+    return step(
+        new Step() {
+          @Override
+          public void run(SlotMap base) {
+            SlotPlan old = overlay.get(slotId, base);
+            if (byteOffset <= 0 || byteOffset >= old.size() || byteOffset % old.pageSize() != 0) {
+              throw new IllegalArgumentException(
+                  "cannot split "
+                      + old
+                      + " at offset "
+                      + byteOffset
+                      + ": it has to be a multiple of the page size, more than 0 and less than "
+                      + old.size());
+            }
+            replace(
+                old.part(slotId, old.guestAddress(), byteOffset, old.offset(), old.fresh()), base);
+            overlay.put(
+                old.part(
+                    newSlotId,
+                    old.guestAddress() + byteOffset,
+                    old.size() - byteOffset,
+                    old.offset() + byteOffset,
+                    old.fresh()),
+                base);
+          }
+        });
   }
 
   /**
@@ -249,32 +285,36 @@ public final class SlotTransaction implements AutoCloseable {
    * @throws IllegalStateException if the transaction is over, or the memory closed
    */
   public SlotTransaction merge(int firstSlotId, int secondSlotId) {
-    return step(base -> {
-      SlotPlan first = overlay.get(firstSlotId, base);
-      SlotPlan second = overlay.get(secondSlotId, base);
-      if (first.lastAddress() + 1 != second.guestAddress()
-          || second.guestAddress() == 0
-          || first.pageSize() != second.pageSize()
-          || !first.isOver(second)
-          || first.ramEnd() != second.offset()) {
-        throw new IllegalArgumentException(
-            "cannot merge "
-                + first
-                + " and "
-                + second
-                + ": they have to adjoin in addresses and in RAM, with pages of one"
-                + " size");
-      }
-      overlay.remove(secondSlotId, base);
-      replace(
-          first.part(
-              firstSlotId,
-              first.guestAddress(),
-              first.size() + second.size(),
-              first.offset(),
-              RamRange.both(first.fresh(), second.fresh())),
-          base);
-    });
+    return step(
+        new Step() {
+          @Override
+          public void run(SlotMap base) {
+            SlotPlan first = overlay.get(firstSlotId, base);
+            SlotPlan second = overlay.get(secondSlotId, base);
+            if (first.lastAddress() + 1 != second.guestAddress()
+                || second.guestAddress() == 0
+                || first.pageSize() != second.pageSize()
+                || !first.isOver(second)
+                || first.ramEnd() != second.offset()) {
+              throw new IllegalArgumentException(
+                  "cannot merge "
+                      + first
+                      + " and "
+                      + second
+                      + ": they have to adjoin in addresses and in RAM, with pages of one"
+                      + " size");
+            }
+            overlay.remove(secondSlotId, base);
+            replace(
+                first.part(
+                    firstSlotId,
+                    first.guestAddress(),
+                    first.size() + second.size(),
+                    first.offset(),
+                    RamRange.both(first.fresh(), second.fresh())),
+                base);
+          }
+        });
   }
 
   /**
@@ -291,7 +331,13 @@ public final class SlotTransaction implements AutoCloseable {
    * @throws IllegalStateException if the transaction is over, or the memory closed
    */
   public SlotTransaction replaceRam(int slotId, MemorySegment ram) {
-    return step(base -> replace(overlay.get(slotId, base).withRam(ram), base));
+    return step(
+        new Step() {
+          @Override
+          public void run(SlotMap base) {
+            replace(overlay.get(slotId, base).withRam(ram), base);
+          }
+        });
   }
 
   /**

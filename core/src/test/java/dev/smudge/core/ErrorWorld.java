@@ -55,6 +55,7 @@ final class ErrorWorld implements AutoCloseable {
   @Nullable Vcpu otherVcpu;
   @Nullable CompletableFuture<@Nullable Void> task;
   @Nullable Throwable handlerThrows;
+  boolean vcpuWaits; // the thread of the test holds a pause, and so cannot run a vCPU
   int told; // writes, by watches
   int closed; // listeners
 
@@ -92,17 +93,19 @@ final class ErrorWorld implements AutoCloseable {
   }
 
   /** Where a copy has what is at a guest address. */
-  private static long place(long address) {
+  static long place(long address) {
     return address >= FREE ? address - FREE + 4 * SIZE : address;
   }
 
   /** With plenty of stack. */
   void write() {
     for (int i = 0; i < 6; i++) {
-      vcpu.putLong(random.nextLong(2 * SIZE - 8), random.nextLong());
+      if (!vcpuWaits) {
+        vcpu.putLong(random.nextLong(2 * SIZE - 8), random.nextLong());
+      }
       memory.device().putLong(random.nextLong(2 * SIZE - 8), random.nextLong());
     }
-    if (has(EXTRA)) {
+    if (has(EXTRA) && !vcpuWaits) {
       vcpu.putLong(FREE + random.nextLong(memory.slot(EXTRA).size() - 8), random.nextLong());
     }
     random.nextBytes(bytes);

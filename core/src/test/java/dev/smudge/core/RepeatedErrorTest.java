@@ -16,7 +16,8 @@ import org.junit.jupiter.params.provider.EnumSource;
 /**
  * Errors that come again: one at a random point of an operation, the next in what comes after it,
  * which mends the first, and so on; then nothing is lost, and later calls work. They are of the
- * tracker, some in a row, of the error handler, and of a stack that ends. {@code
+ * tracker, some in a row, of the error handler, and of a stack that ends. Some come while a write
+ * that lands late, a batch or a pause is open, from round to round ({@link HeldOpen}). {@code
  * -Dsmudge.repeatedErrorSeconds} sets how long that goes on, {@code -Dsmudge.seed} the random
  * numbers.
  */
@@ -61,12 +62,23 @@ class RepeatedErrorTest {
     }
     for (long s = seed; goesOn(end); s++) {
       Random random = new Random(s);
-      try (ErrorWorld w = new ErrorWorld(kind)) {
+      try (ErrorWorld w = new ErrorWorld(kind);
+          HeldOpen held = new HeldOpen(w, random)) {
         for (int i = 0; i < ROUNDS_OF_A_WORLD && goesOn(end); i++) {
-          Operation operation = operations.get(random.nextInt(operations.size()));
           script.clear();
           try {
-            round(w, operation, random, 1 + random.nextInt(3));
+            script.add(held.toString());
+            Runnable change = held.next();
+            if (change != null) {
+              disturbed(w, change, random);
+              held.mend();
+            }
+            Operation operation = operations.get(random.nextInt(operations.size()));
+            if (held.allows(operation)) {
+              script.add(operation.name());
+              round(w, operation, random, 1 + random.nextInt(3));
+            }
+            held.check();
           } catch (Throwable e) {
             throw new AssertionError("seed " + s + ", round " + i + ": " + script, e);
           }
@@ -102,7 +114,9 @@ class RepeatedErrorTest {
     w.check();
     w.errors.clear();
     if (random.nextInt(4) == 0) {
-      w.checkPages();
+      if (!w.vcpuWaits) {
+        w.checkPages();
+      }
       w.closePages();
     }
   }
@@ -117,7 +131,8 @@ class RepeatedErrorTest {
       case 2 -> () -> w.take(0);
       case 3 -> () -> w.take(1);
       case 4 -> w.vcpu::safepoint;
-      case 5 -> () -> w.vcpu.putLong(5 * ErrorWorld.PAGE, w.bytes[0]);
+      case 5 ->
+          w.vcpuWaits ? w.vcpu::offline : () -> w.vcpu.putLong(5 * ErrorWorld.PAGE, w.bytes[0]);
       case 6 -> () -> w.memory.device().putLong(5 * ErrorWorld.PAGE, w.bytes[0]);
       default -> operation.isRepeatable() ? () -> operation.call().accept(w) : w.vcpu::offline;
     };

@@ -353,7 +353,7 @@ public final class AddressSpace {
     try {
       synchronized (asyncWrites) {
         long left = embedded.timeout().toNanos();
-        while (!asyncWrites.isEmpty()) {
+        while (asyncWrites.iterator().hasNext()) { // an error may leave their count wrong
           checkOpen();
           long begin = System.nanoTime();
           if (left <= 0) {
