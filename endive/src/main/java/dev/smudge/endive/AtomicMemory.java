@@ -169,7 +169,14 @@ abstract class AtomicMemory implements Memory {
       return WaitQueues.NOT_EQUAL;
     }
     MemorySegment ram = memory.slot.ram();
-    return await(addr, () -> (int) INT.getVolatile(ram, (long) addr) == expected, timeout);
+    BooleanSupplier asExpected =
+        new BooleanSupplier() { // no lambda over an int (docs/design.md 3.8)
+          @Override
+          public boolean getAsBoolean() {
+            return (int) INT.getVolatile(ram, (long) addr) == expected;
+          }
+        };
+    return await(addr, asExpected, timeout);
   }
 
   @Override
@@ -179,7 +186,14 @@ abstract class AtomicMemory implements Memory {
       return WaitQueues.NOT_EQUAL;
     }
     MemorySegment ram = memory.slot.ram();
-    return await(addr, () -> (long) LONG.getVolatile(ram, (long) addr) == expected, timeout);
+    BooleanSupplier asExpected =
+        new BooleanSupplier() {
+          @Override
+          public boolean getAsBoolean() {
+            return (long) LONG.getVolatile(ram, (long) addr) == expected;
+          }
+        };
+    return await(addr, asExpected, timeout);
   }
 
   private void checkShared() {

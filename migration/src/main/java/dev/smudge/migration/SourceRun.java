@@ -298,6 +298,27 @@ final class SourceRun<S> {
     return sum[0];
   }
 
+  /** What each stream sends of a batch. No lambdas over numbers (docs/design.md 3.8). */
+  private SourceStreams.Sending sharing(DirtyBatch<S> batch, boolean first) {
+    return new SourceStreams.Sending() {
+      @Override
+      public void send(SourceStream stream, int index) throws IOException {
+        RunConsumer<S, IOException> share =
+            new RunConsumer<>() {
+              @Override
+              public void accept(S slot, long firstPage, long pageCount) throws IOException {
+                share(stream, index, slot, firstPage, pageCount);
+              }
+            };
+        batch.forEachRun(share);
+        if (first) {
+          sendAgain(share);
+        }
+        stream.out.flush();
+      }
+    };
+  }
+
   /** Sends the pages of a batch, and hands them all to the connections. */
   private void send(DirtyBatch<S> batch, long taken, boolean last)
       throws IOException, InterruptedException {
@@ -320,15 +341,7 @@ final class SourceRun<S> {
     FrameWriter out = streams.get(0).out;
     out.begin().putInt(number);
     out.end(FrameType.ROUND);
-    streams.inAll((stream, index) -> {
-      RunConsumer<S, IOException> share =
-          (slot, first, count) -> share(stream, index, slot, first, count);
-      batch.forEachRun(share);
-      if (number == 1) {
-        sendAgain(share);
-      }
-      stream.out.flush();
-    });
+    streams.inAll(sharing(batch, number == 1));
     Round round =
         new Round(
             number,

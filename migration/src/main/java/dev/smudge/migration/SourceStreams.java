@@ -112,7 +112,13 @@ final class SourceStreams implements AutoCloseable {
     try {
       for (int i = 1; i < streams.size(); i++) {
         int index = i;
-        Thread thread = new Thread(() -> sendIn(sending, index), "migration-" + index);
+        Runnable task = new Runnable() { // no lambda over an int (docs/design.md 3.8)
+              @Override
+              public void run() {
+                sendIn(sending, index);
+              }
+            };
+        Thread thread = new Thread(task, "migration-" + index);
         thread.setDaemon(true);
         thread.start();
         threads.add(thread);

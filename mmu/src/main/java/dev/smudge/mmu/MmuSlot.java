@@ -285,7 +285,9 @@ final class MmuSlot implements SlotTracker {
   private void keep(long begin, long to) {
     addRange(kept, begin, to);
     if (!tracker.leaving().isEmpty()) {
-      tracker.leaving().forEach(other -> other.keepWhatIsMine(begin, to));
+      for (MmuSlot other : tracker.leaving()) { // no lambda over a long (docs/design.md 3.8)
+        other.keepWhatIsMine(begin, to);
+      }
     }
   }
 

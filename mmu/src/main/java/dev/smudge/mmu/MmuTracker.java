@@ -110,12 +110,14 @@ public final class MmuTracker {
       long end = from + page.byteSize();
       userfaultfd.register(from, end);
       int[] found = new int[3];
+      int[] inRound = new int[1]; // no lambda over an int (docs/design.md 3.8)
       for (int i = 0; i < found.length; i++) {
-        int round = i;
+        inRound[0] = 0;
         if (i != 1) {
           page.set(ValueLayout.JAVA_INT, 0, i + 1);
         }
-        scan.scan(from, end, true, (a, b) -> found[round]++);
+        scan.scan(from, end, true, (a, b) -> inRound[0]++);
+        found[i] = inRound[0];
       }
       userfaultfd.unregister(from, end);
       return found[0] == 1 && found[1] == 0 && found[2] == 1

@@ -74,8 +74,9 @@ public final class SlotOverlay {
       drop(plan);
       undo.add(() -> insert(plan));
     } else {
-      hidden.put(id, base.get(id));
-      undo.add(() -> hidden.remove(id));
+      MappedSlot slot = base.get(id);
+      hidden.put(id, slot);
+      undo.add(() -> hidden.remove(slot.log.id())); // no lambda over an int (docs/design.md 3.8)
     }
   }
 
