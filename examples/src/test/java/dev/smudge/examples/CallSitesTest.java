@@ -32,8 +32,8 @@ import org.junit.jupiter.api.Test;
 /**
  * A call site of the JVM that is linked for the first time where the stack ends may be of no use
  * ever after. That has been seen of those whose shape the JDK has not linked beforehand: a string
- * concatenation, a switch over types, a lambda over a number. There is none of these in any
- * module, so that an error keeps no later call from its end.
+ * concatenation, a switch over types, a lambda over a number. There is none of these in any module,
+ * so that an error keeps no later call from its end.
  */
 class CallSitesTest {
   private static Path placeOf(Class<?> type) throws IOException, URISyntaxException {
