@@ -26,7 +26,7 @@ public final class VcpuPause implements AutoCloseable {
   }
 
   VcpuPause(Pauses pauses) {
-    StackRoom.check(); // so that there is enough of it to end the pause
+    StackRoom.check(StackRoom.RELEASE); // so that there is enough of it to end the pause
     this.pauses = pauses;
     this.pause = pauses.pause();
   }

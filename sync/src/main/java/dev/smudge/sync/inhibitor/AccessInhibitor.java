@@ -3,6 +3,7 @@ package dev.smudge.sync.inhibitor;
 import dev.smudge.sync.error.VcpuException;
 import dev.smudge.sync.error.VcpuTimeoutException;
 import dev.smudge.sync.internal.time.Patience;
+import dev.smudge.sync.internal.time.RoomyLock;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -10,7 +11,6 @@ import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
-import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
@@ -50,7 +50,7 @@ public final class AccessInhibitor implements AutoCloseable {
 
   private final long timeoutNanos;
   private final Consumer<? super Throwable> errorHandler;
-  private final ReentrantLock lock = new ReentrantLock(true);
+  private final RoomyLock lock = new RoomyLock(true);
   private final Condition left = lock.newCondition(); // for the changer
   private final Condition released = lock.newCondition(); // for other changers, and who enters
 

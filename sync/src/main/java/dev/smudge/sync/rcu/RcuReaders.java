@@ -1,11 +1,11 @@
 package dev.smudge.sync.rcu;
 
+import dev.smudge.sync.internal.time.RoomyLock;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
-import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
@@ -58,7 +58,7 @@ final class RcuReaders {
   private final ConcurrentHashMap<Key, RcuReader> all = new ConcurrentHashMap<>();
   private final AtomicReference<@Nullable RcuReader> head = new AtomicReference<>();
   private final AtomicInteger length = new AtomicInteger();
-  private final ReentrantLock pruning = new ReentrantLock();
+  private final RoomyLock pruning = new RoomyLock(false);
   private volatile int pruneAt = PRUNE_FROM;
   private final long[] words = new long[2 * EPOCH]; // every reader reads it
   private final Consumer<? super Throwable> errorHandler;

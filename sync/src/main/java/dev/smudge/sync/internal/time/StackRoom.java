@@ -8,6 +8,9 @@ public final class StackRoom {
   /** Frames for {@link #check(int)} that are enough for RAM to be unmapped. */
   public static final int RELEASE = 40;
 
+  /** Frames for {@link #check(int)} that are enough for a wait on a condition. */
+  static final int WAIT = 30;
+
   private StackRoom() {}
 
   /**

@@ -1,14 +1,14 @@
 package dev.smudge.sync.internal.vcpu;
 
+import dev.smudge.sync.internal.time.RoomyLock;
 import java.util.concurrent.locks.Condition;
-import java.util.concurrent.locks.ReentrantLock;
 
 /**
  * Wakes vCPUs and pausers that wait for something to change: the end of a pause, room in a ring, a
  * dirty limit. The lock is held for looks and for changes, never during a wait for a vCPU.
  */
 final class VcpuSignal {
-  private final ReentrantLock lock = new ReentrantLock();
+  private final RoomyLock lock = new RoomyLock(false);
   private final Condition changed = lock.newCondition();
 
   void lock() {
