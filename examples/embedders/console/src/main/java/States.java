@@ -10,8 +10,8 @@ final class States implements PagePort.OwnRam, MachineState, AutoCloseable {
   private static final int PAGE = 256; // cells
 
   private final Console console;
-  private final DirtyLog log =
-      DirtyLog.builder().buildStopped(); // nothing runs while a state is saved
+  // Nothing runs while a state is saved.
+  private final DirtyLog log = DirtyLog.builder().buildStopped();
   private final LogSlot work;
   private final LogSlot screen;
   private final Rewind<LogSlot> rewind;
