@@ -8,6 +8,7 @@ import java.util.Collections;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Objects;
+import java.util.UUID;
 import java.util.WeakHashMap;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
@@ -73,11 +74,22 @@ public final class MigrationSource<S> {
   private volatile @Nullable SourceRun<S> run; // the migration under way
   private @Nullable Messages messages;
 
+  /** One is made at once: classes of the JDK whose initializer is cut short are of no use later. */
+  private UUID next;
+
   private MigrationSource(GuestRam<S> ram, MachineState machine, MigratingGuest guest) {
     this.ram = Objects.requireNonNull(ram, "ram");
     this.machine = Objects.requireNonNull(machine, "machine");
     this.guest = Objects.requireNonNull(guest, "guest");
     this.sent = SENT.computeIfAbsent(ram.client(), client -> new Sent());
+    this.next = UUID.randomUUID();
+  }
+
+  /** {@return another number for each migration} */
+  UUID newId() {
+    UUID id = next;
+    next = UUID.randomUUID();
+    return id;
   }
 
   /**
@@ -225,7 +237,9 @@ public final class MigrationSource<S> {
   /**
    * Migrates the running guest. When this returns, the guest is where the result says. The first
    * connection stays open after a hand-over, for {@link #messages}; the others are closed, and
-   * after a failure all are. Blocks until the migration is over, or has failed.
+   * after a failure all are. Blocks until the migration is over, or has failed. If it throws an
+   * {@link Error}, the guest has stayed here; one that comes after the destination was told to run
+   * the guest is the failure of the result.
    *
    * @param first to the destination
    * @param more further ones to the same destination, at most 63; pages are divided between all

@@ -177,7 +177,7 @@ public final class MigrationTarget implements AutoCloseable {
     try {
       main.out.send(FrameType.RUNNING, new byte[0]);
       told = true;
-    } catch (IOException e) {
+    } catch (IOException | RuntimeException | Error e) {
       return; // the guest runs here, and the source keeps its own stopped
     }
   }

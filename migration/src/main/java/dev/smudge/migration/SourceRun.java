@@ -73,6 +73,11 @@ final class SourceRun<S> {
       }
     } catch (IOException | RuntimeException e) {
       result.failure = asCancelled(e);
+    } catch (Error e) {
+      if (result.end == End.STAYED) {
+        throw e;
+      }
+      result.failure = TargetStream.asKnown(e); // whoever calls has to know that it may run there
     } finally {
       if (throttled) {
         guest.limitDirtyRate(Long.MAX_VALUE);
@@ -117,7 +122,7 @@ final class SourceRun<S> {
 
   private void greet() throws IOException {
     listener.phase(Phase.GREETING);
-    UUID id = UUID.randomUUID();
+    UUID id = source.newId();
     for (int i = 0; i < streams.size(); i++) {
       streams
           .get(i)

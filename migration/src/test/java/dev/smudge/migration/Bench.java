@@ -35,8 +35,20 @@ final class Bench implements AutoCloseable {
     source = MigrationSource.of(guest.ram, guest, guest);
   }
 
+  /** What the source does with its connections. */
+  interface Attempt {
+    void migrate(Connection first, Connection[] more) throws Exception;
+  }
+
   /** One attempt, through so many connections. */
   MigrationResult migrate(int streams, Wrap atSource, Wrap atTarget) throws Exception {
+    MigrationResult[] result = new MigrationResult[1];
+    attempt(streams, atSource, atTarget, (first, more) -> result[0] = source.migrate(first, more));
+    return result[0];
+  }
+
+  /** One attempt, whatever it throws. */
+  void attempt(int streams, Wrap atSource, Wrap atTarget, Attempt attempt) throws Exception {
     Connection[] here = new Connection[streams];
     Connection[] there = new Connection[streams];
     for (int i = 0; i < streams; i++) {
@@ -50,10 +62,14 @@ final class Bench implements AutoCloseable {
     Thread thread = new Thread(() -> receive(there), "destination");
     thread.setDaemon(true);
     thread.start();
-    MigrationResult result = source.migrate(here[0], Arrays.copyOfRange(here, 1, streams));
-    here[0].close();
-    thread.join();
-    return result;
+    try {
+      attempt.migrate(here[0], Arrays.copyOfRange(here, 1, streams));
+    } finally {
+      for (Connection each : here) { // those that an error has kept the source from closing
+        each.close();
+      }
+      thread.join();
+    }
   }
 
   @SuppressWarnings("try") // closes a destination in the middle
