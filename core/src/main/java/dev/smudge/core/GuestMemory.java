@@ -417,7 +417,8 @@ public final class GuestMemory implements AutoCloseable {
    * @throws dev.smudge.sync.rcu.RcuTimeoutException if a read-side section, or a reclaimer, keeps
    *     it waiting for too long: closing can be tried again
    * @throws IllegalStateException if I/O into Smudge's own RAM is under way: closing can be tried
-   *     again; or if it is called in a read-side section or by a listener: nothing is changed
+   *     again; or if it is called in a read-side section, by a listener, in a task of {@code
+   *     log().rcu()} or in an arm callback: nothing is changed
    */
   @Override
   public void close() {

@@ -71,6 +71,10 @@ public final class SlotTransaction implements AutoCloseable {
     if (done) {
       throw new IllegalStateException("this transaction was committed or closed already");
     }
+    if (outer.done) {
+      throw new IllegalStateException(
+          "the transaction that this one was begun inside is over; begin another");
+    }
     if (overlay.innermost != this) {
       throw new IllegalStateException("a transaction inside this one is open: close it first");
     }
@@ -416,6 +420,9 @@ public final class SlotTransaction implements AutoCloseable {
    */
   @Override
   public void close() {
+    if (outer.done) {
+      done = true; // it was begun by a listener, say, and went with the commit
+    }
     if (!done) {
       checkUsable();
       if (outer != this) { // else all of it is dropped

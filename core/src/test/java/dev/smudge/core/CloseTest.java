@@ -9,6 +9,7 @@ import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.error.VcpuTimeoutException;
+import dev.smudge.sync.rcu.RcuException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -315,6 +316,20 @@ class CloseTest {
       assertEquals(
           source.get(ValueLayout.JAVA_BYTE, 0), second.ram().get(ValueLayout.JAVA_BYTE, 0));
       other.close();
+    }
+  }
+
+  /** A wait for all tasks inside one of them would wait for itself. */
+  @Test
+  void close_insideATask_isRefusedAndNothingIsClosed() {
+    try (GuestMemory memory = GuestMemory.create()) {
+      memory.addSlot(0, 0, 4096);
+      AtomicReference<@Nullable Throwable> thrown = new AtomicReference<>();
+      memory.log().rcu().callRcu(() -> thrown.set(assertThrows(RcuException.class, memory::close)));
+      memory.log().rcu().barrier();
+      assertTrue(String.valueOf(thrown.get()).contains("close() inside a task"));
+      memory.device().putByte(0, (byte) 1);
+      memory.addSlot(1, 4096, 4096);
     }
   }
 }

@@ -285,4 +285,26 @@ class SlotTransactionTest {
       removed.close();
     }
   }
+
+  /** It is inside the one whose commit tells the listener, and is over with that. */
+  @Test
+  void close_begunByAListenerDuringACommit_doesNothing() {
+    try (GuestMemory memory = GuestMemory.create()) {
+      SlotTransaction[] begun = new SlotTransaction[1];
+      memory.addListener(
+          0,
+          new MemoryListener() {
+            @Override
+            public void regionAdd(GuestSlot slot) {
+              begun[0] = memory.beginTransaction();
+            }
+          });
+      memory.addSlot(0, BASE, PAGE, PAGE);
+      IllegalStateException e =
+          assertThrows(IllegalStateException.class, () -> begun[0].remove(0));
+      assertTrue(e.toString().contains("is over"), e::toString);
+      begun[0].close();
+      memory.removeSlot(0).close();
+    }
+  }
 }

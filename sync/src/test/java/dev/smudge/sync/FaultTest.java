@@ -11,6 +11,7 @@ import dev.smudge.sync.tracker.TrackedSlot;
 import java.util.Arrays;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
@@ -297,5 +298,33 @@ class FaultTest {
     int passed = 1_000 - backend.untilFault.get();
     backend.untilFault.set(-1);
     return (passed - 2) / 2;
+  }
+
+  @Test
+  void take_aTrackerClosesItsClient_refusedByName() {
+    AtomicReference<DirtyClient<LogSlot>> client = new AtomicReference<>();
+    DirtyLog log =
+        mode.builder()
+            .interceptTracker(real ->
+                new ForwardingTracker(real) {
+                  @Override
+                  protected void collect(TrackedSlot slot, SlotTracker to, PageWordConsumer sink) {
+                    super.collect(slot, to, sink);
+                    DirtyClient<LogSlot> closed = client.getAndSet(null);
+                    if (closed != null) {
+                      closed.close();
+                    }
+                  }
+                })
+            .build();
+    LogSlot slot = log.addSlot(0, 100, PAGE);
+    DirtyClient<LogSlot> a = log.client("a", InitialView.NONE_DIRTY);
+    DirtyClient<LogSlot> b = log.client("b", InitialView.NONE_DIRTY);
+    log.mark(slot, 7 * PAGE, 1);
+    client.set(a);
+    IllegalStateException e = assertThrows(IllegalStateException.class, a::take);
+    assertTrue(e.toString().contains("client 'a' was closed meanwhile"), e::toString);
+    assertEquals(Set.of(7L), Dirty.take(b));
+    log.close();
   }
 }

@@ -392,6 +392,7 @@ public final class AddressSpace {
           "close() in a read-side section, or by a listener, would wait for itself: "
               + "let another thread do it, or do it afterwards");
     }
+    log.rcu().checkMayWait("close()"); // nothing is closed yet
     // ORDER C1 volatile: closed before the vCPUs are asked to drop what they hold (S3). Pairs with
     // the read in isSealedOrClosed, which a vCPU makes in its arm callback, and that in checkOpen,
     // which it makes after it has come online (S5). If weaker: a vCPU keeps or finds a slot whose

@@ -55,7 +55,14 @@ public final class ClientView {
   }
 
   PageSet of(Slot slot) {
-    return Objects.requireNonNull(parts.get(slot)).view;
+    Part part = parts.get(slot);
+    if (part == null) {
+      throw new IllegalStateException(
+          "client '"
+              + name
+              + "' was closed meanwhile, by a tracker or another call inside this one");
+    }
+    return part.view;
   }
 
   PageSet add(Slot slot) {
