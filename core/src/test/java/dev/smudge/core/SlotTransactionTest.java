@@ -300,8 +300,7 @@ class SlotTransactionTest {
             }
           });
       memory.addSlot(0, BASE, PAGE, PAGE);
-      IllegalStateException e =
-          assertThrows(IllegalStateException.class, () -> begun[0].remove(0));
+      IllegalStateException e = assertThrows(IllegalStateException.class, () -> begun[0].remove(0));
       assertTrue(e.toString().contains("is over"), e::toString);
       begun[0].close();
       memory.removeSlot(0).close();
