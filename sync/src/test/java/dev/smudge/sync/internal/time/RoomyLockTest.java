@@ -25,7 +25,11 @@ class RoomyLockTest {
       Thread.onSpinWait();
     }
     lock.lock();
-    lock.unlock();
+    try {
+      assertTrue(lock.isHeldByCurrentThread());
+    } finally {
+      lock.unlock();
+    }
   }
 
   private void start() {
@@ -35,6 +39,7 @@ class RoomyLockTest {
     next.start();
   }
 
+  @SuppressWarnings({"WaitNotInLoop", "ResultOfMethodCallIgnored"}) // there is nothing to wait for
   private void takeAndGiveBack(boolean waits) throws InterruptedException {
     lock.lock();
     try {
