@@ -13,8 +13,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * As {@link ErrorAtEveryPointTest}, where memory runs out, in a JVM of its own: at every allocation
- * and in every mode with {@code -Dsmudge.all}, else at some.
+ * As {@link ErrorAtEveryPointTest}, where memory runs out, in a JVM of its own: at some
+ * allocations, and with {@code -Dsmudge.fullHeapStride=1} at every one, in every mode.
  */
 @Timeout(value = 300, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 @Tag("once")
@@ -61,7 +61,7 @@ class FullHeapTest {
   void operation_memoryRunsOut_losesNothingAndLaterCallsWork(String operation) throws Exception {
     List<String> flags = new ArrayList<>(HeapSqueeze.FLAGS);
     flags.add("--enable-native-access=ALL-UNNAMED");
-    String stride = Boolean.getBoolean("smudge.all") ? "1" : "9";
+    String stride = System.getProperty("smudge.fullHeapStride", "9");
     String output = OtherJvm.run(FullHeapTest.class, flags, stride, operation);
     assertTrue(Integer.parseInt(output.strip()) >= 1, output);
   }

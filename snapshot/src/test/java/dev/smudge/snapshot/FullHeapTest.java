@@ -24,8 +24,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /**
- * Memory runs out at every allocation of a call, or the stack ends at every call of it: a state is
- * there or it is not, and the file says the same as the store. In a JVM of its own.
+ * Memory runs out at some allocations of a call, at every one with {@code
+ * -Dsmudge.fullHeapStride=1}: a state is there or it is not, and the file says the same as the
+ * store. In a JVM of its own. Stacks that end are in {@link StackEndsTest}, over a disk in memory:
+ * the JDK's own buffers of a thread may be of no use for files after such an error.
  */
 @Timeout(value = 300, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 @Tag("once")
@@ -86,7 +88,6 @@ class FullHeapTest {
       open();
       StackSqueeze.Look after = thrown -> after();
       int errors = HeapSqueeze.squeeze(stride, this::before, this::call, after);
-      errors += StackSqueeze.squeeze(1, this::before, this::call, after);
       store().close();
       return errors;
     }
@@ -172,11 +173,11 @@ class FullHeapTest {
 
   @ParameterizedTest
   @EnumSource
-  void call_memoryRunsOutOrTheStackEnds_aStateIsThereOrIsNot(Call call, @TempDir Path directory)
+  void call_memoryRunsOut_aStateIsThereOrIsNot(Call call, @TempDir Path directory)
       throws Exception {
-    String stride = Boolean.getBoolean("smudge.all") ? "1" : "19";
+    String stride = System.getProperty("smudge.fullHeapStride", "7");
     String output =
         OtherJvm.run(Squeezed.class, HeapSqueeze.FLAGS, call.name(), directory.toString(), stride);
-    assertTrue(Integer.parseInt(output.strip()) >= 10, output);
+    assertTrue(Integer.parseInt(output.strip()) >= 1, output);
   }
 }

@@ -13,7 +13,7 @@ import java.util.stream.Stream;
 
 /** Runs a program of the tests in a JVM of its own: for what a flag of the JVM decides. */
 public final class OtherJvm {
-  private static final int MOST_SECONDS = 100;
+  private static final int MOST_SECONDS = 250;
 
   private OtherJvm() {}
 
