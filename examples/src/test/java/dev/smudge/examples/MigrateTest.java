@@ -145,9 +145,14 @@ class MigrateTest {
     assertTrue(out().lines().anyMatch(l -> l.startsWith("destination")), out());
   }
 
+  /** Without the barrier a write is lost in a race, which not every run meets. */
   @Test
   void run_barrierLeftOut_lossFoundAndShown() {
-    assertEquals(MigrationRun.NOT_VERIFIED, run("--break-barrier", "--calls", "40"));
+    int status = MigrationRun.VERIFIED;
+    for (int runs = 0; status == MigrationRun.VERIFIED && runs < 10; runs++) {
+      status = run("--break-barrier", "--calls", "40");
+    }
+    assertEquals(MigrationRun.NOT_VERIFIED, status, out() + err());
     assertTrue(out().lines().toList().getLast().matches("verified +NO"), out());
     assertTrue(out().contains("writes were lost at 0x"), out());
     assertTrue(err().contains(" pages differ") && !err().contains("0x"), err());
