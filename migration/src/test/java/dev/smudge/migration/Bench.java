@@ -6,7 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.migration.MigrationResult.End;
+import dev.smudge.migration.MigrationSource.AtLimit;
+import dev.smudge.sync.LogSlot;
 import java.io.IOException;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.function.BiFunction;
 import org.jspecify.annotations.Nullable;
@@ -19,7 +22,7 @@ final class Bench implements AutoCloseable {
   static final Wrap NOTHING = (connection, index) -> connection;
 
   final Guest guest;
-  MigrationSource<dev.smudge.sync.LogSlot> source;
+  MigrationSource<LogSlot> source;
   @Nullable Guest target;
   @Nullable Exception targetFailure;
   boolean ranThere;
@@ -32,7 +35,14 @@ final class Bench implements AutoCloseable {
 
   Bench(int pages) {
     guest = Guest.booted(pages);
-    source = MigrationSource.of(guest.ram, guest, guest);
+    source = newSource();
+  }
+
+  /** One whose guest is stopped in the end, however slowly its pages are sent. */
+  MigrationSource<LogSlot> newSource() {
+    return MigrationSource.of(guest.ram, guest, guest)
+        .rounds(1, 20, 0)
+        .timeout(Duration.ofMinutes(1), AtLimit.FORCE);
   }
 
   /** What the source does with its connections. */

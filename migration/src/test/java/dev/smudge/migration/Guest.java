@@ -14,6 +14,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
 /** A guest with RAM of its own, one vCPU that writes anywhere, and a register that counts. */
@@ -29,6 +30,7 @@ final class Guest implements MigratingGuest, MachineState, PagePort.OwnRam, Auto
   private final SplittableRandom random = Seed.random("guest");
   private @Nullable Thread thread;
   private volatile boolean stopping;
+  private volatile long written; // by the running vCPU, how often
   private long register; // of the vCPU's thread while it runs
   int stops; // of the thread that migrates
   Runnable atSave = () -> {};
@@ -73,10 +75,20 @@ final class Guest implements MigratingGuest, MachineState, PagePort.OwnRam, Auto
     return bytes;
   }
 
+  /** Waits until the vCPU, which runs, has written so often: it may have no core for a while. */
+  void awaitWrites(long count) {
+    long end = written + count;
+    while (written < end) {
+      LockSupport.parkNanos(20_000);
+    }
+  }
+
+  @SuppressWarnings("NonAtomicVolatileUpdate") // one writer
   private void run() {
     while (!stopping) {
       LogSlot slot = slots.get(random.nextInt(slots.size()));
       store(slot, random.nextLong(Math.min((long) hotPages, slot.pageCount()) * (PAGE / 8)) * 8);
+      written++;
     }
     vcpu.offline();
   }

@@ -35,6 +35,18 @@ class MigrationTest {
     return new SlowConnection(connection, 8 << 20);
   }
 
+  /** As long as there are no more rounds, the guest makes most pages dirty again in each. */
+  private static MigrationListener writesInRounds(Bench bench, int rounds) {
+    return new MigrationListener() {
+      @Override
+      public void roundEnds(Round round) {
+        if (!round.last() && round.number() <= rounds) {
+          bench.guest.awaitWrites(2 * PAGES);
+        }
+      }
+    };
+  }
+
   @ParameterizedTest
   @CsvSource({"1, false", "1, true", "2, false", "3, true"})
   void migrate_runningGuest_sameAtTheDestination(int streams, boolean compress) throws Exception {
@@ -137,7 +149,8 @@ class MigrationTest {
   void migrate_guestFasterThanTheConnection_throttledAndMoves() throws Exception {
     try (Bench bench = new Bench(PAGES)) {
       bench.guest.start();
-      bench.source.downtimeGoal(Duration.ofMillis(15)).rounds(1, 40, 0).throttle(64 << 10);
+      bench.source.downtimeGoal(Duration.ofMillis(15)).rounds(1, 1000, 0).throttle(64 << 10);
+      bench.source.listener(writesInRounds(bench, 2));
       MigrationResult result = bench.migrate(1, MigrationTest::slow, Bench.NOTHING);
       assertEquals(End.HANDED_OVER, result.end(), String.valueOf(result.failure()));
       bench.assertOneGuest(result);
@@ -151,10 +164,13 @@ class MigrationTest {
     try (Bench bench = new Bench(PAGES)) {
       bench.guest.start();
       bench.source.downtimeGoal(Duration.ofMillis(15)).rounds(1, 5, 0);
+      bench.source.timeout(Duration.ofMinutes(1), AtLimit.CANCEL);
+      bench.source.listener(writesInRounds(bench, 5));
       MigrationResult result = bench.migrate(2, MigrationTest::slow, Bench.NOTHING);
       assertFault(Fault.NOT_CONVERGED, result);
       assertEquals(0, bench.guest.stops);
       bench.assertOneGuest(result);
+      bench.source.listener(MigrationListener.NONE);
       bench.source.rounds(1, 3, 0).timeout(Duration.ofMinutes(1), AtLimit.FORCE);
       bench.assertMovesNow(2);
     }
@@ -164,6 +180,7 @@ class MigrationTest {
   void migrate_timeIsUsedUp_forcedOrCancelled() throws Exception {
     try (Bench bench = new Bench(PAGES)) {
       bench.guest.start();
+      bench.source.listener(writesInRounds(bench, Integer.MAX_VALUE));
       bench.source.downtimeGoal(Duration.ZERO).timeout(Duration.ofMillis(100), AtLimit.CANCEL);
       MigrationResult result = bench.migrate(1, MigrationTest::slow, Bench.NOTHING);
       assertFault(Fault.NOT_CONVERGED, result);
@@ -225,7 +242,7 @@ class MigrationTest {
       bench.failRestore = true;
       bench.assertOneGuest(bench.migrate(2, Bench.NOTHING, Bench.NOTHING));
       bench.failRestore = false;
-      bench.source = MigrationSource.of(bench.guest.ram, bench.guest, bench.guest);
+      bench.source = bench.newSource();
       bench.assertMovesNow(2);
     }
   }

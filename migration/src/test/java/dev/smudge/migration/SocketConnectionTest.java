@@ -19,17 +19,17 @@ import org.junit.jupiter.api.Timeout;
 /** Connections over TCP: a guest moves, and whoever falls silent is not waited for without end. */
 @Timeout(60)
 class SocketConnectionTest {
-  private static final Duration LONG = Duration.ofSeconds(10);
+  private static final Duration LONG = Duration.ofSeconds(30);
   private static final Duration SHORT = Duration.ofMillis(300);
 
-  /** One end with the short limit, and the other as a socket. */
+  /** One end with a limit, and the other as a socket. */
   private static final class Ends implements AutoCloseable {
     final Connection here;
     final Socket there;
 
-    Ends() throws IOException {
+    Ends(Duration timeout) throws IOException {
       try (ServerSocket server = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-        here = Connection.of(new Socket(server.getInetAddress(), server.getLocalPort()), SHORT);
+        here = Connection.of(new Socket(server.getInetAddress(), server.getLocalPort()), timeout);
         there = server.accept();
       }
     }
@@ -43,7 +43,7 @@ class SocketConnectionTest {
 
   @Test
   void migrate_overLoopback_moves() throws Exception {
-    try (Ends ends = new Ends();
+    try (Ends ends = new Ends(LONG);
         Bench bench = new Bench(256)) {
       Connection atTarget = Connection.of(ends.there, LONG);
       bench.guest.start();
@@ -56,7 +56,7 @@ class SocketConnectionTest {
 
   @Test
   void migrate_peerNeverAnswers_timesOutAndGuestRunsOn() throws Exception {
-    try (Ends ends = new Ends();
+    try (Ends ends = new Ends(SHORT);
         Bench bench = new Bench(8)) {
       bench.guest.start();
       MigrationResult result = bench.source.migrate(ends.here);
@@ -69,7 +69,7 @@ class SocketConnectionTest {
 
   @Test
   void write_peerReadsNothing_timesOut() throws Exception {
-    try (Ends ends = new Ends()) {
+    try (Ends ends = new Ends(SHORT)) {
       byte[] much = new byte[1 << 20];
       OutputStream output = ends.here.output();
       IOException thrown =
@@ -86,7 +86,7 @@ class SocketConnectionTest {
 
   @Test
   void accept_sourceFallsSilent_timesOut() throws Exception {
-    try (Ends ends = new Ends()) {
+    try (Ends ends = new Ends(SHORT)) {
       ends.there.getOutputStream().write(1);
       assertThrows(SocketTimeoutException.class, () -> MigrationTarget.accept(ends.here));
     }
@@ -94,7 +94,7 @@ class SocketConnectionTest {
 
   @Test
   void of_timeoutOutOfItsRange_refused() throws Exception {
-    try (Ends ends = new Ends()) {
+    try (Ends ends = new Ends(SHORT)) {
       for (long millis : new long[] {-1, 0, Integer.MAX_VALUE + 1L}) {
         assertThrows(
             IllegalArgumentException.class,

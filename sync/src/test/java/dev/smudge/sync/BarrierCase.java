@@ -31,7 +31,9 @@ abstract class BarrierCase {
     return mode.builder().timeout(Duration.ofMillis(30)).build();
   }
 
-  static void blockedInHostCall(CountDownLatch latch) throws InterruptedException {
+  static void blockedInHostCall(CountDownLatch inside, CountDownLatch latch)
+      throws InterruptedException {
+    inside.countDown(); // here, for the stack that is looked at from now on
     latch.await();
   }
 }

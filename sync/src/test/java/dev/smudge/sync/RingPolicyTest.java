@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.sync.error.VcpuException;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -40,7 +39,6 @@ class RingPolicyTest {
                   policies.remove(0).ringFull(vcpu);
                 }
               })
-          .timeout(Duration.ofSeconds(1))
           .interceptTracker(backend::over)
           .build();
   private final LogSlot slot = log.addSlot(0, PAGES, PAGE);

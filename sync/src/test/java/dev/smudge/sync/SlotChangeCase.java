@@ -3,7 +3,6 @@ package dev.smudge.sync;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.time.Duration;
 import java.util.Set;
 import java.util.TreeSet;
 import org.junit.jupiter.api.AfterEach;
@@ -18,12 +17,7 @@ abstract class SlotChangeCase {
 
   SlotChangeCase(Mode mode) {
     this.mode = mode;
-    this.log =
-        mode.builder()
-            .interceptTracker(backend::over)
-            .timeout(Duration.ofMillis(400))
-            .errorHandler(e -> {})
-            .build();
+    this.log = mode.builder().interceptTracker(backend::over).errorHandler(e -> {}).build();
   }
 
   @AfterEach

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import dev.smudge.sync.rcu.RcuException;
 import dev.smudge.sync.rcu.RcuTimeoutException;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
@@ -30,22 +31,23 @@ class SlotChangeWaitsTest extends SlotChangeCase {
 
   @Test
   void vcpuDoesNotPassASafepoint_changeIsMadeAndReleasedLater() {
-    LogSlot slot = log.addSlot(0, 100, PAGE);
-    LogVcpu vcpu = log.addVcpu();
-    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
+    DirtyLog impatient = mode.builder().timeout(Duration.ofMillis(100)).build();
+    LogSlot slot = impatient.addSlot(0, 100, PAGE);
+    LogVcpu vcpu = impatient.addVcpu();
+    DirtyClient<LogSlot> client = impatient.client("c", InitialView.NONE_DIRTY);
     AtomicInteger released = new AtomicInteger();
     guest.run(vcpu::online);
-    SlotChange change = log.change().remove(slot, released::incrementAndGet);
+    SlotChange change = impatient.change().remove(slot, released::incrementAndGet);
     LogSlot to = change.add(1, 100, PAGE);
     change.carry(slot, 0, to, 0, 100);
     assertThrows(RcuTimeoutException.class, change::commit);
     guest.run(() -> vcpu.mark(slot, 5 * PAGE, 1)); // it knows of nothing yet
-    log.sync();
+    impatient.sync();
     assertEquals(1, client.dirtyPages());
     assertEquals(0, released.get());
     guest.run(() -> vcpu.mark(slot, 6 * PAGE, 1));
     guest.run(vcpu::offline);
-    log.rcu().barrier();
+    impatient.rcu().barrier();
     assertEquals(1, released.get());
     assertEquals(Set.of("1:5", "1:6"), take(client));
     assertThrows(IllegalArgumentException.class, () -> vcpu.mark(slot, 0, 1));

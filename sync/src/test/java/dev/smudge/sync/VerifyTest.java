@@ -20,6 +20,7 @@ import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -34,6 +35,10 @@ import org.junit.jupiter.params.provider.MethodSource;
 class VerifyTest {
   private static final int PAGE = 64;
   private static final int PAGES = 200;
+
+  /** How long a writer without a vCPU may take from its store to its mark, almost. */
+  private static final long MOST_NANOS = 90_000_000;
+
   private static final VarHandle CELLS = MethodHandles.arrayElementVarHandle(byte[].class);
 
   private final byte[] ram = new byte[PAGES * PAGE];
@@ -192,9 +197,9 @@ class VerifyTest {
         log.mark(slot, 0, 1);
         take(client);
         took = System.nanoTime() - begin;
-        assertTrue(named.isEmpty() || took > 90_000_000, named.toString());
+        assertTrue(named.isEmpty() || took > MOST_NANOS, named.toString());
       }
-    } while (took > 90_000_000); // longer than it may take: once more
+    } while (took > MOST_NANOS); // longer than it may take: once more
   }
 
   @Test
@@ -318,7 +323,19 @@ class VerifyTest {
   @ParameterizedTest
   @EnumSource(Mode.class)
   void besideARunningGuest_exactlyTheForgottenPagesAreNamed(Mode mode) throws Exception {
+    long took;
+    do {
+      took = runBesideAGuestAndADevice(mode);
+    } while (took > MOST_NANOS); // longer than it may take: once more
+  }
+
+  /**
+   * Returns the longest time from a store of the device to its mark. If that was too long, its
+   * pages may have been named, and nothing is asserted.
+   */
+  private long runBesideAGuestAndADevice(Mode mode) throws Exception {
     Set<Long> named = Collections.synchronizedSet(new TreeSet<>());
+    AtomicLong longest = new AtomicLong();
     long seed = System.nanoTime();
     int first = PAGES / 2; // the guest and the device write below, forgotten stores are above
     BitSet forgotten = new BitSet();
@@ -349,8 +366,10 @@ class VerifyTest {
             Random random = new Random(~seed);
             while (!stop.get()) {
               int at = random.nextInt(first * PAGE);
+              long begin = System.nanoTime();
               CELLS.setRelease(ram, at, (byte) random.nextInt());
               log.mark(slot, at, 1);
+              longest.accumulateAndGet(System.nanoTime() - begin, Math::max);
             }
           });
       guest.start();
@@ -371,6 +390,9 @@ class VerifyTest {
     }
     Set<Long> expected = new TreeSet<>();
     forgotten.stream().forEach(page -> expected.add((long) page));
-    assertEquals(expected, named, "seed " + seed);
+    if (longest.get() <= MOST_NANOS) {
+      assertEquals(expected, named, "seed " + seed);
+    }
+    return longest.get();
   }
 }

@@ -9,7 +9,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.smudge.sync.verify.UnreportedWriteException;
 import dev.smudge.sync.watch.PageWatch;
 import dev.smudge.sync.watch.WriteWatch;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Future;
@@ -28,7 +27,7 @@ class WriteWatchEndsTest extends WriteWatchCase {
   private final Mode mode;
 
   WriteWatchEndsTest(Mode mode) {
-    super(mode.builder().timeout(Duration.ofSeconds(2)), PAGES);
+    super(mode.builder(), PAGES);
     this.mode = mode;
   }
 

@@ -12,7 +12,6 @@ import dev.smudge.sync.tracker.TrackedSlot;
 import dev.smudge.sync.tracker.Tracker;
 import dev.smudge.sync.watch.PageWatch;
 import dev.smudge.sync.watch.WriteWatch;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -32,7 +31,7 @@ class WriteWatchLockTest extends WriteWatchCase {
   private static final int PAGES = 100;
 
   WriteWatchLockTest(Mode mode) {
-    super(mode.builder().timeout(Duration.ofSeconds(2)), PAGES);
+    super(mode.builder(), PAGES);
   }
 
   /** A device of which the test says what it does when it is asked. */

@@ -41,6 +41,12 @@ abstract class AccessInhibitorCase {
     GuestThread.await(() -> isAsleep(thread));
   }
 
+  /** Waits until a thread waits at a latch. */
+  static void awaitAtLatch(Thread thread) {
+    GuestThread.await(
+        () -> Arrays.toString(thread.getStackTrace()).contains("CountDownLatch.await"));
+  }
+
   static boolean isAsleep(Thread thread) {
     return thread.getState() == Thread.State.TIMED_WAITING
         && Arrays.stream(thread.getStackTrace())

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.sync.GuestThread;
+import dev.smudge.sync.Sleepers;
 import dev.smudge.sync.error.VcpuException;
 import dev.smudge.sync.error.VcpuTimeoutException;
 import dev.smudge.sync.inhibitor.AccessInhibitor.Hold;
@@ -22,7 +23,6 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
-import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -109,10 +109,10 @@ class AccessInhibitorTest extends AccessInhibitorCase {
           return Thread.interrupted();
         });
     awaitAsleep(thread);
-    assertSleeps(thread);
+    Sleepers.assertSleeps(thread);
     thread.interrupt();
     awaitAsleep(thread);
-    assertSleeps(thread);
+    Sleepers.assertSleeps(thread);
     guest.run(access::leave);
     assertTrue(GuestThread.end(inhibiting), "the interrupt is kept");
     // And who waits to enter.
@@ -126,18 +126,9 @@ class AccessInhibitorTest extends AccessInhibitorCase {
     awaitAsleep(waiter);
     waiter.interrupt();
     awaitAsleep(waiter);
-    assertSleeps(waiter);
+    Sleepers.assertSleeps(waiter);
     Objects.requireNonNull(hold.get()).close();
     assertTrue(GuestThread.end(entering), "the interrupt is kept");
-  }
-
-  private static void assertSleeps(Thread thread) {
-    int asleep = 0;
-    for (int i = 0; i < 100; i++) {
-      LockSupport.parkNanos(500_000);
-      asleep += thread.getState() == Thread.State.TIMED_WAITING ? 1 : 0;
-    }
-    assertTrue(asleep > 80, "asleep in " + asleep + " of 100 looks");
   }
 
   @Test
@@ -145,13 +136,14 @@ class AccessInhibitorTest extends AccessInhibitorCase {
     InhibitableAccess stuck = impatient.addAccess(kicks::incrementAndGet);
     InhibitableAccess other = impatient.addAccess(kicks::incrementAndGet);
     CountDownLatch latch = new CountDownLatch(1);
+    Thread thread = threadOf(guest);
     Future<?> blocked =
         guest.begin(() -> {
           stuck.enter();
           latch.await();
           stuck.leave();
         });
-    GuestThread.await(stuck::isInside);
+    awaitAtLatch(thread);
     VcpuTimeoutException e = assertThrows(VcpuTimeoutException.class, impatient::inhibit);
     assertTrue(String.valueOf(e.getMessage()).contains("guest"), e.getMessage());
     assertTrue(String.valueOf(e.getMessage()).contains("30 ms"), e.getMessage());
@@ -329,6 +321,7 @@ class AccessInhibitorTest extends AccessInhibitorCase {
   @Test
   void inhibit_whileAnotherHoldsForTooLong_failsWithItsStackAndLeavesThatHold() {
     CountDownLatch done = new CountDownLatch(1);
+    Thread thread = threadOf(changer);
     Future<?> holding =
         changer.begin(() -> {
           try (Hold hold = impatient.inhibit()) {
@@ -336,7 +329,7 @@ class AccessInhibitorTest extends AccessInhibitorCase {
             done.await();
           }
         });
-    GuestThread.await(impatient::isInhibited);
+    awaitAtLatch(thread);
     VcpuTimeoutException e = assertThrows(VcpuTimeoutException.class, impatient::inhibit);
     assertTrue(String.valueOf(e.getMessage()).contains("changer"), e.getMessage());
     assertTrue(
