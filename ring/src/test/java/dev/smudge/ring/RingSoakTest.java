@@ -15,7 +15,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 /** Very many pushes, a vCPU and a collector: none is lost. The time limit is for the machine. */
 @ParameterizedClass
 @EnumSource(RingMemory.class)
-@Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+@Timeout(value = 300, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 @Tag("long")
 class RingSoakTest {
   private static final int ENTRIES = 4096;
