@@ -62,6 +62,26 @@ class PauseTest extends BarrierCase {
   }
 
   @Test
+  void pause_vcpuGoesToWait_isNotSeenOnlineAgain() {
+    try (GuestThread guest = new GuestThread("guest")) {
+      LogVcpu vcpu = log.addVcpu();
+      AtomicBoolean stop = new AtomicBoolean();
+      Future<?> running = guest.begin(() -> runBlocks(vcpu, stop));
+      for (int i = 0; i < 3_000; i++) {
+        GuestThread.await(() -> !vcpu.state().isOffline());
+        try (VcpuPause pause = log.pause()) {
+          assertNotNull(pause);
+          for (int k = 0; k < 200; k++) {
+            assertTrue(vcpu.state().isOffline());
+          }
+        }
+      }
+      stop.set(true);
+      GuestThread.end(running);
+    }
+  }
+
+  @Test
   void closeOfAPause_twiceWhileAnotherHasBegun_leavesTheOtherAlone() {
     VcpuPause first = log.pause();
     first.close();

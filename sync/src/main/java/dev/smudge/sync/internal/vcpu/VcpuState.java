@@ -261,15 +261,19 @@ public final class VcpuState {
     long mine = session();
     Throwable failed = null;
     for (; ; ) {
-      words.setOnline(true);
-      // ORDER S5 full fence: store the state, then load requests, pauses and live bits. Pairs with
-      // the full fence of S1 (clear bits, then load the state) and S6. If weaker: the collector
-      // sees OFFLINE and does not wait, and this vCPU sees live bits from before the clear.
-      VarHandle.fullFence();
+      // Before it shows itself online: who holds the pause has seen it offline, and sees it so on.
       if (!group.pauses().isPausedFor(this)) {
-        break;
+        words.setOnline(true);
+        // ORDER S5 full fence: store the state, then load requests, pauses and live bits. Pairs
+        // with the full fence of S1 (clear bits, then load the state) and S6. If weaker: the
+        // collector sees OFFLINE and does not wait, and this vCPU sees live bits from before the
+        // clear.
+        VarHandle.fullFence();
+        if (!group.pauses().isPausedFor(this)) {
+          break;
+        }
+        setOffline();
       }
-      setOffline();
       waits++;
       try {
         group.pauses().awaitResume(this);
