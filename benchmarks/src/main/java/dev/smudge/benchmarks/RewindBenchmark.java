@@ -32,8 +32,8 @@ import org.openjdk.jmh.infra.BenchmarkParams;
  */
 @BenchmarkMode(Mode.SingleShotTime)
 @OutputTimeUnit(TimeUnit.MICROSECONDS)
-@Warmup(iterations = 300)
-@Measurement(iterations = 150)
+@Warmup(iterations = 1_500)
+@Measurement(iterations = 1_000)
 @Fork(value = 1, jvmArgsAppend = "-Xmx4g")
 @State(Scope.Thread)
 public class RewindBenchmark {
