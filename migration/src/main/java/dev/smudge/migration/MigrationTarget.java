@@ -169,7 +169,7 @@ public final class MigrationTarget implements AutoCloseable {
         throw new IOException("closed before the guest was started", failed.get());
       }
     } catch (Throwable e) { // of callbacks, in other languages, any
-      fail(TargetStream.asKnown(e));
+      fail(StreamEnd.asKnown(e));
       throw e;
     }
     start(start);
@@ -186,7 +186,7 @@ public final class MigrationTarget implements AutoCloseable {
     try {
       start.run();
     } catch (Throwable e) {
-      main.refuse(TargetStream.asKnown(e));
+      main.refuse(StreamEnd.asKnown(e));
       streams.forEach(TargetStream::cut);
       throw e;
     }

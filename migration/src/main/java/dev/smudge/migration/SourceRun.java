@@ -77,7 +77,7 @@ final class SourceRun<S> {
       if (result.end == End.STAYED) {
         throw e;
       }
-      result.failure = TargetStream.asKnown(e); // whoever calls has to know that it may run there
+      result.failure = StreamEnd.asKnown(e); // whoever calls has to know that it may run there
     } finally {
       if (throttled) {
         guest.limitDirtyRate(Long.MAX_VALUE);

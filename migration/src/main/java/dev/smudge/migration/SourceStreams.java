@@ -137,7 +137,7 @@ final class SourceStreams implements AutoCloseable {
     } catch (Throwable e) { // other languages throw checked ones, too
       synchronized (this) {
         if (failed == null) {
-          failed = TargetStream.asKnown(e);
+          failed = StreamEnd.asKnown(e);
         }
       }
     }

@@ -15,6 +15,13 @@ abstract class StreamEnd implements AutoCloseable {
     this.out = new FrameWriter(connection.output());
   }
 
+  /** {@return what a callback threw, as one of the two kinds that are thrown on} */
+  static Exception asKnown(Throwable thrown) {
+    return thrown instanceof IOException || thrown instanceof RuntimeException
+        ? (Exception) thrown
+        : new IllegalStateException(thrown);
+  }
+
   /** Closes the connection. */
   final void cut() {
     try {

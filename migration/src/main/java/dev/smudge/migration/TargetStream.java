@@ -109,13 +109,6 @@ final class TargetStream extends StreamEnd {
     return digest;
   }
 
-  /** {@return what a callback threw, as one of the two kinds that are thrown on} */
-  static Exception asKnown(Throwable thrown) {
-    return thrown instanceof IOException || thrown instanceof RuntimeException
-        ? (Exception) thrown
-        : new IllegalStateException(thrown);
-  }
-
   /** Tells the source that it keeps its guest, if it can be told, and why. */
   void refuse(Exception reason) {
     try {

@@ -1,61 +1,17 @@
 package dev.smudge.sync;
 
-import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertTrue;
-
-import dev.smudge.bitmap.PageSet;
-import dev.smudge.ring.DirtyRing;
-import dev.smudge.testbase.StackSqueeze;
-import java.io.File;
-import java.net.URI;
-import java.net.URL;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.LinkedHashSet;
+import dev.smudge.testbase.OtherJvm;
 import java.util.List;
-import java.util.Objects;
-import java.util.Set;
-import java.util.concurrent.TimeUnit;
-import org.jctools.queues.MessagePassingQueue;
-import org.jctools.queues.varhandle.MpscLinkedVarHandleQueue;
-import org.junit.jupiter.api.Assertions;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
-import org.junit.platform.commons.PreconditionViolationException;
-import org.opentest4j.AssertionFailedError;
 
 /** Memory runs out in earnest, or the stack where a class is used first, in a JVM of its own. */
 @Timeout(value = 300, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 @Tag("long")
 class SmallHeapTest {
-  private static String classPath() throws Exception {
-    Set<String> places = new LinkedHashSet<>();
-    for (Class<?> type :
-        List.of(
-            SmallHeapProgram.class,
-            DirtyLog.class,
-            PageSet.class,
-            DirtyRing.class,
-            StackSqueeze.class,
-            MessagePassingQueue.class,
-            MpscLinkedVarHandleQueue.class,
-            Assertions.class,
-            AssertionFailedError.class,
-            PreconditionViolationException.class)) {
-      String name = type.getName().replace('.', '/') + ".class";
-      URL url = Objects.requireNonNull(type.getResource("/" + name), name);
-      String place = url.toString();
-      place = place.substring(0, place.length() - name.length());
-      place = place.startsWith("jar:") ? place.substring(4, place.length() - 2) : place;
-      places.add(Path.of(new URI(place)).toString());
-    }
-    return String.join(File.pathSeparator, places);
-  }
-
   @Test
   void everyCall_runsOutOfMemoryAtEveryPoint_losesNothing() throws Exception {
     run("-Xmx24m", SmallHeapProgram.class, Boolean.getBoolean("smudge.all") ? "2" : "5");
@@ -89,15 +45,6 @@ class SmallHeapTest {
   }
 
   private static void run(String option, Class<?> program, String... arguments) throws Exception {
-    String java = Path.of(System.getProperty("java.home"), "bin", "java").toString();
-    List<String> command =
-        new ArrayList<>(
-            List.of(java, option, "-XX:+UseSerialGC", "-XX:-UsePerfData", "-cp", classPath()));
-    command.add(program.getName());
-    command.addAll(List.of(arguments));
-    Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-    String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-    assertTrue(process.waitFor(200, TimeUnit.SECONDS), "it does not end");
-    assertEquals(0, process.exitValue(), output);
+    OtherJvm.run(program, List.of(option, "-XX:+UseSerialGC", "-XX:-UsePerfData"), arguments);
   }
 }
