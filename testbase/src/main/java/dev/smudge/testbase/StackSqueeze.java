@@ -25,7 +25,8 @@ public final class StackSqueeze {
   private static final int MOST_FRAMES = 5_000;
 
   /** So many steps per frame: whether an error falls between two calls depends on their sizes. */
-  public static final int PADS = Boolean.getBoolean("smudge.all") ? 8 : 2;
+  public static final int PADS =
+      Integer.getInteger("smudge.pads", Boolean.getBoolean("smudge.all") ? 4 : 2);
 
   private static final int ENOUGH = 3; // frames in a row with which it got through
 
