@@ -11,7 +11,8 @@ import org.jspecify.annotations.Nullable;
 /** An operation that is cut short, with what comes before and after it. */
 interface ErrorOperation {
   /** Per frame of the stack. */
-  int STEPS = Boolean.getBoolean("smudge.all") ? 2 : 1;
+  int STEPS =
+      Integer.getInteger("smudge.steps.of.a.frame", Boolean.getBoolean("smudge.all") ? 2 : 1);
 
   /** Those of {@link ErrorAtEveryPointTest}. */
   static List<ErrorOperation> all() {

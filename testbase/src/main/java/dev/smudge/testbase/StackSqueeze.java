@@ -26,7 +26,7 @@ public final class StackSqueeze {
 
   /** So many steps per frame: whether an error falls between two calls depends on their sizes. */
   public static final int PADS =
-      Integer.getInteger("smudge.pads", Boolean.getBoolean("smudge.all") ? 4 : 2);
+      Integer.getInteger("smudge.steps.of.a.frame", Boolean.getBoolean("smudge.all") ? 4 : 2);
 
   private static final int ENOUGH = 3; // frames in a row with which it got through
 
