@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.core.GuestSlot;
 import dev.smudge.migration.Connection;
+import dev.smudge.migration.MigrationListener;
 import dev.smudge.migration.MigrationResult;
 import dev.smudge.migration.MigrationResult.End;
 import dev.smudge.migration.MigrationSource;
@@ -15,9 +16,11 @@ import dev.smudge.sync.tracker.Tracker;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.UnaryOperator;
 import java.util.stream.LongStream;
 import org.jspecify.annotations.Nullable;
@@ -33,6 +36,9 @@ final class Bench implements AutoCloseable {
 
   private final Program program;
   private final UninterruptedRun uninterrupted = new UninterruptedRun();
+  private final AtomicLong printed = new AtomicLong(); // at the source
+  private final CountDownLatch mayEnd = new CountDownLatch(1);
+  private volatile long most = Long.MAX_VALUE; // lines at the source, until it may end there
 
   /** With dirty rings at the source, if not 0. */
   Bench(Program program, int ring) {
@@ -42,7 +48,7 @@ final class Bench implements AutoCloseable {
   /** And with something in front of the backend of the source's log. */
   Bench(Program program, int ring, UnaryOperator<Tracker> backend) {
     this.program = program;
-    this.source = new Source(program, ring, backend, false, (channel, text) -> {});
+    this.source = new Source(program, ring, backend, false, (channel, text) -> print());
     this.destination = new Destination(uninterrupted, (channel, text) -> {}, quiet());
   }
 
@@ -50,13 +56,42 @@ final class Bench implements AutoCloseable {
     return new Progress(System.out, Progress.Style.NONE);
   }
 
-  /** Starts the guest, waits until it has printed so many lines, and migrates it. */
+  /**
+   * Starts the guest, waits until it has printed so many lines, and migrates it. However long the
+   * migration takes, the guest does not end before it is stopped: it waits when it has printed half
+   * of its lines.
+   */
   MigrationResult migrateAfter(int lines) throws Exception {
+    most = linesOf(program) / 2;
     source.start();
     while (source.transcript().size() < lines && !source.guest().completion().isDone()) {
       waitFor(source.guest().completion(), Duration.ofMillis(1));
     }
-    return migrate();
+    try {
+      return migrate();
+    } finally {
+      mayEnd.countDown(); // it may have stayed
+    }
+  }
+
+  private static long linesOf(Program program) {
+    return switch (program) {
+      case NativeProgram load -> (long) load.vcpus() * load.calls();
+      case KvmProgram kvm -> linesOf(kvm.load());
+      case MmuProgram mmu -> linesOf(mmu.program());
+      default -> Long.MAX_VALUE; // its calls are few, and take long
+    };
+  }
+
+  /** A vCPU at the source has printed a line. */
+  private void print() {
+    if (printed.incrementAndGet() >= most) {
+      try {
+        mayEnd.await();
+      } catch (InterruptedException e) {
+        throw new AssertionError(e);
+      }
+    }
   }
 
   /** Starts the guest, lets it run for a while, and migrates it. */
@@ -75,6 +110,15 @@ final class Bench implements AutoCloseable {
               .migration()
               .rounds(1, 30, 64)
               .downtimeGoal(Duration.ofMillis(5))
+              .listener(
+                  new MigrationListener() {
+                    @Override
+                    public void phase(Phase phase) {
+                      if (phase == Phase.STOPPING) {
+                        mayEnd.countDown(); // else the stop would wait for its end of a call
+                      }
+                    }
+                  })
               .timeout(Duration.ofMinutes(1), AtLimit.FORCE);
       MigrationResult result = migration.migrate(here);
       if (result.end() == End.HANDED_OVER) {
@@ -112,7 +156,7 @@ final class Bench implements AutoCloseable {
     boolean ranThere = endsThere();
     if (result.end() == End.STAYED) {
       assertFalse(ranThere, "two guests");
-      source.guest().completion().get(20, TimeUnit.SECONDS);
+      source.guest().completion().get();
       assertVerified(OutputCheck.rest(uninterrupted.of(program), source.transcript(), new long[0]));
     } else {
       assertTrue(result.end() == End.IN_DOUBT || ranThere, "no guest");
@@ -125,7 +169,7 @@ final class Bench implements AutoCloseable {
 
   private boolean endsThere() throws Exception {
     try {
-      assertVerified(verdict.get(20, TimeUnit.SECONDS));
+      assertVerified(verdict.get());
       return true;
     } catch (ExecutionException e) {
       assertFalse(destination.isRunning(), "runs and failed: " + e.getCause());
@@ -154,6 +198,7 @@ final class Bench implements AutoCloseable {
 
   @Override
   public void close() {
+    mayEnd.countDown();
     destination.close();
     source.close();
   }

@@ -18,7 +18,6 @@ import dev.smudge.sync.tracker.Tracker;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.UnaryOperator;
@@ -123,7 +122,7 @@ class KvmMigrationTest {
             };
     KvmProgram program = program(1, Pattern.RANDOM, 1000, 100, 100_000);
     try (Bench bench = new Bench(program, 0, forgetful)) {
-      MigrationResult result = bench.migrate(Duration.ofMillis(100));
+      MigrationResult result = bench.migrateAfter(20);
       assertInstanceOf(Source.LostWritesException.class, result.failure());
       assertEquals(End.STAYED, result.end());
       bench.assertOneGuest(result);

@@ -7,7 +7,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.net.InetSocketAddress;
 import java.net.ServerSocket;
+import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -173,7 +175,7 @@ class MigrateTest {
   @Test
   void run_throttle_guestThatDoesNotConvergeMoves() {
     List<String> options = new ArrayList<>(List.of("--ram", "16M", "--touched", "16M"));
-    options.addAll(List.of("--rate", "2000000", "--tlb", "0", "--pattern", "random"));
+    options.addAll(List.of("--rate", "500000", "--tlb", "0", "--pattern", "random"));
     options.addAll(List.of("--warm-up", "100", "--calls", "4000", "--call-writes", "1000"));
     options.addAll(List.of("--max-rounds", "60", "--max-downtime", "0", "--threshold", "256"));
     options.addAll(List.of("--vcpus", "2", "--throttle", "1M"));
@@ -197,11 +199,11 @@ class MigrateTest {
 
   @Test
   void run_nobodyListens_guestIsNotBooted() throws Exception {
-    int port;
-    try (ServerSocket free = new ServerSocket(0)) {
-      port = free.getLocalPort();
+    try (Socket bound = new Socket()) { // nobody else gets its port, and it does not listen
+      bound.bind(new InetSocketAddress("localhost", 0));
+      String to = "localhost:" + bound.getLocalPort();
+      assertEquals(MigrationRun.FAILED, run("--to", to, "--guest", "native"));
     }
-    assertEquals(MigrationRun.FAILED, run("--to", "localhost:" + port, "--guest", "native"));
     assertEquals(1, err().lines().count(), err());
     assertTrue(err().contains("cannot connect"), err());
     assertTrue(out().matches("verified +not moved\\R"), out());

@@ -45,7 +45,7 @@ class NativeMigrationTest {
       throws Exception {
     NativeProgram program = Bench.program(vcpus, 8 * MIB, 4 * MIB, pattern, tlb);
     try (Bench bench = new Bench(program, ring)) {
-      MigrationResult result = bench.migrate(Duration.ofMillis(30));
+      MigrationResult result = bench.migrateAfter(30);
       bench.assertMoved(result);
       long before = LongStream.of(bench.destination.linesBefore()).sum();
       assertEquals(bench.source.transcript().size(), before);

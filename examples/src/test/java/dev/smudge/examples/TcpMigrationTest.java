@@ -23,7 +23,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.TimeUnit;
+import java.util.stream.LongStream;
 import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -33,8 +33,10 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Migrations between two JVMs, of which one is killed. */
 @Timeout(120)
 class TcpMigrationTest {
-  private static final Duration TIMEOUT = Duration.ofSeconds(10);
-  private static final Duration WARM_UP = Duration.ofMillis(100);
+  private static final Duration TIMEOUT = Duration.ofMinutes(1);
+
+  /** Lines of each vCPU by which it has written its part of RAM: all of it is sent and compared. */
+  private static final int WARM = 20;
 
   /** A guest whose whole run at the source is short too. */
   private static final NativeProgram PROGRAM =
@@ -94,10 +96,10 @@ class TcpMigrationTest {
   /** The source lets its guest run for longer than the destination waits for anything else. */
   @Test
   void migrate_threeStreamsAndALongWarmUp_verifiedByBoth() throws Exception {
-    Process destination = command("--listen", "0", "--streams", "3", "--timeout", "1000");
+    Process destination = command("--listen", "0", "--streams", "3", "--timeout", "3000");
     try (BufferedReader there = output(destination)) {
       String to = "localhost:" + port(there);
-      String options = "--streams 3 --compress --ram 8M --warm-up 1500 --calls 4000 --to " + to;
+      String options = "--streams 3 --compress --ram 8M --warm-up 4000 --calls 4000 --to " + to;
       Process source = command(options.split(" "));
       try (BufferedReader here = output(source)) {
         List<String> lines = here.readAllLines();
@@ -139,11 +141,14 @@ class TcpMigrationTest {
         Source source =
             new Source(PROGRAM, 0, UnaryOperator.identity(), false, (channel, text) -> {})) {
       source.start();
-      Bench.waitFor(source.guest().completion(), WARM_UP);
+      while (LongStream.of(source.transcript().counts()).filter(lines -> lines >= WARM).count()
+          < PROGRAM.vcpus()) {
+        Bench.waitFor(source.guest().completion(), Duration.ofMillis(1));
+      }
       MigrationResult result = source.migration().migrate(connection);
       assertEquals(End.STAYED, result.end());
       assertNotNull(result.failure());
-      source.guest().completion().get(30, TimeUnit.SECONDS);
+      source.guest().completion().get();
       Bench.assertVerified(
           OutputCheck.rest(new UninterruptedRun().of(PROGRAM), source.transcript(), new long[0]));
     } finally {
@@ -158,9 +163,9 @@ class TcpMigrationTest {
     try (ServerSocket server = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
         Destination destination =
             new Destination(new UninterruptedRun(), (channel, text) -> {}, Bench.quiet())) {
-      Process source =
-          command(
-              "--to", "localhost:" + server.getLocalPort(), "--ram", "8M", "--pattern", "random");
+      // Rounds without end: it is killed in one of them, or where it compares.
+      String options = "--ram 8M --pattern random --min-rounds 1000000 --to localhost:";
+      Process source = command((options + server.getLocalPort()).split(" "));
       try (Connection connection =
           new KillingConnection(Connection.of(server.accept(), TIMEOUT), bytes, source)) {
         assertThrows(IOException.class, () -> receive(destination, connection));
