@@ -17,6 +17,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.FutureTask;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -139,7 +140,7 @@ class LostWritesTest {
   private static final class Consumer {
     final DirtyClient<GuestSlot> client;
     final Copies copies;
-    long batches;
+    final AtomicLong batches = new AtomicLong();
 
     Consumer(Stress stress, String name, InitialView initial) {
       this.client = stress.memory.client(name, initial);
@@ -163,7 +164,7 @@ class LostWritesTest {
             }
             default -> copies.take(client);
           }
-          batches++;
+          batches.incrementAndGet();
         }
         LockSupport.parkNanos(random.nextInt(20_000));
       }
@@ -195,7 +196,12 @@ class LostWritesTest {
     try {
       long end = System.nanoTime() + MILLIS * 1_000_000;
       int checks = 0;
-      while (System.nanoTime() < end && tasks.stream().noneMatch(FutureTask::isDone)) {
+      // As long as it takes on a busy machine, where a thread may not run for a while.
+      while ((System.nanoTime() < end
+              || checks <= 5
+              || one.batches.get() <= 20
+              || two.batches.get() <= 20)
+          && tasks.stream().noneMatch(FutureTask::isDone)) {
         LockSupport.parkNanos(20_000_000);
         checkWhilePaused(stress, one, two, "check " + checks);
         checks++;
@@ -203,8 +209,6 @@ class LostWritesTest {
       stress.stop = true;
       Threads.joinAll(tasks);
       checkWhilePaused(stress, one, two, "at the end");
-      assertTrue(checks > 5, checks + " checks");
-      assertTrue(one.batches > 20 && two.batches > 20, one.batches + ", " + two.batches);
     } finally {
       stress.stop = true;
     }

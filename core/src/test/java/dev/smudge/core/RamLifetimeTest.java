@@ -14,6 +14,7 @@ import dev.smudge.testbase.StackSqueeze;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.ref.Reference;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -163,16 +164,20 @@ class RamLifetimeTest {
   }
 
   private static long addressOfAClosedMemory() throws IOException {
-    long address;
+    GuestSlot slot;
     try (GuestMemory memory = GuestMemory.create()) {
-      GuestSlot slot = memory.addSlot(0, 0, 77 << 12);
-      address = slot.ram().address();
+      slot = memory.addSlot(0, 0, 77 << 12);
       memory.device().putInt(0, 1);
     }
-    if (SparseRam.NATIVE) { // not the memory, but the addresses
-      assertTrue(isMapped(address, CLOSED), Long.toHexString(address));
+    try {
+      long address = slot.ram().address();
+      if (SparseRam.NATIVE) { // not the memory, but the addresses
+        assertTrue(isMapped(address, CLOSED), Long.toHexString(address));
+      }
+      return address;
+    } finally {
+      Reference.reachabilityFence(slot); // which keeps it mapped until here
     }
-    return address;
   }
 
   private static boolean isMapped(long address, Pattern file) throws IOException {

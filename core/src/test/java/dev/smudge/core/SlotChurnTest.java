@@ -30,10 +30,11 @@ class SlotChurnTest {
   void bug18_randomChangesUnderWriters_everyWriteIsFoundOrHandedToTheRemover(LogKind kind) {
     Random random = TestRandom.of("slot churn, " + kind);
     try (SlotChurn churn = new SlotChurn(kind.memory(), random, VCPUS)) {
-      assertEquals(0, churn.run(CHANGES, 16), "bytes that no client and no remover was told of");
+      do { // until they have written meanwhile, which takes longer on a busy machine
+        assertEquals(0, churn.run(CHANGES, 16), "bytes that no client and no remover was told of");
+      } while (churn.writes.get() <= CHANGES);
       System.out.println(
           kind + ": " + churn.changes + " changes, about " + churn.writes + " writes");
-      assertTrue(churn.writes.get() > CHANGES, "they wrote meanwhile");
     }
   }
 

@@ -159,7 +159,7 @@ class StoppedWritersTest {
   /** A landing wakes who seals: that is not a look at the clock. */
   @Test
   void seal_manyAsyncWritesLandOneByOne_waitsForAll() throws Exception {
-    try (GuestMemory memory = memory(Duration.ofSeconds(30))) {
+    try (GuestMemory memory = memory(Duration.ofHours(1))) {
       memory.addSlot(0, 0, SIZE);
       List<AsyncWrite> writes = new ArrayList<>();
       for (int i = 0; i < 1000; i++) {

@@ -23,7 +23,6 @@ import java.lang.foreign.ValueLayout;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.FutureTask;
-import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -403,16 +402,14 @@ public abstract class TrackerContract {
           return null;
         });
     Thread thread = Thread.ofPlatform().daemon().unstarted(other);
-    try (VcpuPause pause = machine.memory().log().pause()) {
+    try (VcpuPause _ = machine.memory().log().pause()) {
       thread.start();
       while (thread.getState() != Thread.State.TIMED_WAITING && thread.isAlive()) {
         Thread.onSpinWait();
       }
-      long begin = System.nanoTime();
-      machine.memory().removeSlot(1).close();
-      assertTrue(System.nanoTime() - begin < TimeUnit.SECONDS.toNanos(5), pause::toString);
+      machine.memory().removeSlot(1).close(); // at once: else the other one runs out of its time
     }
-    other.get(5, TimeUnit.SECONDS);
+    other.get();
   }
 
   @Test
