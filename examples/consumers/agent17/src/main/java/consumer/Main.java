@@ -35,7 +35,7 @@ public final class Main {
       }
       vcpu.offline();
       log.rcu().callRcu(reclaimed::countDown);
-      if (!reclaimed.await(10, TimeUnit.SECONDS)) {
+      if (!reclaimed.await(60, TimeUnit.SECONDS)) {
         throw new AssertionError("the reclaimer did not run");
       }
     }

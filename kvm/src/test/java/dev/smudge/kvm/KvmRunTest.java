@@ -24,7 +24,6 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
-import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -105,8 +104,7 @@ class KvmRunTest extends KvmTrackerCase {
       awaitRounds(machine, 3);
       machine.memory().seal();
       GuestMachine.take(client);
-      ExecutionException e =
-          assertThrows(ExecutionException.class, () -> end.get(10, TimeUnit.SECONDS));
+      ExecutionException e = assertThrows(ExecutionException.class, end::get);
       assertTrue(e.getCause() instanceof SealedException, e::toString);
       assertEquals(Set.of(), GuestMachine.take(client));
     }
