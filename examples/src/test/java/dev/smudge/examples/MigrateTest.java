@@ -162,7 +162,7 @@ class MigrateTest {
 
   @Test
   void run_dirtyRate_saysWhatToExpect() {
-    int status = run("--dirty-rate", "1M", "--ram", "8M", "--warm-up", "100", "--calls", "5000");
+    int status = run("--dirty-rate", "1M", "--ram", "8M", "--warm-up", "1000", "--calls", "5000");
     assertEquals(MigrationRun.VERIFIED, status, out() + err());
     List<String> lines = out().lines().toList();
     assertTrue(lines.stream().anyMatch(l -> l.matches("dirty rate +[0-9,]+ KiB to send.*")), out());
@@ -176,7 +176,7 @@ class MigrateTest {
   void run_throttle_guestThatDoesNotConvergeMoves() {
     List<String> options = new ArrayList<>(List.of("--ram", "16M", "--touched", "16M"));
     options.addAll(List.of("--rate", "500000", "--tlb", "0", "--pattern", "random"));
-    options.addAll(List.of("--warm-up", "100", "--calls", "4000", "--call-writes", "1000"));
+    options.addAll(List.of("--warm-up", "1000", "--calls", "4000", "--call-writes", "1000"));
     options.addAll(List.of("--max-rounds", "60", "--max-downtime", "0", "--threshold", "256"));
     options.addAll(List.of("--vcpus", "2", "--throttle", "1M"));
     int status = run(options.toArray(String[]::new));
@@ -189,7 +189,7 @@ class MigrateTest {
   /** The bar grows with the rounds, and is the only one. */
   @Test
   void run_bar_isOneAndFullAtTheEnd() {
-    int status = run("--progress", "bar", "--ram", "8M", "--warm-up", "100", "--calls", "3000");
+    int status = run("--progress", "bar", "--ram", "8M", "--warm-up", "1000", "--calls", "3000");
     assertEquals(MigrationRun.VERIFIED, status, out() + err());
     List<String> bars =
         Arrays.stream(out().split("\n")).filter(line -> line.contains("% [")).toList();
