@@ -115,7 +115,7 @@ final class Bench implements AutoCloseable {
                     @Override
                     public void phase(Phase phase) {
                       if (phase == Phase.STOPPING) {
-                        mayEnd.countDown(); // else the stop would wait for its end of a call
+                        mayEnd.countDown(); // the stop waits for vCPUs, which may wait for this
                       }
                     }
                   })
