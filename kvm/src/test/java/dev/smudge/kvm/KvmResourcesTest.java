@@ -121,6 +121,7 @@ class KvmResourcesTest {
   }
 
   @Test
+  @Timeout(300)
   void create_memoryRunsOut_leavesNothing() throws Exception {
     List<String> flags = new ArrayList<>(HeapSqueeze.FLAGS);
     flags.add("--enable-native-access=ALL-UNNAMED");
