@@ -48,10 +48,12 @@ final class StoreIndex {
     file.countUpTo(counts);
     long at = counts;
     StoredState group = null;
+    Map<Integer, Geometry> slots = Map.of(); // the group's
     while (at < size) {
       PageRun pages = group == null ? null : file.run(at);
       StoreFile.Entry record = pages == null ? file.record(at) : null;
       if (group != null && pages != null && at + pages.offset(pages.count()) <= size) {
+        checkRun(group, slots.get(pages.slotId()), pages, at);
         addRun(group, pages, at);
         at += pages.offset(pages.count());
         continue;
@@ -62,6 +64,7 @@ final class StoreIndex {
         return size - counts;
       }
       at = record.end();
+      slots = group == null && next != null ? slots(next) : slots;
       group = next;
       if (next == null) {
         counts = at;
@@ -84,9 +87,7 @@ final class StoreIndex {
     switch (record.type()) {
       case StoreLayout.BEGIN -> {
         StoredState begun = parseBegin(body, at);
-        if (begun.number <= lastNumber || begun.parent >= begun.number) {
-          throw damage(at, "state " + begun.number + " after " + lastNumber + ", of a later one");
-        }
+        checkBegin(begun, at);
         return group == null ? begun : null;
       }
       case StoreLayout.MACHINE -> {
@@ -96,7 +97,10 @@ final class StoreIndex {
         return group;
       }
       case StoreLayout.END -> {
-        if (group == null || body.getLong(0) != group.number || body.getLong(8) != group.begin) {
+        if (group == null
+            || body.remaining() != StoreLayout.END_SIZE
+            || body.getLong(0) != group.number
+            || body.getLong(8) != group.begin) {
           throw damage(at, "the end of another state than the one that was begun");
         }
         group.end = record.end();
@@ -105,7 +109,7 @@ final class StoreIndex {
         return null;
       }
       case StoreLayout.DELETE -> {
-        long number = body.getLong(0);
+        long number = body.remaining() == StoreLayout.DELETE_SIZE ? body.getLong(0) : -1;
         StoredState gone = states.get(number);
         if (group != null || (gone == null && number <= lastNumber)) {
           throw damage(at, "the deletion of a state that there is not");
@@ -124,17 +128,71 @@ final class StoreIndex {
     }
   }
 
-  private static StoredState parseBegin(ByteBuffer body, long at) {
+  private static StoredState parseBegin(ByteBuffer body, long at) throws PageDamageException {
+    int size = body.remaining();
+    int count =
+        size < StoreLayout.BEGIN_FIXED ? 0 : body.getShort(StoreLayout.BEGIN_FIXED - 2) & 0xffff;
+    if (size < StoreLayout.BEGIN_FIXED + count * StoreLayout.SLOT_SIZE) {
+      throw damage(at, "the begin of a state, with " + count + " slots, has " + size + " bytes");
+    }
     long number = body.getLong();
     long parent = body.getLong();
     long millis = body.getLong();
-    int count = body.getShort() & 0xffff;
+    body.getShort();
     List<Geometry> slots = new ArrayList<>();
     for (int i = 0; i < count; i++) {
       slots.add(new Geometry(body.getInt(), body.getLong(), body.getInt()));
     }
     String name = StandardCharsets.UTF_8.decode(body).toString();
     return new StoredState(number, parent, millis, name, slots, at);
+  }
+
+  /** Checksums that are right do not make it a state of this store: a file may be forged. */
+  private void checkBegin(StoredState begun, long at) throws PageDamageException {
+    StoredState parent = states.get(begun.parent);
+    if (begun.number <= lastNumber || (parent == null && begun.parent != -1)) {
+      throw damage(
+          at,
+          "state " + begun.number + " after " + lastNumber + ", of state " + begun.parent);
+    }
+    Map<Integer, Geometry> slots = slots(begun);
+    for (Geometry slot : begun.slots) {
+      if (!slot.isPossible() || slots.size() < begun.slots.size()) {
+        throw damage(at, "there is no such slot, or it comes twice: " + slot);
+      }
+    }
+    for (Geometry slot : parent == null ? List.<Geometry>of() : parent.slots) {
+      if (!slot.equals(slots.get(slot.slotId()))) {
+        throw damage(at, "a slot is not as in the state's parent, " + slot);
+      }
+    }
+  }
+
+  /** The pages of a run are behind those before it, inside a slot of the state, and as long. */
+  private static void checkRun(
+      StoredState group, @Nullable Geometry slot, PageRun pages, long at)
+      throws PageDamageException {
+    StoredState.Pages before = group.pages.get(pages.slotId());
+    long last = before == null ? -1 : before.page(before.count() - 1);
+    if (slot == null
+        || pages.pageBytes() != slot.pageBytes()
+        || pages.page(0) <= last
+        || pages.page(pages.count() - 1) >= slot.pageCount()) {
+      throw damage(
+          at,
+          "a run of pages of "
+              + pages.pageBytes()
+              + " bytes, from page "
+              + pages.page(0)
+              + " to "
+              + pages.page(pages.count() - 1)
+              + " of slot "
+              + pages.slotId()
+              + ", after page "
+              + last
+              + " of "
+              + slot);
+    }
   }
 
   static ByteBuffer begin(StoredState state) {
@@ -173,11 +231,21 @@ final class StoreIndex {
 
   private static boolean isWhole(StoreFile.Entry record, long counts, long at) {
     return record.type() == StoreLayout.DELETE
-        || (record.body().getLong(8) >= counts && record.body().getLong(8) < at);
+        || (record.body().remaining() == StoreLayout.END_SIZE
+            && record.body().getLong(8) >= counts
+            && record.body().getLong(8) < at);
   }
 
   private static PageDamageException damage(long at, String what) {
     return new PageDamageException("the store is damaged at byte " + at + ": " + what);
+  }
+
+  /** {@return the number of the next state} */
+  long nextNumber() throws PageDamageException {
+    if (lastNumber == Long.MAX_VALUE) { // nobody gets there by saving
+      throw new PageDamageException("the file says that all numbers of states are used");
+    }
+    return lastNumber + 1;
   }
 
   /** {@return the states, and one more} */
@@ -290,6 +358,9 @@ final class StoreIndex {
   void read(long place, byte[] into) throws IOException {
     PageRun from = runOf(place);
     int index = (int) place & PLACE_MASK;
+    if (index >= from.count() || from.pageBytes() != into.length) {
+      throw damage(place >>> StoreLayout.KEY_SHIFT, "the run of pages is not the one that was");
+    }
     try {
       from.read(index, content(from, place), into, this::base);
     } catch (PageDamageException e) {

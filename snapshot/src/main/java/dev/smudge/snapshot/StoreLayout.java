@@ -48,6 +48,8 @@ final class StoreLayout {
 
   static final int BEGIN_FIXED = 26; // up to the slots
   static final int SLOT_SIZE = 16;
+  static final int END_SIZE = 16;
+  static final int DELETE_SIZE = 8;
 
   static final int KEY_SHIFT = 6; // of the place of a run
 

@@ -146,7 +146,7 @@ final class StoredGuest<S> {
     file.beginGroup();
     StoredState state =
         new StoredState(
-            index.lastNumber + 1, parent, System.currentTimeMillis(), name, slots, file.end());
+            index.nextNumber(), parent, System.currentTimeMillis(), name, slots, file.end());
     PlaceTable of = parent == current ? places : new PlaceTable(index);
     of.moveTo(parent);
     try (StateWriter writer = StateWriter.begin(index, state, of)) {

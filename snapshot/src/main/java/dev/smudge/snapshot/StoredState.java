@@ -1,5 +1,7 @@
 package dev.smudge.snapshot;
 
+import dev.smudge.bitmap.ArmableBitmap;
+import dev.smudge.snapshot.stream.PageRunEncoder;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
@@ -8,7 +10,15 @@ import java.util.Map;
 /** A state in the file of a {@link SnapshotStore}: what it has besides its parent. */
 final class StoredState {
   /** A slot as it was. */
-  record Geometry(int slotId, long pageCount, int pageBytes) {}
+  record Geometry(int slotId, long pageCount, int pageBytes) {
+    /** Whether there can be such a slot, and a store can have its pages. */
+    boolean isPossible() {
+      return pageCount >= 1
+          && pageCount <= ArmableBitmap.MAX_PAGES
+          && pageBytes >= 1
+          && pageBytes <= PageRunEncoder.MAX_PAGE_BYTES;
+    }
+  }
 
   /** Pages of a slot, ascending, and where they are. */
   static final class Pages {

@@ -85,10 +85,33 @@ public final class PageRun {
     }
     int count = head.getShort(PageRunLayout.COUNT);
     int pageBytes = head.getInt(PageRunLayout.PAGE_BYTES);
+    if (pageBytes < 1 || pageBytes > PageRunEncoder.MAX_PAGE_BYTES) {
+      throw new PageDamageException(
+          "a run of pages of "
+              + pageBytes
+              + " bytes: from 1 to "
+              + PageRunEncoder.MAX_PAGE_BYTES);
+    }
     int[] offsets = new int[count + 1];
     offsets[0] = size;
+    long last = -1;
     for (int i = 0; i < count; i++) {
-      offsets[i + 1] = offsets[i] + (word(head, i) & 0xff_ffff);
+      int length = word(head, i) & 0xff_ffff;
+      long page = head.getLong(entry(i));
+      if (page <= last || length > pageBytes) {
+        throw new PageDamageException(
+            "page "
+                + page
+                + " after page "
+                + last
+                + ", with "
+                + length
+                + " bytes of "
+                + pageBytes
+                + ": pages are in ascending order, and none is longer than it was");
+      }
+      offsets[i + 1] = offsets[i] + length;
+      last = page;
     }
     return new PageRun(head, count, pageBytes, offsets);
   }
@@ -194,6 +217,9 @@ public final class PageRun {
           throw damaged(index, "it has no base");
         }
         byte[] base = bases.base(bytes.getLong());
+        if (base.length != pageBytes) {
+          throw damaged(index, "its base has " + base.length + " bytes of " + pageBytes);
+        }
         inflate(index, bytes, into);
         for (int i = 0; i < pageBytes; i++) {
           into[i] ^= base[i];
