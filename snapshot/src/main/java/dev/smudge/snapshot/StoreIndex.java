@@ -152,8 +152,7 @@ final class StoreIndex {
     StoredState parent = states.get(begun.parent);
     if (begun.number <= lastNumber || (parent == null && begun.parent != -1)) {
       throw damage(
-          at,
-          "state " + begun.number + " after " + lastNumber + ", of state " + begun.parent);
+          at, "state " + begun.number + " after " + lastNumber + ", of state " + begun.parent);
     }
     Map<Integer, Geometry> slots = slots(begun);
     for (Geometry slot : begun.slots) {
@@ -169,8 +168,7 @@ final class StoreIndex {
   }
 
   /** The pages of a run are behind those before it, inside a slot of the state, and as long. */
-  private static void checkRun(
-      StoredState group, @Nullable Geometry slot, PageRun pages, long at)
+  private static void checkRun(StoredState group, @Nullable Geometry slot, PageRun pages, long at)
       throws PageDamageException {
     StoredState.Pages before = group.pages.get(pages.slotId());
     long last = before == null ? -1 : before.page(before.count() - 1);

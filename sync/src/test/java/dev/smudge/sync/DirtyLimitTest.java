@@ -320,7 +320,8 @@ class DirtyLimitTest {
         assertTrue(rates[0] < 1.1 * limit, figures);
         reached = rates[0] > 0.9 * limit && rates[1] > 5 * limit;
       }
-      assertTrue(reached, () -> mode + ": never 0.9 of the limit, and 5 times the limit in the other");
+      assertTrue(
+          reached, () -> mode + ": never 0.9 of the limit, and 5 times the limit in the other");
     }
   }
 }

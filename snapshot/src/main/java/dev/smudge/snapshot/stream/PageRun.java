@@ -87,10 +87,7 @@ public final class PageRun {
     int pageBytes = head.getInt(PageRunLayout.PAGE_BYTES);
     if (pageBytes < 1 || pageBytes > PageRunEncoder.MAX_PAGE_BYTES) {
       throw new PageDamageException(
-          "a run of pages of "
-              + pageBytes
-              + " bytes: from 1 to "
-              + PageRunEncoder.MAX_PAGE_BYTES);
+          "a run of pages of " + pageBytes + " bytes: from 1 to " + PageRunEncoder.MAX_PAGE_BYTES);
     }
     int[] offsets = new int[count + 1];
     offsets[0] = size;
