@@ -37,7 +37,15 @@ class ForgedStoreTest {
   private int damaged;
 
   /** What stands in a file. A run has no type of its own here. */
-  private record Piece(int type, byte[] bytes) {
+  private static final class Piece {
+    final int type;
+    final byte[] bytes;
+
+    Piece(int type, byte[] bytes) {
+      this.type = type;
+      this.bytes = bytes;
+    }
+
     /** With one value changed, where that is checked, and checksums that are right. */
     byte[] with(int at, byte[] value) {
       byte[] forged = bytes.clone();
