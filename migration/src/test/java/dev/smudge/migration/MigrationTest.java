@@ -149,7 +149,7 @@ class MigrationTest {
   void migrate_guestFasterThanTheConnection_throttledAndMoves() throws Exception {
     try (Bench bench = new Bench(PAGES)) {
       bench.guest.start();
-      bench.source.downtimeGoal(Duration.ofMillis(15)).rounds(1, 1000, 0).throttle(64 << 10);
+      bench.source.downtimeGoal(Duration.ofMillis(15)).rounds(1, 100, 0).throttle(64 << 10);
       bench.source.listener(writesInRounds(bench, 2));
       MigrationResult result = bench.migrate(1, MigrationTest::slow, Bench.NOTHING);
       assertEquals(End.HANDED_OVER, result.end(), String.valueOf(result.failure()));

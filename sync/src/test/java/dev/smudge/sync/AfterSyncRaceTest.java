@@ -16,14 +16,15 @@ import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** docs/bugs.md row 5 and 6: a store that was not reported, and the read that came before it. */
-@Timeout(value = 300, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+@Timeout(value = 180, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 @ParameterizedClass
 @EnumSource(Mode.class)
 class AfterSyncRaceTest {
   private static final int PAGES = 64; // one word: cleared at once
   private static final int APART = 16; // longs: no two pages in a cache line
   private static final long OVER = Long.MAX_VALUE;
-  private static final long FOR_EVER = Long.MAX_VALUE / 2;
+  private static final long LIMIT = TimeUnit.SECONDS.toNanos(30); // for a busy machine
+  private static final long LEAST = 1_000;
 
   private final Mode mode;
 
@@ -214,15 +215,16 @@ class AfterSyncRaceTest {
   @Test
   void bug06_storeTestSkip_withTheBarrier_noneIsLost() {
     Race race = new Race(mode, true, false);
-    assertEquals(0, race.run(rounds(), 1, FOR_EVER));
-    assertEquals(rounds(), race.races);
+    assertEquals(0, race.run(rounds(), 1, LIMIT));
+    assertTrue(race.races >= LEAST, race.races + " races");
   }
 
   /** The losses of the weakened variant are stores that pass the load after them, no others. */
   @Test
   void bug06_storeFenceTestSkip_withoutBarrier_noneIsLost() {
     Race race = new Race(mode, false, true);
-    assertEquals(0, race.run(rounds(), 1, FOR_EVER));
+    assertEquals(0, race.run(rounds(), 1, LIMIT));
+    assertTrue(race.races >= LEAST, race.races + " races");
   }
 
   @Test

@@ -147,9 +147,12 @@ class AccessInhibitorStressTest {
         access.enter();
         inside.incrementAndGet();
         try {
-          // Some runs end by themselves, the others only by a kick.
-          int runs = ThreadLocalRandom.current().nextInt(8) == 0 ? Integer.MAX_VALUE : 3;
-          for (int i = 0; i < runs && !immediateExit.get() && !stop.get(); i++) {
+          // Some runs end by themselves, the others only by a kick. No int counts those: a loop that
+          // has a last step may be compiled without a safepoint of the JVM, which stops the changer.
+          boolean untilKicked = ThreadLocalRandom.current().nextInt(8) == 0;
+          for (long i = 0;
+              (untilKicked || i < 3) && !immediateExit.get() && !stop.get();
+              i++) {
             if (!look.isWhole()) {
               torn.incrementAndGet();
             }
