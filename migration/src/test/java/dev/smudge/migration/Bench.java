@@ -45,6 +45,18 @@ final class Bench implements AutoCloseable {
         .timeout(Duration.ofMinutes(1), AtLimit.FORCE);
   }
 
+  /** The guest makes most pages dirty again in each of so many rounds, also if it has no core. */
+  MigrationListener writesInRounds(int rounds) {
+    return new MigrationListener() {
+      @Override
+      public void roundEnds(Round round) {
+        if (!round.last() && round.number() <= rounds) {
+          guest.awaitWrites(1_000);
+        }
+      }
+    };
+  }
+
   /** What the source does with its connections. */
   interface Attempt {
     void migrate(Connection first, Connection[] more) throws Exception;

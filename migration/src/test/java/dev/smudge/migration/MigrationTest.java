@@ -35,18 +35,6 @@ class MigrationTest {
     return new SlowConnection(connection, 8 << 20);
   }
 
-  /** As long as there are no more rounds, the guest makes most pages dirty again in each. */
-  private static MigrationListener writesInRounds(Bench bench, int rounds) {
-    return new MigrationListener() {
-      @Override
-      public void roundEnds(Round round) {
-        if (!round.last() && round.number() <= rounds) {
-          bench.guest.awaitWrites(2 * PAGES);
-        }
-      }
-    };
-  }
-
   @ParameterizedTest
   @CsvSource({"1, false", "1, true", "2, false", "3, true"})
   void migrate_runningGuest_sameAtTheDestination(int streams, boolean compress) throws Exception {
@@ -150,7 +138,7 @@ class MigrationTest {
     try (Bench bench = new Bench(PAGES)) {
       bench.guest.start();
       bench.source.downtimeGoal(Duration.ofMillis(15)).rounds(1, 100, 0).throttle(64 << 10);
-      bench.source.listener(writesInRounds(bench, 2));
+      bench.source.listener(bench.writesInRounds(2));
       MigrationResult result = bench.migrate(1, MigrationTest::slow, Bench.NOTHING);
       assertEquals(End.HANDED_OVER, result.end(), String.valueOf(result.failure()));
       bench.assertOneGuest(result);
@@ -165,7 +153,7 @@ class MigrationTest {
       bench.guest.start();
       bench.source.downtimeGoal(Duration.ofMillis(15)).rounds(1, 5, 0);
       bench.source.timeout(Duration.ofMinutes(1), AtLimit.CANCEL);
-      bench.source.listener(writesInRounds(bench, 5));
+      bench.source.listener(bench.writesInRounds(5));
       MigrationResult result = bench.migrate(2, MigrationTest::slow, Bench.NOTHING);
       assertFault(Fault.NOT_CONVERGED, result);
       assertEquals(0, bench.guest.stops);
@@ -180,7 +168,7 @@ class MigrationTest {
   void migrate_timeIsUsedUp_forcedOrCancelled() throws Exception {
     try (Bench bench = new Bench(PAGES)) {
       bench.guest.start();
-      bench.source.listener(writesInRounds(bench, Integer.MAX_VALUE));
+      bench.source.listener(bench.writesInRounds(Integer.MAX_VALUE));
       bench.source.downtimeGoal(Duration.ZERO).timeout(Duration.ofMillis(100), AtLimit.CANCEL);
       MigrationResult result = bench.migrate(1, MigrationTest::slow, Bench.NOTHING);
       assertFault(Fault.NOT_CONVERGED, result);

@@ -147,12 +147,12 @@ class AccessInhibitorStressTest {
         access.enter();
         inside.incrementAndGet();
         try {
-          // Some runs end by themselves, the others only by a kick. No int counts those: a loop that
-          // has a last step may be compiled without a safepoint of the JVM, which stops the changer.
+          // Some runs end by themselves, the others only by a kick. No int counts those: a loop
+          // that
+          // has a last step may be compiled without a safepoint of the JVM, which stops the
+          // changer.
           boolean untilKicked = ThreadLocalRandom.current().nextInt(8) == 0;
-          for (long i = 0;
-              (untilKicked || i < 3) && !immediateExit.get() && !stop.get();
-              i++) {
+          for (long i = 0; (untilKicked || i < 3) && !immediateExit.get() && !stop.get(); i++) {
             if (!look.isWhole()) {
               torn.incrementAndGet();
             }
