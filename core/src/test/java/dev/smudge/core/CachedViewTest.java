@@ -25,7 +25,7 @@ import org.junit.jupiter.api.Timeout;
  * Cached views of slots that are removed, their memory poisoned as it is reclaimed: docs/bugs.md
  * rows 26 and 29.
  */
-@Timeout(120)
+@Timeout(300)
 class CachedViewTest {
   private static final int PAGE = 256;
   private static final byte POISON = (byte) 0xdb;

@@ -21,7 +21,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * Every way to write guest memory through the API marks what it wrote (Firecracker 6d8c3064f):
  * docs/bugs.md row 21.
  */
-@Timeout(120)
+@Timeout(600)
 class EveryWriteMarksTest {
   /** Public methods of the other types: none of them writes guest memory. */
   private static final Set<String> OF_NO_CONCERN =

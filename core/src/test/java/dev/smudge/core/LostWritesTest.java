@@ -28,7 +28,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 /** Two vCPUs and a device write, two clients keep copies: the copies end up the same as the RAM. */
 @ParameterizedClass
 @EnumSource(LogKind.class)
-@Timeout(120)
+@Timeout(600)
 @Tag("long")
 class LostWritesTest {
   private final LogKind kind;
@@ -240,6 +240,9 @@ class LostWritesTest {
 
   private static final long SEQUENTIAL = 16 * 4096;
 
+  /** No safepoint comes before the next page. */
+  private static final long LAST_OF_A_PAGE = 8 * 4096 - 512;
+
   /** A round: a vCPU writes all pages in sequence, once, while a client takes. */
   private static boolean isRoundWithoutLoss(
       GuestMemory memory, DirtyClient<GuestSlot> client, Copies copies, long value) {
@@ -252,6 +255,9 @@ class LostWritesTest {
                   vcpu.putLong(address, value);
                   if (address % 1024 == 0) {
                     vcpu.safepoint(); // often enough for a barrier, rarely enough to be in a page
+                  }
+                  if (address == LAST_OF_A_PAGE) {
+                    LockSupport.parkNanos(1); // so that a take meets it there, on a busy machine too
                   }
                 }
               }

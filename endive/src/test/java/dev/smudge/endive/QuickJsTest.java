@@ -15,7 +15,7 @@ import run.endive.runtime.Memory;
 import run.endive.wasm.types.MemoryLimits;
 
 /** QuickJS as a guest: a program that knows nothing of us. */
-@Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+@Timeout(value = 600, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 class QuickJsTest {
   private static final String SCRIPT =
       """

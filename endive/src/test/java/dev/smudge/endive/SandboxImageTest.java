@@ -30,7 +30,7 @@ import run.endive.runtime.Instance;
 import run.endive.wasm.types.MemoryLimits;
 
 /** Resets of a sandbox: what a guest leaves is gone. */
-@Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+@Timeout(value = 600, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 class SandboxImageTest {
   /** One of each that an instance can change. */
   private static final String WAT =

@@ -17,7 +17,7 @@ import run.endive.wasm.types.MemoryLimits;
  * Threads of one guest, a facade each, while a client takes all the time: no update is lost in RAM,
  * and none on its way to the client.
  */
-@Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+@Timeout(value = 600, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 class ThreadsTest {
   private static final int PAGES = 64;
   private static final int BYTES = PAGES * Memory.PAGE_SIZE;

@@ -25,7 +25,7 @@ import run.endive.wasm.WasmModule;
 import run.endive.wasm.types.MemoryLimits;
 
 /** WebAssembly on Endive: every instruction that touches memory, threads, and a whole program. */
-@Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+@Timeout(value = 600, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 class WasmGuestTest {
   private static final int MAXIMUM = 4;
 

@@ -34,7 +34,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * Migrations of guests of the kernel's, within this JVM. Skipped, with a line that says so, where
  * KVM cannot be used; with {@code -Dsmudge.kvm=required} they fail there.
  */
-@Timeout(60)
+@Timeout(300)
 class KvmMigrationTest {
   private static final int MIB = 1 << 20;
 

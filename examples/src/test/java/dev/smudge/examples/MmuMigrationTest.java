@@ -24,7 +24,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  * Migrations of guests whose writes the MMU finds. Skipped, with a line that says so, where it
  * cannot; with {@code -Dsmudge.mmu=required} they fail there.
  */
-@Timeout(120)
+@Timeout(600)
 class MmuMigrationTest {
   private static final int MIB = 1 << 20;
 

@@ -23,7 +23,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Migrations of native guests within this JVM. */
-@Timeout(60)
+@Timeout(300)
 class NativeMigrationTest {
   private static final long MIB = 1 << 20;
 

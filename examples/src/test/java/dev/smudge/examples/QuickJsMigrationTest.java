@@ -19,7 +19,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 /** A real guest, moved by its dirty pages alone. */
-@Timeout(240)
+@Timeout(600)
 final class QuickJsMigrationTest {
   private static final QuickJsProgram PROGRAM = new QuickJsProgram(6);
 

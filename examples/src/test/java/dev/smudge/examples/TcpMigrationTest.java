@@ -31,7 +31,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Migrations between two JVMs, of which one is killed. */
-@Timeout(120)
+@Timeout(300)
 class TcpMigrationTest {
   private static final Duration TIMEOUT = Duration.ofMinutes(1);
 

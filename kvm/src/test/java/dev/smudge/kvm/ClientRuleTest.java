@@ -29,7 +29,7 @@ import org.junit.jupiter.params.provider.EnumSource;
  * over KVM. The runner empties full rings.
  */
 @RequiresKvm
-@Timeout(120)
+@Timeout(300)
 class ClientRuleTest {
   private static final int PAGES = 6001;
   private static final int ITERATIONS = 8;

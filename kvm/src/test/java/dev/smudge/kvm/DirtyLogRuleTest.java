@@ -20,7 +20,7 @@ import org.junit.jupiter.params.provider.EnumSource;
  * <p>Source: Linux tools/testing/selftests/kvm/dirty_log_test.c.
  */
 @RequiresKvm
-@Timeout(120)
+@Timeout(300)
 class DirtyLogRuleTest {
   private static final int PAGES = 6001;
   private static final int ITERATIONS = 12;

@@ -20,7 +20,7 @@ import org.junit.jupiter.api.Timeout;
 
 /** A reset that a signal cuts short is gone on with, until all is given back. */
 @RequiresKvm
-@Timeout(120)
+@Timeout(300)
 class ResetSignalTest {
   private static final int ENTRIES = 4096;
   private static final int PAGES = 3000;
