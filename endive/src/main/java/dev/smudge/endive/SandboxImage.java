@@ -1,5 +1,6 @@
 package dev.smudge.endive;
 
+import dev.smudge.core.DeviceMemory;
 import dev.smudge.core.GuestMemory;
 import dev.smudge.core.GuestSlot;
 import dev.smudge.sync.DirtyBatch;
@@ -33,10 +34,12 @@ public final class SandboxImage implements AutoCloseable {
   private final GuestSlot slot;
   private final InstanceState instance;
   private final DirtyClient<GuestSlot> client;
+  private final DeviceMemory device;
   private final MemorySegment content;
   private final int pages;
 
-  private SandboxImage(TrackedMemory memory, DirtyClient<GuestSlot> client) {
+  private SandboxImage(TrackedMemory memory, DirtyClient<GuestSlot> client, DeviceMemory device) {
+    this.device = device;
     this.memory = memory;
     this.slot = memory.slot();
     this.client = client;
@@ -66,7 +69,7 @@ public final class SandboxImage implements AutoCloseable {
     // First: what is written after this is dirty for it.
     DirtyClient<GuestSlot> client = guest.client("base image", InitialView.NONE_DIRTY);
     try {
-      return new SandboxImage(memory, client);
+      return new SandboxImage(memory, client, guest.device());
     } catch (RuntimeException | Error e) {
       client.close();
       throw e;
@@ -82,6 +85,8 @@ public final class SandboxImage implements AutoCloseable {
    * @throws IllegalArgumentException if the slot was removed or changed; nothing is changed
    * @throws dev.smudge.sync.error.VcpuException if the vCPU is online in another thread; nothing is
    *     changed
+   * @throws dev.smudge.sync.error.SealedException after {@link GuestMemory#seal}, if a page has
+   *     changed; nothing is written
    */
   public long restore() {
     instance.checkRestorable();
@@ -101,6 +106,7 @@ public final class SandboxImage implements AutoCloseable {
     private final MemorySegment ram = slot.ram();
     private final long pageSize = slot.pageSize();
     private final MemorySegment page = MemorySegment.ofArray(new byte[(int) pageSize]);
+    private final MemorySegment zero = MemorySegment.ofArray(new byte[(int) pageSize]);
     private long count;
 
     /** Writes what differs, as runs of pages as long as possible. */
@@ -143,15 +149,20 @@ public final class SandboxImage implements AutoCloseable {
               && MemorySegment.mismatch(page, from, pageSize - 1, page, from + 1, pageSize) < 0);
     }
 
+    /** As a device, which marks what has landed, also before an error in the middle. */
     private void write(long fromPage, long endPage) {
       long begin = fromPage * pageSize;
       long end = endPage * pageSize;
       long imageEnd = Math.clamp(content.byteSize(), begin, end);
+      long address = slot.guestAddress();
       if (begin < imageEnd) {
-        MemorySegment.copy(content, begin, ram, begin, imageEnd - begin);
+        device.writeAs(client, address + begin, content.asSlice(begin, imageEnd - begin));
       }
-      ram.asSlice(imageEnd, end - imageEnd).fill((byte) 0);
-      client.markForOthers(slot, begin, end - begin);
+      for (long at = imageEnd; at < end; ) {
+        long length = Math.min(end - at, pageSize - at % pageSize);
+        device.writeAs(client, address + at, zero.asSlice(0, length));
+        at += length;
+      }
       count += endPage - fromPage;
     }
   }

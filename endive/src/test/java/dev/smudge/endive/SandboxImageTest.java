@@ -7,8 +7,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.core.GuestMemory;
 import dev.smudge.core.GuestSlot;
+import dev.smudge.sync.error.SealedException;
 import dev.smudge.sync.error.VcpuException;
 import dev.smudge.testbase.RamFile;
+import dev.smudge.testbase.StackSqueeze;
 import io.roastedroot.quickjs4j.core.Builtins;
 import io.roastedroot.quickjs4j.core.Engine;
 import java.lang.foreign.Arena;
@@ -150,6 +152,47 @@ class SandboxImageTest {
       image.restore();
       assertTrue(guest.copyDirtyPages().containsAll(Set.of(0L, 17L)));
       guest.assertCopyIsEqual();
+    }
+  }
+
+  /** A page that is written and not marked is as in the image, and no later reset writes it. */
+  @Test
+  void restore_stackEndsAtEveryCall_anotherClientMissesNothing() {
+    Instance instance = instance();
+    try (guest;
+        SandboxImage image = image(instance)) {
+      int errors =
+          StackSqueeze.squeeze(
+              () -> {
+                instance.memory().writeLong(8, -1);
+                instance.memory().writeLong(70_000, -1);
+                guest.vcpu.offline();
+                guest.copyDirtyPages();
+              },
+              image::restore,
+              thrown -> {
+                image.restore();
+                guest.copyDirtyPages();
+                guest.assertCopyIsEqual();
+              });
+      assertTrue(errors > 20, errors + " errors");
+    }
+  }
+
+  /** The guest runs elsewhere by then. */
+  @Test
+  void restore_sealed_refusedAndNothingIsWritten() {
+    Instance instance = instance();
+    try (guest;
+        SandboxImage image = image(instance)) {
+      instance.memory().writeLong(8, -1);
+      guest.vcpu.offline();
+      guest.memory.seal();
+      assertThrows(SealedException.class, image::restore);
+      guest.memory.unseal();
+      guest.copyDirtyPages();
+      assertEquals(-1, call(instance, "load", 8));
+      assertEquals(1, image.restore());
     }
   }
 

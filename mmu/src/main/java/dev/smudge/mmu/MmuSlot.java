@@ -4,10 +4,15 @@ import dev.smudge.bitmap.PageSet;
 import dev.smudge.bitmap.PageWordConsumer;
 import dev.smudge.core.GuestSlot;
 import dev.smudge.linux.AnonymousMemory;
+import dev.smudge.linux.Errno;
+import dev.smudge.linux.ErrnoException;
 import dev.smudge.linux.Libc;
 import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
 import java.lang.foreign.MemorySegment;
+import java.util.Collections;
+import java.util.Map;
+import java.util.WeakHashMap;
 
 /**
  * The pages of one slot. Under the collector lock. A page counts as set in one of three ways:
@@ -39,12 +44,22 @@ import java.lang.foreign.MemorySegment;
  * that it finds, also what it was asked for. Afterwards the old slot only looks, until it is
  * closed. If another slot protects written pages of the same memory, it tells the old slot.
  *
+ * <p><b>Slots of two logs</b> are never over the same memory: the kernel lets one userfaultfd
+ * register it. But they may have the same addresses, if the memory of one was unmapped beneath it
+ * and the other's came there. The kernel does not tell a scan whose memory it is, and a scan of the
+ * first slot would protect the other's written pages. So a slot that registers addresses tells the
+ * slots of other trackers that had them. Those scan no more, and all of their pages count as set.
+ *
  * <p>Memory that nobody has touched is not protected, and is found when somebody has. A page that
  * the kernel is moving elsewhere while a scan protects it is found once more.
  */
 final class MmuSlot implements SlotTracker {
   /** Words from one to the next that is to be cleared: a call costs as much as so many of them. */
   private static final int MAX_GAP = 16;
+
+  /** The slots that are registered, of all trackers: also of a log that nobody has closed. */
+  private static final Map<MmuSlot, Boolean> REGISTERED =
+      Collections.synchronizedMap(new WeakHashMap<>());
 
   private final MmuTracker tracker;
   private final TrackedSlot slot;
@@ -59,6 +74,8 @@ final class MmuSlot implements SlotTracker {
   private boolean registered;
   private boolean takesOver; // replaces another, and was not fetched yet
   private boolean warned;
+  private final Object scanning = new Object(); // held by a scan
+  private boolean displaced; // under 'scanning'
 
   /** Refuses what cannot be tracked. */
   MmuSlot(MmuTracker tracker, TrackedSlot slot) {
@@ -115,8 +132,36 @@ final class MmuSlot implements SlotTracker {
       boolean ignored = AnonymousMemory.advise(ram, AnonymousMemory.NO_HUGE_PAGES);
     }
     if (!registered) {
-      takesOver = tracker.userfaultfd().register(from, end);
+      register();
       registered = true;
+    }
+  }
+
+  private void register() {
+    REGISTERED.put(this, true); // first: whoever has the addresses next is to find it
+    displaced(false);
+    boolean done = false;
+    try {
+      takesOver = tracker.userfaultfd().register(from, end);
+      done = true;
+    } finally {
+      if (!done) {
+        REGISTERED.remove(this);
+      }
+    }
+    synchronized (REGISTERED) {
+      for (MmuSlot other : REGISTERED.keySet()) {
+        if (other.tracker != tracker && other.from < end && from < other.end) {
+          other.displaced(true);
+        }
+      }
+    }
+  }
+
+  /** Whether these addresses are another tracker's memory. Waits for a scan that is under way. */
+  private void displaced(boolean is) {
+    synchronized (scanning) {
+      displaced = is;
     }
   }
 
@@ -147,9 +192,22 @@ final class MmuSlot implements SlotTracker {
 
   private void unregister() {
     if (registered && !tracker.isClosed()) {
-      tracker.userfaultfd().unregister(from, end);
+      synchronized (scanning) {
+        tracker.userfaultfd().unregister(from, end, displaced);
+      }
     }
     registered = false;
+    REGISTERED.remove(this);
+  }
+
+  private void scan(long begin, long to, boolean protects, PagemapScan.Found found) {
+    synchronized (scanning) {
+      if (displaced) {
+        throw new MmuException(
+            new ErrnoException("PAGEMAP_SCAN", Errno.EPERM), ", where another log has memory");
+      }
+      tracker.scan().scan(begin, to, protects, found);
+    }
   }
 
   @Override
@@ -191,7 +249,7 @@ final class MmuSlot implements SlotTracker {
   private boolean look() {
     PageSet found = new PageSet(slot.pageCount());
     try {
-      tracker.scan().scan(from, end, false, (begin, to) -> addRange(found, begin, to));
+      scan(from, end, false, (begin, to) -> addRange(found, begin, to));
     } catch (MmuException e) {
       warn(e);
       return false;
@@ -205,7 +263,7 @@ final class MmuSlot implements SlotTracker {
     boolean before = unsure;
     unsure = true; // until it is whole
     try {
-      tracker.scan().scan(from, end, true, this::keep);
+      scan(from, end, true, this::keep);
     } catch (MmuException e) {
       warn(e);
       return false;
@@ -277,7 +335,7 @@ final class MmuSlot implements SlotTracker {
     long count = Math.min(slot.pageCount(), (long) wordEnd << 6) - first;
     long rangeFrom = from + (first << shift);
     long rangeEnd = rangeFrom + (count << shift);
-    tracker.scan().scan(rangeFrom, rangeEnd, true, this::keep);
+    scan(rangeFrom, rangeEnd, true, this::keep);
     loose.removeRange(first, count);
   }
 

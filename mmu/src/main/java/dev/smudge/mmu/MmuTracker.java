@@ -119,7 +119,7 @@ public final class MmuTracker {
         scan.scan(from, end, true, (a, b) -> inRound[0]++);
         found[i] = inRound[0];
       }
-      userfaultfd.unregister(from, end);
+      userfaultfd.unregister(from, end, false);
       return found[0] == 1 && found[1] == 0 && found[2] == 1
           ? Optional.empty()
           : Optional.of(

@@ -82,12 +82,16 @@ final class Userfaultfd implements AutoCloseable {
     return before;
   }
 
-  /** It is registered for one slot less. */
-  void unregister(long from, long end) {
+  /**
+   * It is registered for one slot less.
+   *
+   * @param gone whether the memory is gone, and what is there now is another's
+   */
+  void unregister(long from, long end, boolean gone) {
     split(from);
     split(end);
     add(from, end, -1);
-    for (long[] range : withoutSlots(from, end)) {
+    for (long[] range : gone ? List.<long[]>of() : withoutSlots(from, end)) {
       try {
         call("UFFDIO_UNREGISTER", UserfaultLayouts.UFFDIO_UNREGISTER, range[0], range[1]);
       } catch (MmuException e) {

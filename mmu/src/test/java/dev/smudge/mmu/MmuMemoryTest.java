@@ -195,6 +195,36 @@ class MmuMemoryTest {
     }
   }
 
+  /** A scan by the first log would protect what was written to the memory of the second. */
+  @Test
+  void take_theRamOfAnotherLogIsWhereThisOneWas_theOtherLosesNothing() {
+    try (GuestMemory first = memory();
+        GuestMemory second = memory();
+        Arena arena = Arena.ofShared()) {
+      Arena gone = Arena.ofShared();
+      MemorySegment before = AnonymousMemory.map(10 * PAGE, gone);
+      first.addSlot(1, 0, before, PAGE);
+      DirtyClient<GuestSlot> client = first.client("c", InitialView.NONE_DIRTY);
+      gone.close(); // its owner forgets that there is a slot
+      MemorySegment ram = AnonymousMemory.map(10 * PAGE, arena);
+      Assumptions.assumeTrue(ram.address() == before.address(), "mapped elsewhere");
+      second.addSlot(1, 0, ram, PAGE);
+      DirtyClient<GuestSlot> other = second.client("d", InitialView.NONE_DIRTY);
+      store(ram, 3);
+      for (int i = 0; i < 2; i++) {
+        assertEquals(10, GuestMachine.take(client).size());
+      }
+      assertReported("the memory of the slot was unmapped, or mapped anew");
+      assertEquals(Set.of("1:3"), GuestMachine.take(other));
+      store(ram, 4);
+      first.removeSlot(1).close();
+      assertEquals(Set.of("1:4"), GuestMachine.take(other));
+      first.close();
+      store(ram, 5);
+      assertEquals(Set.of("1:5"), GuestMachine.take(other));
+    }
+  }
+
   /** A scan of memory that is not registered would find nothing, in silence. */
   @Test
   void take_theRamWasMappedAnew_allOfItsPagesAreDirtyAndItCanBeRemoved() {
