@@ -239,7 +239,8 @@ public final class MigrationSource<S> {
    * connection stays open after a hand-over, for {@link #messages}; the others are closed, and
    * after a failure all are. Blocks until the migration is over, or has failed. If it throws an
    * {@link Error}, the guest has stayed here; one that comes after the destination was told to run
-   * the guest is the failure of the result.
+   * the guest is the failure of the result. After a {@link StackOverflowError} connections may be
+   * open: close them.
    *
    * @param first to the destination
    * @param more further ones to the same destination, at most 63; pages are divided between all

@@ -46,7 +46,8 @@ public final class MigrationTarget implements AutoCloseable {
    * @return the destination; close it, which closes the connections
    * @throws MigrationException if a stream is damaged, or they are not all those of one migration;
    *     the connections are closed, and the source knows why if it can be told
-   * @throws IOException if a connection breaks; likewise
+   * @throws IOException if a connection breaks; likewise. The connections are closed after any
+   *     other exception or error too, but not after a {@link StackOverflowError}: close them then
    * @throws IllegalArgumentException if there is no connection
    */
   public static MigrationTarget accept(Connection... connections) throws IOException {
@@ -59,11 +60,14 @@ public final class MigrationTarget implements AutoCloseable {
         streams.add(new TargetStream(each));
       }
       return new MigrationTarget(inOrder(streams));
-    } catch (IOException | RuntimeException e) {
-      streams.stream().filter(stream -> stream.index == 0).forEach(stream -> stream.refuse(e));
+    } catch (StackOverflowError e) {
+      throw e; // a close that is half made, where the stack ends, cannot be made again
+    } catch (Throwable e) { // of connections, in other languages, any; and memory may run out
+      Exception reason = StreamEnd.asKnown(e);
+      streams.stream().filter(stream -> stream.index == 0).forEach(stream -> stream.refuse(reason));
       streams.forEach(TargetStream::close);
       for (Connection each : connections) {
-        each.close();
+        StreamEnd.cut(each);
       }
       throw e;
     }

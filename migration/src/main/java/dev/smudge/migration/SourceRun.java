@@ -73,17 +73,20 @@ final class SourceRun<S> {
       }
     } catch (IOException | RuntimeException e) {
       result.failure = asCancelled(e);
-    } catch (Error e) {
-      if (result.end == End.STAYED) {
+    } catch (Throwable e) { // other languages throw checked exceptions, too
+      if (result.end == End.STAYED && (e instanceof Error || e instanceof InterruptedException)) {
         throw e;
       }
       result.failure = StreamEnd.asKnown(e); // whoever calls has to know that it may run there
     } finally {
-      if (throttled) {
-        guest.limitDirtyRate(Long.MAX_VALUE);
+      try {
+        if (throttled) {
+          guest.limitDirtyRate(Long.MAX_VALUE);
+        }
+      } finally {
+        streams.close();
+        streams.cutFrom(result.end == End.HANDED_OVER ? 1 : 0);
       }
-      streams.close();
-      streams.cutFrom(result.end == End.HANDED_OVER ? 1 : 0);
     }
     return result;
   }
@@ -114,10 +117,7 @@ final class SourceRun<S> {
       copy.addAll(sent(slot));
       again.put(slot, copy);
     }
-    streams.add(first);
-    for (Connection each : more) {
-      streams.add(each);
-    }
+    streams.add(first, more);
   }
 
   private void greet() throws IOException {

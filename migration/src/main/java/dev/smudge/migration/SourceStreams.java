@@ -27,8 +27,22 @@ final class SourceStreams implements AutoCloseable {
   private boolean committing; // the destination may run the guest
   private volatile @Nullable Exception failed; // of a stream; the others stop then
 
-  void add(Connection connection) throws IOException {
-    streams.add(new SourceStream(connection, streams.size()));
+  /** Makes the streams. If that fails all connections are closed. */
+  void add(Connection first, Connection[] more) throws IOException {
+    try {
+      streams.add(new SourceStream(first, 0));
+      for (Connection each : more) {
+        streams.add(new SourceStream(each, streams.size()));
+      }
+    } catch (StackOverflowError e) {
+      throw e; // a close that is half made, where the stack ends, cannot be made again
+    } catch (Throwable e) {
+      StreamEnd.cut(first);
+      for (Connection each : more) {
+        StreamEnd.cut(each);
+      }
+      throw e;
+    }
   }
 
   SourceStream get(int index) {

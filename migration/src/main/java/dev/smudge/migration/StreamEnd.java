@@ -24,9 +24,14 @@ abstract class StreamEnd implements AutoCloseable {
 
   /** Closes the connection. */
   final void cut() {
+    cut(connection);
+  }
+
+  /** Closes a connection, and throws nothing: there are others to be closed. */
+  static void cut(Connection connection) {
     try {
       connection.close();
-    } catch (IOException e) {
+    } catch (Throwable e) { // of an embedder's connection, any
       return; // it is closed as far as it can be
     }
   }

@@ -67,6 +67,9 @@ final class TargetStream extends StreamEnd {
   /** Reads all up to END, and writes the pages. */
   <S> void receive(GuestRam<S> ram, MigrationListener listener) throws IOException {
     for (FrameType type = in.next(); type != FrameType.END; type = in.next()) {
+      if (index != 0 && type != FrameType.PAGES && type != FrameType.ZERO) {
+        throw in.unexpected(type, "PAGES, ZERO or END"); // a state per stream would take its memory
+      }
       switch (type) {
         case ROUND -> {
           int number = in.body().getInt();
@@ -113,7 +116,7 @@ final class TargetStream extends StreamEnd {
   void refuse(Exception reason) {
     try {
       out.send(FrameType.REFUSED, String.valueOf(reason.getMessage()));
-    } catch (IOException e) {
+    } catch (Throwable e) { // whatever it is, the connections are to be closed after this
       reason.addSuppressed(e);
     }
   }

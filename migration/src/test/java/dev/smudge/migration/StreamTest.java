@@ -222,6 +222,21 @@ class StreamTest {
     assertEquals(Fault.BAD_CONTENT, afterHello(type, ByteBuffer.allocate(2).putShort((short) 0)));
   }
 
+  /** A state in each stream would take the memory of each. */
+  @Test
+  void replay_frameOfTheFirstStreamInAnother_badFrame() throws Exception {
+    for (FrameType type : List.of(FrameType.STATE, FrameType.ROUND, FrameType.MESSAGE)) {
+      ByteArrayOutputStream stream = new ByteArrayOutputStream();
+      FrameWriter writer = new FrameWriter(stream);
+      write(writer, FrameType.HELLO, body(frames(1).get(0)));
+      write(writer, type, new byte[4]);
+      byte[] digest = writer.digest();
+      write(writer, FrameType.END, ByteBuffer.allocate(40).putLong(4).put(digest).array());
+      writer.flush();
+      assertEquals(Fault.BAD_FRAME, fault(1, stream.toByteArray()), type.toString());
+    }
+  }
+
   /** Runs of zeroes and of other pages, longer and shorter than a frame; over what was there. */
   @ParameterizedTest
   @ValueSource(booleans = {false, true})

@@ -39,10 +39,12 @@ public final class BaseImage {
    * @param machine the rest of the guest's state
    * @param <S> what the client calls a slot
    * @return the image
-   * @throws IllegalStateException if the client is closed or has an open batch. After this, and
-   *     after any exception of the port or the machine, the pages are still dirty for the client
+   * @throws IllegalStateException if the client is closed, has an open batch, or is that of a
+   *     {@link SnapshotStore}, a {@link Rewind} or a {@link Reset}. After this, and after any
+   *     exception of the port or the machine, the pages are still dirty for the client
    */
   public static <S> BaseImage of(DirtyClient<S> client, PagePort<S> ram, MachineState machine) {
+    GuestPages.checkIsFree(client);
     Map<Integer, Slot> slots = new HashMap<>();
     long[] pages = {0};
     try (DirtyBatch<S> batch = client.take()) {

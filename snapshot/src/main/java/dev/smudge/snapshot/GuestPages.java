@@ -8,10 +8,12 @@ import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.WeakHashMap;
 import jdk.jfr.Event;
 
 /**
@@ -32,6 +34,10 @@ import jdk.jfr.Event;
  */
 final class GuestPages<S> {
   private static final VarHandle BUSY = busyHandle();
+
+  /** The clients that one of these has: two would take each other's pages. */
+  private static final Map<DirtyClient<?>, Boolean> CLIENTS =
+      Collections.synchronizedMap(new WeakHashMap<>());
 
   /** Where the tables of slots come from. */
   interface Tables {
@@ -59,12 +65,30 @@ final class GuestPages<S> {
    * Makes it, without pages.
    *
    * @param tables gives the table of a slot that is new to it
+   * @throws IllegalStateException if another has the client, or had it
    */
   GuestPages(DirtyClient<S> client, PagePort<S> ram, Tables tables) {
     this.client = Objects.requireNonNull(client, "client");
     this.ram = Objects.requireNonNull(ram, "ram");
     this.tables = tables;
     initializeEvents();
+    if (CLIENTS.putIfAbsent(client, true) != null) {
+      throw ofAnother(client);
+    }
+  }
+
+  /** Refuses the client of another. */
+  static void checkIsFree(DirtyClient<?> client) {
+    if (CLIENTS.containsKey(Objects.requireNonNull(client, "client"))) {
+      throw ofAnother(client);
+    }
+  }
+
+  private static IllegalStateException ofAnother(DirtyClient<?> client) {
+    return new IllegalStateException(
+        client
+            + " is the client of a SnapshotStore, a Rewind or a Reset already, and each would lack"
+            + " the pages that the other takes: make one for each");
   }
 
   /** Not where a stack may end in it: the class of an event is of no use after that. */
@@ -326,6 +350,11 @@ final class GuestPages<S> {
 
   void close() {
     enter();
+    closeEntered();
+  }
+
+  /** The rest of {@link #close}, and the end of the call. */
+  void closeEntered() {
     try {
       settle();
       if (unmarked) {

@@ -46,6 +46,8 @@ public final class Reset<S> implements AutoCloseable {
    * @param base the image to go back to; other guests may share it
    * @param <S> what the client calls a slot
    * @return the reset
+   * @throws IllegalStateException if the client is that of another {@code Reset}, of a {@link
+   *     Rewind} or of a {@link SnapshotStore}
    */
   public static <S> Reset<S> over(
       DirtyClient<S> client, PagePort<S> ram, MachineState machine, BaseImage base) {
@@ -63,6 +65,7 @@ public final class Reset<S> implements AutoCloseable {
    * @param machine the rest of the guest's state
    * @param <S> what the client calls a slot
    * @return the reset
+   * @throws IllegalStateException see {@link #over} and {@link BaseImage#of}
    */
   public static <S> Reset<S> toNow(DirtyClient<S> client, PagePort<S> ram, MachineState machine) {
     return over(client, ram, machine, BaseImage.of(client, ram, machine));

@@ -76,6 +76,8 @@ public final class Rewind<S> implements AutoCloseable {
    * @param <S> what the client calls a slot
    * @return the history
    * @throws IllegalArgumentException if the budget is outside that
+   * @throws IllegalStateException if the client is that of another {@code Rewind}, of a {@link
+   *     Reset} or of a {@link SnapshotStore}
    */
   public static <S> Rewind<S> over(
       DirtyClient<S> client, PagePort<S> ram, MachineState machine, long budgetBytes) {

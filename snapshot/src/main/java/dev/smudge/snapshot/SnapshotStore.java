@@ -93,6 +93,8 @@ public final class SnapshotStore<S> implements AutoCloseable {
    * @throws dev.smudge.snapshot.stream.PageDamageException if the file is no store, or damaged
    * @throws IOException if the file cannot be read or made, or is open elsewhere. The client is not
    *     closed
+   * @throws IllegalStateException if the client is that of another store, of a {@link Rewind} or of
+   *     a {@link Reset}
    */
   public static <S> SnapshotStore<S> open(
       Path file, DirtyClient<S> client, PagePort<S> ram, MachineState machine) throws IOException {
@@ -332,7 +334,8 @@ public final class SnapshotStore<S> implements AutoCloseable {
    * @return how many bytes the file is smaller
    * @throws IOException if the file cannot be written, or a page is damaged; the store is as
    *     before. Also if the directory cannot be written to the disk; the new file is then in use
-   * @throws IllegalStateException if another call is under way; nothing is changed
+   * @throws IllegalStateException if the store is closed, or another call is under way; nothing is
+   *     changed
    */
   public long compact() throws IOException {
     guest.enter();
@@ -417,22 +420,15 @@ public final class SnapshotStore<S> implements AutoCloseable {
   }
 
   /**
-   * Closes the store and the client. The guest stays as it is. An open capture is dropped.
+   * Closes the store and the client. The guest stays as it is. An open capture is dropped. A second
+   * call does nothing; other calls that change the store are refused after this.
    *
    * @throws IllegalStateException if another call is under way; nothing is changed
    * @throws IOException if the file cannot be closed; all saved states are on the disk
    */
   @Override
   public void close() throws IOException {
-    try {
-      guest.pages.close();
-    } finally {
-      try {
-        guest.index.file.close();
-      } finally {
-        lock.close();
-      }
-    }
+    guest.close(lock);
   }
 
   @Override

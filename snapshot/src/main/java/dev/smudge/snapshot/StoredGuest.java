@@ -5,9 +5,11 @@ import dev.smudge.snapshot.StoredState.Geometry;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.RunConsumer;
 import dev.smudge.sync.pages.PagePort;
+import java.io.Closeable;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -29,6 +31,7 @@ final class StoredGuest<S> {
   private final PagePort<S> ram;
   private final MachineState machine;
   private @Nullable Copy open; // a capture that was not written
+  private boolean closed; // the store
 
   /** What a capture has copied. */
   static final class Copy {
@@ -96,9 +99,29 @@ final class StoredGuest<S> {
 
   void enter() {
     pages.enter();
+    if (closed) { // its file may be another store's by now
+      pages.busy = false;
+      throw new IllegalStateException("the store is closed");
+    }
     if (open != null) {
       pages.busy = false;
       throw new IllegalStateException("a capture is open: write it or close it first");
+    }
+  }
+
+  /** Closes all, unless another call is under way. */
+  void close(Closeable lock) throws IOException {
+    pages.enter();
+    closed = true;
+    open = null;
+    try {
+      pages.closeEntered();
+    } finally {
+      try {
+        index.file.close();
+      } finally {
+        lock.close();
+      }
     }
   }
 
@@ -143,6 +166,10 @@ final class StoredGuest<S> {
       boolean becomesCurrent)
       throws IOException {
     StoreFile file = index.file;
+    StoredState from = index.states.get(parent);
+    if (from != null && !new HashSet<>(slots).containsAll(from.slots)) {
+      throw otherSlots(from); // the file could not be opened again
+    }
     file.beginGroup();
     StoredState state =
         new StoredState(

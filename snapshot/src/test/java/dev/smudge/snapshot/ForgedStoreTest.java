@@ -8,6 +8,7 @@ import dev.smudge.snapshot.stream.PageDamageException;
 import dev.smudge.snapshot.stream.PageRun;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
+import dev.smudge.sync.pages.PagePort;
 import dev.smudge.testbase.Seed;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -196,6 +197,46 @@ class ForgedStoreTest {
       assertThrows(PageDamageException.class, store::save);
       assertEquals(Stores.numbers(store), Stores.numbers(Stores.over(new Console(), disk.copy())));
     }
+  }
+
+  /** Such a state would be found damaged later. */
+  @Test
+  void save_portTellsOtherSlotsThanBefore_isRefusedAndTheFileStaysRight() throws Exception {
+    Console console = new Console();
+    int[] first = {0}; // number of the first slot
+    PagePort.OwnRam lying =
+        new PagePort.OwnRam() {
+          @Override
+          public int slotId(LogSlot slot) {
+            return first[0] + slot.id();
+          }
+
+          @Override
+          public void read(LogSlot slot, long page, byte[] to) {
+            console.read(slot, page, to);
+          }
+
+          @Override
+          public void write(LogSlot slot, long page, byte[] from) {
+            console.write(slot, page, from);
+          }
+        };
+    MemoryDisk disk = new MemoryDisk();
+    SnapshotStore<LogSlot> store =
+        SnapshotStore.over(
+            disk,
+            Path.of("memory"),
+            () -> {},
+            console.log.client("store", InitialView.ALL_DIRTY),
+            lying,
+            console);
+    store.save();
+    first[0] = 7;
+    console.poke(0, 5, (byte) 1);
+    assertThrows(IllegalStateException.class, store::save);
+    first[0] = 0;
+    store.save();
+    assertEquals(Stores.numbers(store), Stores.numbers(Stores.over(new Console(), disk.copy())));
   }
 
   private interface Call {

@@ -12,6 +12,7 @@ import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.RemovedSlot;
 import dev.smudge.sync.SlotChange;
 import dev.smudge.testbase.Seed;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
@@ -137,5 +138,25 @@ class ResetTest {
     reset.close();
     assertThrows(IllegalStateException.class, reset::reset);
     assertNotEquals("", reset.toString());
+  }
+
+  /** Each would take pages that the other never sees. */
+  @Test
+  void over_clientOfAnother_isRefusedByAll() {
+    Console console = new Console();
+    DirtyClient<LogSlot> client = console.log.client("shared", InitialView.ALL_DIRTY);
+    BaseImage image = BaseImage.of(client, console, console);
+    Reset<LogSlot> reset = Reset.over(client, console, console, image);
+    assertThrows(IllegalStateException.class, () -> Reset.over(client, console, console, image));
+    assertThrows(IllegalStateException.class, () -> Rewind.over(client, console, 1 << 20));
+    assertThrows(IllegalStateException.class, () -> BaseImage.of(client, console, console));
+    assertThrows(
+        IllegalStateException.class,
+        () ->
+            SnapshotStore.over(
+                new MemoryDisk(), Path.of("memory"), () -> {}, client, console, console));
+    console.poke(0, 5, (byte) 1);
+    assertEquals(1, reset.reset());
+    assertEquals(0, console.ram[0][5]);
   }
 }

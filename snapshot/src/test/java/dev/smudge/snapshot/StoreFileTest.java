@@ -45,6 +45,46 @@ class StoreFileTest {
     console.fill(0, 0, 40_000, (byte) 1);
   }
 
+  @Test
+  void close_inACallback_isRefusedAndNothingIsClosed() throws Exception {
+    AtomicInteger refused = new AtomicInteger();
+    try (SnapshotStore<LogSlot> store = open(console, file)) {
+      long state = store.save();
+      console.fill(0, 0, 40_000, (byte) 2);
+      console.beforeWrite =
+          () -> {
+            assertThrows(IllegalStateException.class, store::close);
+            refused.incrementAndGet();
+          };
+      store.restore(state);
+      console.beforeWrite = () -> {};
+      assertTrue(refused.get() > 0);
+      assertEquals(1, console.ram[0][0]);
+      assertThrows(IOException.class, () -> open(new Console(), file), "the lock is kept");
+      console.fill(0, 0, 300, (byte) 3);
+      assertEquals(state + 1, store.save());
+    }
+  }
+
+  /** The file is another's by then. */
+  @Test
+  void anyCall_afterClose_isRefusedAndTheFileStays() throws Exception {
+    SnapshotStore<LogSlot> closed = open(new Console(), file); // without states
+    closed.close();
+    try (SnapshotStore<LogSlot> store = open(console, file)) {
+      store.save();
+      assertThrows(IllegalStateException.class, closed::compact);
+      assertThrows(IllegalStateException.class, closed::save);
+      assertThrows(IllegalStateException.class, () -> closed.delete(0));
+      assertThrows(IllegalStateException.class, () -> closed.importImage(0, file, new byte[0], ""));
+      closed.close();
+      store.save();
+    }
+    try (SnapshotStore<LogSlot> again = open(new Console(), file)) {
+      assertEquals(2, again.states().size());
+    }
+  }
+
   /** Whoever closes a file gives up the locks of its process on it. */
   @Test
   void open_wasRefusedInThisProcess_anotherIsRefusedStill() throws Exception {

@@ -242,7 +242,7 @@ public final class DirtyClient<S> implements AutoCloseable {
    * @throws IllegalStateException if the client or its log is closed; nothing is changed
    */
   public void importDirty(InputStream in) throws IOException {
-    collector.takes().add(view, ExportedPages.read(Objects.requireNonNull(in, "in")));
+    collector.takes().add(view, Objects.requireNonNull(in, "in"));
   }
 
   /** {@return how many pages are dirty for this client, as of the last sync} */

@@ -4,8 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.bitmap.ArmableBitmap;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
+import java.io.DataOutputStream;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -15,6 +17,8 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.zip.CRC32C;
+import java.util.zip.CheckedOutputStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -229,6 +233,31 @@ class DirtySetTest {
     assertEquals(List.of(), look(reader));
     reader.importDirty(new ByteArrayInputStream(bytes));
     assertEquals(look(client), look(reader));
+  }
+
+  /** Checksums are right, and so few bytes stand for more pages than there is memory for. */
+  @Test
+  void import_forgedSlotOfTheLargestSize_isRefusedBeforeItsPagesAreRead() throws IOException {
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    CRC32C sum = new CRC32C();
+    DataOutputStream out = new DataOutputStream(new CheckedOutputStream(bytes, sum));
+    out.write(export(log.client("c", InitialView.NONE_DIRTY)), 0, 8); // what it is
+    out.writeInt(1);
+    out.writeInt(low.id());
+    out.writeLong(ArmableBitmap.MAX_PAGES);
+    out.writeLong(PAGE);
+    out.writeInt((int) sum.getValue());
+    out.write(1); // one run, from page 0 on
+    out.write(0);
+    for (long rest = ArmableBitmap.MAX_PAGES; rest > 0; rest >>>= 7) {
+      out.write((int) (rest & 0x7f | (rest < 0x80 ? 0 : 0x80)));
+    }
+    out.writeInt((int) sum.getValue());
+    DirtyClient<LogSlot> reader = log.client("r", InitialView.NONE_DIRTY);
+    byte[] forged = bytes.toByteArray();
+    assertThrows(
+        IllegalArgumentException.class, () -> reader.importDirty(new ByteArrayInputStream(forged)));
+    assertEquals(List.of(), look(reader));
   }
 
   @Test

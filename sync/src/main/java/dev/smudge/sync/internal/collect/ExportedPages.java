@@ -39,13 +39,9 @@ public final class ExportedPages {
 
   /** Of one slot. */
   private record Part(int id, long pageSize, PageSet pages) {
-    boolean isOf(Slot slot) {
-      return pages.pageCount() == slot.pageCount() && pageSize == 1L << slot.pageShift();
-    }
-
     @Override
     public String toString() {
-      return "slot " + id + " of " + pages.pageCount() + " pages of " + pageSize;
+      return describe(id, pages.pageCount(), pageSize);
     }
   }
 
@@ -98,8 +94,15 @@ public final class ExportedPages {
     out.write((int) rest);
   }
 
-  /** Reads what {@link #write} has written, and nothing beyond it. */
-  public static ExportedPages read(InputStream from) throws IOException {
+  private static String describe(int id, long pageCount, long pageSize) {
+    return "slot " + id + " of " + pageCount + " pages of " + pageSize;
+  }
+
+  /**
+   * Reads what {@link #write} has written, and nothing beyond it. The slots have to be there before
+   * memory is reserved for their pages: whoever forges a checksum may name slots of any size.
+   */
+  public static ExportedPages read(InputStream from, Slot[] there) throws IOException {
     CRC32C sum = new CRC32C();
     DataInputStream in = new DataInputStream(new CheckedInputStream(from, sum));
     List<Part> parts = new ArrayList<>();
@@ -114,6 +117,9 @@ public final class ExportedPages {
         pageSizes[i] = in.readLong();
       }
       checkSum(sum, in, "the list of slots");
+      for (int i = 0; i < slots; i++) {
+        checkIsOf(there, ids[i], pageCounts[i], pageSizes[i]);
+      }
       for (int i = 0; i < slots; i++) {
         Part part = newPart(ids[i], pageCounts[i], pageSizes[i], parts);
         readRuns(part, in);
@@ -228,19 +234,23 @@ public final class ExportedPages {
   /** Refuses slots that are not those of the export; there may be more of them. */
   void checkAreOf(Slot[] slots) {
     for (Part part : parts) {
-      @Nullable Slot now = null;
-      for (Slot slot : slots) {
-        if (slot.id() == part.id) {
-          now = slot;
-        }
+      checkIsOf(slots, part.id, part.pages.pageCount(), part.pageSize);
+    }
+  }
+
+  private static void checkIsOf(Slot[] slots, int id, long pageCount, long pageSize) {
+    @Nullable Slot now = null;
+    for (Slot slot : slots) {
+      if (slot.id() == id) {
+        now = slot;
       }
-      if (now == null || !part.isOf(now)) {
-        throw new IllegalArgumentException(
-            "the exported dirty pages have "
-                + part
-                + ", the log has "
-                + (now == null ? "no slot " + part.id : now.toString()));
-      }
+    }
+    if (now == null || pageCount != now.pageCount() || pageSize != 1L << now.pageShift()) {
+      throw new IllegalArgumentException(
+          "the exported dirty pages have "
+              + describe(id, pageCount, pageSize)
+              + ", the log has "
+              + (now == null ? "no slot " + id : now.toString()));
     }
   }
 

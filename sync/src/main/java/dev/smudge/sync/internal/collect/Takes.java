@@ -2,6 +2,8 @@ package dev.smudge.sync.internal.collect;
 
 import dev.smudge.bitmap.PageSet;
 import dev.smudge.sync.internal.event.TakeEvent;
+import java.io.IOException;
+import java.io.InputStream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -264,7 +266,9 @@ public final class Takes {
   }
 
   /** Makes pages dirty for a client, besides those that are; all of a slot that is not listed. */
-  public void add(ClientView client, ExportedPages pages) {
+  public void add(ClientView client, InputStream exported) throws IOException {
+    collector.locked(() -> check(client));
+    ExportedPages pages = ExportedPages.read(exported, collector.slots().used());
     collector.locked(() -> {
       check(client);
       Slot[] slots = collector.slots().used();
