@@ -197,6 +197,7 @@ class MmuMemoryTest {
 
   /** A scan by the first log would protect what was written to the memory of the second. */
   @Test
+  @SuppressWarnings("try") // the first is closed before the second
   void take_theRamOfAnotherLogIsWhereThisOneWas_theOtherLosesNothing() {
     try (GuestMemory first = memory();
         GuestMemory second = memory();

@@ -250,7 +250,7 @@ class DirtySetTest {
     out.write(1); // one run, from page 0 on
     out.write(0);
     for (long rest = ArmableBitmap.MAX_PAGES; rest > 0; rest >>>= 7) {
-      out.write((int) (rest & 0x7f | (rest < 0x80 ? 0 : 0x80)));
+      out.write((int) ((rest & 0x7f) | (rest < 0x80 ? 0 : 0x80)));
     }
     out.writeInt((int) sum.getValue());
     DirtyClient<LogSlot> reader = log.client("r", InitialView.NONE_DIRTY);
