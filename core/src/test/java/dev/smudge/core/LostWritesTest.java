@@ -257,8 +257,7 @@ class LostWritesTest {
                     vcpu.safepoint(); // often enough for a barrier, rarely enough to be in a page
                   }
                   if (address == LAST_OF_A_PAGE) {
-                    LockSupport.parkNanos(
-                        1); // so that a take meets it there, on a busy machine too
+                    LockSupport.parkNanos(1); // a take meets it there, on a busy machine too
                   }
                 }
               }

@@ -65,13 +65,19 @@ final class GuestPages<S> {
    * Makes it, without pages.
    *
    * @param tables gives the table of a slot that is new to it
-   * @throws IllegalStateException if another has the client, or had it
    */
   GuestPages(DirtyClient<S> client, PagePort<S> ram, Tables tables) {
     this.client = Objects.requireNonNull(client, "client");
     this.ram = Objects.requireNonNull(ram, "ram");
     this.tables = tables;
     initializeEvents();
+  }
+
+  /**
+   * The client is this one's from here on, or is refused. The last step of who makes this: what
+   * fails before it leaves the client to the next.
+   */
+  void claimClient() {
     if (CLIENTS.putIfAbsent(client, true) != null) {
       throw ofAnother(client);
     }

@@ -33,6 +33,7 @@ public final class Reset<S> implements AutoCloseable {
     this.machine = machine;
     this.base = base;
     this.machineBytes = base.machine().clone();
+    pages.claimClient();
   }
 
   /**

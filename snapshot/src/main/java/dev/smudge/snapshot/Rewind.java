@@ -49,6 +49,7 @@ public final class Rewind<S> implements AutoCloseable {
         new Part<>(null, 0, 1 + MOST_MACHINE_BYTES / CHUNK, CHUNK, CHUNK, new PageTable());
     pages.parts.add(machinePart);
     this.history = new History<>(pages.parts, budgetBytes);
+    pages.claimClient();
   }
 
   /**

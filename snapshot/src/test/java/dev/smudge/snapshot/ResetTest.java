@@ -142,10 +142,14 @@ class ResetTest {
 
   /** Each would take pages that the other never sees. */
   @Test
+  @SuppressWarnings("NullAway")
   void over_clientOfAnother_isRefusedByAll() {
     Console console = new Console();
     DirtyClient<LogSlot> client = console.log.client("shared", InitialView.ALL_DIRTY);
     BaseImage image = BaseImage.of(client, console, console);
+    // What could not be made does not have the client.
+    assertThrows(NullPointerException.class, () -> Reset.over(client, console, null, image));
+    assertThrows(NullPointerException.class, () -> Rewind.over(client, console, null, 1 << 20));
     Reset<LogSlot> reset = Reset.over(client, console, console, image);
     assertThrows(IllegalStateException.class, () -> Reset.over(client, console, console, image));
     assertThrows(IllegalStateException.class, () -> Rewind.over(client, console, 1 << 20));
