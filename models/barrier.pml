@@ -84,15 +84,21 @@ inline set_offline() {
 /* VcpuState.becomeOnline. */
 inline become_online() {
   do
-  :: store(0, ONLINE, 1, RELEASE);
-#ifndef WEAK_S5
-    full_fence(0); /* S5 */
-#endif
-    load(0, PAUSED, x, VOLATILE);
+  :: load(0, PAUSED, x, VOLATILE); /* before it shows itself online */
     if
-    :: x == 0 -> break
-    :: else -> set_offline(); await(0, mem[PAUSED] == 0)
-    fi
+    :: x == 0 ->
+      store(0, ONLINE, 1, RELEASE);
+#ifndef WEAK_S5
+      full_fence(0); /* S5 */
+#endif
+      load(0, PAUSED, x, VOLATILE);
+      if
+      :: x == 0 -> break
+      :: else -> set_offline()
+      fi
+    :: else
+    fi;
+    await(0, mem[PAUSED] == 0)
   od;
   acknowledge()
 }

@@ -189,11 +189,16 @@ inline acknowledge(me) {
 /* VcpuState.becomeOnline: online, or, if the log was closed in a pause, offline with an exception. */
 inline become_online(me) {
   do
-  :: store(me, ONLINE + me, 1, RELEASE);
-    full_fence(me); /* S5 */
-    load(me, PAUSED, x, VOLATILE);
-    if :: x == 0 || EXEMPT(me) -> online = 1; acknowledge(me); break :: else fi;
-    set_offline(me);
+  :: load(me, PAUSED, x, VOLATILE); /* before it shows itself online */
+    if
+    :: x == 0 || EXEMPT(me) ->
+      store(me, ONLINE + me, 1, RELEASE);
+      full_fence(me); /* S5 */
+      load(me, PAUSED, x, VOLATILE);
+      if :: x == 0 || EXEMPT(me) -> online = 1; acknowledge(me); break :: else fi;
+      set_offline(me)
+    :: else
+    fi;
     say(me, "waits, offline, for the end of the pause");
     await_resume(me);
 #ifndef RUNS_AT_CLOSE
