@@ -3,11 +3,12 @@ package dev.smudge.core;
 import dev.smudge.core.ErrorOperations.Operation;
 import dev.smudge.testbase.OtherJvm;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
-import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * As {@link ErrorAtEveryPointTest}, in a JVM of its own in which little is compiled, or nothing:
@@ -37,19 +38,24 @@ class ColdErrorTest {
     }
   }
 
+  /** One of each kind; with {@code -Dsmudge.all} all. */
+  static Stream<Arguments> programs() {
+    return Stream.of(
+            Arguments.of("-Xint", 1, "asynchronous write"),
+            Arguments.of("-XX:TieredStopAtLevel=1", 8, "close of what was removed"),
+            Arguments.of("-Dsmudge.cold=true", 1, "device long over a border"),
+            Arguments.of("-Xint", 1, "device long"),
+            Arguments.of("-Xint", 3, "begin of an asynchronous write"),
+            Arguments.of("-XX:TieredStopAtLevel=1", 8, "close of what was removed"),
+            Arguments.of("-XX:TieredStopAtLevel=1", 3, "steps inside"),
+            Arguments.of("-Dsmudge.cold=true", 1, "seal"),
+            Arguments.of("-Dsmudge.cold=true", 1, "task"),
+            Arguments.of("-Dsmudge.cold=true", 1, "write as a client"))
+        .limit(Boolean.getBoolean("smudge.all") ? 10 : 3);
+  }
+
   @ParameterizedTest
-  @CsvSource({
-    "-Xint, 1, asynchronous write",
-    "-Xint, 1, device long",
-    "-Xint, 3, begin of an asynchronous write",
-    "-XX:TieredStopAtLevel=1, 8, close of what was removed",
-    "-XX:TieredStopAtLevel=1, 8, close of what was removed",
-    "-XX:TieredStopAtLevel=1, 3, steps inside",
-    "-Dsmudge.cold=true, 1, device long over a border",
-    "-Dsmudge.cold=true, 1, seal",
-    "-Dsmudge.cold=true, 1, task",
-    "-Dsmudge.cold=true, 1, write as a client",
-  })
+  @MethodSource("programs")
   void operation_stackEndsAtEveryCall_losesNothingAndLaterCallsWork(
       String flag, int steps, String operation) throws Exception {
     OtherJvm.run(

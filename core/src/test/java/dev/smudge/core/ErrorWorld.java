@@ -30,6 +30,7 @@ final class ErrorWorld implements AutoCloseable {
   static final long SIZE = 40L * PAGE;
   static final long FREE = 1L << 30; // the address of a slot that comes and goes
   static final int EXTRA = 7;
+  static final long COPY = 6 * SIZE; // see place()
   private static final byte UNKNOWN = (byte) 0xee;
 
   final Arena arena = Arena.ofShared();
@@ -40,6 +41,7 @@ final class ErrorWorld implements AutoCloseable {
   final Vcpu vcpu;
   final List<DirtyClient<GuestSlot>> clients = new ArrayList<>();
   final List<MemorySegment> copies = new ArrayList<>();
+  private final MemorySegment extraCopy = arena.allocate(COPY, PAGE); // of extraClient
   final byte[] bytes = new byte[3 * PAGE];
   final Random random = new Random(1);
   @Nullable DirtyBatch<GuestSlot> batch;
@@ -80,7 +82,7 @@ final class ErrorWorld implements AutoCloseable {
     vcpu = memory.addVcpu();
     for (InitialView view : InitialView.values()) {
       clients.add(memory.client(view.name(), view));
-      copies.add(arena.allocate(FREE >>> 8, PAGE));
+      copies.add(arena.allocate(COPY, PAGE));
     }
     clients.forEach(client -> take(clients.indexOf(client)));
   }
@@ -171,18 +173,15 @@ final class ErrorWorld implements AutoCloseable {
   }
 
   MemorySegment copyOf(MemorySegment copy) {
-    MemorySegment other = arena.allocate(copy.byteSize(), PAGE);
-    other.copyFrom(copy);
-    return other;
+    return extraCopy.copyFrom(copy);
   }
 
   /** What has been read of all RAM by now. */
   MemorySegment copyOfRam() {
-    MemorySegment copy = arena.allocate(FREE >>> 8, PAGE);
     for (GuestSlot slot : memory.slots()) {
-      copy.asSlice(place(slot.guestAddress()), slot.size()).copyFrom(slot.ram());
+      extraCopy.asSlice(place(slot.guestAddress()), slot.size()).copyFrom(slot.ram());
     }
-    return copy;
+    return extraCopy;
   }
 
   PageWatch pages() {

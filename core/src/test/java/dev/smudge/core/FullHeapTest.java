@@ -61,7 +61,8 @@ class FullHeapTest {
   void operation_memoryRunsOut_losesNothingAndLaterCallsWork(String operation) throws Exception {
     List<String> flags = new ArrayList<>(HeapSqueeze.FLAGS);
     flags.add("--enable-native-access=ALL-UNNAMED");
-    String stride = System.getProperty("smudge.fullHeapStride", "9");
+    String stride =
+        System.getProperty("smudge.fullHeapStride", Boolean.getBoolean("smudge.all") ? "9" : "27");
     String output = OtherJvm.run(FullHeapTest.class, flags, stride, operation);
     assertTrue(Integer.parseInt(output.strip()) >= 1, output);
   }

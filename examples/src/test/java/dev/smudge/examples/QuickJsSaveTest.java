@@ -54,7 +54,7 @@ class QuickJsSaveTest {
             .redirectOutput(output.toFile())
             .start();
     try {
-      boolean ended = process.waitFor(30, TimeUnit.SECONDS);
+      boolean ended = process.waitFor(5, TimeUnit.SECONDS);
       while (!ended && (succeeds || Files.size(output) == 0)) { // on a busy machine
         ended = process.waitFor(1, TimeUnit.SECONDS);
       }

@@ -175,7 +175,8 @@ class FullHeapTest {
   @EnumSource
   void call_memoryRunsOut_aStateIsThereOrIsNot(Call call, @TempDir Path directory)
       throws Exception {
-    String stride = System.getProperty("smudge.fullHeapStride", "7");
+    String stride =
+        System.getProperty("smudge.fullHeapStride", Boolean.getBoolean("smudge.all") ? "7" : "23");
     String output =
         OtherJvm.run(Squeezed.class, HeapSqueeze.FLAGS, call.name(), directory.toString(), stride);
     assertTrue(Integer.parseInt(output.strip()) >= 1, output);

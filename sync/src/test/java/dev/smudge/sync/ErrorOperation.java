@@ -10,10 +10,6 @@ import org.jspecify.annotations.Nullable;
 
 /** An operation that is cut short, with what comes before and after it. */
 interface ErrorOperation {
-  /** Per frame of the stack. */
-  int STEPS =
-      Integer.getInteger("smudge.steps.of.a.frame", Boolean.getBoolean("smudge.all") ? 2 : 1);
-
   /** Those of {@link ErrorAtEveryPointTest}. */
   static List<ErrorOperation> all() {
     List<ErrorOperation> all = new ArrayList<>(List.of(ClientOperation.values()));
@@ -55,8 +51,8 @@ interface ErrorOperation {
   /** By a {@link StackOverflowError} at each call that it makes. */
   default void stackEndsAtEveryCall(Mode mode) {
     ErrorWorld w = new ErrorWorld(mode, hasClients());
-    int points = StackSqueeze.squeeze(STEPS, () -> makeReady(w), () -> run(w), e -> check(w));
-    assertTrue(points >= 2 * STEPS, points + " points");
+    int points = StackSqueeze.squeeze(() -> makeReady(w), () -> run(w), e -> check(w));
+    assertTrue(points >= 2 * StackSqueeze.PADS, points + " points");
   }
 
   /**

@@ -21,12 +21,12 @@ public final class StackSqueeze {
     void run(@Nullable Throwable thrown) throws Exception;
   }
 
-  private static final int STACK = 300_000;
+  private static final int STACK = 240_000;
   private static final int MOST_FRAMES = 5_000;
 
   /** So many steps per frame: whether an error falls between two calls depends on their sizes. */
   public static final int PADS =
-      Integer.getInteger("smudge.steps.of.a.frame", Boolean.getBoolean("smudge.all") ? 4 : 2);
+      Integer.getInteger("smudge.steps.of.a.frame", Boolean.getBoolean("smudge.all") ? 2 : 1);
 
   private static final int ENOUGH = 3; // frames in a row with which it got through
 
