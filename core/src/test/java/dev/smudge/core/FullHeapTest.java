@@ -62,7 +62,7 @@ class FullHeapTest {
     List<String> flags = new ArrayList<>(HeapSqueeze.FLAGS);
     flags.add("--enable-native-access=ALL-UNNAMED");
     String stride =
-        System.getProperty("smudge.fullHeapStride", Boolean.getBoolean("smudge.all") ? "9" : "27");
+        System.getProperty("smudge.fullHeapStride", Boolean.getBoolean("smudge.all") ? "9" : "19");
     String output = OtherJvm.run(FullHeapTest.class, flags, stride, operation);
     assertTrue(Integer.parseInt(output.strip()) >= 1, output);
   }

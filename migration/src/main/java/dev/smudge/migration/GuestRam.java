@@ -1,6 +1,7 @@
 package dev.smudge.migration;
 
 import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.pages.PagePort;
 import java.util.HashMap;
 import java.util.List;
@@ -29,7 +30,8 @@ public record GuestRam<S>(DirtyClient<S> client, List<S> slots, PagePort<S> page
    * Makes it.
    *
    * @throws IllegalArgumentException if two slots have the same number, there are more than 8,192,
-   *     or their pages have a size that is no multiple of 8 from 8 to 16 MiB
+   *     their pages have a size that is no multiple of 8 from 8 to 16 MiB, or {@code pages} has
+   *     another number or size of pages than a {@link LogSlot}
    */
   public GuestRam {
     Objects.requireNonNull(client, "client");
@@ -44,6 +46,17 @@ public record GuestRam<S>(DirtyClient<S> client, List<S> slots, PagePort<S> page
                 + " has "
                 + bytes
                 + " bytes: it has to be a multiple of 8, at most 16 MiB");
+      }
+      if (slot instanceof LogSlot of
+          && (pages.pageSize(slot) != of.pageSize() || pages.pageCount(slot) != of.pageCount())) {
+        throw new IllegalArgumentException(
+            "the page port says that "
+                + slot
+                + " has "
+                + pages.pageCount(slot)
+                + " pages of "
+                + pages.pageSize(slot)
+                + " units, so that other pages would be marked than are written");
       }
       if (byId.put(pages.slotId(slot), slot) != null) {
         throw new IllegalArgumentException("two slots have the number " + pages.slotId(slot));

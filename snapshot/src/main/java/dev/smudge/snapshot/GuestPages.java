@@ -2,6 +2,7 @@ package dev.smudge.snapshot;
 
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.RunConsumer;
 import dev.smudge.sync.pages.PagePort;
 import java.lang.invoke.MethodHandles;
@@ -199,6 +200,17 @@ final class GuestPages<S> {
               + " has "
               + bytes
               + " bytes: it has to be a multiple of 8");
+    }
+    if (slot instanceof LogSlot of
+        && (ram.pageSize(slot) != of.pageSize() || ram.pageCount(slot) != of.pageCount())) {
+      throw new IllegalArgumentException(
+          "the page port says that "
+              + slot
+              + " has "
+              + ram.pageCount(slot)
+              + " pages of "
+              + ram.pageSize(slot)
+              + " units, so that other pages would be marked than are written");
     }
     return bytes;
   }

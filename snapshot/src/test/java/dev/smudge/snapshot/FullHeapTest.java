@@ -176,7 +176,7 @@ class FullHeapTest {
   void call_memoryRunsOut_aStateIsThereOrIsNot(Call call, @TempDir Path directory)
       throws Exception {
     String stride =
-        System.getProperty("smudge.fullHeapStride", Boolean.getBoolean("smudge.all") ? "7" : "23");
+        System.getProperty("smudge.fullHeapStride", Boolean.getBoolean("smudge.all") ? "7" : "13");
     String output =
         OtherJvm.run(Squeezed.class, HeapSqueeze.FLAGS, call.name(), directory.toString(), stride);
     assertTrue(Integer.parseInt(output.strip()) >= 1, output);

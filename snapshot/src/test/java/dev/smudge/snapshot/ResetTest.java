@@ -11,6 +11,7 @@ import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
 import dev.smudge.sync.RemovedSlot;
 import dev.smudge.sync.SlotChange;
+import dev.smudge.sync.pages.PagePort;
 import dev.smudge.testbase.Seed;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -161,6 +162,46 @@ class ResetTest {
                 new MemoryDisk(), Path.of("memory"), () -> {}, client, console, console));
     console.poke(0, 5, (byte) 1);
     assertEquals(1, reset.reset());
+    assertEquals(0, console.ram[0][5]);
+  }
+
+  /** Pages that are written would be marked as others, and lost for other clients. */
+  @Test
+  void reset_portWithPagesOfAnotherSizeThanTheSlot_refusedAndNothingIsWritten() {
+    Console console = new Console();
+    DirtyClient<LogSlot> client = client(console);
+    BaseImage image = BaseImage.of(client, console, console);
+    console.poke(0, 5, (byte) 1);
+    PagePort.OwnRam port =
+        new PagePort.OwnRam() {
+          @Override
+          public long pageSize(LogSlot slot) {
+            return slot.pageSize() / 2;
+          }
+
+          @Override
+          public int pageBytes(LogSlot slot) {
+            return console.pageBytes(slot);
+          }
+
+          @Override
+          public void read(LogSlot slot, long pageIndex, byte[] page) {
+            console.read(slot, pageIndex, page);
+          }
+
+          @Override
+          public void write(LogSlot slot, long pageIndex, byte[] page) {
+            console.write(slot, pageIndex, page);
+          }
+        };
+    Reset<LogSlot> reset = Reset.over(client, port, console, image);
+    String message =
+        String.valueOf(assertThrows(IllegalArgumentException.class, reset::reset).getMessage());
+    assertTrue(message.contains("161 pages of 128 units"), message);
+    assertEquals(1, console.ram[0][5]);
+    reset.close();
+    Reset<LogSlot> right = Reset.over(client(console), console, console, image);
+    right.reset();
     assertEquals(0, console.ram[0][5]);
   }
 }

@@ -34,7 +34,8 @@ public final class HeapSqueeze {
   /**
    * Squeezes a call.
    *
-   * @param stride so many times 32 bytes more each time
+   * @param stride so many times 32 bytes more each time; fewer while few are free, since many a
+   *     call allocates little
    * @param before makes it ready, each time
    * @param call what is cut short
    * @param after looks what has come of it, each time, with plenty of memory
@@ -59,7 +60,7 @@ public final class HeapSqueeze {
       throws Exception {
     int errors = 0;
     int through = 0;
-    for (int steps = 0; through < ENOUGH; steps += stride) {
+    for (int steps = 0; through < ENOUGH; steps += Math.min(stride, 1 + steps / 2)) {
       if (steps > STEPS) {
         throw new AssertionError("it never gets through", thrown);
       }

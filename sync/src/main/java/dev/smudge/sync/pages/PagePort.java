@@ -22,14 +22,15 @@ public interface PagePort<S> {
   int slotId(S slot);
 
   /**
-   * {@return how many pages the slot has}
+   * {@return how many pages the slot has, as the log counts them}
    *
    * @param slot slot
    */
   long pageCount(S slot);
 
   /**
-   * {@return the size of a page in the slot's own units, in which marks are made}
+   * {@return the size of a page in the slot's own units, in which marks are made: that of the log's
+   * slot, which decides what page a mark is for}
    *
    * @param slot slot
    */
