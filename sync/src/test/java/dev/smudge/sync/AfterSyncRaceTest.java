@@ -23,7 +23,7 @@ class AfterSyncRaceTest {
   private static final int PAGES = 64; // one word: cleared at once
   private static final int APART = 16; // longs: no two pages in a cache line
   private static final long OVER = Long.MAX_VALUE;
-  private static final long LIMIT = TimeUnit.SECONDS.toNanos(30); // for a busy machine
+  private static final long LIMIT = TimeUnit.SECONDS.toNanos(8); // for a busy machine
   private static final long LEAST = 1_000;
 
   private final Mode mode;

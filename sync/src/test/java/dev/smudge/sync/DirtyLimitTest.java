@@ -209,7 +209,7 @@ class DirtyLimitTest {
     DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
     try (GuestThread guest = new GuestThread("guest")) {
       guest.run(vcpu::offline);
-      for (int i = 0; i < 20_000; i++) {
+      for (int i = 0; i < 8_000; i++) {
         client.take().close();
         vcpu.limitDirtyRate(1);
         Future<?> safepoint =

@@ -128,7 +128,7 @@ class RingHelpTest {
   void sync_pageSeenMarkedWhileItsMarkerIsHalfWay_isFound() {
     int rounds = 20_000;
     int least = 500; // where the two share a core with others: as many as the time allows
-    long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
+    long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(8);
     AtomicInteger round = new AtomicInteger();
     AtomicInteger marked = new AtomicInteger();
     try (GuestThread guest = new GuestThread("guest")) {
