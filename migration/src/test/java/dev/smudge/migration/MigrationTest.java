@@ -10,7 +10,6 @@ import dev.smudge.migration.MigrationException.Fault;
 import dev.smudge.migration.MigrationResult.End;
 import dev.smudge.migration.MigrationSource.AtLimit;
 import dev.smudge.sync.LogSlot;
-import dev.smudge.sync.pages.PagePort;
 import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -428,36 +427,6 @@ class MigrationTest {
 
   static String message(MigrationResult result) {
     return String.valueOf(java.util.Objects.requireNonNull(result.failure()).getMessage());
-  }
-
-  @Test
-  void guestRam_portWithAnotherNumberOfPagesThanTheSlot_isRefused() throws Exception {
-    try (Guest guest = Guest.booted(16)) {
-      PagePort.OwnRam port =
-          new PagePort.OwnRam() {
-            @Override
-            public long pageCount(LogSlot slot) {
-              return slot.pageCount() - 1;
-            }
-
-            @Override
-            public void read(LogSlot slot, long pageIndex, byte[] page) {
-              guest.read(slot, pageIndex, page);
-            }
-
-            @Override
-            public void write(LogSlot slot, long pageIndex, byte[] page) {
-              guest.write(slot, pageIndex, page);
-            }
-          };
-      String message =
-          String.valueOf(
-              assertThrows(
-                      IllegalArgumentException.class,
-                      () -> new GuestRam<>(guest.client, guest.slots, port))
-                  .getMessage());
-      assertTrue(message.contains("7 pages of 4096 units"), message);
-    }
   }
 
   static void assertFault(Fault expected, MigrationResult result) {
