@@ -37,6 +37,12 @@ public final class SparseRam {
   private long length; // of what was ever pinned
   private boolean closed;
 
+  /**
+   * Some mapping has no pin any more, perhaps. Volatile, as is {@code Pin.released}, which is set
+   * before it: a release that {@link #settleAll} does not see there sets this after it was cleared.
+   */
+  private volatile boolean unsettled;
+
   /** Makes RAM that is there with its first pin. */
   public SparseRam(Set<SparseRam> all) {
     this.all = all;
@@ -88,6 +94,7 @@ public final class SparseRam {
      */
     public void release() {
       released = true; // before anything that may fail
+      unsettled = true;
       settle();
     }
   }
@@ -102,6 +109,7 @@ public final class SparseRam {
     if (closed) {
       throw new IllegalStateException("the guest memory is closed");
     }
+    unsettled = true; // first: an error leaves a mapping without a pin
     RamMapping mapping = mappingFor(offset + size);
     Pin pin = new Pin(offset, size, mapping);
     length = Math.max(length, offset + size);
@@ -156,8 +164,26 @@ public final class SparseRam {
     return true;
   }
 
-  /** Unmaps what no pin keeps any more. Does nothing if there is no such mapping. */
-  public synchronized void settle() {
+  /** Unmaps what no pin keeps any more; costs nothing if there is no such mapping. */
+  public void settle() {
+    if (unsettled) {
+      settleAll();
+    }
+  }
+
+  private synchronized void settleAll() {
+    boolean settled = false;
+    unsettled = false;
+    try {
+      settled = isSettled();
+    } finally {
+      if (!settled) {
+        unsettled = true; // the next call goes on
+      }
+    }
+  }
+
+  private boolean isSettled() {
     boolean wasPinned = !pins.isEmpty();
     pins.removeIf(pin -> pin.released);
     if (Boolean.getBoolean(POISON)) {
@@ -165,20 +191,21 @@ public final class SparseRam {
       if (wasPinned && pins.isEmpty()) {
         mappings.forEach(this::poison);
       }
-      return;
+      return true;
     }
     for (int i = mappings.size() - 1; i >= 0; i--) {
       if (!isPinned(mappings.get(i))) {
         try {
           unmap(mappings.get(i));
         } catch (IllegalStateException e) {
-          return; // I/O into it is under way: the next call unmaps it
+          return false; // I/O into it is under way
         }
       }
     }
     if (mappings.isEmpty()) {
       free();
     }
+    return true;
   }
 
   private void poison(RamMapping mapping) {
