@@ -11,6 +11,8 @@ import dev.smudge.sync.tracker.Tracker;
 import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -41,15 +43,27 @@ class SlotChurnTest {
   /** The old slots are looked at no more once they are unlinked. */
   private static final class NoMerge extends ForwardingTracker {
     private final Set<TrackedSlot> gone = ConcurrentHashMap.newKeySet();
+    @Nullable SlotChurn churn;
 
     NoMerge(Tracker backend) {
       super(backend);
     }
 
+    /** Until vCPUs have written here, where all cores may be busy with others. */
+    private void letWrite() {
+      SlotChurn under = churn;
+      long end = System.nanoTime() + 500_000;
+      long before = under == null ? 0 : under.writes.get();
+      while (under != null && under.writes.get() - before < 200 && System.nanoTime() - end < 0) {
+        LockSupport.parkNanos(10_000);
+      }
+    }
+
     @Override
     protected void remove(TrackedSlot slot, SlotTracker to) {
-      gone.add(slot);
       super.remove(slot, to);
+      gone.add(slot);
+      letWrite();
     }
 
     @Override
@@ -63,9 +77,15 @@ class SlotChurnTest {
   @Test
   void weakened_noMergeAfterTheHandshake_lossIsSeen() {
     Random random = TestRandom.of("slot churn without the merge");
+    NoMerge[] tracker = new NoMerge[1];
     GuestMemory memory =
-        GuestMemory.over(LogKind.BITMAP.builder().interceptTracker(NoMerge::new).build());
+        GuestMemory.over(
+            LogKind.BITMAP
+                .builder()
+                .interceptTracker(real -> tracker[0] = new NoMerge(real))
+                .build());
     try (SlotChurn churn = new SlotChurn(memory, random, VCPUS)) {
+      tracker[0].churn = churn;
       long missing = churn.run(20_000, 1);
       System.out.println("without the merge: " + missing + " after " + churn.changes + " changes");
       assertTrue(missing > 0, "no loss in " + churn.changes + " changes");
