@@ -57,14 +57,14 @@ public final class HostBitmap {
    * not. Wait-free.
    *
    * <p>The first {@link #drain} that begins after this call has returned hands out the pages, if no
-   * earlier one did, and whoever reads them after that drain sees what the caller wrote before this
-   * call.
+   * earlier one did, and whoever reads them after that drain sees what the caller wrote before this call.
+   *
+   * <p>If an error comes in the middle (a {@link StackOverflowError}, or the {@link InternalError}
+   * of a store before this call that found no memory), all pages are marked once more before it is
+   * thrown.
    *
    * @param firstPage first page of the range
    * @param count number of pages, 0 or more
-   *     <p>An error in the middle (a {@link StackOverflowError}, or the {@link InternalError} of a
-   *     store before the call that had no memory) has all pages marked once more before it comes
-   *     through.
    * @return how many bits this call changed from 0 to 1
    * @throws IndexOutOfBoundsException if the range is not inside the bitmap; nothing is changed
    */

@@ -65,11 +65,11 @@ public final class GuestMemory implements AutoCloseable {
 
   /**
    * Makes a memory over a dirty log.
-   *
    * @param log a new log: its slots, vCPUs and clients are this memory's from here on, which also
    *     closes it
    * @param order the guest's byte order
    * @return a memory without slots
+   * @throws IllegalStateException as {@link #over(DirtyLog)}; nothing is changed
    */
   public static GuestMemory over(DirtyLog log, ByteOrder order) {
     return new GuestMemory(
@@ -102,10 +102,7 @@ public final class GuestMemory implements AutoCloseable {
   }
 
   /**
-   * Adds a slot over Smudge's own RAM, which is zero at first, and committed as it is touched. With
-   * native access it is memory of this process, and the kernel ends the process if it touches more
-   * than the machine has. Without, it is a file in shared memory, and such an access ends in an
-   * {@link InternalError}.
+   * Adds a slot over Smudge's own RAM, which is zero at first, and committed as it is touched. With native access it is memory of this process, and the kernel ends the process if it touches more than the machine has. Without native access it is a file in shared memory, or in the temporary directory if that has more room, and an access for which there is no memory ends in an {@link InternalError}.
    *
    * @param slotId 0 to 32,763, not in use
    * @param guestAddress address of its first byte, a multiple of the page size
@@ -143,6 +140,7 @@ public final class GuestMemory implements AutoCloseable {
    * @return the slot
    * @throws IllegalArgumentException if a value is outside that, or the slot would overlap another
    *     or wrap round, or its RAM is another slot's too; nothing is changed
+   * @throws IllegalStateException if the memory is closed, or this thread has a transaction open
    */
   public GuestSlot addSlot(int slotId, long guestAddress, MemorySegment ram, long pageSize) {
     try (SlotTransaction transaction = beginAlone()) {

@@ -4,7 +4,7 @@
  * <pre>
  *   GuestMemory ── addSlot  ──▶ GuestSlot         RAM at guest addresses
  *               ── addVcpu  ──▶ Vcpu              guest code reads and writes through it
- *               ── device   ──▶ DeviceMemory devices, DMA and loaders write through it
+ *               ── device   ──▶ DeviceMemory      devices, DMA and loaders write through it
  *               ── client   ──▶ DirtyClient&lt;GuestSlot&gt;, with the content of dirty pages
  *               ── beginTransaction ──▶ SlotTransaction   the map changes under running vCPUs
  * </pre>

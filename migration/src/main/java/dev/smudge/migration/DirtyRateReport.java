@@ -18,8 +18,8 @@ import java.util.concurrent.locks.LockSupport;
  * the count is interpolated linearly; beyond the last it counts as constant.
  *
  * @param ramBytes bytes that the first round would send
- * @param windowNanos the windows, growing
- * @param dirtyBytes bytes that each of them made dirty
+ * @param windowNanos the lengths of the windows, in nanoseconds, growing
+ * @param dirtyBytes bytes that became dirty in each of them
  */
 public record DirtyRateReport(long ramBytes, List<Long> windowNanos, List<Long> dirtyBytes) {
   private static final int MAX_ROUNDS = 100;
@@ -29,9 +29,9 @@ public record DirtyRateReport(long ramBytes, List<Long> windowNanos, List<Long> 
    * The estimate of a migration at a given speed.
    *
    * @param converges whether it would reach the downtime goal
-   * @param rounds while the guest runs
-   * @param duration all in all
-   * @param downtime of that, with the guest stopped
+   * @param rounds rounds while the guest runs
+   * @param duration how long the migration would take, with the downtime
+   * @param downtime how long the guest would stand still
    * @param limitBytesPerSecond the dirty limit at which it would converge; {@code Long.MAX_VALUE}
    *     if it does without
    */
@@ -61,7 +61,11 @@ public record DirtyRateReport(long ramBytes, List<Long> windowNanos, List<Long> 
     }
   }
 
-  /** Makes it. */
+  /**
+   * Makes it.
+   *
+   * @throws IllegalArgumentException if there is no window, or not one count per window
+   */
   public DirtyRateReport {
     windowNanos = List.copyOf(windowNanos);
     dirtyBytes = List.copyOf(dirtyBytes);

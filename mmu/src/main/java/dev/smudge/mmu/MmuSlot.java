@@ -18,7 +18,7 @@ import java.util.WeakHashMap;
  * The pages of one slot. Under the collector lock. A page counts as set in one of three ways:
  *
  * <pre>
- *   the kernel has noted a write         {@link #loose} has it, if a fetch has seen it
+ *   the kernel has noted a write               {@link #loose} has it, if a fetch has seen it
  *   it is protected, and in {@link #kept}      it was written before that, and was not cleared since
  *   all are, if {@link #unsure}                a call was cut short
  * </pre>
@@ -27,7 +27,7 @@ import java.util.WeakHashMap;
  * words of 64 pages, and so protects pages that it was not asked for: those it keeps. Where all
  * that a fetch finds is cleared right after it, the fetch protects at once, and keeps what it
  * finds: that is one walk through the page tables where there are two otherwise, and the clear only
- * forgets. If the clear does not come, the pages are kept, and their next write is found as ever.
+ * forgets. If the clear does not come, the pages are kept, and their next write is found as usual.
  * Where the clear comes late, protecting late is better, since a page that is written in between
  * needs neither a second fault nor a second transfer.
  *
@@ -54,10 +54,10 @@ import java.util.WeakHashMap;
  * the kernel is moving elsewhere while a scan protects it is found once more.
  */
 final class MmuSlot implements SlotTracker {
-  /** Words from one to the next that is to be cleared: a call costs as much as so many of them. */
+  /** The most words between two words to clear that one call still covers: a call costs as much as protecting so many words. */
   private static final int MAX_GAP = 16;
 
-  /** The slots that are registered, of all trackers: also of a log that nobody has closed. */
+  /** The registered slots of all trackers, those of logs that nobody has closed included. */
   private static final Map<MmuSlot, Boolean> REGISTERED =
       Collections.synchronizedMap(new WeakHashMap<>());
 
@@ -68,7 +68,7 @@ final class MmuSlot implements SlotTracker {
   private final long end;
   private final int shift;
   private final PageSet kept; // written, then protected, and not cleared since
-  private PageSet loose; // told or never armed, and not protected since: no other needs a clear
+  private PageSet loose; // handed out or never armed, and not protected since: only these need a clear
   private boolean unsure; // a scan was cut short: all pages count as set
   private boolean clearFollows; // the next fetch
   private boolean registered;
@@ -158,7 +158,7 @@ final class MmuSlot implements SlotTracker {
     }
   }
 
-  /** Whether these addresses are another tracker's memory. Waits for a scan that is under way. */
+  /** Notes whether these addresses are another tracker's memory by now. Waits for a scan that is under way. */
   private void displaced(boolean is) {
     synchronized (scanning) {
       displaced = is;

@@ -10,7 +10,7 @@
  *     ProcessMaps     what memory a range is
  * </pre>
  *
- * <p>Linux 6.7 on x86-64, about 6.10 on aarch64. Source: Linux
+ * <p>Linux 6.7 on x86-64. The constants for aarch64 (Linux 6.10) were never run. Source: Linux
  * Documentation/admin-guide/mm/pagemap.rst and userfaultfd.rst, PAGEMAP_SCAN(2const).
  */
 @NullMarked

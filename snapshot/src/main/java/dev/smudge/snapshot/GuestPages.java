@@ -75,8 +75,7 @@ final class GuestPages<S> {
   }
 
   /**
-   * The client is this one's from here on, or is refused. The last step of who makes this: what
-   * fails before it leaves the client to the next.
+   * Claims the client, or refuses it if another has it. The last step of a factory: if an earlier step fails, the client stays free.
    */
   void claimClient() {
     if (CLIENTS.putIfAbsent(client, true) != null) {
@@ -84,7 +83,7 @@ final class GuestPages<S> {
     }
   }
 
-  /** Refuses the client of another. */
+  /** Refuses a client that another has claimed. */
   static void checkIsFree(DirtyClient<?> client) {
     if (CLIENTS.containsKey(Objects.requireNonNull(client, "client"))) {
       throw ofAnother(client);
@@ -98,7 +97,7 @@ final class GuestPages<S> {
             + " the pages that the other takes: make one for each");
   }
 
-  /** Not where a stack may end in it: the class of an event is of no use after that. */
+  /** Initializes the classes of the events where there is stack enough: a class whose initializer is cut short is of no use later. */
   private static void initializeEvents() {
     Event[] all = {
       new ResetEvent(),

@@ -211,7 +211,7 @@ final class StoreIndex {
     }
   }
 
-  /** What is wrong at a place is the end of a group that was being written, or this throws. */
+  /** Accepts wrong bytes at a place if they are the end of a group that was being written; throws if they are not. */
   private void checkTorn(long bad, long counts, long size) throws IOException {
     for (long at = bad; at < size; at += SEARCH) {
       ByteBuffer bytes = file.read(at, SEARCH + 3); // a type may be across the border
@@ -261,7 +261,7 @@ final class StoreIndex {
     lastNumber = last;
   }
 
-  /** Writes, as a group of its own, that a number is used and of no state. */
+  /** Writes, as a group of its own, that a number is used up and belongs to no state. */
   void writeDeletion(long number) throws IOException {
     appendDeletion(number);
     commit(states, number);
@@ -273,7 +273,7 @@ final class StoreIndex {
     file.force();
   }
 
-  /** Deletes a state: it is listed no more, and goes when no other needs it. */
+  /** Deletes a state: it is no longer listed, and leaves the index when no other state needs it. */
   void delete(StoredState state) throws IOException {
     NavigableMap<Long, StoredState> left =
         without(state); // first: a file is never deleted from twice
@@ -283,7 +283,7 @@ final class StoreIndex {
     states = left;
   }
 
-  /** {@return the states that are needed without one} */
+  /** {@return the states that are still needed if one is deleted} */
   private NavigableMap<Long, StoredState> without(StoredState state) {
     NavigableMap<Long, StoredState> left = new TreeMap<>(states);
     StoredState gone = state;
@@ -330,8 +330,7 @@ final class StoreIndex {
   }
 
   /**
-   * The way from a state to another, over the nearest ancestor that both have and which is no part
-   * of it: the states up to there, and those down from there, the last one first.
+   * The way from a state to another, over their nearest common ancestor, which is not part of it: the states up to there, and those down from there, the last one first.
    */
   record Way(List<StoredState> up, List<StoredState> down) {}
 

@@ -44,10 +44,12 @@ public final class DirtyClient<S> implements AutoCloseable {
    * them that is not visible then makes its page dirty again.
    *
    * @return the batch; close it. Pages that were not acknowledged are dirty again on close
-   * @throws IllegalStateException if the client or its log is closed, or its last batch is open
-   *     still; nothing is taken
-   * @throws VcpuTimeoutException if a vCPU does not reach a safepoint in time; the pages are dirty
-   *     still
+   * @throws IllegalStateException if the client or its log is closed, or its last batch is still
+   *     open; nothing is taken
+   * @throws VcpuTimeoutException if a vCPU does not reach a safepoint in time; the pages are still
+   *     dirty
+   * @throws dev.smudge.sync.verify.UnreportedWriteException in the verify mode, if a write was not
+   *     marked; nothing is taken, and its page is dirty for every client
    */
   public DirtyBatch<S> take() {
     return take(null, 0, 0, Long.MAX_VALUE, true);
@@ -114,8 +116,8 @@ public final class DirtyClient<S> implements AutoCloseable {
    *     nothing is changed
    * @throws IndexOutOfBoundsException if the range is not inside the slot; nothing is changed
    * @throws IllegalStateException if the client or its log is closed
-   * @throws VcpuTimeoutException if a vCPU does not reach a safepoint in time; the pages are dirty
-   *     still then
+   * @throws VcpuTimeoutException if a vCPU does not reach a safepoint in time; the pages are still
+   *     dirty then
    */
   public void discard(S slot, long firstPage, long pageCount) {
     Slot of = mapping.toSlot(Objects.requireNonNull(slot, "slot"));
@@ -149,7 +151,7 @@ public final class DirtyClient<S> implements AutoCloseable {
     }
   }
 
-  /** As {@link #markForOthers}; watches are not told. */
+  /** As {@link #markForOthers}, without a call of the watches. */
   void markForOthersOnly(S slot, long byteOffset, long length) {
     collector.takes().markForOthers(view, mapping.toSlot(slot), byteOffset, length);
   }
@@ -258,7 +260,8 @@ public final class DirtyClient<S> implements AutoCloseable {
    *
    * @throws IllegalStateException if a device's tracker does it inside a call under the collector
    *     lock; nothing is changed
-   * @throws dev.smudge.sync.verify.UnreportedWriteException in the verify mode; it is closed
+   * @throws dev.smudge.sync.verify.UnreportedWriteException in the verify mode, if a write was not marked; the client is
+   *     closed
    */
   @Override
   public void close() {

@@ -96,7 +96,7 @@ public final class DirtyLog implements AutoCloseable {
    * Adds a memory slot. Its pages are dirty for every existing client.
    *
    * @param slotId 0 to 32,763, not in use
-   * @param pageCount pages, 1 to about 137 billion
+   * @param pageCount pages, 1 to about 137 billion, and at most 2^63 - 1 bytes or units in all
    * @param pageSize a power of two, 1 to 2^30, in bytes or in units of the embedder's own (an array
    *     cell per guest byte)
    * @return the slot
@@ -272,11 +272,11 @@ public final class DirtyLog implements AutoCloseable {
   }
 
   /**
-   * Fetches new dirty bits from the tracker, once, for all clients. Clears none, except that pages
-   * found in rings are armed again. It finds every completed mark whose vCPU has passed a safepoint
-   * since. The cost grows with the newly dirty pages. Does nothing without clients.
+   * Fetches new dirty bits from the tracker, once, for all clients. Clears none, except that pages found in rings are armed again. It finds every completed mark whose vCPU has passed a safepoint since. The cost grows with the newly dirty pages. Does nothing without clients.
    *
    * @throws IllegalStateException if the log is closed
+   * @throws dev.smudge.sync.verify.UnreportedWriteException in the verify mode, if a write was not
+   *     marked; the pages that were fetched are dirty for all clients
    */
   public void sync() {
     collector.sync();

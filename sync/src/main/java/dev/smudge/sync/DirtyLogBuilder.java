@@ -126,8 +126,7 @@ public final class DirtyLogBuilder {
   }
 
   /**
-   * Switches the verify mode on, for the log of a {@code GuestMemory}, which knows its RAM: each
-   * take and sync reads all of it, and finds writes that were not reported. For test suites. The
+   * Switches the verify mode on, for the log of a {@code GuestMemory}, which knows its RAM: each take and sync reads all of it, and finds writes that were not reported. For test suites. A log that is not a memory's refuses clients with an {@link IllegalStateException}; use {@link #verify(PageContent)} there. The
    * system property {@code smudge.verify} does the same for every {@code GuestMemory}: with the
    * value {@code true}, or with {@code report}, which tells the log's error handler.
    *
@@ -218,7 +217,13 @@ public final class DirtyLogBuilder {
     }
   }
 
-  /** {@return the log} */
+  /**
+   * Makes the log.
+   *
+   * @return the log
+   * @throws IllegalArgumentException if the system property {@code smudge.verify} has a value other
+   *     than true, report and false
+   */
   public DirtyLog build() {
     return new DirtyLog(this, false);
   }
@@ -230,6 +235,7 @@ public final class DirtyLogBuilder {
    * marked. The options for vCPUs, rings and trackers have no effect.
    *
    * @return the log
+   * @throws IllegalArgumentException as {@link #build}
    */
   public DirtyLog buildStopped() {
     return new DirtyLog(this, true);

@@ -34,7 +34,7 @@ public final class SlotChange {
    * Adds a slot.
    *
    * @param slotId 0 to 32,763, not in use by then
-   * @param pageCount pages, 1 to about 137 billion
+   * @param pageCount pages, 1 to about 137 billion, and at most 2^63 - 1 bytes or units in all
    * @param pageSize a power of two, 1 to 2^30, in bytes or in units of the embedder's own (an array
    *     cell per guest byte)
    * @return the slot, for {@link #carry}; to be marked only after the commit

@@ -45,14 +45,14 @@ import org.jspecify.annotations.Nullable;
 public final class AccessInhibitor implements AutoCloseable {
   private static final System.Logger LOGGER = System.getLogger(AccessInhibitor.class.getName());
 
-  /** A close wakes who waits to enter, a death does not: so often they look. */
+  /** A close wakes the threads that wait to enter; the death of the holder does not, so they look for it. */
   private static final long DEATH_LOOK_NANOS = TimeUnit.SECONDS.toNanos(1);
 
   private final long timeoutNanos;
   private final Consumer<? super Throwable> errorHandler;
   private final RoomyLock lock = new RoomyLock(true);
   private final Condition left = lock.newCondition(); // for the changer
-  private final Condition released = lock.newCondition(); // for other changers, and who enters
+  private final Condition released = lock.newCondition(); // for other changers, and for threads that enter
 
   // Written under the lock.
   private volatile boolean inhibited;
@@ -61,10 +61,10 @@ public final class AccessInhibitor implements AutoCloseable {
   private @Nullable Thread holder;
   private int holds;
   private boolean endsWithHolder; // all of the holder's holds are pauses
-  private long era; // of who holds: a hold is closed in its own alone
-  private boolean holderWaits; // not all have left yet; the holder's
+  private long era; // counts the holders: a close of a hold of an earlier one does nothing
+  private boolean holderWaits; // not all have left yet; only the holder uses it
   private boolean closed;
-  private boolean heldAtClose; // what is held began before the close
+  private boolean heldAtClose; // the present hold began before the close
 
   private AccessInhibitor(long timeoutNanos, Consumer<? super Throwable> errorHandler) {
     this.timeoutNanos = timeoutNanos;
@@ -182,7 +182,7 @@ public final class AccessInhibitor implements AutoCloseable {
       checkIsOutside();
       dead = awaitTurn(patience);
       if (holder != null) {
-        hold.closed = true; // in the pause of another, beside which it holds nobody back
+        hold.closed = true; // another's pause is on, and this hold has no effect
       } else {
         holder = Thread.currentThread();
         holds = 1;
@@ -220,8 +220,7 @@ public final class AccessInhibitor implements AutoCloseable {
   }
 
   /**
-   * Waits until nobody holds, or, after {@link #close}, until what another holds is a pause;
-   * returns a thread whose pause has ended with it, if one has.
+   * Waits until no thread holds accesses back. After {@link #close} it does not wait for the end of a pause. Returns the thread whose pause has ended with it, if one has.
    */
   private @Nullable Thread awaitTurn(Patience patience) {
     Thread dead = null;
@@ -237,7 +236,7 @@ public final class AccessInhibitor implements AutoCloseable {
     return dead;
   }
 
-  /** Ends what a thread holds that has ended, if that is a pause. */
+  /** If a thread has ended, ends its hold if that is a pause; returns whether it did. Throws if the thread has ended in a change. */
   private boolean endsNow(Thread thread) {
     if (thread.isAlive()) {
       return false;
@@ -255,7 +254,7 @@ public final class AccessInhibitor implements AutoCloseable {
     }
   }
 
-  /** Nobody waits for its end; but for a hold that came later, of whoever closes, for example. */
+  /** Whether the present hold is a pause that began before the close: nobody waits for its end. A hold that began later, such as one of the thread that closes, is waited for. */
   private boolean isPauseAtClose() {
     return heldAtClose && endsWithHolder;
   }
@@ -267,7 +266,7 @@ public final class AccessInhibitor implements AutoCloseable {
     holder = null;
     holderWaits = false;
     // ORDER I4 volatile: the change comes before the flag is down. Pairs with the look at
-    // the flag in enter. If weaker: who enters sees half of the change.
+    // the flag in enter. If weaker: a thread that enters sees half of the change.
     inhibited = false;
     released.signalAll();
   }
@@ -290,7 +289,7 @@ public final class AccessInhibitor implements AutoCloseable {
     holderWaits = false;
   }
 
-  /** An access whose thread is inside, and lives; those that do not are put outside. */
+  /** An access whose living thread is inside. Accesses of threads that have ended are put outside, and added to {@code dead}. */
   private @Nullable InhibitableAccess firstInside(List<InhibitableAccess> dead) {
     InhibitableAccess found = null;
     for (InhibitableAccess access : accesses) {
@@ -311,8 +310,7 @@ public final class AccessInhibitor implements AutoCloseable {
   }
 
   /**
-   * Waits for a signal, until it is time for a look at the clock, and who has died; false: it has
-   * taken too long.
+   * Waits for a signal, at most until the clock, and who has died, have to be looked at again. Returns false if the wait has taken too long.
    */
   private static boolean await(Condition event, Patience patience) {
     if (patience.isOver()) {
@@ -351,7 +349,7 @@ public final class AccessInhibitor implements AutoCloseable {
     }
   }
 
-  /** This thread has stored that it is inside, and has seen the flag: it goes back, and waits. */
+  /** For a thread that has stored that it is inside, and then saw the flag: it goes outside again, and waits. */
   void awaitRelease(InhibitableAccess access) {
     Thread dead = null;
     lock.lock();

@@ -74,7 +74,7 @@ public final class AddressSpace {
   }
 
   /**
-   * Not where a stack may end in it: classes of the JDK that it leaves are of no use after that.
+   * Initializes classes of the JDK where there is stack enough: a class whose initializer is cut short is of no use later.
    */
   private static void initializeCopies() {
     MemorySegment from = MemorySegment.ofArray(new byte[100]);

@@ -87,14 +87,14 @@ public final class Collector {
     }
   }
 
-  /** If a slot that was removed may have marks that were not fetched. Under the lock. */
+  /** Fetches if the slot was removed, and may have marks that were not fetched yet. Under the lock. */
   void fetchIfLeaving(Slot slot) {
     if (!closed && clients.isAny() && slots.isLeaving(slot)) {
       fetch();
     }
   }
 
-  /** Does what has to be done beside others like it: reports what it throws, and returns false. */
+  /** Runs one of several actions, each of which has to run whatever the others throw: reports what it throws, and returns false then. */
   boolean attempt(Runnable step) {
     try {
       step.run();
@@ -171,14 +171,14 @@ public final class Collector {
     armed = armedBefore || clear.hasCleared();
   }
 
-  /** The barrier, of the tracker and then of all devices; returns whether it was all of them. */
+  /** The barrier, of the tracker and then of all devices; returns whether all of them completed it. */
   public boolean afterSync() {
     tracker.afterSync();
     return devices.afterSync();
   }
 
   /**
-   * Fetches for all clients; nothing without one, since then no page is armed, and none is to be.
+   * Fetches for all clients. Does nothing without a client: no page is armed then, and none may become so.
    */
   public void sync() {
     locked(() -> {
@@ -239,7 +239,7 @@ public final class Collector {
     }
   }
 
-  /** Has one alone change the slots from now on, who knows what they contain. */
+  /** From now on only one owner changes the slots; it can read what they contain. */
   public void claim(String owner, PageContent content, BooleanSupplier takeDoubt) {
     locked(() -> {
       slots.claim(owner);
@@ -248,7 +248,7 @@ public final class Collector {
     });
   }
 
-  /** Finishes what an error has left undone. First of all that is done under the lock. */
+  /** Finishes what an error has left undone. Called first in every section under the lock. */
   private void settle() {
     settleEpoch();
     if (halfMade != null) {

@@ -130,8 +130,7 @@ public final class SlotSwap {
 
   /**
    * Stops vCPUs that are the tracker's own, if there are any. To be called before a lock of the
-   * embedder's: a thread that holds a pause, and so these vCPUs, may be waiting for that lock. Does
-   * nothing where a change that removes slots is refused anyway.
+   * embedder's: a thread that holds a pause, and so these vCPUs, may be waiting for that lock. Does nothing if a change that removes slots would be refused anyway.
    *
    * @return lets them go on; to be called once. Null: there are none
    */
@@ -191,7 +190,7 @@ public final class SlotSwap {
     boolean done = false;
     gone.clear(); // of an attempt that failed
     come.clear();
-    leaving.clear(); // which giving up has cleared, if it was not cut short too
+    leaving.clear(); // empty, unless the clean-up of that attempt was cut short too
     try {
       for (Slot slot : added) {
         slot.prepare(collector.tracker());

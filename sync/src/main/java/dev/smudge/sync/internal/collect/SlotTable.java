@@ -36,7 +36,7 @@ public final class SlotTable {
 
   private final AtomicInteger generations = new AtomicInteger(1); // of entry ids
 
-  private volatile @Nullable String owner; // who alone adds and removes slots; null: anybody
+  private volatile @Nullable String owner; // the only one that adds and removes slots; null: anybody may
 
   // Under the collector lock.
   private final Set<LeavingSlot> leaving = new LinkedHashSet<>(); // removed, and marked still
@@ -53,7 +53,7 @@ public final class SlotTable {
     return new Slot(this, slotId, generation << 16 | slotId, pageCount, pageSize, identity);
   }
 
-  /** Has one alone change the slots from now on. Under the collector lock. */
+  /** From now on only one owner changes the slots. Under the collector lock. */
   void claim(String newOwner) {
     if (owner != null) {
       throw new IllegalStateException(
