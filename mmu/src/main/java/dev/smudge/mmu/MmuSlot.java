@@ -68,7 +68,7 @@ final class MmuSlot implements SlotTracker {
   private final long end;
   private final int shift;
   private final PageSet kept; // written, then protected, and not cleared since
-  private PageSet loose; // handed out or never armed, and not protected since: only these need a clear
+  private PageSet loose; // handed out or never armed, not protected since: these need a clear
   private boolean unsure; // a scan was cut short: all pages count as set
   private boolean clearFollows; // the next fetch
   private boolean registered;

@@ -52,7 +52,7 @@ public final class AccessInhibitor implements AutoCloseable {
   private final Consumer<? super Throwable> errorHandler;
   private final RoomyLock lock = new RoomyLock(true);
   private final Condition left = lock.newCondition(); // for the changer
-  private final Condition released = lock.newCondition(); // for other changers, and for threads that enter
+  private final Condition released = lock.newCondition(); // for changers and threads that enter
 
   // Written under the lock.
   private volatile boolean inhibited;

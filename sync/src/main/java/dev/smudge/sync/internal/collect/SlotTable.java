@@ -36,7 +36,7 @@ public final class SlotTable {
 
   private final AtomicInteger generations = new AtomicInteger(1); // of entry ids
 
-  private volatile @Nullable String owner; // the only one that adds and removes slots; null: anybody may
+  private volatile @Nullable String owner; // alone adds and removes slots; null: anybody
 
   // Under the collector lock.
   private final Set<LeavingSlot> leaving = new LinkedHashSet<>(); // removed, and marked still
