@@ -29,7 +29,7 @@ import org.jspecify.annotations.Nullable;
  *
  * <p><b>Every store is found,</b> by any thread: through {@code slot.ram()}, by native code, by
  * system calls, by a KVM guest. No store is marked, so a store to a dirty page costs as much as an
- * untracked store; the first store to a clean page costs a fault, 1.5 to 2 microseconds. A take
+ * untracked store; the first store to a clean page costs a fault, 1.5 to 3 microseconds. A take
  * walks the page tables, so it costs more than with marks. docs/choosing.md says which is cheaper
  * when.
  *

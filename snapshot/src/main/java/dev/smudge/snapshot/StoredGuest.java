@@ -131,7 +131,7 @@ final class StoredGuest<S> {
     void accept(long page, byte[] content) throws E;
   }
 
-  /** Hands out the pages that are pending, but those that are zero and were so. */
+  /** Hands out the pending pages, except those that are zero in RAM and in the current state. */
   private <E extends Exception> void forEachPending(Part<S> part, S slot, PageConsumer<E> consumer)
       throws E {
     pages.beginWalk();
@@ -152,7 +152,7 @@ final class StoredGuest<S> {
     void writeTo(StateWriter writer) throws IOException;
   }
 
-  /** Writes a state without parent, which the guest is not in. */
+  /** Writes a state without a parent, which does not become the current one. */
   long writeOther(String name, Content content, byte[] bytes, List<Geometry> slots)
       throws IOException {
     return write(name, -1, content, bytes, slots, false).number;

@@ -255,7 +255,8 @@ public final class DirtyLog implements AutoCloseable {
    * @param name for messages
    * @param initial what it sees as dirty
    * @return the client; close it when it is no longer needed
-   * @throws IllegalStateException if the log is closed
+   * @throws IllegalStateException if the log is closed, or has to verify writes and cannot read its
+   *     pages ({@link DirtyLogBuilder#verify()})
    * @throws VcpuTimeoutException if a vCPU does not reach a safepoint in time ({@code NONE_DIRTY}
    *     only); there is no new client then
    */

@@ -140,6 +140,7 @@ public final class PageRun {
    * {@return the index, in its slot, of a page}
    *
    * @param index which of the run's pages, from 0
+   * @throws IndexOutOfBoundsException if the run has no such page
    */
   public long page(int index) {
     return head.getLong(entry(checked(index)));
@@ -158,6 +159,7 @@ public final class PageRun {
    * {@return whether a page is stored as a difference}
    *
    * @param index which of the run's pages, from 0
+   * @throws IndexOutOfBoundsException if the run has no such page
    */
   public boolean isDifference(int index) {
     return word(head, checked(index)) >>> 24 == PageRunLayout.DIFFERENCE;
@@ -180,6 +182,9 @@ public final class PageRun {
    * @param bases finds the base of a difference
    * @throws PageDamageException if the content is damaged
    * @throws IOException if there is no base
+   * @throws IllegalArgumentException if {@code into} has another length than the run's pages, or
+   *     {@code content} is too short; nothing is read
+   * @throws IndexOutOfBoundsException if the run has no such page
    */
   public void read(int index, ByteBuffer content, byte[] into, Bases bases) throws IOException {
     int length = offsets[checked(index) + 1] - offsets[index];

@@ -133,7 +133,7 @@ public final class AddressSpace {
     return doubt;
   }
 
-  /** {@return RAM of our own, that is there with its first pin} */
+  /** {@return new RAM of Smudge's own, which is mapped with its first pin} */
   public SparseRam newRam() {
     return new SparseRam(rams);
   }

@@ -30,7 +30,7 @@ public final class MappedSlot {
   /** All memory, for slots over RAM of our own: it stays mapped while a cursor points there. */
   private static final MemorySegment ALL = RAW ? everything() : MemorySegment.NULL;
 
-  /** How much is looked at before it is zeroed. */
+  /** How many bytes are compared with zero at a time, before they are zeroed. */
   private static final long LOOK_BYTES = 4096;
 
   /** Stands for no slot: nothing is inside. */
@@ -101,7 +101,7 @@ public final class MappedSlot {
     return plan;
   }
 
-  /** {@return where its RAM is, whoever's it is: what two slots share has the same addresses} */
+  /** {@return where its RAM is, Smudge's own or the embedder's: memory that two slots share has the same addresses} */
   MemoryOverlaps.MemoryRange addresses() {
     long from = ram.address();
     return new MemoryOverlaps.MemoryRange(SlotPlan.memoryOf(ram), from, from + size);
@@ -144,7 +144,7 @@ public final class MappedSlot {
     holders.incrementAndGet();
   }
 
-  /** One that used it does not any more; after the last the RAM can go. */
+  /** A user of the slot is done with it; after the last one the RAM can be freed. */
   void release() {
     if (holders.decrementAndGet() == 0 && pin != null) {
       pin.release();
@@ -164,7 +164,7 @@ public final class MappedSlot {
     return Long.compareUnsigned(offset, span) < 0;
   }
 
-  /** {@return its RAM, if that is there still} */
+  /** {@return its RAM; throws if that was closed} */
   public MemorySegment ram() {
     if (!ram.scope().isAlive()) {
       throw gone(null);
@@ -300,7 +300,7 @@ public final class MappedSlot {
   }
 
   /**
-   * Not by {@code mismatch}: RAM that faults is an error for this access, and ends the JVM there.
+   * Whether all bytes are 0. Does not use {@code mismatch}: RAM that faults would end the JVM there, and here it is an error of this access.
    */
   private static boolean isZero(MemorySegment part) {
     long words = part.byteSize() & -Long.BYTES;
@@ -317,7 +317,7 @@ public final class MappedSlot {
     return true;
   }
 
-  /** Zeroes bytes, and gives the memory of whole pages back where it is of our own. */
+  /** Zeroes bytes, and gives the memory of whole pages back if it is Smudge's own. */
   public void release(long offset, long length) {
     if (pin == null) {
       fill(offset, length, (byte) 0);
@@ -326,7 +326,7 @@ public final class MappedSlot {
     }
   }
 
-  /** {@return the first offset from one on that is other than zero, perhaps; the size if none} */
+  /** {@return the first offset from a given one on that may be other than zero; the size if there is none} */
   public long nextTouched(long from) {
     return pin == null ? from : pin.nextTouched(from);
   }

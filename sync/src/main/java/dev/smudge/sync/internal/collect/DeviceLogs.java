@@ -19,7 +19,7 @@ public final class DeviceLogs {
   private final Collector collector;
   private volatile DeviceLog[] devices = new DeviceLog[0];
 
-  /** Whether one is closed for which there is no task yet. Cleared under the lock. */
+  /** Whether a device was closed for which no task is queued yet. Cleared under the lock. */
   private volatile boolean anyUnqueued;
 
   private int calling; // under the lock: calls of devices that the lock's holder is in

@@ -144,7 +144,7 @@ public abstract sealed class SlotWatch implements WriteWatch {
     return closed || !collector.isCurrent(slot);
   }
 
-  /** Clears the live bits of pages that are held by now, for good. */
+  /** Clears the live bits of pages that the watch now holds; they stay clear. */
   final void clearLive(long firstPage, long lastPage) {
     // W1: whoever marks after this barrier sees that the pages are held.
     collector.tracker().afterSync();
@@ -201,7 +201,7 @@ public abstract sealed class SlotWatch implements WriteWatch {
       }
     }
 
-    /** Unless somebody has armed pages since, and knows nothing of the write. */
+    /** Not if another thread has armed pages since, which may not have seen the write. */
     private synchronized void disarm(long first, long last, long before) {
       if (arming == 0 && armings == before) {
         armed.clear(first, last - first + 1);

@@ -106,7 +106,7 @@ public final class VcpuState {
     return owner.isMine() && running;
   }
 
-  /** Whether it is the calling thread's still, as it was in a session, without a break. */
+  /** Whether the calling thread has had it online without a break since a session began. */
   boolean isSession(long number) {
     return owner.isSession(number);
   }
