@@ -57,7 +57,8 @@ public final class HostBitmap {
    * not. Wait-free.
    *
    * <p>The first {@link #drain} that begins after this call has returned hands out the pages, if no
-   * earlier one did, and whoever reads them after that drain sees what the caller wrote before this call.
+   * earlier one did, and whoever reads them after that drain sees what the caller wrote before this
+   * call.
    *
    * <p>If an error comes in the middle (a {@link StackOverflowError}, or the {@link InternalError}
    * of a store before this call that found no memory), all pages are marked once more before it is

@@ -3,7 +3,8 @@ package dev.smudge.core;
 import dev.smudge.core.internal.map.SlotMap;
 
 /**
- * An access to guest memory that is refused: it is not entirely in slots, or is misaligned for an atomic. Nothing was read or written.
+ * An access to guest memory that is refused: it is not entirely in slots, or is misaligned for an
+ * atomic. Nothing was read or written.
  */
 public final class GuestAccessException extends IndexOutOfBoundsException {
   private static final long serialVersionUID = 1L;

@@ -65,6 +65,7 @@ public final class GuestMemory implements AutoCloseable {
 
   /**
    * Makes a memory over a dirty log.
+   *
    * @param log a new log: its slots, vCPUs and clients are this memory's from here on, which also
    *     closes it
    * @param order the guest's byte order
@@ -102,7 +103,11 @@ public final class GuestMemory implements AutoCloseable {
   }
 
   /**
-   * Adds a slot over Smudge's own RAM, which is zero at first, and committed as it is touched. With native access it is memory of this process, and the kernel ends the process if it touches more than the machine has. Without native access it is a file in shared memory, or in the temporary directory if that has more room, and an access for which there is no memory ends in an {@link InternalError}.
+   * Adds a slot over Smudge's own RAM, which is zero at first, and committed as it is touched. With
+   * native access it is memory of this process, and the kernel ends the process if it touches more
+   * than the machine has. Without native access it is a file in shared memory, or in the temporary
+   * directory if that has more room, and an access for which there is no memory ends in an {@link
+   * InternalError}.
    *
    * @param slotId 0 to 32,763, not in use
    * @param guestAddress address of its first byte, a multiple of the page size

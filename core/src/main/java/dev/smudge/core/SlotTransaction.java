@@ -193,8 +193,11 @@ public final class SlotTransaction implements AutoCloseable {
   }
 
   /**
-   * Makes a slot longer or shorter, at its end. The pages that it gains are zero. Smudge's own RAM grows in place. With native access it can grow to four times its first size, or to 1 GiB if that is more, and not at all if its first size is more than 4 TiB; beyond that the commit fails. A slot over the embedder's own RAM grows by {@link #replaceRam},
-   * with a segment that contains the old one.
+   * Makes a slot longer or shorter, at its end. The pages that it gains are zero. Smudge's own RAM
+   * grows in place. With native access it can grow to four times its first size, or to 1 GiB if
+   * that is more, and not at all if its first size is more than 4 TiB; beyond that the commit
+   * fails. A slot over the embedder's own RAM grows by {@link #replaceRam}, with a segment that
+   * contains the old one.
    *
    * @param slotId its number
    * @param size its new size, a multiple of the page size, more than 0

@@ -24,10 +24,11 @@ import org.jspecify.annotations.Nullable;
  * where every earlier store is complete, and of each load, so that a loop without stores does not
  * hold a barrier up. Take the vCPU offline around host calls and waits.
  *
- * <p>Addresses are guest addresses, aligned or not. An access may cross the border of adjoining slots. One that is not entirely in slots is a {@link GuestAccessException}; nothing is read or written then. After {@link
- * GuestMemory#seal} a write is refused with {@link SealedException} before it touches RAM.
- * Accessors allocate nothing and take no lock. Values are in the byte order of the memory. Source:
- * docs/design.md 3.2.
+ * <p>Addresses are guest addresses, aligned or not. An access may cross the border of adjoining
+ * slots. One that is not entirely in slots is a {@link GuestAccessException}; nothing is read or
+ * written then. After {@link GuestMemory#seal} a write is refused with {@link SealedException}
+ * before it touches RAM. Accessors allocate nothing and take no lock. Values are in the byte order
+ * of the memory. Source: docs/design.md 3.2.
  */
 public final class Vcpu extends VcpuCursors implements AutoCloseable {
   private final boolean bigEndian;

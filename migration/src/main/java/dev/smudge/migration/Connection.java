@@ -26,7 +26,9 @@ public interface Connection extends Closeable {
   OutputStream output();
 
   /**
-   * Returns a connection over TCP that does not hang: a read that waits longer than the time limit fails, and so does a write whose bytes the other end does not take. A socket has no time limit for writes, so a daemon thread watches them until the socket is closed.
+   * Returns a connection over TCP that does not hang: a read that waits longer than the time limit
+   * fails, and so does a write whose bytes the other end does not take. A socket has no time limit
+   * for writes, so a daemon thread watches them until the socket is closed.
    *
    * @param socket a connected socket, which is closed with the connection
    * @param timeout how long the other end may be silent, from 1 ms to {@code Integer.MAX_VALUE} ms

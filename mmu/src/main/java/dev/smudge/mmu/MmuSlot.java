@@ -54,7 +54,10 @@ import java.util.WeakHashMap;
  * the kernel is moving elsewhere while a scan protects it is found once more.
  */
 final class MmuSlot implements SlotTracker {
-  /** The most words between two words to clear that one call still covers: a call costs as much as protecting so many words. */
+  /**
+   * The most words between two words to clear that one call still covers: a call costs as much as
+   * protecting so many words.
+   */
   private static final int MAX_GAP = 16;
 
   /** The registered slots of all trackers, those of logs that nobody has closed included. */
@@ -158,7 +161,10 @@ final class MmuSlot implements SlotTracker {
     }
   }
 
-  /** Notes whether these addresses are another tracker's memory by now. Waits for a scan that is under way. */
+  /**
+   * Notes whether these addresses are another tracker's memory by now. Waits for a scan that is
+   * under way.
+   */
   private void displaced(boolean is) {
     synchronized (scanning) {
       displaced = is;

@@ -75,7 +75,8 @@ final class GuestPages<S> {
   }
 
   /**
-   * Claims the client, or refuses it if another has it. The last step of a factory: if an earlier step fails, the client stays free.
+   * Claims the client, or refuses it if another has it. The last step of a factory: if an earlier
+   * step fails, the client stays free.
    */
   void claimClient() {
     if (CLIENTS.putIfAbsent(client, true) != null) {
@@ -97,7 +98,10 @@ final class GuestPages<S> {
             + " the pages that the other takes: make one for each");
   }
 
-  /** Initializes the classes of the events where there is stack enough: a class whose initializer is cut short is of no use later. */
+  /**
+   * Initializes the classes of the events where there is stack enough: a class whose initializer is
+   * cut short is of no use later.
+   */
   private static void initializeEvents() {
     Event[] all = {
       new ResetEvent(),

@@ -211,7 +211,10 @@ final class StoreIndex {
     }
   }
 
-  /** Accepts wrong bytes at a place if they are the end of a group that was being written; throws if they are not. */
+  /**
+   * Accepts wrong bytes at a place if they are the end of a group that was being written; throws if
+   * they are not.
+   */
   private void checkTorn(long bad, long counts, long size) throws IOException {
     for (long at = bad; at < size; at += SEARCH) {
       ByteBuffer bytes = file.read(at, SEARCH + 3); // a type may be across the border
@@ -330,7 +333,8 @@ final class StoreIndex {
   }
 
   /**
-   * The way from a state to another, over their nearest common ancestor, which is not part of it: the states up to there, and those down from there, the last one first.
+   * The way from a state to another, over their nearest common ancestor, which is not part of it:
+   * the states up to there, and those down from there, the last one first.
    */
   record Way(List<StoredState> up, List<StoredState> down) {}
 

@@ -260,8 +260,8 @@ public final class DirtyClient<S> implements AutoCloseable {
    *
    * @throws IllegalStateException if a device's tracker does it inside a call under the collector
    *     lock; nothing is changed
-   * @throws dev.smudge.sync.verify.UnreportedWriteException in the verify mode, if a write was not marked; the client is
-   *     closed
+   * @throws dev.smudge.sync.verify.UnreportedWriteException in the verify mode, if a write was not
+   *     marked; the client is closed
    */
   @Override
   public void close() {

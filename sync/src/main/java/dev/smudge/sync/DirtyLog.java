@@ -273,7 +273,9 @@ public final class DirtyLog implements AutoCloseable {
   }
 
   /**
-   * Fetches new dirty bits from the tracker, once, for all clients. Clears none, except that pages found in rings are armed again. It finds every completed mark whose vCPU has passed a safepoint since. The cost grows with the newly dirty pages. Does nothing without clients.
+   * Fetches new dirty bits from the tracker, once, for all clients. Clears none, except that pages
+   * found in rings are armed again. It finds every completed mark whose vCPU has passed a safepoint
+   * since. The cost grows with the newly dirty pages. Does nothing without clients.
    *
    * @throws IllegalStateException if the log is closed
    * @throws dev.smudge.sync.verify.UnreportedWriteException in the verify mode, if a write was not

@@ -45,7 +45,10 @@ import org.jspecify.annotations.Nullable;
 public final class AccessInhibitor implements AutoCloseable {
   private static final System.Logger LOGGER = System.getLogger(AccessInhibitor.class.getName());
 
-  /** A close wakes the threads that wait to enter; the death of the holder does not, so they look for it. */
+  /**
+   * A close wakes the threads that wait to enter; the death of the holder does not, so they look
+   * for it.
+   */
   private static final long DEATH_LOOK_NANOS = TimeUnit.SECONDS.toNanos(1);
 
   private final long timeoutNanos;
@@ -220,7 +223,8 @@ public final class AccessInhibitor implements AutoCloseable {
   }
 
   /**
-   * Waits until no thread holds accesses back. After {@link #close} it does not wait for the end of a pause. Returns the thread whose pause has ended with it, if one has.
+   * Waits until no thread holds accesses back. After {@link #close} it does not wait for the end of
+   * a pause. Returns the thread whose pause has ended with it, if one has.
    */
   private @Nullable Thread awaitTurn(Patience patience) {
     Thread dead = null;
@@ -236,7 +240,10 @@ public final class AccessInhibitor implements AutoCloseable {
     return dead;
   }
 
-  /** If a thread has ended, ends its hold if that is a pause; returns whether it did. Throws if the thread has ended in a change. */
+  /**
+   * If a thread has ended, ends its hold if that is a pause; returns whether it did. Throws if the
+   * thread has ended in a change.
+   */
   private boolean endsNow(Thread thread) {
     if (thread.isAlive()) {
       return false;
@@ -254,7 +261,10 @@ public final class AccessInhibitor implements AutoCloseable {
     }
   }
 
-  /** Whether the present hold is a pause that began before the close: nobody waits for its end. A hold that began later, such as one of the thread that closes, is waited for. */
+  /**
+   * Whether the present hold is a pause that began before the close: nobody waits for its end. A
+   * hold that began later, such as one of the thread that closes, is waited for.
+   */
   private boolean isPauseAtClose() {
     return heldAtClose && endsWithHolder;
   }
@@ -289,7 +299,10 @@ public final class AccessInhibitor implements AutoCloseable {
     holderWaits = false;
   }
 
-  /** An access whose living thread is inside. Accesses of threads that have ended are put outside, and added to {@code dead}. */
+  /**
+   * An access whose living thread is inside. Accesses of threads that have ended are put outside,
+   * and added to {@code dead}.
+   */
   private @Nullable InhibitableAccess firstInside(List<InhibitableAccess> dead) {
     InhibitableAccess found = null;
     for (InhibitableAccess access : accesses) {
@@ -310,7 +323,8 @@ public final class AccessInhibitor implements AutoCloseable {
   }
 
   /**
-   * Waits for a signal, at most until the clock, and who has died, have to be looked at again. Returns false if the wait has taken too long.
+   * Waits for a signal, at most until the clock, and who has died, have to be looked at again.
+   * Returns false if the wait has taken too long.
    */
   private static boolean await(Condition event, Patience patience) {
     if (patience.isOver()) {
@@ -349,7 +363,10 @@ public final class AccessInhibitor implements AutoCloseable {
     }
   }
 
-  /** For a thread that has stored that it is inside, and then saw the flag: it goes outside again, and waits. */
+  /**
+   * For a thread that has stored that it is inside, and then saw the flag: it goes outside again,
+   * and waits.
+   */
   void awaitRelease(InhibitableAccess access) {
     Thread dead = null;
     lock.lock();

@@ -74,7 +74,8 @@ public final class AddressSpace {
   }
 
   /**
-   * Initializes classes of the JDK where there is stack enough: a class whose initializer is cut short is of no use later.
+   * Initializes classes of the JDK where there is stack enough: a class whose initializer is cut
+   * short is of no use later.
    */
   private static void initializeCopies() {
     MemorySegment from = MemorySegment.ofArray(new byte[100]);

@@ -101,7 +101,10 @@ public final class MappedSlot {
     return plan;
   }
 
-  /** {@return where its RAM is, Smudge's own or the embedder's: memory that two slots share has the same addresses} */
+  /**
+   * {@return where its RAM is, Smudge's own or the embedder's: memory that two slots share has the
+   * same addresses}
+   */
   MemoryOverlaps.MemoryRange addresses() {
     long from = ram.address();
     return new MemoryOverlaps.MemoryRange(SlotPlan.memoryOf(ram), from, from + size);
@@ -300,7 +303,8 @@ public final class MappedSlot {
   }
 
   /**
-   * Whether all bytes are 0. Does not use {@code mismatch}: RAM that faults would end the JVM there, and here it is an error of this access.
+   * Whether all bytes are 0. Does not use {@code mismatch}: RAM that faults would end the JVM
+   * there, and here it is an error of this access.
    */
   private static boolean isZero(MemorySegment part) {
     long words = part.byteSize() & -Long.BYTES;
@@ -326,7 +330,10 @@ public final class MappedSlot {
     }
   }
 
-  /** {@return the first offset from a given one on that may be other than zero; the size if there is none} */
+  /**
+   * {@return the first offset from a given one on that may be other than zero; the size if there is
+   * none}
+   */
   public long nextTouched(long from) {
     return pin == null ? from : pin.nextTouched(from);
   }

@@ -130,7 +130,8 @@ public final class SlotSwap {
 
   /**
    * Stops vCPUs that are the tracker's own, if there are any. To be called before a lock of the
-   * embedder's: a thread that holds a pause, and so these vCPUs, may be waiting for that lock. Does nothing if a change that removes slots would be refused anyway.
+   * embedder's: a thread that holds a pause, and so these vCPUs, may be waiting for that lock. Does
+   * nothing if a change that removes slots would be refused anyway.
    *
    * @return lets them go on; to be called once. Null: there are none
    */

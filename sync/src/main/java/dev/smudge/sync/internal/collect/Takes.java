@@ -286,7 +286,8 @@ public final class Takes {
 
   /**
    * Marks bytes that a client has written itself, for all other clients: their views get the pages,
-   * and its own does not. The trackers are not told, so a write by the guest to the same page is found as usual, by this client too.
+   * and its own does not. The trackers are not told, so a write by the guest to the same page is
+   * found as usual, by this client too.
    */
   public void markForOthers(ClientView client, Slot slot, long byteOffset, long length) {
     collector.locked(
