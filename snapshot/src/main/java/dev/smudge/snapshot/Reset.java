@@ -40,8 +40,8 @@ public final class Reset<S> implements AutoCloseable {
    * Makes a reset; the guest stays as it is until the first {@link #reset}.
    *
    * @param client a client of the guest, for this reset alone, and closed with it. It sees every
-   *     page as dirty ({@code ALL_DIRTY}), and the first reset writes all pages that are not zero
-   *     both in RAM and in the image; or it is the client with which the image was taken
+   *     page as dirty ({@code ALL_DIRTY}), and the first reset writes every page, except those that
+   *     are zero both in RAM and in the image; or it is the client with which the image was taken
    * @param ram reads and writes the guest's pages
    * @param machine the rest of the guest's state
    * @param base the image to go back to; other guests may share it

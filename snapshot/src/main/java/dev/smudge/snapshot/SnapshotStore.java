@@ -42,7 +42,7 @@ import java.util.Objects;
  * IllegalStateException}. If a call that saves throws, the store is as before, and the guest's
  * pages are dirty for the next save; after an {@link Error} the state may be there. An interrupt is
  * kept, and ends no call but those for plain images. The slots have to stay those of the first
- * call.
+ * call, and their pages have at most 4 MiB.
  *
  * @param <S> what the client calls a slot
  */
@@ -158,6 +158,8 @@ public final class SnapshotStore<S> implements AutoCloseable {
    *     the store is as before
    * @throws IllegalStateException if the store or the client is closed, a slot was removed or
    *     changed, or another call is under way; the store is as before
+   * @throws IllegalArgumentException if the name is too long, or the pages of a slot are too large;
+   *     the store is as before
    */
   public long save(String name) throws IOException {
     checkName(name);
@@ -204,7 +206,7 @@ public final class SnapshotStore<S> implements AutoCloseable {
     /**
      * Writes the state into the store. The guest may run meanwhile.
      *
-     * @param name for people
+     * @param name for people; at most 100,000 characters
      * @return the state's number; it is the current one now
      * @throws IOException if the file cannot be written; the store is as before, and this can be
      *     called again
@@ -393,7 +395,7 @@ public final class SnapshotStore<S> implements AutoCloseable {
    * @param slotId number of the slot
    * @param image the file; the slot is zero beyond the end of the file
    * @param bytes the bytes for {@link MachineState#restore}
-   * @param name for people
+   * @param name for people; at most 100,000 characters
    * @return the state's number; it has no parent
    * @throws IllegalArgumentException if the guest has no such slot, or the file is larger than it;
    *     the store is as before

@@ -128,10 +128,10 @@ public final class DirtyLogBuilder {
   /**
    * Switches the verify mode on, for the log of a {@code GuestMemory}, which knows its RAM: each
    * take and sync reads all of it, and finds writes that were not reported. For test suites. A log
-   * that is not a memory's refuses clients with an {@link IllegalStateException}; use {@link
-   * #verify(PageContent)} there. The system property {@code smudge.verify} does the same for every
-   * {@code GuestMemory}: with the value {@code true}, or with {@code report}, which tells the log's
-   * error handler.
+   * without a memory refuses clients with an {@link IllegalStateException}: there use {@link
+   * #verify(PageContent)}. The system property {@code smudge.verify} does the same for every {@code
+   * GuestMemory}: with the value {@code true}, or with {@code report}, which tells the log's error
+   * handler.
    *
    * <p>A later take, sync, or close of the last client throws an {@link
    * dev.smudge.sync.verify.UnreportedWriteException} for such a write: after vCPUs have passed a

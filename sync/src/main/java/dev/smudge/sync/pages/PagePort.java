@@ -38,8 +38,9 @@ public interface PagePort<S> {
 
   /**
    * Returns how many bytes {@link #read} and {@link #write} transfer per page: a multiple of 8, the
-   * same for all pages of the slot. By default it is the page size, which is right if the slot's
-   * units are bytes, or cells of which one byte is used.
+   * same for all pages of the slot. The user of the port refuses any other number with an {@link
+   * IllegalArgumentException}. By default it is the page size, which is right if the slot's units
+   * are bytes, or cells of which one byte is used.
    *
    * @param slot slot
    * @return the bytes
