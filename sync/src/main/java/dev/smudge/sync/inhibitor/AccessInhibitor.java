@@ -45,10 +45,7 @@ import org.jspecify.annotations.Nullable;
 public final class AccessInhibitor implements AutoCloseable {
   private static final System.Logger LOGGER = System.getLogger(AccessInhibitor.class.getName());
 
-  /**
-   * A close wakes the threads that wait to enter; the death of the holder does not, so they look
-   * for it.
-   */
+  /** How often threads that wait to enter look whether the holder has died, which wakes nobody. */
   private static final long DEATH_LOOK_NANOS = TimeUnit.SECONDS.toNanos(1);
 
   private final long timeoutNanos;
@@ -240,10 +237,7 @@ public final class AccessInhibitor implements AutoCloseable {
     return dead;
   }
 
-  /**
-   * If a thread has ended, ends its hold if that is a pause; returns whether it did. Throws if the
-   * thread has ended in a change.
-   */
+  /** Ends the pause of a thread that has ended; returns whether it did. Refuses one in a change. */
   private boolean endsNow(Thread thread) {
     if (thread.isAlive()) {
       return false;
@@ -261,10 +255,7 @@ public final class AccessInhibitor implements AutoCloseable {
     }
   }
 
-  /**
-   * Whether the present hold is a pause that began before the close: nobody waits for its end. A
-   * hold that began later, such as one of the thread that closes, is waited for.
-   */
+  /** Whether the present hold is a pause from before the close: nobody waits for its end. */
   private boolean isPauseAtClose() {
     return heldAtClose && endsWithHolder;
   }
@@ -299,10 +290,7 @@ public final class AccessInhibitor implements AutoCloseable {
     holderWaits = false;
   }
 
-  /**
-   * An access whose living thread is inside. Accesses of threads that have ended are put outside,
-   * and added to {@code dead}.
-   */
+  /** An access whose living thread is inside. Those of dead threads are put outside, and listed. */
   private @Nullable InhibitableAccess firstInside(List<InhibitableAccess> dead) {
     InhibitableAccess found = null;
     for (InhibitableAccess access : accesses) {
@@ -363,10 +351,7 @@ public final class AccessInhibitor implements AutoCloseable {
     }
   }
 
-  /**
-   * For a thread that has stored that it is inside, and then saw the flag: it goes outside again,
-   * and waits.
-   */
+  /** A thread has stored that it is inside, then saw the flag: it goes outside again, and waits. */
   void awaitRelease(InhibitableAccess access) {
     Thread dead = null;
     lock.lock();

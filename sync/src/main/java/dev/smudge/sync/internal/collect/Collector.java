@@ -87,19 +87,14 @@ public final class Collector {
     }
   }
 
-  /**
-   * Fetches if the slot was removed, and may have marks that were not fetched yet. Under the lock.
-   */
+  /** Fetches if the slot was removed, and may have marks that nobody fetched. Under the lock. */
   void fetchIfLeaving(Slot slot) {
     if (!closed && clients.isAny() && slots.isLeaving(slot)) {
       fetch();
     }
   }
 
-  /**
-   * Runs one of several actions, each of which has to run whatever the others throw: reports what
-   * it throws, and returns false then.
-   */
+  /** Runs a step that others have to follow: reports what it throws, and returns false then. */
   boolean attempt(Runnable step) {
     try {
       step.run();
@@ -176,9 +171,7 @@ public final class Collector {
     armed = armedBefore || clear.hasCleared();
   }
 
-  /**
-   * The barrier, of the tracker and then of all devices; returns whether all of them completed it.
-   */
+  /** The barrier, of the tracker and then of all devices; returns whether all completed it. */
   public boolean afterSync() {
     tracker.afterSync();
     return devices.afterSync();
