@@ -2,6 +2,7 @@ package dev.smudge.core;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -16,6 +17,7 @@ import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
 import java.util.concurrent.FutureTask;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
@@ -213,15 +215,19 @@ class WriteAfterSealTest {
     for (int round = 0; round < 40; round++) {
       try (TestGuest guest = new TestGuest(kind)) {
         AtomicInteger started = new AtomicInteger();
+        AtomicBoolean sealed = new AtomicBoolean();
         List<FutureTask<Void>> writers = new ArrayList<>();
-        writers.add(Threads.start("vcpu", index -> writeUntilSealed(guest, false, started), 0));
+        writers.add(
+            Threads.start("vcpu", index -> writeUntilSealed(guest, false, started, sealed), 0));
         if (withDevice) {
-          writers.add(Threads.start("device", index -> writeUntilSealed(guest, true, started), 1));
+          writers.add(
+              Threads.start("device", index -> writeUntilSealed(guest, true, started, sealed), 1));
         }
         while (started.get() < writers.size()) {
           Thread.onSpinWait();
         }
         guest.memory.seal();
+        sealed.set(true);
         Dirty.take(guest.client);
         byte[] sent = guest.low.ram().toArray(ValueLayout.JAVA_BYTE);
         Threads.joinAll(writers);
@@ -242,16 +248,19 @@ class WriteAfterSealTest {
     }
   }
 
-  private static void writeUntilSealed(TestGuest guest, boolean device, AtomicInteger started) {
+  private static void writeUntilSealed(
+      TestGuest guest, boolean device, AtomicInteger started, AtomicBoolean sealed) {
     try {
       for (long i = 0; ; i++) {
         long offset = i * 264 % (TestGuest.LOW_SIZE - 8);
+        boolean late = sealed.get();
         if (device) {
           guest.memory.device().putLong(TestGuest.LOW + offset, i);
         } else {
           guest.vcpu.putLong(TestGuest.LOW + offset, ~i);
           guest.vcpu.safepoint();
         }
+        assertFalse(late, "written after the seal");
         if (i == 1000) {
           started.incrementAndGet();
         }
