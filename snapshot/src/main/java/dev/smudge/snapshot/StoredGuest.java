@@ -2,6 +2,7 @@ package dev.smudge.snapshot;
 
 import dev.smudge.bitmap.PageSet;
 import dev.smudge.snapshot.StoredState.Geometry;
+import dev.smudge.snapshot.stream.PageRunEncoder;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.RunConsumer;
 import dev.smudge.sync.pages.PagePort;
@@ -61,6 +62,15 @@ final class StoredGuest<S> {
     private final byte[] page;
 
     Table(int slotId, int pageBytes) {
+      if (pageBytes > PageRunEncoder.MAX_PAGE_BYTES) {
+        throw new IllegalArgumentException(
+            "pages of slot "
+                + slotId
+                + " have "
+                + pageBytes
+                + " bytes: a store saves pages of at most "
+                + PageRunEncoder.MAX_PAGE_BYTES);
+      }
       this.slotId = slotId;
       this.page = new byte[pageBytes];
     }

@@ -7,14 +7,17 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.snapshot.Console.Content;
 import dev.smudge.snapshot.stream.PageDamageException;
+import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
+import dev.smudge.sync.pages.PagePort;
 import dev.smudge.testbase.Seed;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.SplittableRandom;
@@ -210,5 +213,33 @@ class SnapshotStoreTest {
     Exception e = assertThrows(IllegalStateException.class, () -> again.restore(0));
     assertTrue(
         String.valueOf(e.getMessage()).startsWith("the guest's slots are not those of state 0"));
+  }
+
+  @Test
+  void save_pagesLargerThanTheFileCanHave_isRefusedAndNamesTheSlot() throws Exception {
+    DirtyLog log = DirtyLog.builder().buildStopped();
+    log.addSlot(9, 2, 8 << 20);
+    PagePort.OwnRam port =
+        new PagePort.OwnRam() {
+          @Override
+          public void read(LogSlot slot, long pageIndex, byte[] page) {}
+
+          @Override
+          public void write(LogSlot slot, long pageIndex, byte[] page) {}
+        };
+    MemoryDisk disk = new MemoryDisk();
+    try (SnapshotStore<LogSlot> store =
+        SnapshotStore.over(
+            disk,
+            Path.of("memory"),
+            () -> {},
+            log.client("store", InitialView.ALL_DIRTY),
+            port,
+            new Console())) {
+      String message =
+          String.valueOf(assertThrows(IllegalArgumentException.class, store::save).getMessage());
+      assertTrue(message.contains("slot 9 have 8388608 bytes"), message);
+      assertEquals(List.of(), store.states());
+    }
   }
 }
