@@ -1,6 +1,7 @@
 package dev.smudge.core;
 
 import dev.smudge.core.internal.map.MappedSlot;
+import dev.smudge.sync.embed.EmbeddedLog;
 import java.lang.foreign.MemorySegment;
 
 /**
@@ -50,6 +51,10 @@ public final class WriteWindow {
    * Returns the range, to be written raw until the vCPU's next safepoint. Marks its pages, unless
    * it has done so since pages were last armed. The vCPU is online after that.
    *
+   * <p>Watches are called once, whatever their listeners do: if one takes pages, or takes the vCPU
+   * offline, the pages are marked again after it. If one throws, its exception comes out, the pages
+   * are marked, and the next call calls it again.
+   *
    * @return the RAM; offset 0 is the window's first address
    * @throws GuestAccessException if the range is not all RAM any more; nothing is marked
    * @throws IllegalStateException if the range is in several slots since a change of the memory
@@ -75,6 +80,8 @@ public final class WriteWindow {
 
   @SuppressWarnings("ReferenceEquality") // slots are compared by identity
   private void open() {
+    boolean watched = false;
+    boolean told = false;
     long before;
     do {
       MappedSlot found = vcpu.writable(address, length);
@@ -88,8 +95,12 @@ public final class WriteWindow {
         slot = found;
       }
       before = vcpu.armings();
-      vcpu.log.mark(found.log, offset, length);
-    } while (vcpu.armings() != before); // the mark has brought the vCPU online
+      watched |= EmbeddedLog.markBefore(vcpu.log, found.log, offset, length);
+      if (watched && !told && vcpu.armings() == before) {
+        told = true; // once: a listener that takes or goes offline closes the window each time
+        vcpu.tellWatches(found, offset, length);
+      }
+    } while (vcpu.armings() != before); // the mark has brought the vCPU online, or a listener
     openedAt = before;
   }
 

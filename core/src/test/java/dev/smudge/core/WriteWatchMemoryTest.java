@@ -225,6 +225,35 @@ class WriteWatchMemoryTest {
     watch.close();
   }
 
+  /** What a listener does may close the window that is being opened, each time it is called. */
+  @ParameterizedTest
+  @ValueSource(strings = {"takes", "goes offline", "arms"})
+  void windowThatIsOpened_itsListenerClosesIt_isToldOnceAndOpen(String what) {
+    PageWatch pages = guest.memory.watchPages(guest.low, (at, length) -> {});
+    WriteWatch watch =
+        guest.memory.watchBytes(
+            TestGuest.LOW,
+            1,
+            (at, length) -> {
+              told.add(new Told(at, length));
+              assertEquals(1, told.size(), "told again");
+              switch (what) {
+                case "takes" -> Dirty.take(guest.client);
+                case "goes offline" -> guest.vcpu.offline();
+                default -> pages.arm(at, length);
+              }
+            });
+    WriteWindow window = guest.vcpu.window(TestGuest.LOW, 600);
+    MemorySegment ram = window.ram();
+    assertTold(new Told(TestGuest.LOW, 600));
+    assertFalse(window.isClosed());
+    ram.set(ValueLayout.JAVA_BYTE, 300, TestGuest.WRITTEN);
+    guest.vcpu.safepoint();
+    assertEquals(Dirty.pages(guest.low, TestGuest.LOW, 600), Dirty.take(guest.client));
+    watch.close();
+    pages.close();
+  }
+
   /** A rewind, or the end of a migration, writes pages by the port: translated code has to go. */
   @Test
   void restoredPage_isTold() {
