@@ -74,14 +74,14 @@ final class KernelSlot implements SlotTracker {
 
   @Override
   public void add() {
-    vm.setSlot(slot.id(), 0, guest.guestAddress(), guest.ram());
+    vm.slots().setTracked(slot.id(), 0, guest.guestAddress(), guest.ram());
     there = true;
     listener.changed(this, Change.ADDED);
   }
 
   @Override
   public void start() {
-    vm.setSlot(slot.id(), KvmVm.LOG_DIRTY_PAGES, guest.guestAddress(), guest.ram());
+    vm.slots().setTracked(slot.id(), KvmVm.LOG_DIRTY_PAGES, guest.guestAddress(), guest.ram());
     logs = true;
   }
 
@@ -90,7 +90,7 @@ final class KernelSlot implements SlotTracker {
     if (vm.isGone()) {
       return;
     }
-    vm.setSlot(slot.id(), 0, guest.guestAddress(), guest.ram());
+    vm.slots().setTracked(slot.id(), 0, guest.guestAddress(), guest.ram());
     logs = false;
     kept = null;
     listener.changed(this, Change.STOPPED);
@@ -102,7 +102,7 @@ final class KernelSlot implements SlotTracker {
       return;
     }
     if (!vm.isGone()) {
-      vm.deleteSlot(slot.id());
+      vm.slots().deleteTracked(slot.id());
       logs = false;
       listener.changed(this, Change.DELETED);
     }

@@ -73,7 +73,7 @@ public final class KvmRunner implements AutoCloseable {
       }
       // No look at immediate_exit here: a kick between enter and KVM_RUN has to end it. KvmVcpu
       // clears it after KVM_RUN has seen it; one that comes late ends the next run, which goes on.
-      return vcpu.run();
+      return vcpu.run(this);
     } finally {
       access.leave();
     }
@@ -129,7 +129,7 @@ public final class KvmRunner implements AutoCloseable {
   @Override
   public void close() {
     access.close();
-    // ORDER K1 volatile: after the access is closed. Pairs with isClosed, in KvmTracker.addVcpu. If
+    // ORDER K1 volatile: after the access is closed. Pairs with isClosed, in KvmVcpu. If
     // weaker: the vCPU gets a runner while this one can enter still.
     closed = true;
   }

@@ -116,7 +116,7 @@ public final class KvmTracker {
    * @return its runner
    * @throws IllegalArgumentException if it is another VM's
    * @throws IllegalStateException if {@link #log} was not called yet; or if the vCPU has a runner
-   *     already: close that one first
+   *     already: close that one first; or if it runs
    */
   @SuppressWarnings("ReferenceEquality")
   public synchronized KvmRunner addVcpu(KvmVcpu vcpu) {
@@ -127,13 +127,16 @@ public final class KvmTracker {
     if (made == null) {
       throw noLog();
     }
-    KvmRunner before = vcpu.runner;
-    if (before != null && !before.isClosed()) {
-      throw new IllegalStateException(
-          vcpu + " has a runner already, and can be run by one at a time: close " + before);
-    }
     KvmRunner next = new KvmRunner(vcpu, made, inhibitor());
-    vcpu.runner = next;
+    boolean added = false;
+    try {
+      vcpu.runBy(next);
+      added = true;
+    } finally {
+      if (!added) {
+        next.close();
+      }
+    }
     return next;
   }
 

@@ -39,10 +39,8 @@ public final class KvmVcpu implements AutoCloseable {
   private final Object runnerLock = new Object();
   private long thread; // That in KVM_RUN, 0 if none; guarded by runnerLock, as closed is.
   private boolean closed;
+  private @Nullable KvmRunner runner; // The last one, closed perhaps; guarded by runnerLock.
   private boolean unmapped; // Guarded by file.
-
-  /** The last one, closed perhaps. Of the tracker, under its monitor. */
-  @Nullable KvmRunner runner;
 
   KvmVcpu(KvmVm vm, KvmFile file, int runSize, int ringEntries) {
     this.vm = vm;
@@ -117,13 +115,19 @@ public final class KvmVcpu implements AutoCloseable {
    *     {@link RunLayout#EXIT_DIRTY_RING_FULL} the guest does not run again until entries of its
    *     ring are reset
    * @throws KvmException if the kernel refuses
-   * @throws IllegalStateException if the vCPU is closed
+   * @throws IllegalStateException if the vCPU is closed; or if it has a {@link KvmRunner}, whose
+   *     {@code run} is to be called. The guest has not run then
    */
   public int run() {
+    return run(null);
+  }
+
+  /** As {@link #run()}, for the runner that the vCPU has. */
+  int run(@Nullable KvmRunner by) {
     // The lock of the file comes first. So no call waits for it once enter has noted the platform
     // thread, and a virtual thread stays on that one until KVM_RUN is over.
     synchronized (file) {
-      enter();
+      enter(by);
       int result = -Errno.EINTR;
       try {
         result = file.tryIoctl(Ioctls.RUN, 0);
@@ -142,12 +146,41 @@ public final class KvmVcpu implements AutoCloseable {
     }
   }
 
-  private void enter() {
+  @SuppressWarnings("ReferenceEquality")
+  private void enter(@Nullable KvmRunner by) {
     synchronized (runnerLock) {
       if (closed) {
         throw new IllegalStateException("the vCPU is closed");
       }
+      KvmRunner its = runner;
+      if (its != by && its != null && !its.isClosed()) {
+        throw new IllegalStateException(
+            this
+                + " has a runner, and would not stop for pauses and changes of slots without it:"
+                + " call run of "
+                + its);
+      }
       thread = Libc.currentThread();
+    }
+  }
+
+  /**
+   * Is run by a runner alone from here on, until that is closed.
+   *
+   * @throws IllegalStateException if it has another, or runs without one
+   */
+  void runBy(KvmRunner next) {
+    synchronized (runnerLock) {
+      KvmRunner before = runner;
+      if (before != null && !before.isClosed()) {
+        throw new IllegalStateException(
+            this + " has a runner already, and can be run by one at a time: close " + before);
+      }
+      if (thread != 0) {
+        throw new IllegalStateException(
+            this + " runs without a runner, and would not stop: kick it, and add it after that");
+      }
+      runner = next;
     }
   }
 

@@ -122,7 +122,8 @@ public final class KvmVm implements AutoCloseable {
    * @param ram its RAM: whole pages of native memory, none of which another slot has, unless both
    *     are {@link #READ_ONLY}
    * @throws IllegalArgumentException if {@code ram} is not; nothing is changed
-   * @throws IllegalStateException if the VM is closed
+   * @throws IllegalStateException if the VM is closed; or if the slot is that of a {@code
+   *     GuestMemory} over a {@link KvmTracker}, which changes it; nothing is changed
    * @throws KvmException if the kernel refuses: {@code EEXIST} if it would overlap another slot,
    *     {@code EINVAL} if an argument is unaligned, wraps or is out of range, or if an existing
    *     slot would get another size, RAM or read-only flag; nothing is changed
@@ -146,7 +147,8 @@ public final class KvmVm implements AutoCloseable {
    * Deletes a slot. Its bitmap is lost.
    *
    * @param slotId number of the slot
-   * @throws IllegalStateException if the VM is closed
+   * @throws IllegalStateException if the VM is closed; or if the slot is that of a {@code
+   *     GuestMemory} over a {@link KvmTracker}, which removes it; nothing is changed
    * @throws KvmException {@code EINVAL} if there is no such slot
    */
   public void deleteSlot(int slotId) {
@@ -175,6 +177,9 @@ public final class KvmVm implements AutoCloseable {
    * Clears bits of a slot's bitmap, and arms their pages (KVM_CLEAR_DIRTY_LOG). Once it returns, no
    * vCPU can write one of these pages unreported: the kernel has flushed the TLBs of all vCPUs.
    *
+   * <p>Not for a slot that a {@link KvmTracker} tracks, except to measure: its clients are not told
+   * of pages that were cleared here before they were fetched.
+   *
    * @param slotId number of the slot
    * @param firstPage first page of the range, a multiple of 64
    * @param pageCount pages of the range, 0 to 2<sup>32</sup> - 1: a multiple of 64, or up to the
@@ -191,7 +196,7 @@ public final class KvmVm implements AutoCloseable {
     slots.clearDirtyLog(slotId, firstPage, pageCount, bitmap);
   }
 
-  /** For tests that make bare calls. */
+  /** For the slots of a tracker, and for tests that make bare calls. */
   VmSlots slots() {
     return slots;
   }

@@ -21,7 +21,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class VmSlots {
   /** A slot. Holding its RAM here keeps memory of an automatic arena reachable. */
-  private record Slot(long pageCount, int flags, MemorySegment ram) {
+  private record Slot(long pageCount, int flags, MemorySegment ram, boolean isTracked) {
     boolean overlaps(Slot other) {
       long start = ram.address();
       long otherStart = other.ram.address();
@@ -52,7 +52,29 @@ final class VmSlots {
   }
 
   synchronized void set(int slotId, int flags, long guestAddress, MemorySegment ram) {
-    Slot slot = checked(ram, flags);
+    checkNotTracked(slotId);
+    set(slotId, flags, guestAddress, checked(ram, flags, false));
+  }
+
+  /** As {@link #set}, of a slot that is a memory's from here on, whose tracker alone changes it. */
+  synchronized void setTracked(int slotId, int flags, long guestAddress, MemorySegment ram) {
+    set(slotId, flags, guestAddress, checked(ram, flags, true));
+  }
+
+  /** Its log, and so the writes that nobody has been told of, would go with such a change. */
+  private void checkNotTracked(int slotId) {
+    @Nullable Slot slot = slots.get(slotId);
+    if (slot != null && slot.isTracked) {
+      throw new IllegalStateException(
+          "slot "
+              + slotId
+              + " is that of a GuestMemory over a KvmTracker, which would miss writes: change it"
+              + " there, by a SlotTransaction");
+    }
+  }
+
+  private void set(int slotId, int flags, long guestAddress, Slot slot) {
+    MemorySegment ram = slot.ram;
     for (Map.Entry<Integer, Slot> each : slots.entrySet()) {
       Slot other = each.getValue();
       if (each.getKey() != slotId
@@ -74,10 +96,11 @@ final class VmSlots {
   }
 
   synchronized void adopt(int slotId, MemorySegment ram) {
-    slots.put(slotId, checked(ram, 0));
+    checkNotTracked(slotId);
+    slots.put(slotId, checked(ram, 0, false));
   }
 
-  private Slot checked(MemorySegment ram, int flags) {
+  private Slot checked(MemorySegment ram, int flags, boolean tracked) {
     if (!ram.isNative() || ram.address() % pageSize != 0 || ram.byteSize() % pageSize != 0) {
       throw new IllegalArgumentException(
           "the RAM of a slot has to be whole pages of "
@@ -88,10 +111,16 @@ final class VmSlots {
     if (ram.byteSize() == 0) {
       throw new IllegalArgumentException("the RAM of a slot has 0 bytes");
     }
-    return new Slot(ram.byteSize() / pageSize, flags, ram);
+    return new Slot(ram.byteSize() / pageSize, flags, ram, tracked);
   }
 
   synchronized void delete(int slotId) {
+    checkNotTracked(slotId);
+    deleteTracked(slotId);
+  }
+
+  /** Deletes a slot, whosever it is. */
+  synchronized void deleteTracked(int slotId) {
     setRegion(slotId, 0, 0, 0, 0, MemorySegment.NULL);
     slots.remove(slotId);
   }

@@ -7,10 +7,14 @@ import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.core.GuestSlot;
 import dev.smudge.kvmguest.PageWriter;
 import dev.smudge.linux.Descriptor;
+import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.InitialView;
 import dev.smudge.testbase.HeapSqueeze;
 import dev.smudge.testbase.OtherJvm;
+import dev.smudge.testkit.GuestMachine;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -18,6 +22,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.function.UnaryOperator;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
@@ -29,6 +34,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Errors say what is wrong, and whatever happens, no file and no mapping of KVM's is left. */
 @RequiresKvm
@@ -300,6 +306,57 @@ class KvmResourcesTest {
       assertEquals(1, made.size());
       made.get(0).close();
       machine.backend.addVcpu(vcpu).close();
+    }
+  }
+
+  /** In a pause it would write on, and a change of slots would find it in the guest. */
+  @Test
+  void run_ofAVcpuThatHasARunner_isRefusedUntilThatIsClosed() {
+    try (KvmMachine machine = KvmMachine.withRing(UnaryOperator.identity())) {
+      machine.program.list();
+      IllegalStateException e = assertThrows(IllegalStateException.class, machine.vcpu::run);
+      assertTrue(String.valueOf(e.getMessage()).contains("has a runner"), e.getMessage());
+      assertEquals(RunLayout.EXIT_IO, machine.runner.run());
+      machine.runner.close();
+      assertEquals(RunLayout.EXIT_IO, machine.vcpu.run());
+    }
+  }
+
+  @Test
+  void addVcpu_ofOneThatRuns_isRefused() throws InterruptedException {
+    try (KvmMachine machine = KvmMachine.withRing(UnaryOperator.identity())) {
+      machine.runner.close();
+      machine.program.list();
+      machine.program.mode(false, true);
+      Thread thread = Thread.ofPlatform().start(machine.vcpu::run);
+      while (machine.program.rounds() == 0) {
+        Thread.onSpinWait();
+      }
+      assertThrows(IllegalStateException.class, () -> machine.backend.addVcpu(machine.first.vcpu));
+      machine.vcpu.kick();
+      thread.join();
+      machine.backend.addVcpu(machine.first.vcpu).close();
+    }
+  }
+
+  /** Its log would be off, or its bits gone, and nobody is told of what the guest has written. */
+  @ParameterizedTest
+  @ValueSource(ints = {0, 256})
+  void setAndDeleteSlot_ofAMemory_areRefusedAndNoWriteIsLost(int ring) {
+    try (KvmMachine machine = new KvmMachine(ring, true, DirtyLog.builder())) {
+      GuestSlot slot = machine.memory().addSlot(1, GuestMachine.BASE, 8L * GuestMachine.PAGE);
+      try (var client = machine.memory().client("c", InitialView.NONE_DIRTY)) {
+        assertThrows(
+            IllegalStateException.class,
+            () -> machine.vm.setSlot(1, 0, GuestMachine.BASE, slot.ram()));
+        machine.write(7, GuestMachine.BASE + 3L * GuestMachine.PAGE);
+        assertThrows(IllegalStateException.class, () -> machine.vm.deleteSlot(1));
+        assertThrows(IllegalStateException.class, () -> machine.vm.adoptSlot(1, slot.ram()));
+        assertEquals(Set.of("1:3"), GuestMachine.take(client));
+      }
+      machine.memory().removeSlot(1).close();
+      machine.vm.setSlot(1, 0, GuestMachine.BASE, machine.ram(1)); // it is the embedder's now
+      machine.vm.deleteSlot(1);
     }
   }
 }
