@@ -94,7 +94,7 @@ public final class KvmTracker {
    * be closed before the RAM is unmapped, as {@code GuestMemory.close} does. Its timeout and its
    * error handler apply to the KVM vCPUs too.
    *
-   * @param options of the log: its tracker is set here
+   * @param options of the log: its tracker is set here, and makes no other log by {@code build}
    * @return the log
    * @throws IllegalStateException if it was made already
    */

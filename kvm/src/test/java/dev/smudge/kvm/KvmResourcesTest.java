@@ -3,6 +3,7 @@ package dev.smudge.kvm;
 import static dev.smudge.kvm.KvmFactsTest.refused;
 import static dev.smudge.kvm.KvmGuest.set;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -11,6 +12,7 @@ import dev.smudge.core.GuestSlot;
 import dev.smudge.kvmguest.PageWriter;
 import dev.smudge.linux.Descriptor;
 import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.DirtyLogBuilder;
 import dev.smudge.sync.InitialView;
 import dev.smudge.testbase.HeapSqueeze;
 import dev.smudge.testbase.OtherJvm;
@@ -357,6 +359,18 @@ class KvmResourcesTest {
       machine.memory().removeSlot(1).close();
       machine.vm.setSlot(1, 0, GuestMachine.BASE, machine.ram(1)); // it is the embedder's now
       machine.vm.deleteSlot(1);
+    }
+  }
+
+  /** Both would empty the same rings, and each keep from the other what it finds there. */
+  @Test
+  void log_itsOptionsAreUsedAgain_areRefused() {
+    DirtyLogBuilder options = DirtyLog.builder();
+    try (KvmMachine machine = new KvmMachine(256, true, options)) {
+      assertThrows(IllegalStateException.class, options::build);
+      try (KvmMachine other = new KvmMachine(256, true, options)) {
+        assertNotEquals(machine.backend, other.backend);
+      }
     }
   }
 }

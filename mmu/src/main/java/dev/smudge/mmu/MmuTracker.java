@@ -148,7 +148,7 @@ public final class MmuTracker {
    * Makes a dirty log whose writes the MMU finds. It has vCPUs, for pauses, tasks and changes of
    * slots; writes through them are not marked.
    *
-   * @param options of the log: its tracker is set here
+   * @param options of the log: its tracker is set here, and makes no other log by {@code build}
    * @return the log, for one {@code GuestMemory}
    * @throws UnsupportedOperationException if this machine cannot; the message is that of {@link
    *     #whyNot}
@@ -212,7 +212,7 @@ public final class MmuTracker {
    * Makes a dirty log whose writes the MMU finds if this machine supports that, and software marks
    * if not. With marks, writes by devices have to be marked, so mark them in either case.
    *
-   * @param options of the log: its tracker is set here
+   * @param options of the log: its tracker is set here, and makes no other log by {@code build}
    * @return the log, for one {@code GuestMemory}
    * @throws MmuException as {@link #log(DirtyLogBuilder)}
    */

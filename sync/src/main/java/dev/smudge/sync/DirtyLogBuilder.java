@@ -26,6 +26,8 @@ public final class DirtyLogBuilder {
   Consumer<? super Throwable> errorHandler =
       e -> LOGGER.log(System.Logger.Level.ERROR, "dirty log: " + e.getMessage(), e);
   @Nullable Tracker tracker; // null: a built-in one
+  private @Nullable Tracker used; // is a log's already, as the next
+  private @Nullable Tracker usedOracle;
   UnaryOperator<Tracker> interceptor = UnaryOperator.identity();
   private int ringEntries; // 0: bitmap mode
   private int ringReserve;
@@ -104,7 +106,7 @@ public final class DirtyLogBuilder {
    * own vCPUs ({@link Tracker#vcpus}), the log has no {@link LogVcpu}. Writes by devices have to be
    * marked as usual, unless the tracker finds those too.
    *
-   * @param other tracker of this log alone
+   * @param other tracker of one log alone: these options make one log with it
    * @return this
    */
   public DirtyLogBuilder tracker(Tracker other) {
@@ -163,7 +165,7 @@ public final class DirtyLogBuilder {
    * Slots that it cannot track are compared with copies, and the error handler of the log is told
    * why, once.
    *
-   * @param oracle the tracker, of this log alone, which closes it. All its methods are called under
+   * @param oracle the tracker, of one log alone, which closes it. All its methods are called under
    *     the collector lock, but for {@code close}
    * @return this
    */
@@ -221,14 +223,36 @@ public final class DirtyLogBuilder {
   }
 
   /**
-   * Makes the log.
+   * Makes the log. Options without a tracker of their own may be used for any number of logs.
    *
    * @return the log
    * @throws IllegalArgumentException if the system property {@code smudge.verify} has a value other
    *     than true, report and false
+   * @throws IllegalStateException if the tracker or the oracle of these options is that of a log
+   *     already, which would miss what another one finds
    */
   public DirtyLog build() {
-    return new DirtyLog(this, false);
+    checkUnused(tracker, used);
+    DirtyLog log = build(false);
+    used = tracker;
+    return log;
+  }
+
+  private DirtyLog build(boolean stopped) {
+    checkUnused(oracle, usedOracle);
+    DirtyLog log = new DirtyLog(this, stopped);
+    usedOracle = oracle;
+    return log;
+  }
+
+  @SuppressWarnings("ReferenceEquality") // trackers are compared by identity
+  private static void checkUnused(@Nullable Tracker mine, @Nullable Tracker used) {
+    if (mine != null && mine == used) {
+      throw new IllegalStateException(
+          mine
+              + " is the tracker of a log already, made by these options, and finds the writes of"
+              + " one log: set another tracker, or use new options");
+    }
   }
 
   /**
@@ -239,8 +263,9 @@ public final class DirtyLogBuilder {
    *
    * @return the log
    * @throws IllegalArgumentException as {@link #build}
+   * @throws IllegalStateException if the oracle of these options is that of a log already
    */
   public DirtyLog buildStopped() {
-    return new DirtyLog(this, true);
+    return build(true);
   }
 }

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.tracker.SlotTracker;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
@@ -151,5 +152,25 @@ class LogMisuseTest {
     assertThrows(IllegalStateException.class, () -> client.takeRange(log.slot(0), 0, 1));
     assertThrows(IllegalStateException.class, client::takeSynced);
     assertThrows(IllegalStateException.class, () -> client.discard(log.slot(0), 0, 1));
+  }
+
+  /** Two logs over one tracker: what one collects and clears is in no take of the other. */
+  @Test
+  void build_optionsWhoseTrackerALogHas_isRefused() {
+    SlotTracker none = new SlotTracker() {};
+    DirtyLogBuilder options = DirtyLog.builder().tracker(slot -> none);
+    try (DirtyLog first = options.build()) {
+      IllegalStateException e = assertThrows(IllegalStateException.class, options::build);
+      assertTrue(String.valueOf(e.getMessage()).contains("of a log already"), e.getMessage());
+      first.addSlot(0, 1, PAGE);
+      options.tracker(slot -> none).build().close();
+    }
+    DirtyLogBuilder verified = DirtyLog.builder().verifyWith(slot -> none);
+    verified.build().close();
+    assertThrows(IllegalStateException.class, verified::build);
+    assertThrows(IllegalStateException.class, verified::buildStopped);
+    DirtyLogBuilder without = DirtyLog.builder();
+    without.build().close();
+    without.build().close();
   }
 }
