@@ -386,7 +386,6 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    * @throws dev.smudge.sync.error.VcpuException if it is online in another thread
    */
   public void offline() {
-    dropCursors(); // while it is this thread's still; the next access comes online first
     log.offline();
   }
 
@@ -426,11 +425,7 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    */
   @Override
   public void close() {
-    try {
-      log.close();
-    } finally {
-      dropCursors(); // also if it threw: the next access takes the slow path
-    }
+    log.close();
   }
 
   @Override

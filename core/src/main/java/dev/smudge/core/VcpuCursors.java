@@ -40,7 +40,7 @@ abstract class VcpuCursors {
   private SlotMap map = SlotMap.EMPTY;
 
   // The write cursor: the slot of the last write, and its page. Dropped at a safepoint when pages
-  // were armed, and when the vCPU goes offline.
+  // were armed, and when the vCPU goes offline or waits, whoever has it do so.
   private MappedSlot slot = MappedSlot.NONE;
   private long pageStart; // a page of the slot that was seen marked: writes to it need no mark
   private long pageSpan; // how many offsets an access of 8 bytes may have there; 0: no page
@@ -59,6 +59,7 @@ abstract class VcpuCursors {
     this.space = space;
     this.armCallback = armCallback;
     this.log = space.log().addVcpu(this::pagesArmed);
+    EmbeddedLog.whenAside(log, this::dropCursors);
   }
 
   private void pagesArmed() {
@@ -77,7 +78,7 @@ abstract class VcpuCursors {
     return armings;
   }
 
-  final void dropCursors() {
+  private void dropCursors() {
     armings++;
     slot = MappedSlot.NONE;
     dropPage();

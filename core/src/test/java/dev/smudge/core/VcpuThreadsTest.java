@@ -3,11 +3,21 @@ package dev.smudge.core;
 import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.InitialView;
+import dev.smudge.sync.RingFullPolicy;
 import dev.smudge.sync.error.VcpuException;
+import java.lang.foreign.ValueLayout;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** A vCPU is in one thread, and a thread in one vCPU. */
 @Timeout(120)
@@ -46,6 +56,70 @@ class VcpuThreadsTest {
       second.putByte(TestGuest.LOW, (byte) 1);
       assertEquals(Dirty.pages(guest.low, TestGuest.LOW, 1), Dirty.take(guest.client));
       second.offline();
+    }
+  }
+
+  /** A policy has the vCPU of the log alone, and this vCPU's cursors are to go with it. */
+  @ParameterizedTest
+  @ValueSource(strings = {"offline", "closed", "handed over"})
+  void store_aPolicyHasTakenTheVcpu_isReportedOrRefused(String how) {
+    AtomicInteger calls = new AtomicInteger();
+    RingFullPolicy policy =
+        vcpu -> {
+          calls.incrementAndGet();
+          if (how.equals("closed")) {
+            vcpu.close();
+          } else {
+            vcpu.offline();
+          }
+          if (how.equals("handed over")) {
+            CompletableFuture.runAsync(
+                    () -> {
+                      vcpu.online();
+                      vcpu.offline();
+                    })
+                .join();
+          }
+        };
+    try (GuestMemory memory = GuestMemory.over(DirtyLog.builder().ring(16, 4, policy).build())) {
+      GuestSlot slot = memory.addSlot(0, 0, 64 * 4096);
+      DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
+      Vcpu vcpu = memory.addVcpu();
+      WriteWindow window = vcpu.window(0, 8);
+      window.ram();
+      for (long page = 0; page < 14; page++) {
+        vcpu.putLong(page * 4096, 1);
+        vcpu.putLong(page * 4096, 2); // the page is the cursor's now
+      }
+      vcpu.safepoint();
+      assertEquals(1, calls.get());
+      assertTrue(window.isClosed());
+      Dirty.take(client); // waits for nobody: the vCPU is offline
+      if (how.equals("closed")) {
+        assertThrows(VcpuException.class, () -> vcpu.putLong(13 * 4096, 3));
+        assertEquals(2, slot.ram().get(ValueLayout.JAVA_LONG, 13 * 4096));
+      } else {
+        vcpu.putLong(13 * 4096, 3);
+        assertEquals(Dirty.pages(slot, 13 * 4096, 8), Dirty.take(client));
+        vcpu.offline();
+      }
+    }
+  }
+
+  @Test
+  void store_byAnotherAfterTheThreadHasDiedOnline_isRefused() throws InterruptedException {
+    try (TestGuest guest = new TestGuest()) {
+      Thread dies =
+          Thread.ofPlatform()
+              .start(() -> {
+                guest.vcpu.putLong(TestGuest.LOW, 1);
+                guest.vcpu.putLong(TestGuest.LOW, 2);
+              });
+      dies.join();
+      Dirty.take(guest.client);
+      assertThrows(VcpuException.class, () -> guest.vcpu.putLong(TestGuest.LOW, 3));
+      assertEquals(2, guest.memory.device().getLong(TestGuest.LOW));
+      guest.assertClean("refused");
     }
   }
 }

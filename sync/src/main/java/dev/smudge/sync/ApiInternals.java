@@ -64,6 +64,11 @@ final class ApiInternals extends ApiAccess {
   }
 
   @Override
+  public void whenAside(Object vcpu, Runnable drop) {
+    ((LogVcpu) vcpu).state().whenAside(drop);
+  }
+
+  @Override
   public void onClose(Object pause, Runnable letGo) {
     ((VcpuPause) pause).onClose(letGo);
   }

@@ -116,6 +116,18 @@ public final class EmbeddedLog {
   }
 
   /**
+   * Has a vCPU drop, whenever it goes offline or waits, whoever makes it do so, all that lets it
+   * write without coming online.
+   *
+   * @param vcpu vCPU that no thread uses yet
+   * @param drop called by its thread while it is online still, or by any thread after its thread
+   *     has died
+   */
+  public static void whenAside(LogVcpu vcpu, Runnable drop) {
+    API.whenAside(vcpu, Objects.requireNonNull(drop, "drop"));
+  }
+
+  /**
    * Pauses the log's vCPUs, and then other writers of the embedder's, until the pause is closed.
    *
    * @param stopOthers stops those; if it throws, nothing is paused

@@ -52,6 +52,9 @@ public abstract class ApiAccess {
   /** {@return a RemovedSlot} */
   public abstract Object removedSlot(RemovedPages pages, Object slot, Runnable whenClosed);
 
+  /** Has a LogVcpu drop what lets it write without coming online, when nobody waits for it. */
+  public abstract void whenAside(Object vcpu, Runnable drop);
+
   /** Has the close of a VcpuPause let others go on too. */
   public abstract void onClose(Object pause, Runnable letGo);
 }

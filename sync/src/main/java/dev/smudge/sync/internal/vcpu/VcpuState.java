@@ -86,6 +86,11 @@ public final class VcpuState {
     return index;
   }
 
+  /** Has it drop, when it goes offline or waits, what lets it write without coming online. */
+  public void whenAside(Runnable drop) {
+    armCallback.whenAside(drop);
+  }
+
   /** {@return what it made dirty, and where it waits for that} */
   public VcpuPressure pressure() {
     return pressure;
@@ -239,6 +244,7 @@ public final class VcpuState {
 
   /** Nobody waits for it from here on; it marks nothing, and its next safepoint is not skipped. */
   private void setAside() {
+    armCallback.setAside(); // first: if it throws, this vCPU is waited for
     PENDING.getAndBitwiseOr(this, ATTACH);
     setOffline();
     running = false;
@@ -392,6 +398,7 @@ public final class VcpuState {
     }
     owner.close(leave);
     running = false; // if its thread died
+    armCallback.setAside(); // likewise
     tasks.failAll();
   }
 
@@ -420,12 +427,11 @@ public final class VcpuState {
     return words.isOffline();
   }
 
-  /**
-   * {@return whether its thread ended while online; reported once; all it wrote is visible then}
-   */
+  /** {@return whether its thread ended while online; reported once; all it wrote is visible} */
   public boolean isDead() {
     boolean dead = owner.isDead();
     if (dead) {
+      armCallback.setAside(); // or another thread would write by what it has left
       tasks.failAll();
     }
     return dead;
