@@ -219,6 +219,24 @@ class BatchSharingTest {
     }
   }
 
+  /** Nobody can close it: the client says what to do, and that loses nothing. */
+  @Test
+  void take_batchOfAThreadThatHasEnded_aForkHasItsPages() throws Exception {
+    DirtyClient<LogSlot> client = log.client("c", InitialView.ALL_DIRTY);
+    Thread taker = new Thread(client::take);
+    taker.start();
+    taker.join();
+    log.mark(slot, 0, 1);
+    IllegalStateException e = assertThrows(IllegalStateException.class, client::take);
+    assertTrue(String.valueOf(e.getMessage()).contains("fork the client"), e.getMessage());
+    try (DirtyClient<LogSlot> fork = client.fork("d")) {
+      client.close();
+      try (DirtyBatch<LogSlot> batch = fork.take()) {
+        assertEquals(PAGES, batch.pageCount());
+      }
+    }
+  }
+
   @Test
   void markForOthers_whatAClientWrites_isDirtyForTheOthersAlone() {
     for (Mode mode : Mode.values()) {

@@ -144,7 +144,8 @@ public final class ClientView {
               + name
               + "' has an open batch of "
               + open.pageCount()
-              + " pages: close it first");
+              + " pages: close it first; or, if nobody has it any more, fork the client, for which"
+              + " the pages of the batch are dirty, and close this one");
     }
   }
 
