@@ -19,9 +19,9 @@ import org.jspecify.annotations.Nullable;
  * GuestMemory.client} makes one that hands out {@code GuestSlot}s, whose {@code pages} are the
  * content.
  *
- * <p>Threads: any, one batch at a time. A batch belongs to no thread, so it stays open if the thread
- * that took it ends. If nobody can close it any more, {@link #fork} the client and close this one:
- * for the fork its pages are dirty.
+ * <p>Threads: any, one batch at a time. A batch belongs to no thread, so it stays open if the
+ * thread that took it ends. If nobody can close it any more, {@link #fork} the client and close
+ * this one: for the fork its pages are dirty.
  *
  * @param <S> the type of slots that it hands out
  */
