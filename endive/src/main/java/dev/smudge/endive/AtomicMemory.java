@@ -96,9 +96,9 @@ abstract class AtomicMemory implements Memory {
     return offset > size - width;
   }
 
-  /** The memory has so many pages again as once before; no other facade of it is in use. */
-  void shrink(int pages) {
-    memory.shrink(pages);
+  /** The memory has so many pages as it had once; no other facade of it is in use. */
+  void resetPages(int pages) {
+    memory.resetPages(pages);
     size = memory.size();
   }
 

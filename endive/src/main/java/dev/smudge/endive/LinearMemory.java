@@ -58,7 +58,8 @@ final class LinearMemory {
     return before;
   }
 
-  synchronized void shrink(int fewer) {
-    pages = Math.min(pages, fewer);
+  /** The size is that of an image again: fewer pages, or more if an older image was restored. */
+  synchronized void resetPages(int imagePages) {
+    pages = imagePages;
   }
 }

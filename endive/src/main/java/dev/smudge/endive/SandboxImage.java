@@ -96,7 +96,7 @@ public final class SandboxImage implements AutoCloseable {
       batch.forEachRun((in, first, count) -> restored.run(first, count));
       batch.commit(); // after an error in the middle they are dirty again
     }
-    memory.shrink(pages);
+    memory.resetPages(pages);
     instance.restore();
     return restored.count;
   }

@@ -87,8 +87,8 @@ final class UnmarkedMemory extends TrackedMemory {
   }
 
   @Override
-  void shrink(int pages) {
-    super.shrink(pages);
+  void resetPages(int pages) {
+    super.resetPages(pages);
     end = raw + memory.size();
   }
 

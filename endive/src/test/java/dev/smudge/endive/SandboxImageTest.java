@@ -113,6 +113,28 @@ class SandboxImageTest {
     }
   }
 
+  /** Back to the older one, which is smaller, and forth again. */
+  @Test
+  void restore_twoImagesInTurn_eachHasItsSizeAndBytes() {
+    Instance instance = instance();
+    try (guest;
+        SandboxImage small = image(instance)) {
+      call(instance, "leave");
+      try (SandboxImage large = image(instance)) {
+        for (int round = 0; round < 3; round++) {
+          small.restore();
+          assertEquals(2, call(instance, "pages"));
+          assertEquals(5, call(instance, "global"));
+          guest.vcpu.offline();
+          large.restore();
+          assertEquals(5, call(instance, "pages"));
+          assertEquals(99, call(instance, "global"));
+          assertEquals(-1, call(instance, "load", 300_000));
+        }
+      }
+    }
+  }
+
   @Test
   void restore_tableThatHasGrown_refusedAndNothingChanged() {
     Instance instance = instance();
