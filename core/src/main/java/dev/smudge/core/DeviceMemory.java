@@ -116,17 +116,12 @@ public final class DeviceMemory {
    * Writes bytes.
    *
    * @param address guest address of the first
-   * @param source what to write, all of it
+   * @param source what to write, all of it; it may be guest RAM, and overlap the target
    * @throws GuestAccessException see the class comment; nothing is written
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void write(long address, MemorySegment source) {
-    write(
-        address,
-        source.byteSize(),
-        (slot, offset, done, length) ->
-            MemorySegment.copy(source, done, slot.ram(), offset, length),
-        this::markOnly);
+    write(address, source.byteSize(), new Writer(source), this::markOnly);
   }
 
   /**
@@ -136,7 +131,7 @@ public final class DeviceMemory {
    *
    * @param client client of this memory
    * @param address guest address of the first
-   * @param source what to write, all of it
+   * @param source what to write, all of it; it may be guest RAM, and overlap the target
    * @throws GuestAccessException see the class comment; nothing is written
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    * @throws IllegalArgumentException if the client is another memory's; nothing is written
@@ -152,8 +147,7 @@ public final class DeviceMemory {
     write(
         address,
         source.byteSize(),
-        (slot, offset, done, length) ->
-            MemorySegment.copy(source, done, slot.ram(), offset, length),
+        new Writer(source),
         (slot, offset, done, length) ->
             EmbeddedLog.markForOthersOnly(client, GuestSlot.of(slot), offset, length));
   }

@@ -199,7 +199,7 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    * Writes bytes.
    *
    * @param address guest address of the first
-   * @param source what to write, all of it
+   * @param source what to write, all of it; it may be guest RAM, and overlap the target
    * @throws GuestAccessException see the class comment; nothing is written
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */

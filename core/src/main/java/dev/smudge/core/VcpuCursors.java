@@ -266,10 +266,7 @@ abstract class VcpuCursors {
   final void writeParts(long address, MemorySegment source) {
     long length = source.byteSize();
     boolean watched = markParts(address, length);
-    map.forEachPart(
-        address,
-        length,
-        (part, offset, done, count) -> MemorySegment.copy(source, done, part.ram(), offset, count));
+    map.forEachPart(address, length, new Writer(source));
     tellParts(watched, address, length);
   }
 

@@ -1,11 +1,15 @@
 package dev.smudge.core;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import dev.smudge.sync.DirtyClient;
+import dev.smudge.sync.InitialView;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Random;
 import java.util.concurrent.Future;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -100,6 +104,37 @@ class OneMapTest {
       assertEquals(3, vcpu.getInt(SIZE - 4));
       assertEquals(0, vcpu.getInt(SIZE));
       vcpu.offline();
+    }
+  }
+
+  /** Each part that is written may hold what a later part is to have. */
+  @Test
+  void write_fromRamThatItOverwritesOverABorder_isAsThroughABuffer() {
+    int half = SIZE / 2;
+    try (GuestMemory memory = GuestMemory.create()) {
+      GuestSlot low = memory.addSlot(0, 0, half);
+      memory.addSlot(1, half, half, 256);
+      Vcpu vcpu = memory.addVcpu();
+      DirtyClient<GuestSlot> client = memory.client("restorer", InitialView.NONE_DIRTY);
+      Random random = new Random(3);
+      for (int round = 0; round < 300; round++) {
+        byte[] expected = new byte[SIZE];
+        random.nextBytes(expected);
+        vcpu.write(0, expected, 0, SIZE);
+        int from = random.nextInt(half);
+        int to = random.nextInt(half);
+        int length = random.nextInt(half - from);
+        MemorySegment source = low.ram().asSlice(from, length);
+        System.arraycopy(expected, from, expected, to, length);
+        switch (round % 3) {
+          case 0 -> vcpu.write(to, source);
+          case 1 -> memory.device().write(to, source);
+          default -> memory.device().writeAs(client, to, source);
+        }
+        byte[] written = new byte[SIZE];
+        vcpu.read(0, written, 0, SIZE);
+        assertArrayEquals(expected, written, "round " + round);
+      }
     }
   }
 

@@ -119,6 +119,20 @@ class WriteAfterSealTest {
     }
   }
 
+  /** The log beneath is the memory's: what unseals it lets every writer go on. */
+  @Test
+  void unseal_ofTheLogBeneath_asynchronousWritesGoOnToo() {
+    try (TestGuest guest = new TestGuest(kind)) {
+      guest.memory.seal();
+      assertThrows(SealedException.class, () -> guest.memory.device().beginWrite(PLACE, 600));
+      guest.memory.log().unseal();
+      guest.memory.device().putByte(PLACE, TestGuest.WRITTEN);
+      guest.memory.device().beginWrite(PLACE, 600).close();
+      assertEquals(Dirty.pages(guest.low, PLACE, 600), Dirty.take(guest.client));
+      assertEquals(List.of(), guest.errors);
+    }
+  }
+
   @Test
   void bug24_asyncWriteUnderWayAtSeal_isReportedAndDirty() {
     try (TestGuest guest = new TestGuest(kind)) {

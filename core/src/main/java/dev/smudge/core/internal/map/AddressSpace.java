@@ -16,6 +16,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
 
@@ -58,7 +59,7 @@ public final class AddressSpace {
   private final Set<PendingWrite> asyncWrites = ConcurrentHashMap.newKeySet(); // open
 
   private final Doubt doubt = new Doubt();
-  private volatile boolean sealing;
+  private final AtomicInteger sealing = new AtomicInteger(); // calls of seal() under way
   private volatile SlotMap map = SlotMap.EMPTY;
   private volatile boolean closed;
   private final AtomicReference<@Nullable SlotCommit> halfMade = new AtomicReference<>();
@@ -307,12 +308,12 @@ public final class AddressSpace {
     return embedded.pause(gate::shut, () -> gate.open(self));
   }
 
-  /** An asynchronous write has begun; refused while the memory is being sealed. */
+  /** An asynchronous write has begun; refused while the memory is being sealed, and sealed. */
   public void begun(PendingWrite write) {
     asyncWrites.add(write);
     // ORDER G2 volatile: the write is in the set before this look. Pairs with seal, which stores,
     // and then looks at the set. If weaker: it is neither refused nor waited for.
-    if (sealing) {
+    if (sealing.get() > 0 || log.isSealed()) {
       asyncWrites.remove(write);
       throw new SealedException(write + " came after seal()");
     }
@@ -320,7 +321,7 @@ public final class AddressSpace {
 
   /** It has landed. A second call does nothing. */
   public void ended(PendingWrite write) {
-    if (asyncWrites.remove(write) && sealing) {
+    if (asyncWrites.remove(write) && sealing.get() > 0) {
       synchronized (asyncWrites) {
         asyncWrites.notifyAll();
       }
@@ -339,13 +340,12 @@ public final class AddressSpace {
 
   /** Waits for the asynchronous writes that are open, then seals the log. */
   public void seal() {
-    sealing = true; // G2
+    sealing.incrementAndGet(); // G2
     try {
       awaitAsyncWrites();
       log.seal();
-    } catch (Throwable e) {
-      sealing = false;
-      throw e;
+    } finally {
+      sealing.decrementAndGet(); // by now the log is sealed, or the seal has failed
     }
   }
 
@@ -383,7 +383,6 @@ public final class AddressSpace {
   /** The guest runs on. */
   public void unseal() {
     log.unseal();
-    sealing = false;
   }
 
   /** Closes the log, has listeners leave, and unmaps RAM of our own. Can be tried again. */
