@@ -280,9 +280,9 @@ public final class MigrationSource<S> {
     } finally {
       run = null;
       cancelled = false;
+      forced = false;
     }
     messages = started.messages();
-    forced = false;
     return result;
   }
 

@@ -2,6 +2,7 @@ package dev.smudge.migration;
 
 import static dev.smudge.migration.MigrationTest.assertFault;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.migration.MigrationException.Fault;
@@ -54,6 +55,29 @@ class CancelTest {
       } else {
         assertEquals(End.HANDED_OVER, result.end());
       }
+    }
+  }
+
+  /** The guest of another attempt is not stopped as early as that of this one was to be. */
+  @Test
+  void force_migrationEndsWithAnError_nextIsNotForced() throws Exception {
+    try (Bench bench = new Bench(PAGES)) {
+      bench.guest.start();
+      bench.source.rounds(4, 4, 0);
+      bench.source.listener(
+          new MigrationListener() {
+            @Override
+            public void phase(Phase phase) {
+              bench.source.force();
+              throw new StackOverflowError("of the listener");
+            }
+          });
+      assertThrows(
+          StackOverflowError.class, () -> bench.migrate(1, Bench.NOTHING, Bench.NOTHING));
+      bench.source.listener(MigrationListener.NONE);
+      MigrationResult result = bench.migrate(1, Bench.NOTHING, Bench.NOTHING);
+      assertEquals(End.HANDED_OVER, result.end(), String.valueOf(result.failure()));
+      assertEquals(5, result.rounds().size(), result.toString());
     }
   }
 
