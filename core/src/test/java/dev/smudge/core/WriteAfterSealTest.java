@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.smudge.core.ApiMethods.Call;
 import dev.smudge.core.ApiMethods.Effect;
 import dev.smudge.sync.error.SealedException;
+import dev.smudge.testbase.StackSqueeze;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.BitSet;
@@ -216,6 +217,21 @@ class WriteAfterSealTest {
       guest.memory.device().putLong(TestGuest.LOW + offset, offset);
     } else {
       guest.vcpu.putLong(TestGuest.LOW + offset, offset);
+    }
+  }
+
+  @Test
+  void bug24_stackEndsInSeal_asynchronousWritesGoOnAfterwards() {
+    try (TestGuest guest = new TestGuest(kind)) {
+      int errors =
+          StackSqueeze.squeeze(
+              () -> guest.memory.device().beginWrite(PLACE, 8).close(),
+              guest.memory::seal,
+              thrown -> {
+                guest.memory.unseal();
+                guest.memory.device().beginWrite(PLACE, 8).close();
+              });
+      assertTrue(errors > 3, errors + " errors");
     }
   }
 

@@ -16,7 +16,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
 
@@ -59,7 +58,7 @@ public final class AddressSpace {
   private final Set<PendingWrite> asyncWrites = ConcurrentHashMap.newKeySet(); // open
 
   private final Doubt doubt = new Doubt();
-  private final AtomicInteger sealing = new AtomicInteger(); // calls of seal() under way
+  private final AtomicReference<@Nullable Sealing> sealing = new AtomicReference<>(); // the last
   private volatile SlotMap map = SlotMap.EMPTY;
   private volatile boolean closed;
   private final AtomicReference<@Nullable SlotCommit> halfMade = new AtomicReference<>();
@@ -313,7 +312,7 @@ public final class AddressSpace {
     asyncWrites.add(write);
     // ORDER G2 volatile: the write is in the set before this look. Pairs with seal, which stores,
     // and then looks at the set. If weaker: it is neither refused nor waited for.
-    if (sealing.get() > 0 || log.isSealed()) {
+    if (isSealing() || log.isSealed()) {
       asyncWrites.remove(write);
       throw new SealedException(write + " came after seal()");
     }
@@ -321,7 +320,7 @@ public final class AddressSpace {
 
   /** It has landed. A second call does nothing. */
   public void ended(PendingWrite write) {
-    if (asyncWrites.remove(write) && sealing.get() > 0) {
+    if (asyncWrites.remove(write) && isSealing()) {
       synchronized (asyncWrites) {
         asyncWrites.notifyAll();
       }
@@ -340,12 +339,45 @@ public final class AddressSpace {
 
   /** Waits for the asynchronous writes that are open, then seals the log. */
   public void seal() {
-    sealing.incrementAndGet(); // G2
+    Sealing mine = beginSealing();
     try {
       awaitAsyncWrites();
       log.seal();
     } finally {
-      sealing.decrementAndGet(); // by now the log is sealed, or the seal has failed
+      mine.over = true; // by now the log is sealed, or the seal has failed
+    }
+  }
+
+  private Sealing beginSealing() {
+    @Nullable Sealing last;
+    Sealing mine;
+    do {
+      last = sealing.get();
+      mine = new Sealing(last);
+    } while (!sealing.compareAndSet(last, mine)); // G2; the last call: after it no stack is needed
+    return mine;
+  }
+
+  private boolean isSealing() {
+    for (Sealing each = sealing.get(); each != null; each = each.before) {
+      if (!each.over) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** A call of seal(). No count: a stack that has ended would keep it from being taken back. */
+  private static final class Sealing {
+    final @Nullable Sealing before;
+    volatile boolean over;
+
+    Sealing(@Nullable Sealing last) {
+      Sealing rest = last;
+      while (rest != null && rest.over) {
+        rest = rest.before;
+      }
+      before = rest;
     }
   }
 
