@@ -304,7 +304,8 @@ public final class GuestMemory implements AutoCloseable {
    * Returns the port through which a {@code Rewind}, a {@code SnapshotStore}, a {@code Reset} or a
    * migration reads and writes whole pages. The user of the port marks the pages that it writes. As
    * with {@link DeviceMemory}, a write waits during {@link #pauseAll}, except for the holder of the
-   * pause, and is refused after {@link #seal} and for slots that were removed.
+   * pause, and is refused after {@link #seal} and for slots that were removed. An array that is not
+   * of the slot's page size is an {@link IllegalArgumentException}; nothing is written.
    *
    * @return the port; any number of them may be used, from any thread
    */

@@ -38,6 +38,7 @@ final class MemoryPages implements PagePort<GuestSlot> {
 
   @Override
   public void read(GuestSlot slot, long pageIndex, byte[] page) {
+    check(slot, pageIndex, page);
     MemorySegment.copy(
         slot.mapped.ram(),
         ValueLayout.JAVA_BYTE,
@@ -45,6 +46,15 @@ final class MemoryPages implements PagePort<GuestSlot> {
         page,
         0,
         page.length);
+  }
+
+  /** The caller marks one page, so one page is written. */
+  private static void check(GuestSlot slot, long pageIndex, byte[] page) {
+    Objects.checkIndex(pageIndex, slot.pageCount());
+    if (page.length != slot.pageSize()) {
+      throw new IllegalArgumentException(
+          page.length + " bytes for a page of " + slot + ": it has " + slot.pageSize());
+    }
   }
 
   @Override
@@ -56,6 +66,7 @@ final class MemoryPages implements PagePort<GuestSlot> {
 
   @Override
   public void write(GuestSlot slot, long pageIndex, byte[] page) {
+    check(slot, pageIndex, page);
     RcuReader section = space.gate().enter();
     try {
       SlotMap map = space.openMap();

@@ -47,6 +47,25 @@ class MemoryPagesTest {
     }
   }
 
+  /** Else it is in pages that the caller does not mark. */
+  @Test
+  void write_whatIsNotOnePage_refusedAndNothingWritten() {
+    try (GuestMemory memory = GuestMemory.create()) {
+      GuestSlot slot = memory.addSlot(0, 0, 4 * PAGE, PAGE);
+      PagePort<GuestSlot> pages = memory.pages();
+      for (int bytes : new int[] {0, PAGE - 1, PAGE + 1, 2 * PAGE}) {
+        byte[] page = new byte[bytes];
+        Arrays.fill(page, (byte) 1);
+        assertThrows(IllegalArgumentException.class, () -> pages.write(slot, 0, page));
+        assertThrows(IllegalArgumentException.class, () -> pages.read(slot, 0, page));
+      }
+      long wraps = 1L << 56; // its first byte is at offset 2^64
+      assertThrows(IndexOutOfBoundsException.class, () -> pages.write(slot, wraps, page(1)));
+      assertThrows(IndexOutOfBoundsException.class, () -> pages.read(slot, wraps, page(1)));
+      assertArrayEquals(new byte[4 * PAGE], slot.ram().toArray(ValueLayout.JAVA_BYTE));
+    }
+  }
+
   @Test
   void write_sealedOrRemoved_refusedAndNothingWritten() {
     try (GuestMemory memory = GuestMemory.create()) {
