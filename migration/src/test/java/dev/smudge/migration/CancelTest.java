@@ -72,8 +72,7 @@ class CancelTest {
               throw new StackOverflowError("of the listener");
             }
           });
-      assertThrows(
-          StackOverflowError.class, () -> bench.migrate(1, Bench.NOTHING, Bench.NOTHING));
+      assertThrows(StackOverflowError.class, () -> bench.migrate(1, Bench.NOTHING, Bench.NOTHING));
       bench.source.listener(MigrationListener.NONE);
       MigrationResult result = bench.migrate(1, Bench.NOTHING, Bench.NOTHING);
       assertEquals(End.HANDED_OVER, result.end(), String.valueOf(result.failure()));
