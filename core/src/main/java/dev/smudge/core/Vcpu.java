@@ -183,6 +183,16 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
   }
 
   /**
+   * {@return whether a slot is one of this vCPU's memory now, and not of another one} By any
+   * thread.
+   *
+   * @param slot slot
+   */
+  public boolean hasSlot(GuestSlot slot) {
+    return isCurrent(slot.mapped);
+  }
+
+  /**
    * Returns whether an access would be to RAM. An emulator whose devices have registers at guest
    * addresses asks this before the access, because an exception costs microseconds. If the last
    * read was in the same slot, the call costs two compares.

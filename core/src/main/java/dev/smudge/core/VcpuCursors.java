@@ -196,6 +196,10 @@ abstract class VcpuCursors {
     return mapFor(to, length) == found ? found : mapFor(from, length);
   }
 
+  final boolean isCurrent(MappedSlot slot) {
+    return space.map().isCurrent(slot);
+  }
+
   final boolean isInReadCursor(long address, long length) {
     return holds(readSlot, address, length);
   }

@@ -328,6 +328,7 @@ final class ApiMethods {
           g.vcpu.online(); // offline it would run the task when it comes back
           g.vcpu.runOnVcpu(() -> {}).join();
         });
+    none("Vcpu.hasSlot[GuestSlot]", (g, a) -> assertTrue(g.vcpu.hasSlot(g.low)));
     none("Vcpu.index[]", (g, a) -> g.vcpu.index());
     none("Vcpu.toString[]", (g, a) -> assertEquals("Vcpu", g.vcpu.toString().substring(0, 4)));
     none("Vcpu.close[]", (g, a) -> g.memory.addVcpu().close());

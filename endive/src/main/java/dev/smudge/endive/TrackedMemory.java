@@ -65,13 +65,18 @@ public sealed class TrackedMemory extends AtomicMemory permits UnmarkedMemory {
    * @param vcpu the vCPU of the thread that is to run the guest, of the same {@code GuestMemory}
    * @param limits the limits that Endive passes to a memory factory
    * @return the memory
-   * @throws IllegalArgumentException if the initial pages do not fit into the slot
+   * @throws IllegalArgumentException if the initial pages do not fit into the slot, or the slot is
+   *     not in the vCPU's memory
    */
   public static TrackedMemory over(GuestSlot slot, Vcpu vcpu, MemoryLimits limits) {
     return of(new LinearMemory(slot, limits), vcpu);
   }
 
   private static TrackedMemory of(LinearMemory memory, Vcpu vcpu) {
+    if (!vcpu.hasSlot(memory.slot)) {
+      throw new IllegalArgumentException(
+          memory.slot + " is not in the memory of " + vcpu + ", whose accesses would go elsewhere");
+    }
     return UnmarkedMemory.isFor(memory)
         ? new UnmarkedMemory(memory, vcpu)
         : new TrackedMemory(memory, vcpu);
@@ -82,6 +87,7 @@ public sealed class TrackedMemory extends AtomicMemory permits UnmarkedMemory {
    *
    * @param vcpu that thread's vCPU, of the same {@code GuestMemory}
    * @return the facade
+   * @throws IllegalArgumentException if the slot is not in the vCPU's memory
    */
   public TrackedMemory withVcpu(Vcpu vcpu) {
     return of(memory, vcpu);

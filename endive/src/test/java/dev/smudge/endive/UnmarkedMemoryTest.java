@@ -12,6 +12,7 @@ import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import run.endive.runtime.WasmRuntimeException;
+import run.endive.wasm.types.MemoryLimits;
 
 /** Loads and stores that go to RAM by address, where writes are found without marks. */
 @Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
@@ -110,6 +111,19 @@ class UnmarkedMemoryTest {
       guest.memory.removeSlot(guest.slot.id()).close();
       assertThrows(GuestAccessException.class, () -> linear.writeI32(0, 4));
       guest.vcpu.offline();
+    }
+  }
+
+  /** Its accesses would go to the slot that the other memory has at these addresses. */
+  @Test
+  void over_vcpuOfAnotherMemory_isRefused() {
+    try (Guest guest = new Guest(16);
+        Guest other = new Guest(16)) {
+      MemoryLimits limits = new MemoryLimits(1);
+      assertThrows(
+          IllegalArgumentException.class, () -> TrackedMemory.over(guest.slot, other.vcpu, limits));
+      TrackedMemory linear = guest.linear(1);
+      assertThrows(IllegalArgumentException.class, () -> linear.withVcpu(other.vcpu));
     }
   }
 
