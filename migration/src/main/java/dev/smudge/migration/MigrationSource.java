@@ -3,6 +3,7 @@ package dev.smudge.migration;
 import dev.smudge.bitmap.PageSet;
 import dev.smudge.snapshot.MachineState;
 import dev.smudge.sync.DirtyClient;
+import java.nio.channels.ClosedByInterruptException;
 import java.time.Duration;
 import java.util.Collections;
 import java.util.HashMap;
@@ -281,6 +282,13 @@ public final class MigrationSource<S> {
       run = null;
       cancelled = false;
       forced = false;
+    }
+    if (result.end() == MigrationResult.End.STAYED
+        && result.failure() instanceof ClosedByInterruptException interrupted) {
+      Thread.interrupted(); // the exception says so
+      InterruptedException thrown = new InterruptedException("interrupted while it sent the guest");
+      thrown.initCause(interrupted);
+      throw thrown;
     }
     messages = started.messages();
     return result;

@@ -2,6 +2,7 @@ package dev.smudge.migration;
 
 import static dev.smudge.migration.MigrationTest.assertFault;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -77,6 +78,28 @@ class CancelTest {
       MigrationResult result = bench.migrate(1, Bench.NOTHING, Bench.NOTHING);
       assertEquals(End.HANDED_OVER, result.end(), String.valueOf(result.failure()));
       assertEquals(5, result.rounds().size(), result.toString());
+    }
+  }
+
+  /** An interrupt closes the channels of a connection; the next migration has others. */
+  @Test
+  void migrate_byAnInterruptedThread_throwsSoAndTheGuestStays() throws Exception {
+    try (Bench bench = new Bench(PAGES)) {
+      bench.guest.start();
+      assertThrows(
+          InterruptedException.class,
+          () ->
+              bench.attempt(
+                  1,
+                  Bench.NOTHING,
+                  Bench.NOTHING,
+                  (first, more) -> {
+                    Thread.currentThread().interrupt();
+                    bench.source.migrate(first, more);
+                  }));
+      assertFalse(Thread.currentThread().isInterrupted());
+      assertTrue(bench.guest.isRunning());
+      bench.assertMovesNow(1);
     }
   }
 
