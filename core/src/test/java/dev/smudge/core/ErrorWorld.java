@@ -41,7 +41,7 @@ final class ErrorWorld implements AutoCloseable {
   final Vcpu vcpu;
   final List<DirtyClient<GuestSlot>> clients = new ArrayList<>();
   final List<MemorySegment> copies = new ArrayList<>();
-  private final MemorySegment extraCopy = arena.allocate(COPY, PAGE); // of extraClient
+  private final MemorySegment extraCopy = arena.allocate(COPY, PAGE); // until it is needed again
   final byte[] bytes = new byte[3 * PAGE];
   final Random random = new Random(1);
   @Nullable DirtyBatch<GuestSlot> batch;

@@ -29,7 +29,7 @@ final class HeldOpen implements AutoCloseable {
     this.world = world;
     this.random = random;
     this.client = world.memory.client("held open", InitialView.ALL_DIRTY);
-    this.copy = world.copyOfRam();
+    this.copy = world.arena.allocate(ErrorWorld.COPY).copyFrom(world.copyOfRam());
   }
 
   /** Opens or closes one of them; null: not now. */
