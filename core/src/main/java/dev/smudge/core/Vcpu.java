@@ -183,10 +183,12 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
   }
 
   /**
-   * {@return whether a slot is one of this vCPU's memory now, and not of another one} By any
-   * thread.
+   * Returns whether a slot is in this vCPU's memory, and not in another one. Of any thread; a slot
+   * that was removed or changed is in none.
    *
    * @param slot slot
+   * @return whether it is there since the last commit
+   * @throws NullPointerException if it is null
    */
   public boolean hasSlot(GuestSlot slot) {
     return isCurrent(slot.mapped);

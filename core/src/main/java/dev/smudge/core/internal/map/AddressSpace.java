@@ -344,7 +344,9 @@ public final class AddressSpace {
       awaitAsyncWrites();
       log.seal();
     } finally {
-      mine.over = true; // by now the log is sealed, or the seal has failed
+      // ORDER G3 volatile: after the log was sealed, if it was. Pairs with isSealing, after which
+      // begun looks at the log. If weaker: a write finds neither, and is in no last take.
+      mine.over = true;
     }
   }
 
@@ -360,7 +362,7 @@ public final class AddressSpace {
 
   private boolean isSealing() {
     for (Sealing each = sealing.get(); each != null; each = each.before) {
-      if (!each.over) {
+      if (!each.over) { // G3
         return true;
       }
     }

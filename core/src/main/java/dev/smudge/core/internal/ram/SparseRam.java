@@ -37,11 +37,7 @@ public final class SparseRam {
   private long length; // of what was ever pinned
   private boolean closed;
 
-  /**
-   * Some mapping has no pin any more, perhaps. Volatile, as is {@code Pin.released}, which is set
-   * before it: a release that {@link #settleAll} does not see there sets this after it was cleared.
-   */
-  private volatile boolean unsettled;
+  private volatile boolean unsettled; // some mapping has no pin any more, perhaps
 
   /** Makes RAM that is there with its first pin. */
   public SparseRam(Set<SparseRam> all) {
@@ -94,6 +90,8 @@ public final class SparseRam {
      */
     public void release() {
       released = true; // before anything that may fail
+      // ORDER C3 volatile: after released. Pairs with settleAll, which clears it, and then looks at
+      // the pins. If weaker: a release is in neither, and its mapping stays.
       unsettled = true;
       settle();
     }
@@ -173,7 +171,7 @@ public final class SparseRam {
 
   private synchronized void settleAll() {
     boolean settled = false;
-    unsettled = false;
+    unsettled = false; // C3
     try {
       settled = isSettled();
     } finally {
