@@ -208,20 +208,10 @@ class ForgedStoreTest {
     Console console = new Console();
     int[] first = {0}; // number of the first slot
     PagePort.OwnRam lying =
-        new PagePort.OwnRam() {
+        new Console.Port(console) {
           @Override
           public int slotId(LogSlot slot) {
             return first[0] + slot.id();
-          }
-
-          @Override
-          public void read(LogSlot slot, long page, byte[] to) {
-            console.read(slot, page, to);
-          }
-
-          @Override
-          public void write(LogSlot slot, long page, byte[] from) {
-            console.write(slot, page, from);
           }
         };
     MemoryDisk disk = new MemoryDisk();

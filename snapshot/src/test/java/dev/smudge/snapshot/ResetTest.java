@@ -173,7 +173,7 @@ class ResetTest {
     BaseImage image = BaseImage.of(client, console, console);
     console.poke(0, 5, (byte) 1);
     PagePort.OwnRam port =
-        new PagePort.OwnRam() {
+        new Console.Port(console) {
           @Override
           public long pageSize(LogSlot slot) {
             return slot.pageSize() / 2;
@@ -182,16 +182,6 @@ class ResetTest {
           @Override
           public int pageBytes(LogSlot slot) {
             return console.pageBytes(slot);
-          }
-
-          @Override
-          public void read(LogSlot slot, long pageIndex, byte[] page) {
-            console.read(slot, pageIndex, page);
-          }
-
-          @Override
-          public void write(LogSlot slot, long pageIndex, byte[] page) {
-            console.write(slot, pageIndex, page);
           }
         };
     Reset<LogSlot> reset = Reset.over(client, port, console, image);
