@@ -14,6 +14,7 @@ import dev.smudge.sync.rcu.RcuReader;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Guest memory for writers without a vCPU: device models, DMA, loaders. From any thread, without
@@ -75,15 +76,23 @@ public final class DeviceMemory {
   }
 
   /**
-   * One write, and after it the mark of what has landed, also before a fault. Watches are told at
-   * the end. Where the mark itself fails, because the stack has ended or a client was closed
+   * One write, and after it the mark of what has landed, also before a fault. A check of all parts
+   * comes first, where there is one, and refuses by an exception. Watches are told at the end. Where the mark itself fails, because the stack has ended or a client was closed
    * meanwhile, the memory is in doubt: every page is dirty.
    */
-  private void write(long address, long length, PartConsumer part, PartConsumer mark) {
+  private void write(
+      long address,
+      long length,
+      @Nullable PartConsumer check,
+      PartConsumer part,
+      PartConsumer mark) {
     SlotMap map;
     RcuReader section = gate.enter();
     try {
       map = mapForWrite(address, length);
+      if (check != null) {
+        map.forEachPart(address, length, check);
+      }
       boolean marked = false;
       try {
         map.forEachPart(address, length, part);
@@ -121,7 +130,7 @@ public final class DeviceMemory {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void write(long address, MemorySegment source) {
-    write(address, source.byteSize(), new Writer(source), this::markOnly);
+    write(address, source.byteSize(), null, new Writer(source), this::markOnly);
   }
 
   /**
@@ -139,14 +148,10 @@ public final class DeviceMemory {
    *     written; or during it, and every page is dirty for all
    */
   public void writeAs(DirtyClient<GuestSlot> client, long address, MemorySegment source) {
-    forEachPart(
-        address,
-        source.byteSize(),
-        (slot, offset, done, length) ->
-            EmbeddedLog.markForOthersOnly(client, GuestSlot.of(slot), offset, 0)); // is it open?
     write(
         address,
         source.byteSize(),
+        (slot, offset, done, length) -> EmbeddedLog.checkMayMark(client, GuestSlot.of(slot)),
         new Writer(source),
         (slot, offset, done, length) ->
             EmbeddedLog.markForOthersOnly(client, GuestSlot.of(slot), offset, length));
@@ -162,7 +167,7 @@ public final class DeviceMemory {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void fill(long address, long length, byte value) {
-    write(address, length, new Filler(value), this::markOnly);
+    write(address, length, null, new Filler(value), this::markOnly);
   }
 
   /**
@@ -181,6 +186,7 @@ public final class DeviceMemory {
     write(
         address,
         length,
+        null,
         (slot, offset, done, count) -> slot.release(offset, count),
         this::markOnly);
   }
@@ -286,7 +292,7 @@ public final class DeviceMemory {
    */
   public AsyncWrite beginWrite(long address, long length) {
     RcuReader section = rcu.reader();
-    rcu.enter();
+    section.enter();
     try {
       AsyncWrite write = new AsyncWrite(space, mapForWrite(address, length), address, length);
       boolean begun = false;
@@ -324,7 +330,7 @@ public final class DeviceMemory {
   /** {@return the map of the parts} */
   private SlotMap forEachPart(long address, long length, PartConsumer part) {
     RcuReader section = rcu.reader();
-    rcu.enter();
+    section.enter();
     try {
       SlotMap map = mapFor(address, length);
       map.forEachPart(address, length, part);
@@ -356,7 +362,7 @@ public final class DeviceMemory {
   /** Reads a value, little-endian and zero-extended. */
   private long get(long address, int width) {
     RcuReader section = rcu.reader();
-    rcu.enter();
+    section.enter();
     try {
       MappedSlot slot = space.openMap().find(address, width);
       if (slot != null) {

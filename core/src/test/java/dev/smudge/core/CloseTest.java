@@ -319,6 +319,27 @@ class CloseTest {
     }
   }
 
+  @Test
+  void writeAs_clientThatMayNotMark_nothingIsWritten() {
+    try (GuestMemory memory = GuestMemory.create();
+        GuestMemory others = GuestMemory.create()) {
+      GuestSlot slot = memory.addSlot(0, 0, 8192);
+      others.addSlot(0, 0, 8192);
+      DirtyClient<GuestSlot> closed = memory.client("closed", InitialView.NONE_DIRTY);
+      closed.close();
+      DirtyClient<GuestSlot> foreign = others.client("foreign", InitialView.NONE_DIRTY);
+      DirtyClient<GuestSlot> mine = memory.client("mine", InitialView.NONE_DIRTY);
+      MemorySegment ones = MemorySegment.ofArray(new byte[] {1, 1, 1});
+      assertThrows(
+          IllegalStateException.class, () -> memory.device().writeAs(closed, 4095, ones));
+      assertThrows(
+          IllegalArgumentException.class, () -> memory.device().writeAs(foreign, 4095, ones));
+      memory.log().close();
+      assertThrows(IllegalStateException.class, () -> memory.device().writeAs(mine, 4095, ones));
+      assertEquals(-1, slot.ram().mismatch(MemorySegment.ofArray(new byte[8192])));
+    }
+  }
+
   /** A wait for all tasks inside one of them would wait for itself. */
   @Test
   void close_insideATask_isRefusedAndNothingIsClosed() {

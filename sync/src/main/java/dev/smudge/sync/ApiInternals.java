@@ -54,6 +54,12 @@ final class ApiInternals extends ApiAccess {
 
   @Override
   @SuppressWarnings("unchecked") // the caller has both from one memory
+  public <S> void checkMayMark(Object client, S slot) {
+    ((DirtyClient<S>) client).checkMayMark(slot);
+  }
+
+  @Override
+  @SuppressWarnings("unchecked") // the caller has both from one memory
   public <S> void markForOthersOnly(Object client, S slot, long byteOffset, long length) {
     ((DirtyClient<S>) client).markForOthersOnly(slot, byteOffset, length);
   }

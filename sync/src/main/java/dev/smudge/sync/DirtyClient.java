@@ -153,6 +153,11 @@ public final class DirtyClient<S> implements AutoCloseable {
     }
   }
 
+  /** Refuses what {@link #markForOthers} would, as things are now. Takes no lock. */
+  void checkMayMark(S slot) {
+    collector.takes().checkMayMark(view, mapping.toSlot(slot));
+  }
+
   /** As {@link #markForOthers}, without a call of the watches. */
   void markForOthersOnly(S slot, long byteOffset, long length) {
     collector.takes().markForOthers(view, mapping.toSlot(slot), byteOffset, length);

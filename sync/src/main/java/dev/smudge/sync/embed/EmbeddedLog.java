@@ -176,6 +176,17 @@ public final class EmbeddedLog {
   }
 
   /**
+   * Throws what {@link #markForOthersOnly} would, as things are now. Takes no lock.
+   *
+   * @param client client of this log
+   * @param slot its slot
+   * @param <S> type of its slots
+   */
+  public static <S> void checkMayMark(DirtyClient<S> client, S slot) {
+    API.checkMayMark(client, slot);
+  }
+
+  /**
    * As {@link DirtyClient#markForOthers}, but watches are not told.
    *
    * @param client client of this log

@@ -25,13 +25,15 @@ public final class RcuReader {
   private static final int ENTERED = 10; // the epoch at which the outermost section began
 
   private final Thread thread;
+  private final RcuReaders readers;
   private final long[] words = new long[LENGTH];
   private boolean online; // the thread's own
   private @Nullable Throwable entry; // before the word (U1, U4)
   private volatile @Nullable RcuReader next; // U5
 
-  RcuReader(Thread thread) {
+  RcuReader(Thread thread, RcuReaders readers) {
     this.thread = thread;
+    this.readers = readers;
   }
 
   Thread thread() {
@@ -52,20 +54,25 @@ public final class RcuReader {
 
   // The thread itself.
 
-  boolean isInside() {
+  /** {@return whether the reader's thread, which is the caller, is in a section} */
+  public boolean isInside() {
     if (left) {
       cross(LEAVE);
     }
     return words[NESTING] != 0;
   }
 
-  void nest() {
-    words[NESTING]++;
-  }
-
-  /** Where the section is entered that is about to begin. */
-  void entry(Throwable stack) {
-    entry = stack;
+  /** As {@link Rcu#enter}, by the reader's thread, for which it need not be looked up again. */
+  public void enter() {
+    if (isInside()) {
+      words[NESTING]++;
+      return;
+    }
+    long epoch = readers.epoch();
+    if (readers.keepStacks()) {
+      entry = new Throwable("entered here by " + thread);
+    }
+    cross(epoch);
   }
 
   /**

@@ -71,19 +71,20 @@ final class RcuReaders {
   }
 
   void enter() {
-    RcuReader reader = own();
-    if (reader.isInside()) {
-      reader.nest();
-      return;
-    }
+    own().enter();
+  }
+
+  /** The epoch in which a section begins that is entered now. */
+  long epoch() {
     // ORDER U3 acquire: whoever reads an epoch sees what was unlinked before it. Pairs with the
     // atomic step in nextEpoch. If weaker: a vCPU, which has no fence here, says that it began
     // after an unlink that it does not see, and is not waited for.
-    long epoch = (long) WORDS.getAcquire(words, EPOCH);
-    if (stacks) {
-      reader.entry(new Throwable("entered here by " + reader.thread()));
-    }
-    reader.cross(epoch);
+    return (long) WORDS.getAcquire(words, EPOCH);
+  }
+
+  /** Whether a reader keeps the stack of the entry into its section. */
+  boolean keepStacks() {
+    return stacks;
   }
 
   /** Returns false if the calling thread is in no section. */
@@ -135,7 +136,7 @@ final class RcuReaders {
       own.set(known);
       return known;
     }
-    RcuReader reader = new RcuReader(Thread.currentThread());
+    RcuReader reader = new RcuReader(Thread.currentThread(), this);
     link(reader); // first: an error below leaves a reader that nobody uses, not one unseen
     all.put(key, reader);
     own.set(reader);

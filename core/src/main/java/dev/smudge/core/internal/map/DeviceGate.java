@@ -28,8 +28,8 @@ public final class DeviceGate {
   public RcuReader enter() {
     RcuReader reader = rcu.reader();
     Thread self = Thread.currentThread();
-    boolean nested = rcu.isInSection();
-    rcu.enter();
+    boolean nested = reader.isInside();
+    reader.enter();
     // Nothing is called from here on, if the gate is open: a stack that ends leaves no section.
     // ORDER G1 volatile: the section has begun before this look. Pairs with shut, which stores, and
     // then waits for sections by U1. If weaker: a write goes through, and is not waited for.
@@ -37,7 +37,7 @@ public final class DeviceGate {
       try {
         reader.cross(RcuReader.LEAVE);
         await();
-        rcu.enter();
+        reader.enter();
       } catch (StackOverflowError e) {
         reader.left = true; // U9: of the section, if it could not be left
         throw e;

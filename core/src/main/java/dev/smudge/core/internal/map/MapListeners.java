@@ -29,7 +29,7 @@ public final class MapListeners {
   /** Replays the map to a listener, and adds it; while the map does not change. */
   public void add(MapListener mine, MappedSlot[] slots) {
     RcuReader section = rcu.reader();
-    rcu.enter();
+    section.enter();
     try {
       mine.begin();
       for (MappedSlot slot : slots) {
@@ -69,7 +69,7 @@ public final class MapListeners {
   /** Tells of a change, after the swap, before the next change begins. */
   public void changed(MappedSlot[] before, MappedSlot[] after) {
     RcuReader section = rcu.reader();
-    rcu.enter();
+    section.enter();
     try {
       MapListener[] all = Objects.requireNonNull(listeners.get()); // M3
       if (all.length > 0) {

@@ -7,7 +7,7 @@ import java.util.Objects;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
-/** What is dirty for one client. Under the collector lock. */
+/** What is dirty for one client. Under the collector lock, but for {@link #checkOpen}. */
 public final class ClientView {
   /** Of one slot. */
   private static final class Part {
@@ -26,7 +26,7 @@ public final class ClientView {
   private long cursorPage;
   private @Nullable TakenPages open;
   private @Nullable TakenPages aside; // discards that are under way
-  private boolean closed;
+  private volatile boolean closed; // set under the lock
   private boolean abandoned; // its start has failed: nobody has it
 
   /** Makes one that knows no slot. */

@@ -37,7 +37,7 @@ public final class Collector {
   private final Consumer<Slot> whenPrepared;
 
   // Under the lock.
-  private boolean closed;
+  private volatile boolean closed; // volatile for looks without it
   private boolean trackerClosed;
   private @Nullable Seal seal; // the log's, once it was sealed
 

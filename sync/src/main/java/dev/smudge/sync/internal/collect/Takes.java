@@ -299,6 +299,13 @@ public final class Takes {
         });
   }
 
+  /** Refuses what {@link #markForOthers} would, as things are now. Takes no lock. */
+  public void checkMayMark(ClientView client, Slot slot) {
+    collector.checkOpen();
+    client.checkOpen();
+    slot.checkTakesMarks(collector.slots());
+  }
+
   private void markForOthersLocked(ClientView client, Slot slot, long byteOffset, long length) {
     check(client);
     slot.checkTakesMarks(collector.slots());

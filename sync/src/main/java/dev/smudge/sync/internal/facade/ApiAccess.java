@@ -46,6 +46,9 @@ public abstract class ApiAccess {
   /** Marks by a DirtyLog; watches are not told. */
   public abstract void markOnly(Object log, Object logSlot, long byteOffset, long length);
 
+  /** Refuses what a DirtyClient could not mark for others now. */
+  public abstract <S> void checkMayMark(Object client, S slot);
+
   /** Marks by a DirtyClient for others; watches are not told. */
   public abstract <S> void markForOthersOnly(Object client, S slot, long byteOffset, long length);
 
