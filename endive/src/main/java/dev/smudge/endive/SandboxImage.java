@@ -14,7 +14,8 @@ import run.endive.runtime.Memory;
  * The state of an Endive guest at one moment, to which the guest can be reset. So a sandbox can run
  * one script after the other in the same engine, and no script sees what another has left. The cost
  * of a reset depends on the pages that were written since the last one: it takes the pages that are
- * dirty for its own client, and copies back those that differ from the image.
+ * dirty for its own client, and copies them back. Where the kernel finds the writes, it copies only
+ * those that differ from the image.
  *
  * <p><b>It covers</b> the linear memory and its size, and the instance's mutable globals, tables,
  * and dropped element and data segments. Imported globals and tables are reset too, also for other
@@ -79,7 +80,7 @@ public final class SandboxImage implements AutoCloseable {
   /**
    * Resets the guest to the image. The vCPU is offline afterwards.
    *
-   * @return how many pages of the slot had changed, and were written
+   * @return how many pages of the slot were copied back
    * @throws IllegalStateException if a table has grown, or the image or the memory is closed;
    *     nothing is changed
    * @throws IllegalArgumentException if the slot was removed or changed; nothing is changed
@@ -105,18 +106,19 @@ public final class SandboxImage implements AutoCloseable {
   private final class Restored {
     private final MemorySegment ram = slot.ram();
     private final long pageSize = slot.pageSize();
+    private final boolean compares = !slot.needsMarks();
     private final MemorySegment page = MemorySegment.ofArray(new byte[(int) pageSize]);
     private final MemorySegment zero = MemorySegment.ofArray(new byte[(int) pageSize]);
     private long count;
 
-    /** Writes what differs, as runs of pages as long as possible. */
+    /** Writes what may differ, as runs of pages as long as possible. */
     void run(long first, long pageCount) {
       long from = -1; // the first page of those that differ
       for (long page = first; page < first + pageCount; page++) {
-        boolean differs = differs(page * pageSize);
-        if (differs && from < 0) {
+        boolean writes = mayDiffer(page * pageSize);
+        if (writes && from < 0) {
           from = page;
-        } else if (!differs && from >= 0) {
+        } else if (!writes && from >= 0) {
           write(from, page);
           from = -1;
         }
@@ -127,14 +129,20 @@ public final class SandboxImage implements AutoCloseable {
     }
 
     /**
-     * A page that is as it was is not written. Where the kernel finds writes, a page that is
-     * written here is dirty for the next reset; so one that no script writes any more is compared
-     * once, and is clean from then on. A copy is compared: RAM that faults is an error for the
-     * copy, and would end the JVM in {@code mismatch}.
+     * Where the kernel finds writes, a page that is written here is dirty for the next reset. So a
+     * page that is as it was is not written there: one that no script writes any more is compared
+     * once, and is clean from then on. Where marks find them, that would cost more than the write.
+     * Zeroes behind the image are compared in any case: to write them might commit memory.
+     *
+     * <p>A copy is compared: RAM that faults is an error for the copy, and would end the JVM in
+     * {@code mismatch}.
      */
-    private boolean differs(long begin) {
-      MemorySegment.copy(ram, begin, page, 0, pageSize);
+    private boolean mayDiffer(long begin) {
       long length = Math.clamp(content.byteSize() - begin, 0, pageSize);
+      if (length > 0 && !compares) {
+        return true;
+      }
+      MemorySegment.copy(ram, begin, page, 0, pageSize);
       if (length > 0
           && MemorySegment.mismatch(page, 0, length, content, begin, begin + length) >= 0) {
         return true;
