@@ -1,7 +1,7 @@
 /*
  * The after-sync barrier, with a vCPU that comes online and goes offline, is paused, and has a write TLB.
  *
- * Classes: Handshake, VcpuState, VcpuWords, Pauses, ArmCallback. One vCPU comes online, writes, passes a
+ * Classes: Handshake, VcpuState, VcpuWords, Pauses, VcpuHooks. One vCPU comes online, writes, passes a
  * safepoint and goes offline, SESSIONS times. One collector takes twice, or with PAUSE pauses the guest
  * and reads RAM while it stands still. With TLB the vCPU remembers that it saw the live bit set, and
  * drops that in its arm callback alone. The bitmap is one bit; marking.pml has the rest of it.

@@ -43,7 +43,7 @@ public final class VcpuState {
   private final VcpuGroup group;
   private final int index;
   private final Object identity;
-  private final ArmCallback armCallback;
+  private final VcpuHooks hooks;
   private final VcpuPressure pressure;
   private final VcpuOwner owner;
   private final VcpuTasks tasks = new VcpuTasks(this);
@@ -76,7 +76,7 @@ public final class VcpuState {
     this.index = index;
     this.identity = identity;
     this.owner = new VcpuOwner(group, index);
-    this.armCallback = new ArmCallback(this, armCallback);
+    this.hooks = new VcpuHooks(this, armCallback);
     this.pressure = new VcpuPressure(group, this, ring, ringFull);
     this.seenArmEpoch = group.handshake().armEpoch();
   }
@@ -88,7 +88,7 @@ public final class VcpuState {
 
   /** Has it drop, when it goes offline or waits, what lets it write without coming online. */
   public void whenAside(Runnable drop) {
-    armCallback.whenAside(drop);
+    hooks.whenAside(drop);
   }
 
   /** {@return what it made dirty, and where it waits for that} */
@@ -138,7 +138,7 @@ public final class VcpuState {
       return;
     }
     owner.check();
-    if (inSafepoint || armCallback.isRunning()) {
+    if (inSafepoint || hooks.isArmCallbackRunning()) {
       return; // from a task or the arm callback: the outer safepoint does it
     }
     long mine = session();
@@ -184,7 +184,7 @@ public final class VcpuState {
     // S3: armed pages whose clears are visible from here on.
     long epoch = group.handshake().armEpoch();
     if (epoch != seenArmEpoch) {
-      armCallback.run();
+      hooks.runArmCallback();
       seenArmEpoch = epoch;
     }
     // A mark by another vCPU on which this one relied is visible before the acknowledgement.
@@ -213,7 +213,7 @@ public final class VcpuState {
   private void comeOnline() {
     owner.checkOpen();
     VcpuState other = group.self();
-    if (other != null && (other != this || waits > 0 || armCallback.isRunning())) {
+    if (other != null && (other != this || waits > 0 || hooks.isArmCallbackRunning())) {
       throw new VcpuException(VcpuOwner.runsAlready(other, this));
     }
     group.pauses().checkHoldsNone(this);
@@ -244,7 +244,7 @@ public final class VcpuState {
 
   /** Nobody waits for it from here on; it marks nothing, and its next safepoint is not skipped. */
   private void setAside() {
-    armCallback.setAside(); // first: if it throws, this vCPU is waited for
+    hooks.setAside(); // first: if it throws, this vCPU is waited for
     PENDING.getAndBitwiseOr(this, ATTACH);
     setOffline();
     running = false;
@@ -315,7 +315,7 @@ public final class VcpuState {
   /** Goes offline where its thread expects to be online: what lets it write is dropped. */
   private void giveUp() {
     try {
-      armCallback.run();
+      hooks.runArmCallback();
     } finally {
       detach();
     }
@@ -351,11 +351,11 @@ public final class VcpuState {
   }
 
   boolean isInArmCallback() {
-    return armCallback.isRunning();
+    return hooks.isArmCallbackRunning();
   }
 
   void checkNotInArmCallback(String what) {
-    armCallback.checkNotInside(what);
+    hooks.checkNotInArmCallback(what);
   }
 
   /** Refuses another thread than the one that has it online. */
@@ -398,7 +398,7 @@ public final class VcpuState {
     }
     owner.close(leave);
     running = false; // if its thread died
-    armCallback.setAside(); // likewise
+    hooks.setAside(); // likewise
     tasks.failAll();
   }
 
@@ -431,7 +431,7 @@ public final class VcpuState {
   public boolean isDead() {
     boolean dead = owner.isDead();
     if (dead) {
-      armCallback.setAside(); // or another thread would write by what it has left
+      hooks.setAside(); // or another thread would write by what it has left
       tasks.failAll();
     }
     return dead;

@@ -3,16 +3,17 @@ package dev.smudge.sync.internal.vcpu;
 import dev.smudge.sync.error.VcpuException;
 
 /**
- * What the embedder does when pages were armed. While it runs, the vCPU cannot leave or wait. And
- * what an embedder below the API does when the vCPU stops being waited for.
+ * What an embedder does at two moments of a vCPU: the arm callback, when pages were armed, during
+ * which the vCPU cannot leave or wait; and, for one below the API, when nobody waits for it any
+ * more.
  */
-final class ArmCallback {
+final class VcpuHooks {
   private final VcpuState vcpu;
   private final Runnable body;
   private Runnable whenAside = () -> {};
   private boolean running; // the vCPU's thread only
 
-  ArmCallback(VcpuState vcpu, Runnable body) {
+  VcpuHooks(VcpuState vcpu, Runnable body) {
     this.vcpu = vcpu;
     this.body = body;
   }
@@ -30,12 +31,12 @@ final class ArmCallback {
     whenAside.run();
   }
 
-  boolean isRunning() {
+  boolean isArmCallbackRunning() {
     return running;
   }
 
   /** If it throws, the next safepoint comes back here. */
-  void run() {
+  void runArmCallback() {
     running = true;
     boolean ran = false;
     try {
@@ -50,7 +51,7 @@ final class ArmCallback {
   }
 
   /** Refuses what would wait for the end of this very callback. */
-  void checkNotInside(String what) {
+  void checkNotInArmCallback(String what) {
     if (running) {
       throw new VcpuException(
           what
