@@ -51,7 +51,7 @@ public final class DeviceMemory {
     this.bigEndian = order == ByteOrder.BIG_ENDIAN;
   }
 
-  // Each section is left by code that stands in its own finally block, five times: a method for it
+  // Each section is left by code that stands in its own finally block, six times: a method for it
   // would be a call that finds no stack where the section has used up the last, and leaves nothing.
 
   private SlotMap mapFor(long address, long length) {
@@ -349,14 +349,22 @@ public final class DeviceMemory {
    * Reads bytes.
    *
    * @param address guest address of the first
-   * @param target where they go, all of it
+   * @param target where they go, all of it; it may be guest RAM, and overlap what is read
    * @throws GuestAccessException see the class comment; nothing is read
    */
   public void read(long address, MemorySegment target) {
-    forEachPart(
-        address,
-        target.byteSize(),
-        (slot, offset, done, count) -> MemorySegment.copy(slot.ram(), offset, target, done, count));
+    RcuReader section = rcu.reader();
+    rcu.enter();
+    try {
+      mapFor(address, target.byteSize()).read(address, target);
+    } finally {
+      try {
+        section.cross(RcuReader.LEAVE);
+      } catch (StackOverflowError e) {
+        section.left = true;
+        throw e;
+      }
+    }
   }
 
   /** Reads a value, little-endian and zero-extended. */

@@ -260,14 +260,14 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    * Reads bytes. Not tracked.
    *
    * @param address guest address of the first
-   * @param target where they go, all of it
+   * @param target where they go, all of it; it may be guest RAM, and overlap what is read
    * @throws GuestAccessException see the class comment; nothing is read
    */
   public void read(long address, MemorySegment target) {
     long length = target.byteSize();
     MappedSlot from = readable(address, length);
     if (from == null) {
-      readParts(address, length, target);
+      readParts(address, target);
       return;
     }
     MemorySegment.copy(from.ram(), address - from.base, target, 0, length);
@@ -287,7 +287,7 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
     Objects.checkFromIndexSize(to, length, target.length);
     MappedSlot from = readable(address, length);
     if (from == null) {
-      readParts(address, length, MemorySegment.ofArray(target).asSlice(to, length));
+      readParts(address, MemorySegment.ofArray(target).asSlice(to, length));
       return;
     }
     MemorySegment.copy(from.ram(), ValueLayout.JAVA_BYTE, address - from.base, target, to, length);

@@ -254,17 +254,12 @@ abstract class VcpuCursors {
     }
     byte[] bytes = new byte[Long.BYTES];
     MemorySegment all = MemorySegment.ofArray(bytes);
-    readParts(address, width, all);
+    readParts(address, all.asSlice(0, width));
     return all.get(ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN), 0);
   }
 
-  final void readParts(long address, long length, MemorySegment target) {
-    mapFor(address, length)
-        .forEachPart(
-            address,
-            length,
-            (part, offset, done, count) ->
-                MemorySegment.copy(part.ram(), offset, target, done, count));
+  final void readParts(long address, MemorySegment target) {
+    mapFor(address, target.byteSize()).read(address, target);
   }
 
   final void writeParts(long address, MemorySegment source) {

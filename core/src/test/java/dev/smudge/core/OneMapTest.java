@@ -138,6 +138,36 @@ class OneMapTest {
     }
   }
 
+  /** Each part that is read may overwrite what a later part is to copy. */
+  @Test
+  void read_intoRamThatIsReadOverABorder_isAsThroughABuffer() {
+    int half = SIZE / 2;
+    try (GuestMemory memory = GuestMemory.create()) {
+      memory.addSlot(0, 0, half);
+      GuestSlot high = memory.addSlot(1, half, half, 256);
+      Vcpu vcpu = memory.addVcpu();
+      Random random = new Random(5);
+      for (int round = 0; round < 300; round++) {
+        byte[] expected = new byte[SIZE];
+        random.nextBytes(expected);
+        vcpu.write(0, expected, 0, SIZE);
+        int to = random.nextInt(half);
+        int length = random.nextInt(half - to);
+        int from = random.nextInt(SIZE - length);
+        MemorySegment target = high.ram().asSlice(to, length);
+        System.arraycopy(expected, from, expected, half + to, length);
+        if (round % 2 == 0) {
+          vcpu.read(from, target);
+        } else {
+          memory.device().read(from, target);
+        }
+        byte[] written = new byte[SIZE];
+        vcpu.read(0, written, 0, SIZE);
+        assertArrayEquals(expected, written, "round " + round);
+      }
+    }
+  }
+
   /** Backwards, in parts: the ranges overlap, and go over borders. */
   @Test
   void copy_overlapsOverBorders_isAsThroughABuffer() {

@@ -1,6 +1,7 @@
 package dev.smudge.core.internal.map;
 
 import dev.smudge.sync.embed.EmbeddedLog;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.Collection;
@@ -171,6 +172,34 @@ public final class SlotMap {
       long back = upwards ? 0 : count - 1;
       MemorySegment.copy(source.ram, sourceOffset - back, target.ram, targetOffset - back, count);
       left -= count;
+    }
+  }
+
+  /**
+   * Reads a range that is covered, as much as the target has room for. The target may be guest RAM
+   * too: where one part of the read would overwrite what a later part still has to copy, all goes
+   * through a buffer.
+   */
+  public void read(long address, MemorySegment target) {
+    long length = target.byteSize();
+    boolean[] overlaps = new boolean[1];
+    forEachPart(
+        address,
+        length,
+        (slot, offset, done, count) ->
+            overlaps[0] |=
+                done > 0
+                    && target
+                        .asSlice(0, done)
+                        .asOverlappingSlice(slot.ram().asSlice(offset, count))
+                        .isPresent());
+    MemorySegment to = overlaps[0] ? Arena.ofAuto().allocate(length) : target;
+    forEachPart(
+        address,
+        length,
+        (slot, offset, done, count) -> MemorySegment.copy(slot.ram(), offset, to, done, count));
+    if (overlaps[0]) {
+      target.copyFrom(to);
     }
   }
 
