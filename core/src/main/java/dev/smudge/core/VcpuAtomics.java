@@ -226,8 +226,11 @@ public final class VcpuAtomics {
           slot
               + " is over memory aligned to "
               + slot.ram().maxByteAlignment()
-              + ": its RAM has no atomics of width "
-              + width);
+              + ": atomics of width "
+              + width
+              + " need memory aligned to "
+              + Math.max(width, 4)
+              + ", such as native memory or a long[]");
     }
     return slot;
   }
