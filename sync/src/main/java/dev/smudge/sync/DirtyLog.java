@@ -72,8 +72,9 @@ public final class DirtyLog implements AutoCloseable {
     SoftwareTracker own = builder.softwareTracker(vcpus.handshake(), stopped);
     this.software = own;
     Tracker first = own != null ? own : Objects.requireNonNull(builder.tracker);
-    this.collector =
-        new Collector(builder.interceptor.apply(first), vcpus, own == null, this::prepared);
+    Tracker used =
+        Objects.requireNonNull(builder.interceptor.apply(first), "what interceptTracker returns");
+    this.collector = new Collector(used, vcpus, own == null, this::prepared);
     this.hostWriter = new HostWriter(collector.slots(), seal);
     builder.verifyBy(collector, stopped);
   }
@@ -353,6 +354,8 @@ public final class DirtyLog implements AutoCloseable {
    *     of the same priority in the order in which they were added
    * @param device the device's tracker
    * @return its registration; closing it removes the device
+   * @throws IllegalArgumentException if the tracker is that of a device of this log already; once
+   *     the registration is closed, until the device has left by the task of RCU
    * @throws IllegalStateException if the log is closed, or this is called by a device inside a call
    *     under the collector lock; and whatever {@link Tracker#startLog} throws, if there is a
    *     client. The device is not there then

@@ -26,8 +26,6 @@ public final class DirtyLogBuilder {
   Consumer<? super Throwable> errorHandler =
       e -> LOGGER.log(System.Logger.Level.ERROR, "dirty log: " + e.getMessage(), e);
   @Nullable Tracker tracker; // null: a built-in one
-  private @Nullable Tracker used; // is a log's already, as the next
-  private @Nullable Tracker usedOracle;
   UnaryOperator<Tracker> interceptor = UnaryOperator.identity();
   private int ringEntries; // 0: bitmap mode
   private int ringReserve;
@@ -229,29 +227,34 @@ public final class DirtyLogBuilder {
    * @throws IllegalArgumentException if the system property {@code smudge.verify} has a value other
    *     than true, report and false
    * @throws IllegalStateException if the tracker or the oracle of these options is that of a log
-   *     already, which would miss what another one finds
+   *     already, made by these options or by others: it would miss what the other one finds. The
+   *     same if that log is closed, which has closed its trackers
    */
   public DirtyLog build() {
-    checkUnused(tracker, used);
-    DirtyLog log = build(false);
-    used = tracker;
-    return log;
+    UsedTrackers.use(tracker);
+    boolean made = false;
+    try {
+      DirtyLog log = build(false);
+      made = true;
+      return log;
+    } finally {
+      if (!made) {
+        UsedTrackers.free(tracker);
+      }
+    }
   }
 
   private DirtyLog build(boolean stopped) {
-    checkUnused(oracle, usedOracle);
-    DirtyLog log = new DirtyLog(this, stopped);
-    usedOracle = oracle;
-    return log;
-  }
-
-  @SuppressWarnings("ReferenceEquality") // trackers are compared by identity
-  private static void checkUnused(@Nullable Tracker mine, @Nullable Tracker used) {
-    if (mine != null && mine == used) {
-      throw new IllegalStateException(
-          mine
-              + " is the tracker of a log already, made by these options, and finds the writes of"
-              + " one log: set another tracker, or use new options");
+    UsedTrackers.use(oracle);
+    boolean made = false;
+    try {
+      DirtyLog log = new DirtyLog(this, stopped);
+      made = true;
+      return log;
+    } finally {
+      if (!made) {
+        UsedTrackers.free(oracle);
+      }
     }
   }
 
@@ -263,7 +266,7 @@ public final class DirtyLogBuilder {
    *
    * @return the log
    * @throws IllegalArgumentException as {@link #build}
-   * @throws IllegalStateException if the oracle of these options is that of a log already
+   * @throws IllegalStateException if the oracle of these options is or was that of a log
    */
   public DirtyLog buildStopped() {
     return build(true);

@@ -4,7 +4,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.sync.tracker.Registration;
 import dev.smudge.sync.tracker.SlotTracker;
+import dev.smudge.sync.tracker.Tracker;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
@@ -172,5 +174,37 @@ class LogMisuseTest {
     DirtyLogBuilder without = DirtyLog.builder();
     without.build().close();
     without.build().close();
+  }
+
+  /** Each would take what the other has to find, and close it. */
+  @Test
+  void build_trackerOfALogOfOtherOptions_isRefused() {
+    SlotTracker none = new SlotTracker() {};
+    Tracker tracker = slot -> none;
+    DirtyLogBuilder without = DirtyLog.builder().interceptTracker(own -> null);
+    assertThrows(NullPointerException.class, () -> without.tracker(tracker).build());
+    DirtyLog.builder().tracker(tracker).build().close(); // no log has had it
+    Tracker oracle = slot -> none;
+    DirtyLog.builder().verifyWith(oracle).build().close();
+    for (DirtyLogBuilder other :
+        List.of(DirtyLog.builder().verifyWith(oracle), DirtyLog.builder().tracker(oracle))) {
+      IllegalStateException e = assertThrows(IllegalStateException.class, other::build);
+      assertTrue(String.valueOf(e.getMessage()).contains("of a log already"), e.getMessage());
+    }
+  }
+
+  /** What one of them clears, the other misses; and the end of one is that of both. */
+  @Test
+  void addTracker_trackerOfAnotherDevice_isRefused() {
+    SlotTracker none = new SlotTracker() {};
+    Tracker tracker = slot -> none;
+    Registration device = log.addTracker(0, tracker);
+    assertThrows(IllegalArgumentException.class, () -> log.addTracker(1, tracker));
+    device.close();
+    IllegalArgumentException e =
+        assertThrows(IllegalArgumentException.class, () -> log.addTracker(1, tracker));
+    assertTrue(String.valueOf(e.getMessage()).contains("has not left yet"), e.getMessage());
+    log.rcu().barrier();
+    log.addTracker(1, tracker).close();
   }
 }

@@ -88,7 +88,18 @@ public final class DeviceLogs {
         });
   }
 
+  @SuppressWarnings("ReferenceEquality") // trackers are compared by identity
   private Registration addLocked(int priority, Tracker tracker) {
+    for (DeviceLog device : devices) {
+      if (device.tracker() == tracker) {
+        throw new IllegalArgumentException(
+            tracker
+                + " is the tracker of a device of this log already"
+                + (device.isClosed() ? ", which is closed and has not left yet" : "")
+                + ", and what one registration clears the other would miss: make a tracker for each"
+                + " device");
+      }
+    }
     DeviceLog mine = new DeviceLog(this, priority, tracker);
     int at = devices.length;
     while (at > 0 && devices[at - 1].priority() > priority) {
