@@ -13,6 +13,21 @@ public final class MmuException extends RuntimeException {
   /** The number of the error. */
   private final int errno;
 
+  /** It was not called: the slot's memory is gone, and another log has memory there. */
+  static MmuException displaced(String call, String about) {
+    return new MmuException(
+        call
+            + about
+            + " was not called: the memory of the slot was unmapped since it was added, and another"
+            + " log's is at its addresses",
+        new ErrnoException(call, Errno.EPERM));
+  }
+
+  private MmuException(String message, ErrnoException e) {
+    super(message, e);
+    this.errno = e.errno();
+  }
+
   MmuException(ErrnoException e, String about) {
     super(
         e.call()

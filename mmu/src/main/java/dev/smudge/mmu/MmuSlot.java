@@ -4,8 +4,6 @@ import dev.smudge.bitmap.PageSet;
 import dev.smudge.bitmap.PageWordConsumer;
 import dev.smudge.core.GuestSlot;
 import dev.smudge.linux.AnonymousMemory;
-import dev.smudge.linux.Errno;
-import dev.smudge.linux.ErrnoException;
 import dev.smudge.linux.Libc;
 import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
@@ -209,8 +207,9 @@ final class MmuSlot implements SlotTracker {
   private void scan(long begin, long to, boolean protects, PagemapScan.Found found) {
     synchronized (scanning) {
       if (displaced) {
-        throw new MmuException(
-            new ErrnoException("PAGEMAP_SCAN", Errno.EPERM), ", where another log has memory");
+        throw MmuException.displaced(
+            "PAGEMAP_SCAN",
+            " of 0x" + Long.toHexString(begin) + " to 0x" + Long.toHexString(to));
       }
       tracker.scan().scan(begin, to, protects, found);
     }
