@@ -63,7 +63,8 @@ public final class KvmTracker {
    *     after the log
    * @return the tracker
    * @throws UnsupportedOperationException if the kernel has no manual protect, and the VM no rings
-   * @throws IllegalStateException if the VM has a tracker already, or is closed
+   * @throws IllegalStateException if the VM has a tracker already, by this {@code KvmVm} or by
+   *     another open one of the same file descriptor; or if it is closed
    */
   public static KvmTracker over(KvmVm vm) {
     return over(vm, vm.hasInitiallySet());

@@ -2,7 +2,10 @@ package dev.smudge.kvm;
 
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
+import java.util.Map;
+import java.util.WeakHashMap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -22,6 +25,10 @@ public final class KvmVm implements AutoCloseable {
 
   /** Slot flag: a write of the guest ends its run (KVM_MEM_READONLY). */
   public static final int READ_ONLY = 2;
+
+  /** The VMs that have a tracker and are open. */
+  private static final Map<KvmVm, Boolean> TRACKED =
+      Collections.synchronizedMap(new WeakHashMap<>());
 
   private final Kvm kvm;
   private final KvmFile file;
@@ -275,6 +282,18 @@ public final class KvmVm implements AutoCloseable {
     if (rings != null) {
       throw new IllegalStateException(this + " has a tracker already");
     }
+    synchronized (TRACKED) {
+      for (KvmVm other : TRACKED.keySet()) {
+        if (other.fd() == fd()) {
+          throw new IllegalStateException(
+              this
+                  + " is a VM that has a tracker already, by another KvmVm of the same file"
+                  + " descriptor: what one tracker fetches and clears the other would miss. Close"
+                  + " that KvmVm first");
+        }
+      }
+      TRACKED.put(this, true);
+    }
     rings = collector;
   }
 
@@ -322,6 +341,7 @@ public final class KvmVm implements AutoCloseable {
     try {
       close(last, 0);
     } finally {
+      TRACKED.remove(this); // first: those that are there are open
       synchronized (this) {
         file.close();
         gone = true;

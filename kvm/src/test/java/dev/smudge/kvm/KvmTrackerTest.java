@@ -234,19 +234,36 @@ class KvmTrackerTest extends KvmTrackerCase {
   @Test
   void adopted_vmAndVcpu_areTrackedAlike() {
     for (int ring : new int[] {0, 256}) {
-      try (KvmMachine owner = machine(ring);
+      try (KvmGuest owner = new KvmGuest((int) PAGES, ring == 0 ? vm -> {} : KvmGuest.ring(ring));
           KvmVm adopted = owner.kvm.adoptVm(owner.vm.fd(), ring);
           KvmVcpu vcpu = adopted.adoptVcpu(owner.vcpu.fd())) {
         KvmTracker backend = KvmTracker.over(adopted);
         try (GuestMemory memory = GuestMemory.over(backend.log());
             KvmRunner runner = backend.addVcpu(vcpu)) {
-          memory.addSlot(1, BASE, owner.ram(PAGES), PAGE);
+          memory.addSlot(1, KvmGuest.ADDRESS, owner.ram, PAGE);
           DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
-          owner.program.list(BASE + 7 * PAGE);
+          owner.order(1, 7);
           assertEquals(RunLayout.EXIT_IO, runner.run());
           assertEquals(Set.of("1:7"), GuestMachine.take(client));
         }
       }
+    }
+  }
+
+  /** Each would miss what the other has fetched and cleared. */
+  @Test
+  void over_anotherObjectOfAVmThatHasATracker_isRefusedUntilThatIsClosed() {
+    try (Kvm kvm = Kvm.open();
+        KvmVm owner = kvm.createVm()) {
+      KvmVm first = kvm.adoptVm(owner.fd(), 0);
+      KvmTracker.over(first);
+      for (KvmVm other : List.of(owner, kvm.adoptVm(owner.fd(), 0))) {
+        IllegalStateException e =
+            assertThrows(IllegalStateException.class, () -> KvmTracker.over(other));
+        assertTrue(String.valueOf(e.getMessage()).contains("has a tracker already"), e::getMessage);
+      }
+      first.close();
+      KvmTracker.over(owner);
     }
   }
 }
