@@ -5,9 +5,13 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.bitmap.PageWordConsumer;
+import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.InitialView;
 import dev.smudge.sync.VcpuPause;
 import dev.smudge.sync.error.SealedException;
+import dev.smudge.sync.tracker.SlotTracker;
 import java.lang.foreign.ValueLayout;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -70,6 +74,50 @@ class StoppedWritersTest {
       }
       stop.set(true);
       disk.get();
+    }
+  }
+
+  /** The holder may need the lock, so nobody who has it waits for the holder. */
+  @SuppressWarnings("try") // the pause is for what is inside
+  @Test
+  void pauseAll_errorHandlerWritesUnderTheCollectorLock_isRefused() throws Exception {
+    AtomicReference<GuestMemory> made = new AtomicReference<>();
+    DirtyLog log =
+        DirtyLog.builder()
+            .errorHandler(
+                e -> {
+                  try {
+                    Objects.requireNonNull(made.get()).device().putLong(0, 1);
+                  } catch (IllegalStateException refused) {
+                    errors.add(refused);
+                  }
+                })
+            .build();
+    try (GuestMemory memory = GuestMemory.over(log)) {
+      made.set(memory);
+      memory.addSlot(0, 0, SIZE);
+      DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
+      log.addTracker(
+          0,
+          slot ->
+              new SlotTracker() {
+                @Override
+                public void collect(PageWordConsumer sink) {
+                  throw new UnsupportedOperationException("no log");
+                }
+              });
+      Future<?> other;
+      try (VcpuPause pause = memory.pauseAll()) {
+        other = Threads.start("other", index -> log.sync(), 0);
+        while (errors.isEmpty()) {
+          Thread.onSpinWait();
+        }
+        client.take().close();
+      }
+      other.get();
+      assertTrue(
+          String.valueOf(errors.get(0).getMessage()).contains("inside a call under the collector"),
+          () -> errors.get(0).getMessage());
     }
   }
 

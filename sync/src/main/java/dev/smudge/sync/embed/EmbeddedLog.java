@@ -267,6 +267,16 @@ public final class EmbeddedLog {
     return collector.findsWithoutMarks();
   }
 
+  /**
+   * Refuses a wait in a call under the collector lock, which those who are waited for may need.
+   *
+   * @param what what would wait, for the message
+   * @throws IllegalStateException there
+   */
+  public void checkMayWait(String what) {
+    collector.vcpus().checkMayWait(what);
+  }
+
   /** {@return how long the log's waits take at most} */
   public Duration timeout() {
     return Duration.ofNanos(collector.vcpus().timeoutNanos());

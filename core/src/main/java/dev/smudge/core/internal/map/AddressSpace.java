@@ -69,7 +69,7 @@ public final class AddressSpace {
     this.embedded = EmbeddedLog.of(log);
     this.lock = embedded.newLock("a change of the memory map or of its listeners");
     this.listeners = new MapListeners(log.rcu());
-    this.gate = new DeviceGate(log.rcu());
+    this.gate = new DeviceGate(log.rcu(), embedded);
     initializeCopies();
   }
 

@@ -1,5 +1,6 @@
 package dev.smudge.core.internal.map;
 
+import dev.smudge.sync.embed.EmbeddedLog;
 import dev.smudge.sync.rcu.Rcu;
 import dev.smudge.sync.rcu.RcuReader;
 import org.jspecify.annotations.Nullable;
@@ -10,21 +11,28 @@ import org.jspecify.annotations.Nullable;
  * marked, or waiting here.
  *
  * <p>Let through in any case: the writes of the thread that has shut the gate; and those in a
- * read-side section of the caller's own, for which that thread may be waiting.
+ * read-side section of the caller's own, for which that thread may be waiting. Refused are those
+ * under the collector lock, for which that thread may be waiting too.
  */
 @SuppressWarnings("ReferenceEquality") // threads are compared by identity
 public final class DeviceGate {
   private static final long LOOK_MILLIS = 100; // whether the holder lives
 
   private final Rcu rcu;
+  private final EmbeddedLog log;
   private volatile @Nullable Thread holder; // of the shut gate; written under this
   private boolean closed; // under this
 
-  DeviceGate(Rcu rcu) {
+  DeviceGate(Rcu rcu, EmbeddedLog log) {
     this.rcu = rcu;
+    this.log = log;
   }
 
-  /** Begins the read-side section of a write; the caller ends it by {@link RcuReader#cross}. */
+  /**
+   * Begins the read-side section of a write; the caller ends it by {@link RcuReader#cross}.
+   *
+   * @throws IllegalStateException if it would wait under the collector lock
+   */
   public RcuReader enter() {
     RcuReader reader = rcu.reader();
     Thread self = Thread.currentThread();
@@ -36,6 +44,7 @@ public final class DeviceGate {
     for (Thread by = holder; by != null && by != self && !nested; by = holder) {
       try {
         reader.cross(RcuReader.LEAVE);
+        log.checkMayWait("a write by a device, which waits for the pause of " + by + ",");
         await();
         reader.enter();
       } catch (StackOverflowError e) {

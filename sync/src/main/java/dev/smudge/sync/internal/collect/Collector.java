@@ -58,6 +58,7 @@ public final class Collector {
     this.vcpus = vcpus;
     this.countsFetched = countsFetched;
     this.whenPrepared = whenPrepared;
+    vcpus.refuseWaits(lock::isMine);
   }
 
   /** Has every tracker tell what is new. Under the lock. */

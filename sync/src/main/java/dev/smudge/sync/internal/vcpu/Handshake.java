@@ -90,6 +90,7 @@ public class Handshake {
    * relies on live bits from before it. A vCPU that calls it is offline meanwhile.
    */
   public void barrier() {
+    group.checkMayWait("a barrier");
     VcpuState self = group.self();
     if (self == null) {
       await(null);

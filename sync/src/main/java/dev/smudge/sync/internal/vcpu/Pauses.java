@@ -53,6 +53,7 @@ public final class Pauses {
    * @return the pause, to be given to {@link #resume}; nothing is paused if this throws
    */
   public Pause pause() {
+    group.checkMayWait("a pause");
     VcpuState self = group.self();
     Pause mine = new Pause(self);
     mine.event.begin();
@@ -191,7 +192,7 @@ public final class Pauses {
   }
 
   /**
-   * Waits until no pause by another is on, or the log is closed. The vCPU is offline meanwhile. An
+   * Waits until no pause by another is on, or the log is closed; not under the collector lock. The vCPU is offline meanwhile. An
    * interrupt does not end the wait, and is kept.
    */
   void awaitResume(VcpuState vcpu) {
@@ -199,7 +200,7 @@ public final class Pauses {
     Patience patience = new Patience(group.timeoutNanos());
     boolean late = false;
     boolean reported = false;
-    while (isPausedFor(vcpu) && !group.isClosed() && vcpu.isSession(session)) {
+    while (isPausedFor(vcpu) && group.mayWait() && vcpu.isSession(session)) {
       Pause dead = null;
       Pause tooLong = null;
       signal.lock();
@@ -239,14 +240,18 @@ public final class Pauses {
         pause.holder);
   }
 
-  /** Why a vCPU does not wait any more for the end of a pause that is on. */
-  RuntimeException endedByClose(VcpuState vcpu) {
+  /** Why a vCPU does not wait, or not any more, for the end of a pause that is on. */
+  RuntimeException notWaitedFor(VcpuState vcpu) {
     Pause pause = current;
     return new VcpuException(
         "vCPU "
             + vcpu.index()
             + " was to wait for the end of the pause that "
             + (pause == null ? null : pause.holder)
-            + " holds, and the dirty log is closed: the vCPU is offline");
+            + " holds, and "
+            + (group.isClosed()
+                ? "the dirty log is closed"
+                : "this is a call under the collector lock, which that thread may need")
+            + ": the vCPU is offline");
   }
 }

@@ -6,6 +6,7 @@ import dev.smudge.sync.rcu.RcuReader;
 import dev.smudge.sync.rcu.RcuVcpus;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
@@ -14,6 +15,8 @@ import org.jspecify.annotations.Nullable;
 @SuppressWarnings("ReferenceEquality") // threads are compared by identity
 public final class VcpuGroup implements RcuVcpus {
   private static final System.Logger LOGGER = System.getLogger("dev.smudge.sync.DirtyLog");
+  private static final String UNDER_LOCK =
+      "a call under the collector lock, by a tracker or by a handler that is called there,";
 
   private final Duration timeout;
   private final Consumer<? super Throwable> errorHandler;
@@ -27,6 +30,7 @@ public final class VcpuGroup implements RcuVcpus {
   private volatile VcpuState[] vcpus = new VcpuState[0];
   private volatile boolean closed;
   private int nextIndex; // under the collector lock
+  private BooleanSupplier holdsCollectorLock = () -> false;
 
   /**
    * Makes a group without vCPUs.
@@ -53,6 +57,31 @@ public final class VcpuGroup implements RcuVcpus {
     this.handshake = handshake.apply(this);
     this.pauses = new Pauses(this, signal);
     this.pressure = new BackPressure(this, signal);
+  }
+
+  /**
+   * Nobody waits for others where this is so: in calls under the collector lock. Those who are
+   * waited for may need the lock, and the wait would never end. Before there are vCPUs.
+   */
+  public void refuseWaits(BooleanSupplier where) {
+    holdsCollectorLock = where;
+  }
+
+  /** Whether the calling thread may wait for the end of a pause. */
+  boolean mayWait() {
+    return !closed && !holdsCollectorLock.getAsBoolean();
+  }
+
+  /** Refuses a wait under the collector lock. */
+  public void checkMayWait(String what) {
+    if (holdsCollectorLock.getAsBoolean()) {
+      throw new IllegalStateException(
+          what
+              + " inside "
+              + UNDER_LOCK
+              + " would wait for threads that may need that lock: let another thread do it, or do it"
+              + " after that call");
+    }
   }
 
   /** {@return the RCU whose readers these vCPUs are} */
@@ -212,6 +241,9 @@ public final class VcpuGroup implements RcuVcpus {
 
   @Override
   public @Nullable String placeThatMustNotWait() {
+    if (holdsCollectorLock.getAsBoolean()) {
+      return UNDER_LOCK;
+    }
     VcpuState self = self();
     return self != null && self.isInArmCallback()
         ? "the arm callback of vCPU " + self.index()

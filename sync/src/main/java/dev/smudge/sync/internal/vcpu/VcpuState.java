@@ -291,9 +291,9 @@ public final class VcpuState {
         return;
       }
       waits--;
-      if (group.isClosed() && group.pauses().isPausedFor(this)) {
+      if (!group.mayWait() && group.pauses().isPausedFor(this)) {
         giveUp();
-        throw group.pauses().endedByClose(this);
+        throw group.pauses().notWaitedFor(this);
       }
     }
     running = true;
@@ -334,6 +334,7 @@ public final class VcpuState {
 
   /** As {@link #waitAside(String, Runnable)}, in a safepoint. */
   void waitAside(Runnable wait) {
+    group.checkMayWait("a wait of a vCPU");
     long mine = session();
     setAside();
     waits++;
