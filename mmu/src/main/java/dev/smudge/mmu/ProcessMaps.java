@@ -1,13 +1,14 @@
 package dev.smudge.mmu;
 
+import java.io.BufferedReader;
 import java.io.IOException;
+import java.io.InputStreamReader;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Iterator;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -16,6 +17,7 @@ import org.jspecify.annotations.Nullable;
  * by others, of whom the page tables here know nothing.
  */
 final class ProcessMaps {
+  private static final Path MAPS = Path.of("/proc/self/maps");
   private static final Pattern LINE =
       Pattern.compile("([0-9a-f]+)-([0-9a-f]+) (\\S{4}) \\S+ \\S+ (\\d+) *(.*)");
 
@@ -24,9 +26,11 @@ final class ProcessMaps {
   /** Why a range cannot be tracked; null if it can. */
   static @Nullable String reasonAgainst(long from, long end) {
     long at = from;
-    try (Stream<String> lines = Files.lines(Path.of("/proc/self/maps"))) {
-      for (Iterator<String> all = lines.iterator(); at < end && all.hasNext(); ) {
-        String line = all.next();
+    // Names of files are bytes, and no text perhaps: a decoder that replaces what it cannot decode.
+    try (BufferedReader maps =
+        new BufferedReader(
+            new InputStreamReader(Files.newInputStream(MAPS), StandardCharsets.UTF_8))) {
+      for (String line = maps.readLine(); at < end && line != null; line = maps.readLine()) {
         Matcher matcher = LINE.matcher(line);
         if (!matcher.matches()) {
           continue;
@@ -45,7 +49,7 @@ final class ProcessMaps {
         at = mappedEnd;
       }
     } catch (IOException e) {
-      throw new UncheckedIOException("cannot read /proc/self/maps", e);
+      throw new UncheckedIOException("cannot read " + MAPS, e);
     }
     return at < end ? "0x" + Long.toHexString(at) + " is not mapped" : null;
   }

@@ -8,6 +8,7 @@ import dev.smudge.bitmap.PageWordConsumer;
 import dev.smudge.core.GuestMemory;
 import dev.smudge.core.GuestSlot;
 import dev.smudge.core.SlotTransaction;
+import dev.smudge.linux.AnonymousMemory;
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
@@ -19,16 +20,19 @@ import dev.smudge.sync.tracker.TrackedSlot;
 import dev.smudge.sync.tracker.Tracker;
 import dev.smudge.testkit.GuestMachine;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -309,6 +313,31 @@ class MmuTrackerTest {
       assertEquals(Set.of(), GuestMachine.take(second));
       store(ram, 2);
       assertEquals(Set.of("1:2"), GuestMachine.take(second));
+    }
+  }
+
+  /** The kernel gives names of files as they are: they need not be text in any character set. */
+  @Test
+  void memoryAt_aFileWhoseNameIsNoTextIsMapped_isNoHindrance(@TempDir Path directory)
+      throws Exception {
+    String create = "touch \"$(printf 'caf\\351')\"";
+    Process shell = new ProcessBuilder("sh", "-c", create).directory(directory.toFile()).start();
+    assertEquals(0, shell.waitFor());
+    try (Arena arena = Arena.ofShared();
+        Stream<Path> files = Files.list(directory);
+        FileChannel channel =
+            FileChannel.open(
+                files.findFirst().orElseThrow(),
+                StandardOpenOption.READ,
+                StandardOpenOption.WRITE)) {
+      long good = AnonymousMemory.map(10 * PAGE, arena).address();
+      MemorySegment mapped = channel.map(FileChannel.MapMode.READ_WRITE, 0, PAGE, arena);
+      assertEquals(10 * PAGE, MmuTracker.memoryAt(good, 10 * PAGE).byteSize());
+      IllegalArgumentException e =
+          assertThrows(
+              IllegalArgumentException.class, () -> MmuTracker.memoryAt(mapped.address(), PAGE));
+      assertTrue(
+          String.valueOf(e.getMessage()).contains("shared memory (" + directory), e.getMessage());
     }
   }
 }
