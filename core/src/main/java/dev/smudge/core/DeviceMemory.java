@@ -131,7 +131,7 @@ public final class DeviceMemory {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void write(long address, MemorySegment source) {
-    write(address, source.byteSize(), null, new Writer(source), this::markOnly);
+    write(address, Segments.size(source, "source"), null, new Writer(source), this::markOnly);
   }
 
   /**
@@ -151,7 +151,7 @@ public final class DeviceMemory {
   public void writeAs(DirtyClient<GuestSlot> client, long address, MemorySegment source) {
     write(
         address,
-        source.byteSize(),
+        Segments.size(source, "source"),
         (slot, offset, done, length) -> EmbeddedLog.checkMayMark(client, GuestSlot.of(slot)),
         new Writer(source),
         (slot, offset, done, length) ->
@@ -354,10 +354,11 @@ public final class DeviceMemory {
    * @throws GuestAccessException see the class comment; nothing is read
    */
   public void read(long address, MemorySegment target) {
+    long size = Segments.size(target, "target");
     RcuReader section = rcu.reader();
     rcu.enter();
     try {
-      mapFor(address, target.byteSize()).read(address, target);
+      mapFor(address, size).read(address, target);
     } finally {
       try {
         section.cross(RcuReader.LEAVE);

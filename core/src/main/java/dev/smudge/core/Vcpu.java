@@ -216,7 +216,7 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void write(long address, MemorySegment source) {
-    long length = source.byteSize();
+    long length = Segments.size(source, "source");
     MappedSlot to = writable(address, length);
     if (to == null) {
       writeParts(address, source);
@@ -264,7 +264,7 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    * @throws GuestAccessException see the class comment; nothing is read
    */
   public void read(long address, MemorySegment target) {
-    long length = target.byteSize();
+    long length = Segments.size(target, "target");
     MappedSlot from = readable(address, length);
     if (from == null) {
       readParts(address, target);

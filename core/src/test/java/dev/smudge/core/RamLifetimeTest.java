@@ -223,6 +223,30 @@ class RamLifetimeTest {
   }
 
   @Test
+  void access_theSegmentOfTheCallerWasClosed_isRefusedAndSaysSo() {
+    try (GuestMemory memory = GuestMemory.create()) {
+      memory.addSlot(3, 0, 1 << 16);
+      Vcpu vcpu = memory.addVcpu();
+      DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
+      Arena owner = Arena.ofShared();
+      MemorySegment closed = owner.allocate(64);
+      owner.close();
+      for (Runnable access :
+          List.<Runnable>of(
+              () -> vcpu.write(64, closed),
+              () -> vcpu.read(64, closed),
+              () -> memory.device().write(64, closed),
+              () -> memory.device().writeAs(client, 64, closed),
+              () -> memory.device().read(64, closed))) {
+        IllegalStateException e = assertThrows(IllegalStateException.class, access::run);
+        assertTrue(String.valueOf(e.getMessage()).contains("was closed by its owner"), e.toString());
+      }
+      vcpu.offline();
+      assertEquals(0, client.dirtyPages());
+    }
+  }
+
+  @Test
   void access_theRamWasClosed_namesTheSlot() {
     byte[] bytes = new byte[8];
     try (Arena arena = Arena.ofShared();
@@ -246,6 +270,7 @@ class RamLifetimeTest {
               () -> vcpu.write(64, bytes, 0, 8),
               () -> vcpu.read(64, bytes, 0, 8),
               () -> vcpu.fill(64, 8, (byte) 1),
+              () -> vcpu.copy(64, 80, 8),
               () -> vcpu.atomics().getAndAdd(64, 4, 1),
               () -> vcpu.atomics().getVolatile(64, 4),
               () -> memory.device().putInt(64, 1),

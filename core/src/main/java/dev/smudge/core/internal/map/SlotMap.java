@@ -170,7 +170,8 @@ public final class SlotMap {
       }
       count = Math.min(count, left);
       long back = upwards ? 0 : count - 1;
-      MemorySegment.copy(source.ram, sourceOffset - back, target.ram, targetOffset - back, count);
+      MemorySegment.copy(
+          source.ram(), sourceOffset - back, target.ram(), targetOffset - back, count);
       left -= count;
     }
   }
