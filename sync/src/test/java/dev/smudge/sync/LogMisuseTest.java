@@ -4,9 +4,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.bitmap.PageWordConsumer;
 import dev.smudge.sync.tracker.Registration;
 import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.Tracker;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
@@ -206,5 +208,41 @@ class LogMisuseTest {
     assertTrue(String.valueOf(e.getMessage()).contains("has not left yet"), e.getMessage());
     log.rcu().barrier();
     log.addTracker(1, tracker).close();
+  }
+
+  @Test
+  void addSlot_trackerHasNoPartForIt_isRefusedAndTheLogGoesOn() {
+    List<SlotTracker> parts = new ArrayList<>();
+    DirtyLog other = DirtyLog.builder().tracker(slot -> parts.get(0)).build();
+    parts.add(null);
+    IllegalStateException e =
+        assertThrows(IllegalStateException.class, () -> other.addSlot(0, 10, PAGE));
+    assertTrue(String.valueOf(e.getMessage()).contains("returned null"), e.getMessage());
+    parts.set(0, new SlotTracker() {});
+    LogSlot slot = other.addSlot(0, 10, PAGE);
+    DirtyClient<LogSlot> client = other.client("c", InitialView.NONE_DIRTY);
+    other.mark(slot, PAGE, 1);
+    assertEquals(Set.of(1L), Dirty.take(client));
+    other.close();
+  }
+
+  /** It would change sets that the lock is for. */
+  @Test
+  void collect_itsSinkIsUsedAfterTheCall_isRefused() {
+    List<PageWordConsumer> sinks = new ArrayList<>();
+    SlotTracker part =
+        new SlotTracker() {
+          @Override
+          public void collect(PageWordConsumer sink) {
+            sinks.add(sink);
+          }
+        };
+    DirtyLog other = DirtyLog.builder().tracker(slot -> part).build();
+    other.addSlot(0, 10, PAGE);
+    DirtyClient<LogSlot> client = other.client("c", InitialView.NONE_DIRTY);
+    other.sync();
+    assertThrows(IllegalStateException.class, () -> sinks.get(0).accept(0, 1));
+    assertEquals(Set.of(), Dirty.take(client));
+    other.close();
   }
 }

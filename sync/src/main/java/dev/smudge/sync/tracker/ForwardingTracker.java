@@ -192,6 +192,7 @@ public class ForwardingTracker implements Tracker {
 
   @Override
   public String toString() {
-    return getClass().getSimpleName() + " of " + tracker;
+    String name = getClass().getSimpleName(); // an anonymous class has none
+    return (name.isEmpty() ? getClass().getName() : name) + " of " + tracker;
   }
 }

@@ -74,13 +74,18 @@ public final class FetchedBits {
   /** As {@link #collect(SlotViews)}, with another sink in front. */
   long collect(SlotViews views, UnaryOperator<PageWordConsumer> front) {
     Fetch fetch = new Fetch(views);
-    part.collect(front.apply(fetch));
+    try {
+      part.collect(front.apply(fetch));
+    } finally {
+      fetch.over = true;
+    }
     return fetch.pages;
   }
 
   private final class Fetch implements PageWordConsumer {
     private final SlotViews views;
     private long pages;
+    private boolean over; // whoever uses it after that holds no lock
 
     Fetch(SlotViews views) {
       this.views = views;
@@ -88,6 +93,10 @@ public final class FetchedBits {
 
     @Override
     public void accept(int wordIndex, long bits) {
+      if (over) {
+        throw new IllegalStateException(
+            "the sink of a tracker's collect was used after the call: the next call tells of it");
+      }
       // What is here already is in every view, or was in it and cleared with what is here.
       long news = bits & ~told.word(wordIndex);
       if (news != 0) {

@@ -102,8 +102,16 @@ public final class Slot {
   FetchedBits newPart(Tracker tracker) {
     TrackedSlot slot = tracked();
     PageSet told = new PageSet(pageCount); // first: the tracker's part may have to be closed
+    return new FetchedBits(newPart(tracker, slot), told);
+  }
+
+  /** Refuses what is no part before anything depends on it. */
+  static SlotTracker newPart(Tracker tracker, TrackedSlot slot) {
     SlotTracker part = tracker.newSlot(slot);
-    return new FetchedBits(part, told);
+    if (part == null) {
+      throw new IllegalStateException("newSlot of " + tracker + " returned null for " + slot);
+    }
+    return part;
   }
 
   /** {@return what trackers are told of it} */

@@ -23,7 +23,7 @@ final class VerifiedByOracle extends VerifiedSlot {
     super(slot, content);
     this.written = new PageSet(slot.pageCount());
     PageSet told = new PageSet(slot.pageCount());
-    SlotTracker part = tracker.newSlot(tracked());
+    SlotTracker part = Slot.newPart(tracker, tracked());
     this.oracle = new FetchedBits(part, told);
     boolean started = false;
     try {
