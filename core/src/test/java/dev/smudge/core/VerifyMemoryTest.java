@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
+import dev.smudge.sync.DirtyLogBuilder;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.verify.UnreportedWriteException;
 import java.lang.foreign.Arena;
@@ -15,6 +16,8 @@ import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.junit.jupiter.api.Timeout;
 
 /** The verify mode over a memory, which knows what its pages contain. */
@@ -59,11 +62,13 @@ class VerifyMemoryTest {
   }
 
   /** However long it takes: what it has written so far is not named before it has landed. */
-  @Test
-  void asynchronousWriteThatLands_isNotNamed() throws InterruptedException {
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void asynchronousWriteThatLands_isNotNamed(boolean stopped) throws InterruptedException {
     List<Throwable> named = new ArrayList<>();
+    DirtyLogBuilder options = DirtyLog.builder().verifyAndReport(named::add);
     try (GuestMemory memory =
-        GuestMemory.over(DirtyLog.builder().verify().verifyAndReport(named::add).build())) {
+        GuestMemory.over(stopped ? options.buildStopped() : options.build())) {
       memory.addSlot(0, 0, 1 << 20);
       DirtyClient<GuestSlot> client = memory.client("saves", InitialView.NONE_DIRTY);
       AsyncWrite write = memory.device().beginWrite(0x3000, 8192);

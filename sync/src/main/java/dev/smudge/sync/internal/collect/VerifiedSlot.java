@@ -29,6 +29,7 @@ abstract class VerifiedSlot {
     long look; // that has seen it last
     long seenNanos;
     boolean barrierPassed; // since then
+    boolean beingWritten; // by a write that marks when it has landed
 
     Difference(long page, int offset, String what, String between, long look) {
       this.page = page;
@@ -136,15 +137,19 @@ abstract class VerifiedSlot {
   /** It is not needed any more. */
   void close() {}
 
-  /** Those that are being written count as seen by the look that comes. Before its fetch. */
-  void excuseWritten(long nextLook) {
+  /**
+   * Those that are being written count as seen by the look that comes, before its fetch, or by the
+   * one that was just made.
+   */
+  void excuseWritten(long look) {
     PageContent of = content;
     if (of == null) {
       return;
     }
     for (Difference difference : differences.values()) {
-      if (of.isBeingWritten(tracked, difference.page)) {
-        difference.look = nextLook;
+      difference.beingWritten = of.isBeingWritten(tracked, difference.page);
+      if (difference.beingWritten) {
+        difference.look = look;
         difference.barrierPassed = false;
         difference.seenNanos = System.nanoTime();
       }

@@ -24,7 +24,8 @@ import org.jspecify.annotations.Nullable;
  * after a barrier does not report was not marked by a vCPU. A writer without a vCPU takes part in
  * no barrier, and may lose the processor between its store and its mark. So a difference is named
  * by the first look that comes at least {@link #PATIENCE_NANOS} later. Nobody writes beside a take
- * of a log whose guest is stopped: there it is named at once.
+ * of a log whose guest is stopped: there it is named at once, unless an asynchronous write is open
+ * there, which will mark it.
  *
  * <p>Not seen are a write that leaves the content as it was, unless an oracle looks ({@link
  * VerifiedByOracle}), and one that comes between the barrier of the take in which its page was
@@ -112,6 +113,7 @@ public final class WriteVerifier extends Verification {
       }
       attempt(verified, () -> verified.look(between, looks));
       if (stopped) {
+        attempt(verified, () -> verified.excuseWritten(looks));
         name(verified, named);
       }
     }
@@ -146,7 +148,8 @@ public final class WriteVerifier extends Verification {
   private void name(VerifiedSlot verified, List<UnreportedWriteException> named) {
     long now = System.nanoTime();
     for (Difference difference : List.copyOf(verified.differences().values())) {
-      if (stopped || (difference.barrierPassed && now - difference.seenNanos >= PATIENCE_NANOS)) {
+      boolean late = difference.barrierPassed && now - difference.seenNanos >= PATIENCE_NANOS;
+      if (stopped ? !difference.beingWritten : late) {
         named.add(exception(verified.slot(), difference));
         // From here on it is dirty, and no difference.
         verified.slot().views().tell((int) (difference.page >>> 6), 1L << difference.page);
