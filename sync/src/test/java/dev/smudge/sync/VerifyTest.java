@@ -4,6 +4,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.bitmap.PageWordConsumer;
+import dev.smudge.sync.tracker.Registration;
+import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
 import dev.smudge.sync.verify.PageContent;
 import dev.smudge.sync.verify.UnreportedWriteException;
@@ -28,6 +31,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The verify mode, over RAM of the embedder's own. */
 @Tag("long")
@@ -200,6 +204,42 @@ class VerifyTest {
         assertTrue(named.isEmpty() || took > MOST_NANOS, named.toString());
       }
     } while (took > MOST_NANOS); // longer than it may take: once more
+  }
+
+  /** It tells of what it has written since it was closed when it has left. */
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void whatALeavingDeviceWrites_isNotNamed(boolean stopped) {
+    DirtyLogBuilder options = DirtyLog.builder().verify(content);
+    try (DirtyLog log = stopped ? options.buildStopped() : options.build()) {
+      log.addSlot(0, PAGES, PAGE);
+      AtomicLong written = new AtomicLong();
+      SlotTracker part =
+          new SlotTracker() {
+            @Override
+            public void collect(PageWordConsumer sink) {
+              sink.accept(0, written.get());
+            }
+
+            @Override
+            public void clear(long firstPage, long pageCount, long[] bitmap) {
+              written.set(0);
+            }
+          };
+      Registration device = log.addTracker(0, slot -> part);
+      DirtyClient<LogSlot> client = log.client("saves", InitialView.NONE_DIRTY);
+      take(client);
+      device.close();
+      ram[5 * PAGE] = 1;
+      written.set(1 << 5);
+      for (long begin = System.nanoTime(); System.nanoTime() - begin < 2 * MOST_NANOS; ) {
+        take(client);
+      }
+      log.rcu().barrier();
+      assertEquals(Set.of(5L), Dirty.take(client));
+      ram[7 * PAGE] = 1; // and what nobody tells of is named
+      assertEquals(7, takeUntilNamed(client).pageIndex());
+    }
   }
 
   @Test

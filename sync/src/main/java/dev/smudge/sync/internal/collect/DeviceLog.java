@@ -25,6 +25,7 @@ final class DeviceLog implements Registration {
   private final Tracker tracker;
   private final int priority;
   private final AtomicBoolean closed = new AtomicBoolean();
+  private volatile long closedNanos; // before it is closed
 
   /** It is closed, and there is no task yet in which it leaves. */
   volatile boolean leaveUnqueued;
@@ -78,7 +79,15 @@ final class DeviceLog implements Registration {
   boolean markClosed() {
     // ORDER M1 volatile: closed before the grace period begins. Pairs with the looks right before
     // each call, in a section. If weaker: a call begins after the grace period, and after close().
+    if (!isClosed()) {
+      closedNanos = System.nanoTime();
+    }
     return closed.compareAndSet(false, true);
+  }
+
+  /** Whether it was closed, and no longer ago than that. */
+  boolean isClosedSince(long nanos) {
+    return isClosed() && System.nanoTime() - closedNanos <= nanos;
   }
 
   void startLog() {

@@ -261,6 +261,19 @@ public final class DeviceLogs {
     }
   }
 
+  /**
+   * Whether a device has been leaving for less than a wait may take: it may write until it has left,
+   * and only then tells of what it has written since it was closed.
+   */
+  boolean isAnyLeaving() {
+    for (DeviceLog device : devices) {
+      if (device.isClosedSince(collector.vcpus().timeoutNanos())) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   void closeAll() {
     DeviceLog[] all = devices;
     for (int at = all.length - 1; at >= 0; at--) {
