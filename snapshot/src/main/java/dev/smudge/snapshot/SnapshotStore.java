@@ -81,9 +81,11 @@ public final class SnapshotStore<S> implements AutoCloseable {
   /**
    * Opens a store, or makes an empty one. A second file, whose name ends with {@code .lock}, keeps
    * other processes and objects from opening the store while it is open. That file is not deleted.
+   * A compaction makes a third file, whose name ends with {@code .compact}.
    *
-   * @param file the store's file, of the default file system. Symbolic links are followed; a file
-   *     with two hard links is not known to be one, so do not open it by both
+   * @param file the store's file, of the default file system. Symbolic links are followed. By
+   *     another hard link a file is not opened a second time in this process; other processes do
+   *     not find that it is the same
    * @param client a client of the guest, for this store alone, and closed with it. It sees every
    *     page as dirty ({@code ALL_DIRTY})
    * @param ram reads and writes the guest's pages
@@ -91,8 +93,8 @@ public final class SnapshotStore<S> implements AutoCloseable {
    * @param <S> what the client calls a slot
    * @return the store; the guest is in none of its states yet
    * @throws dev.smudge.snapshot.stream.PageDamageException if the file is no store, or damaged
-   * @throws IOException if the file cannot be read or made, or is open elsewhere. The client is not
-   *     closed
+   * @throws IOException if the file cannot be read or made, is no regular file, or is open
+   *     elsewhere. The client is not closed
    * @throws IllegalStateException if the client is that of another store, of a {@link Rewind} or of
    *     a {@link Reset}
    */
@@ -103,7 +105,7 @@ public final class SnapshotStore<S> implements AutoCloseable {
     Closeable lock = StoreFiles.lock(name);
     StoreFile.Disk disk;
     try {
-      disk = StoreFiles.disk(name);
+      disk = new StoreFile.FileDisk(name);
     } catch (Throwable e) {
       StoreFiles.closeAfter(e, lock);
       throw e;
@@ -154,8 +156,8 @@ public final class SnapshotStore<S> implements AutoCloseable {
    *
    * @param name for people; at most 100,000 characters
    * @return its number; it is now the current state
-   * @throws IOException if the file cannot be written, or somebody has removed it or cut it off;
-   *     the store is as before
+   * @throws IOException if the file cannot be written, or somebody has removed it, replaced it or
+   *     cut it off; the store is as before
    * @throws IllegalStateException if the store or the client is closed, a slot was removed or
    *     changed, or another call is under way; the store is as before
    * @throws IllegalArgumentException if the name is too long, or the pages of a slot are too large;
@@ -334,8 +336,9 @@ public final class SnapshotStore<S> implements AutoCloseable {
    * by it in one step. The states keep their numbers.
    *
    * @return how many bytes the file is smaller
-   * @throws IOException if the file cannot be written, or a page is damaged; the store is as
-   *     before. Also if the directory cannot be written to the disk; the new file is then in use
+   * @throws IOException if the file cannot be written, a page is damaged, somebody has replaced the
+   *     store's file, or another file has the name of the new one; the store is as before. Also if
+   *     the directory cannot be written to the disk; the new file is then in use
    * @throws IllegalStateException if the store is closed, or another call is under way; nothing is
    *     changed
    */

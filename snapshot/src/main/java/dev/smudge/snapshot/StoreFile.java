@@ -7,6 +7,8 @@ import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.util.Objects;
 import java.util.zip.CRC32C;
 import org.jspecify.annotations.Nullable;
 
@@ -38,11 +40,22 @@ final class StoreFile implements AutoCloseable {
    */
   static final class FileDisk implements Disk {
     private final RandomAccessFile file;
+    private final @Nullable Object key; // which file it is; null where the system does not say
     Path name; // by stores alone: see StoreFiles.compact
 
     FileDisk(Path name) throws IOException {
       this.file = new RandomAccessFile(name.toFile(), "rw");
       this.name = name;
+      try {
+        this.key = attributes().fileKey();
+      } catch (Throwable e) {
+        StoreFiles.closeAfter(e, file);
+        throw e;
+      }
+    }
+
+    private BasicFileAttributes attributes() throws IOException {
+      return Files.readAttributes(name, BasicFileAttributes.class);
     }
 
     @Override
@@ -74,10 +87,15 @@ final class StoreFile implements AutoCloseable {
       }
     }
 
-    /** Of what has the name now: what was written to a file that somebody removed is lost. */
+    /** Of what has the name now: what is written to a file that has no name any more is lost. */
     @Override
     public long size() throws IOException {
-      return Files.size(name);
+      BasicFileAttributes now = attributes();
+      if (!Objects.equals(key, now.fileKey())) {
+        throw new IOException(
+            name + " is another file than the store has open: somebody has replaced it");
+      }
+      return now.size();
     }
 
     @Override

@@ -1,13 +1,17 @@
 package dev.smudge.snapshot;
 
 import dev.smudge.snapshot.StoredState.Geometry;
+import dev.smudge.snapshot.stream.PageDamageException;
 import java.io.Closeable;
 import java.io.File;
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
@@ -29,24 +33,20 @@ final class StoreFiles {
    */
   private static final ConcurrentMap<Path, Lock> OPEN = new ConcurrentHashMap<>();
 
-  /** {@return the one name of a file that may be there, whatever links lead to it} */
+  /** {@return the one name of a file, whatever links lead to it}. It is made if there is none. */
   static Path realName(Path file) throws IOException {
-    if (Files.exists(file)) {
-      return file.toRealPath();
+    if (!Files.exists(file)) { // a link to a file that there is not leads to one after this
+      new RandomAccessFile(file.toFile(), "rw").close();
+      forceDirectory(file.toRealPath());
     }
-    Path absolute = file.toAbsolutePath();
-    Path directory = absolute.getParent();
-    return directory == null ? absolute : directory.toRealPath().resolve(absolute.getFileName());
-  }
-
-  /** Opens the file of a store; made if there is none. */
-  static StoreFile.Disk disk(Path file) throws IOException {
-    boolean made = Files.notExists(file);
-    StoreFile.Disk disk = new StoreFile.FileDisk(file);
-    if (made) {
-      forceDirectory(file);
+    Path name = file.toRealPath();
+    if (!Files.isRegularFile(name)) {
+      throw new IOException(
+          name
+              + (Files.isDirectory(name) ? " is a directory" : " is a device, a pipe or a socket")
+              + ": a store needs a file");
     }
-    return disk;
+    return name;
   }
 
   /** Keeps others out until it is closed. A file of its own, as the store's may be replaced. */
@@ -56,12 +56,25 @@ final class StoreFiles {
       throw new IOException(file + " is open already in this process");
     }
     try {
+      for (Path other : OPEN.keySet()) { // of two that are opened at once, each finds the other
+        if (!other.equals(file) && isSame(other, file)) {
+          throw new IOException(file + " is open already in this process, as " + other);
+        }
+      }
       lock.take();
     } catch (Throwable e) {
       closeAfter(e, lock);
       throw e;
     }
     return lock;
+  }
+
+  private static boolean isSame(Path other, Path file) throws IOException {
+    try {
+      return Files.isSameFile(other, file);
+    } catch (NoSuchFileException e) { // somebody has removed the other
+      return false;
+    }
   }
 
   /** A store's, in this process and in others. */
@@ -74,9 +87,10 @@ final class StoreFiles {
     }
 
     void take() throws IOException {
+      Path name = beside(file, ".lock");
+      checkIsNotInTheWay(name);
       FileChannel beside =
-          FileChannel.open(
-              beside(file, ".lock"), StandardOpenOption.WRITE, StandardOpenOption.CREATE);
+          FileChannel.open(name, StandardOpenOption.WRITE, StandardOpenOption.CREATE);
       channel = beside;
       try {
         if (beside.tryLock() == null) {
@@ -116,6 +130,14 @@ final class StoreFiles {
     return file.resolveSibling(file.getFileName() + ending);
   }
 
+  /** Refuses what is no file and has the name that a file of the store is to have. */
+  private static void checkIsNotInTheWay(Path name) throws IOException {
+    if (Files.exists(name, LinkOption.NOFOLLOW_LINKS)
+        && !Files.isRegularFile(name, LinkOption.NOFOLLOW_LINKS)) {
+      throw new IOException(name + " is in the way of a store's file of that name");
+    }
+  }
+
   /** The entry of a file in its directory is on the disk, where directories can be opened. */
   static void forceDirectory(Path file) throws IOException {
     Path directory = file.toAbsolutePath().getParent();
@@ -137,12 +159,22 @@ final class StoreFiles {
    */
   static void compact(StoredGuest<?> guest, Path file) throws IOException {
     StoreIndex index = guest.index;
+    if (Files.exists(file)) { // else somebody has removed it, and it is written anew
+      index.file.size(); // and if it was replaced, the file that is there now is not the store's
+    }
     Path beside = beside(file, ".compact");
+    checkIsNotInTheWay(beside);
+    if (Files.exists(beside(beside, ".lock"))) {
+      throw new IOException(
+          beside + " is a store, and has the name of the file that a compaction of this one makes");
+    }
+    boolean others = Files.exists(beside);
     StoreFile.FileDisk disk = new StoreFile.FileDisk(beside);
     boolean moved = false;
     try {
       StoreIndex fresh = new StoreIndex(new StoreFile(disk));
-      fresh.file.create();
+      createInPlaceOf(beside, fresh.file);
+      others = false;
       fresh.file.forces = false; // once, before it gets its name
       PlaceTable parent = new PlaceTable(fresh);
       for (StoredState state : index.states.values()) {
@@ -173,8 +205,20 @@ final class StoreFiles {
     } finally {
       if (!moved) {
         disk.close();
-        Files.deleteIfExists(beside);
+        if (!others) {
+          Files.deleteIfExists(beside);
+        }
       }
+    }
+  }
+
+  /** A compaction that was killed may have left a file, which begins as a store does. */
+  private static void createInPlaceOf(Path beside, StoreFile file) throws IOException {
+    try {
+      file.create();
+    } catch (PageDamageException e) {
+      throw new IOException(
+          beside + " was not made by a compaction, and has the name of the file that one makes", e);
     }
   }
 

@@ -15,6 +15,7 @@ import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Assumptions;
@@ -134,6 +135,56 @@ class StoreFileTest {
     }
   }
 
+  @Test
+  void open_byALinkToAFileThatThereIsNot_isTheSameStore() throws Exception {
+    Path link = directory.resolve("link");
+    try {
+      Files.createSymbolicLink(link, file.getFileName());
+    } catch (FileSystemException | UnsupportedOperationException e) {
+      Assumptions.abort("no symbolic link can be made here: " + e);
+    }
+    try (SnapshotStore<LogSlot> store = open(console, link)) {
+      store.save();
+      assertThrows(IOException.class, () -> open(new Console(), link));
+      assertThrows(IOException.class, () -> open(new Console(), file));
+    }
+  }
+
+  @Test
+  void open_byAnotherHardLink_isRefused() throws Exception {
+    Path link = directory.resolve("link");
+    try (SnapshotStore<LogSlot> store = open(console, file)) {
+      try {
+        Files.createLink(link, file);
+      } catch (FileSystemException | UnsupportedOperationException e) {
+        Assumptions.abort("no link can be made here: " + e);
+      }
+      Exception e = assertThrows(IOException.class, () -> open(new Console(), link));
+      assertTrue(e.getMessage().endsWith("is open already in this process, as " + file), e::toString);
+      store.compact(); // the file has this name alone, from here on
+      open(new Console(), link).close();
+      store.save();
+    }
+    try (SnapshotStore<LogSlot> store = open(new Console(), link)) {
+      assertEquals(0, store.states().size());
+    }
+  }
+
+  @Test
+  void open_whatIsNoFile_isRefusedAndLeavesNothing() throws Exception {
+    Path device = Path.of("/dev/null");
+    for (Path each : List.of(directory, device)) {
+      if (Files.exists(each)) {
+        Exception e = assertThrows(IOException.class, () -> open(console, each));
+        assertTrue(e.getMessage().endsWith(": a store needs a file"), e::toString);
+        assertTrue(Files.notExists(each.resolveSibling(each.getFileName() + ".lock")), "lock file");
+      }
+    }
+    Files.createDirectory(directory.resolve("states.lock"));
+    Exception e = assertThrows(IOException.class, () -> open(console, file));
+    assertTrue(e.getMessage().contains("is in the way"), e::toString);
+  }
+
   /** An interrupt of the thread that uses a channel closes it. */
   @Test
   void anyCall_byAnInterruptedThread_isMade() throws Exception {
@@ -202,6 +253,56 @@ class StoreFileTest {
     try (SnapshotStore<LogSlot> store = open(other, file)) {
       store.restore(2);
       assertArrayEquals(console.ram[0], other.ram[0]);
+    }
+  }
+
+  /** By a copy, which is as long, so that its length tells nothing. */
+  @Test
+  void save_somebodyHasReplacedTheFile_saysSo() throws Exception {
+    Path copy = directory.resolve("copy");
+    try (SnapshotStore<LogSlot> store = open(console, file)) {
+      store.save();
+      Files.copy(file, copy);
+      if (isRemoved(file)) {
+        Files.move(copy, file);
+        console.fill(0, 0, 40_000, (byte) 2);
+        Exception e = assertThrows(IOException.class, store::save);
+        assertTrue(e.getMessage().endsWith("somebody has replaced it"), e::toString);
+        assertThrows(IOException.class, () -> store.importImage(0, file, new byte[0], ""));
+        assertThrows(IOException.class, store::compact);
+        assertEquals(1, store.states().size());
+        store.restore(0);
+      }
+    }
+    try (SnapshotStore<LogSlot> store = open(new Console(), file)) {
+      assertEquals(1, store.states().size());
+    }
+  }
+
+  @Test
+  void compact_anotherFileHasTheNameOfItsOwn_isRefusedAndThatFileStays() throws Exception {
+    Path beside = directory.resolve("states.compact");
+    byte[] text = "of the user".getBytes(StandardCharsets.UTF_8);
+    try (SnapshotStore<LogSlot> store = open(console, file)) {
+      store.save();
+      Files.write(beside, text);
+      Exception e = assertThrows(IOException.class, store::compact);
+      assertTrue(e.getMessage().contains("was not made by a compaction"), e::toString);
+      assertArrayEquals(text, Files.readAllBytes(beside));
+
+      Files.delete(beside);
+      try (SnapshotStore<LogSlot> other = open(new Console(), beside)) {
+        other.save();
+      }
+      assertThrows(IOException.class, store::compact);
+      try (SnapshotStore<LogSlot> other = open(new Console(), beside)) {
+        assertEquals(1, other.states().size());
+      }
+
+      Files.delete(directory.resolve("states.compact.lock"));
+      store.compact(); // over what may be left of a compaction
+      assertTrue(Files.notExists(beside));
+      store.save();
     }
   }
 
