@@ -209,9 +209,9 @@ final class SourceRun<S> {
       long stoppedAt = System.nanoTime();
       stopped = true;
       listener.phase(Phase.LAST_ROUND);
+      byte[] state = source.machine.save(); // first: it may write RAM
       try (DirtyBatch<S> last = ram.client().take()) {
         send(last, stoppedAt, true);
-        byte[] state = source.machine.save();
         end(state);
         result.lastRoundNanos = System.nanoTime() - stoppedAt;
         check();

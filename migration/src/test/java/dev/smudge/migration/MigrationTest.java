@@ -72,7 +72,15 @@ class MigrationTest {
     Bench.Wrap late =
         (connection, index) -> index == 0 ? connection : new LateConnection(connection, allSent);
     try (Bench bench = new Bench(8)) {
-      bench.guest.atSave = allSent::countDown;
+      bench.source.listener(
+          new MigrationListener() {
+            @Override
+            public void roundEnds(Round round) {
+              if (round.last()) {
+                allSent.countDown();
+              }
+            }
+          });
       bench.guest.hotPages = 2; // what is sent has to fit into a pipe that nobody reads
       bench.guest.start();
       bench.source.rounds(2, 2, 0).timeout(Duration.ofMinutes(1), AtLimit.FORCE);

@@ -47,6 +47,7 @@ public final class BaseImage {
     GuestPages.checkIsFree(client);
     Map<Integer, Slot> slots = new HashMap<>();
     long[] pages = {0};
+    byte[] state = Objects.requireNonNull(machine.save(), "state of the machine").clone();
     try (DirtyBatch<S> batch = client.take()) {
       batch.forEachRun((slot, first, count) -> {
         int bytes = GuestPages.checkedPageBytes(ram, slot);
@@ -58,7 +59,6 @@ public final class BaseImage {
         }
         pages[0] += copy(ram, slot, of, first, count);
       });
-      byte[] state = Objects.requireNonNull(machine.save(), "state of the machine").clone();
       BaseImage image = new BaseImage(slots, state, pages[0]);
       batch.commit();
       return image;

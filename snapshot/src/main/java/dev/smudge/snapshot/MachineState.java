@@ -24,7 +24,8 @@ public interface MachineState {
 
   /**
    * Returns the present state. The caller copies the bytes before it returns, so the same array may
-   * be returned each time; the same length each time is cheapest.
+   * be returned each time; the same length each time is cheapest. Called before the pages are read,
+   * so what it writes to guest RAM, and marks, is saved with them.
    *
    * @return the state, at most 2^30 bytes
    */

@@ -108,11 +108,11 @@ public final class Rewind<S> implements AutoCloseable {
     try {
       pages.settle();
       history.settle();
+      byte[] bytes = Objects.requireNonNull(machine.save(), "state of the machine"); // may write RAM
       pages.absorb();
       if (event.isEnabled()) {
         event.pages = pages.pendingPages();
       }
-      byte[] bytes = Objects.requireNonNull(machine.save(), "state of the machine");
       int chunks = chunks(bytes.length);
       machinePart.pending.addRange(0, chunks);
       long state = history.current() + 1; // 0 if there is none

@@ -104,6 +104,7 @@ final class StoredGuest<S> {
     }
   }
 
+  /** Before the pages are absorbed: it may write some. */
   private byte[] machineBytes() {
     return Objects.requireNonNull(machine.save(), "state of the machine").clone();
   }
@@ -219,9 +220,9 @@ final class StoredGuest<S> {
   long save(String name) throws IOException {
     StoreSaveEvent event = new StoreSaveEvent();
     event.begin();
+    byte[] bytes = machineBytes();
     pages.absorb();
     places.moveTo(current);
-    byte[] bytes = machineBytes();
     Content content =
         writer -> {
           for (Part<S> part : pages.parts) {
@@ -247,9 +248,10 @@ final class StoredGuest<S> {
   Copy capture() {
     StoreCaptureEvent event = new StoreCaptureEvent();
     event.begin();
+    byte[] bytes = machineBytes();
     pages.absorb();
     places.moveTo(current);
-    Copy copy = new Copy(geometry(), machineBytes());
+    Copy copy = new Copy(geometry(), bytes);
     for (Part<S> part : pages.parts) {
       S slot = Objects.requireNonNull(part.slot);
       List<byte[]> contents = new ArrayList<>();

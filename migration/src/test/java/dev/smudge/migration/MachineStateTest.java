@@ -1,0 +1,27 @@
+package dev.smudge.migration;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import dev.smudge.migration.MigrationResult.End;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** What a machine does when it is asked for its state. */
+@Timeout(60)
+class MachineStateTest {
+  /** As one that drains a queue does. */
+  @Test
+  void migrate_saveOfTheMachineWritesRam_isAtTheDestination() throws Exception {
+    try (Bench bench = new Bench(16)) {
+      Guest guest = bench.guest;
+      guest.atSave =
+          () -> {
+            guest.memory.get(7)[3 * Guest.PAGE + 5] = 77;
+            guest.log.mark(guest.slots.get(1), 3 * Guest.PAGE + 5, 1);
+          };
+      MigrationResult result = bench.migrate(2, Bench.NOTHING, Bench.NOTHING);
+      assertEquals(End.HANDED_OVER, result.end(), String.valueOf(result.failure()));
+      bench.assertSame();
+    }
+  }
+}
