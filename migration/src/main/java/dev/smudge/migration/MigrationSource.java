@@ -50,6 +50,7 @@ public final class MigrationSource<S> {
   static final class Sent {
     final Map<Integer, PageSet> pages = new HashMap<>(); // by slot number
     private final AtomicBoolean migrating = new AtomicBoolean();
+    private volatile MigrationResult.End end = MigrationResult.End.STAYED; // where the guest is
   }
 
   private static final Map<DirtyClient<?>, Sent> SENT =
@@ -249,8 +250,9 @@ public final class MigrationSource<S> {
    * @throws InterruptedException if the calling thread is interrupted before the destination was
    *     told to run the guest: it runs on here. Later, the result says that it is in doubt
    * @throws IllegalArgumentException if there are too many connections; nothing has happened
-   * @throws IllegalStateException if another migration by this client is under way; nothing has
-   *     happened
+   * @throws IllegalStateException if another migration by this client is under way, or the guest
+   *     was handed over by one, or is in doubt since: it must not run twice. If it runs here all the
+   *     same, use another client. Nothing has happened
    */
   public MigrationResult migrate(Connection first, Connection... more) throws InterruptedException {
     if (more.length >= StreamLayout.MAX_STREAMS) {
@@ -262,9 +264,23 @@ public final class MigrationSource<S> {
           "a migration of " + ram.client() + " is under way: each would lack what the other sends");
     }
     try {
+      checkIsHere();
       return run(first, more);
     } finally {
       sent.migrating.set(false);
+    }
+  }
+
+  /** A failure of one more migration would start the guest here, and a success at a third place. */
+  private void checkIsHere() {
+    if (sent.end != MigrationResult.End.STAYED) {
+      throw new IllegalStateException(
+          "the guest of "
+              + ram.client()
+              + (sent.end == MigrationResult.End.HANDED_OVER
+                  ? " was handed over"
+                  : " may run at the destination that was told to run it")
+              + ", so it cannot be migrated from here; if it does run here, use another client");
     }
   }
 
@@ -279,6 +295,7 @@ public final class MigrationSource<S> {
       }
       result = started.migrate(first, more);
     } finally {
+      sent.end = started.result.end;
       run = null;
       cancelled = false;
       forced = false;

@@ -34,7 +34,7 @@ final class SourceRun<S> {
   private final GuestRam<S> ram;
   private final MigratingGuest guest;
   private final MigrationListener listener;
-  private final MigrationResult result = new MigrationResult();
+  final MigrationResult result = new MigrationResult();
   private final SourceStreams streams = new SourceStreams();
   private final Map<S, PageSet> again = new HashMap<>(); // sent by an earlier attempt
   private final Set<S> slots;
