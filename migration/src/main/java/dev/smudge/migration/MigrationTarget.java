@@ -120,6 +120,24 @@ public final class MigrationTarget implements AutoCloseable {
   }
 
   /**
+   * Sets how many bytes the state of the machine may have. It is kept in memory until all of it is
+   * there, so a destination that does not trust its source sets what its machine needs. A longer
+   * state is refused when it comes, and the source keeps the guest. Default: 2^30.
+   *
+   * @param bytes from 0 to 2^30
+   * @return this
+   * @throws IllegalArgumentException if it is outside that
+   */
+  public MigrationTarget stateLimit(int bytes) {
+    if (bytes < 0 || bytes > StreamLayout.MAX_STATE) {
+      throw new IllegalArgumentException(
+          "a limit of " + bytes + " bytes; from 0 to " + StreamLayout.MAX_STATE);
+    }
+    main.stateLimit = bytes;
+    return this;
+  }
+
+  /**
    * Receives the guest. Otherwise as {@link #receive(GuestRam, MachineState, Messages.Handler,
    * Runnable)}, from a source without a check.
    *

@@ -12,6 +12,7 @@ import java.util.UUID;
 /** One stream of a destination; order and layout: {@link StreamLayout}. */
 final class TargetStream extends StreamEnd {
   private final ByteArrayOutputStream state = new ByteArrayOutputStream();
+  int stateLimit = StreamLayout.MAX_STATE;
   final UUID migration;
   final int index;
   final int streams;
@@ -97,9 +98,9 @@ final class TargetStream extends StreamEnd {
 
   private void state() throws MigrationException {
     ByteBuffer body = in.body();
-    if (body.remaining() > StreamLayout.MAX_STATE - state.size()) {
+    if (body.remaining() > stateLimit - state.size()) {
       throw new MigrationException(
-          Fault.BAD_CONTENT, "the state has more than " + StreamLayout.MAX_STATE + " bytes");
+          Fault.BAD_CONTENT, "the state of the machine has more than " + stateLimit + " bytes");
     }
     state.writeBytes(FrameReader.rest(body));
   }

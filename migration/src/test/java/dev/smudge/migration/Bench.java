@@ -30,6 +30,7 @@ final class Bench implements AutoCloseable {
   boolean failStart;
   Throwable startFailure = new IllegalStateException("no processor is free");
   boolean closeAtStart;
+  int stateLimit = 1 << 30;
   Runnable atStart = () -> {};
   Messages.@Nullable Handler targetCheck;
 
@@ -107,7 +108,7 @@ final class Bench implements AutoCloseable {
     Guest made = new Guest(in.slots());
     made.failing = failRestore;
     target = made;
-    in.receive(
+    in.stateLimit(stateLimit).receive(
         made.ram,
         made,
         targetCheck,

@@ -1,6 +1,7 @@
 package dev.smudge.migration;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.migration.MigrationResult.End;
 import org.junit.jupiter.api.Test;
@@ -9,6 +10,21 @@ import org.junit.jupiter.api.Timeout;
 /** What a machine does when it is asked for its state. */
 @Timeout(60)
 class MachineStateTest {
+  @Test
+  void migrate_stateLongerThanTheDestinationTakes_staysAndSaysWhy() throws Exception {
+    try (Bench bench = new Bench(16)) {
+      bench.guest.start();
+      bench.stateLimit = 7; // it has 8
+      MigrationResult result = bench.migrate(2, Bench.NOTHING, Bench.NOTHING);
+      assertEquals(End.STAYED, result.end());
+      bench.assertOneGuest(result);
+      String said = String.valueOf(result.failure());
+      assertTrue(said.endsWith("the state of the machine has more than 7 bytes"), said);
+      bench.stateLimit = 8;
+      bench.assertMovesNow(2);
+    }
+  }
+
   /** As one that drains a queue does. */
   @Test
   void migrate_saveOfTheMachineWritesRam_isAtTheDestination() throws Exception {
