@@ -2,7 +2,6 @@ package dev.smudge.endive;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import run.endive.runtime.GlobalInstance;
 import run.endive.runtime.Instance;
@@ -29,9 +28,8 @@ final class InstanceState {
   private record Entry(
       TableInstance table, int index, int ref, @Nullable Object object, @Nullable Instance of) {}
 
-  InstanceState(TrackedMemory memory) {
-    this.instance =
-        Objects.requireNonNull(memory.instance(), "the memory of no instance: " + memory);
+  InstanceState(TrackedMemory memory, Instance instance) {
+    this.instance = instance;
     this.live = memory.segments();
     this.segments = live == null ? null : live.clone();
     for (int i = 0; i < instance.globalCount(); i++) {

@@ -8,6 +8,9 @@ import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.InitialView;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.List;
+import run.endive.runtime.Instance;
 import run.endive.runtime.Memory;
 
 /**
@@ -18,7 +21,8 @@ import run.endive.runtime.Memory;
  * those that differ from the image.
  *
  * <p><b>It covers</b> the linear memory and its size, and the instance's mutable globals, tables,
- * and dropped element and data segments. Imported globals and tables are reset too, also for other
+ * and dropped element and data segments; if several instances have the memory, because they import
+ * it, those of all that were there when the image was made. Imported globals and tables are reset too, also for other
  * instances that share them. <b>It does not cover</b> a table that has grown (Endive cannot shrink
  * it, so a reset is refused), objects behind references in globals and tables, other memories of
  * the instance, and state that the host keeps for the guest: descriptors of WASI, collected output,
@@ -33,7 +37,7 @@ import run.endive.runtime.Memory;
 public final class SandboxImage implements AutoCloseable {
   private final TrackedMemory memory;
   private final GuestSlot slot;
-  private final InstanceState instance;
+  private final List<InstanceState> instances = new ArrayList<>();
   private final DirtyClient<GuestSlot> client;
   private final DeviceMemory device;
   private final MemorySegment content;
@@ -44,7 +48,12 @@ public final class SandboxImage implements AutoCloseable {
     this.memory = memory;
     this.slot = memory.slot();
     this.client = client;
-    this.instance = new InstanceState(memory);
+    for (Instance each : memory.instances()) {
+      instances.add(new InstanceState(memory, each));
+    }
+    if (instances.isEmpty()) {
+      throw new NullPointerException("the memory of no instance: " + memory);
+    }
     this.pages = memory.pages();
     this.content = MemorySegment.ofArray(memory.readBytes(0, Memory.bytes(pages)));
     memory.vcpu().offline();
@@ -90,7 +99,7 @@ public final class SandboxImage implements AutoCloseable {
    *     changed; nothing is written
    */
   public long restore() {
-    instance.checkRestorable();
+    instances.forEach(InstanceState::checkRestorable);
     memory.vcpu().offline();
     Restored restored = new Restored();
     try (DirtyBatch<GuestSlot> batch = client.takeRange(slot, 0, slot.pageCount())) {
@@ -98,7 +107,7 @@ public final class SandboxImage implements AutoCloseable {
       batch.commit(); // after an error in the middle they are dirty again
     }
     memory.resetPages(pages);
-    instance.restore();
+    instances.forEach(InstanceState::restore);
     return restored.count;
   }
 

@@ -4,7 +4,11 @@ import static run.endive.runtime.ConstantEvaluators.computeConstantValue;
 
 import dev.smudge.core.GuestSlot;
 import dev.smudge.core.Vcpu;
+import java.util.Collections;
+import java.util.List;
 import java.util.Objects;
+import java.util.Set;
+import java.util.WeakHashMap;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import run.endive.runtime.Instance;
@@ -50,7 +54,7 @@ import run.endive.wasm.types.PassiveDataSegment;
  */
 public sealed class TrackedMemory extends AtomicMemory permits UnmarkedMemory {
   private DataSegment @Nullable [] segments;
-  private @Nullable Instance instance;
+  private final Set<Instance> instances = Collections.newSetFromMap(new WeakHashMap<>());
 
   TrackedMemory(LinearMemory memory, Vcpu vcpu) {
     super(memory, vcpu);
@@ -103,9 +107,9 @@ public sealed class TrackedMemory extends AtomicMemory permits UnmarkedMemory {
     return memory.slot;
   }
 
-  /** {@return the instance whose memory it is; null before it was initialized} */
-  @Nullable Instance instance() {
-    return instance;
+  /** {@return the instances whose memory it is, several if they import it; none before the first} */
+  List<Instance> instances() {
+    return List.copyOf(instances);
   }
 
   /** {@return its data segments: the array itself, in which dropped ones are empty} */
@@ -164,7 +168,7 @@ public sealed class TrackedMemory extends AtomicMemory permits UnmarkedMemory {
   @Override
   public void initialize(
       Instance instance, DataSegment @Nullable [] dataSegments, int memoryIndex) {
-    this.instance = instance;
+    instances.add(instance);
     segments = dataSegments; // the array itself: drop() is seen in it
     if (dataSegments == null) {
       return;

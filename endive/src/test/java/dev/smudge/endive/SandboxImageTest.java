@@ -28,6 +28,8 @@ import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import run.endive.compiler.MachineFactoryCompiler;
+import run.endive.runtime.ImportMemory;
+import run.endive.runtime.ImportValues;
 import run.endive.runtime.Instance;
 import run.endive.wasm.types.MemoryLimits;
 
@@ -132,6 +134,36 @@ class SandboxImageTest {
           assertEquals(-1, call(instance, "load", 300_000));
         }
       }
+    }
+  }
+
+  /** The one that exports the memory was initialized first. */
+  @Test
+  void restore_twoInstancesHaveTheMemory_bothAreAsTheyWere() {
+    Instance first = instance();
+    Instance second =
+        Instance.builder(
+                Wat.compile(
+                    """
+                    (module (import "first" "memory" (memory 2 20))
+                      (global $g (mut i64) (i64.const 6))
+                      (func (export "leave")
+                        (global.set $g (i64.const 98)) (i64.store (i32.const 16) (i64.const -1)))
+                      (func (export "global") (result i64) (global.get $g)))
+                    """))
+            .withImportValues(
+                ImportValues.builder()
+                    .addMemory(new ImportMemory("first", "memory", first.memory()))
+                    .build())
+            .build();
+    try (guest;
+        SandboxImage image = image(first)) {
+      call(first, "leave");
+      call(second, "leave");
+      image.restore();
+      assertEquals(5, call(first, "global"));
+      assertEquals(6, call(second, "global"));
+      assertEquals(0, call(first, "load", 16));
     }
   }
 
