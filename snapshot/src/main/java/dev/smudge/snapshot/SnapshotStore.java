@@ -347,16 +347,16 @@ public final class SnapshotStore<S> implements AutoCloseable {
     try {
       StoreCompactionEvent event = new StoreCompactionEvent();
       event.begin();
-      StoreFile old = guest.index.file;
+      StoreIndex old = guest.index;
       try {
         StoreFiles.compact(guest, path);
         StoreFiles.forceDirectory(path);
       } finally {
-        if (!old.equals(guest.index.file)) {
+        if (!old.equals(guest.index)) {
           old.close();
         }
       }
-      event.before = old.committed();
+      event.before = old.file.committed();
       event.after = guest.index.file.committed();
       event.commit();
       return event.before - event.after;

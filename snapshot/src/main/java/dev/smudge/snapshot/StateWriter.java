@@ -19,7 +19,6 @@ final class StateWriter implements AutoCloseable {
   private final long[] pages = new long[PageRunEncoder.MAX_PAGES]; // of the run
   private int slotId;
   private byte[] before = {};
-  private byte[] base = {};
   private byte[] zero = {};
 
   private StateWriter(StoreIndex index, StoredState state, PlaceTable parent) {
@@ -46,7 +45,6 @@ final class StateWriter implements AutoCloseable {
     slotId = id;
     if (before.length != pageBytes) {
       before = new byte[pageBytes];
-      base = new byte[pageBytes];
       zero = new byte[pageBytes];
     }
     encoder.begin(id, pageBytes);
@@ -61,14 +59,13 @@ final class StateWriter implements AutoCloseable {
       }
       return;
     }
-    index.read(place, before);
+    index.pages.read(place, before);
     if (!Arrays.equals(before, content)) {
-      long key = index.baseOf(place);
+      long key = index.pages.baseOf(place);
       if (key == place) {
         add(page, content, before, key);
       } else {
-        index.read(key, base);
-        add(page, content, base, key);
+        add(page, content, index.pages.base(key), key);
       }
     }
   }

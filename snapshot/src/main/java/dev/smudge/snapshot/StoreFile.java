@@ -249,10 +249,16 @@ final class StoreFile implements AutoCloseable {
   /** Reads up to so many bytes; fewer only where the file ends. */
   ByteBuffer read(long at, int length) throws IOException {
     ByteBuffer to = ByteBuffer.allocate(length);
+    read(at, to);
+    return to;
+  }
+
+  /** As {@link #read(long, int)}, into an empty buffer up to its limit. */
+  void read(long at, ByteBuffer to) throws IOException {
     while (to.hasRemaining() && disk.read(to, at + to.position()) >= 0) {
       // on
     }
-    return to.flip();
+    to.flip();
   }
 
   /** Reads a record; null if there is none that is whole. */

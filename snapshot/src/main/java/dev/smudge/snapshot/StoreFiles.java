@@ -170,9 +170,9 @@ final class StoreFiles {
     }
     boolean others = Files.exists(beside);
     StoreFile.FileDisk disk = new StoreFile.FileDisk(beside);
+    StoreIndex fresh = new StoreIndex(new StoreFile(disk));
     boolean moved = false;
     try {
-      StoreIndex fresh = new StoreIndex(new StoreFile(disk));
       createInPlaceOf(beside, fresh.file);
       others = false;
       fresh.file.forces = false; // once, before it gets its name
@@ -204,7 +204,7 @@ final class StoreFiles {
       }
     } finally {
       if (!moved) {
-        disk.close();
+        fresh.close();
         if (!others) {
           Files.deleteIfExists(beside);
         }
@@ -234,7 +234,7 @@ final class StoreFiles {
         writer.slot(slot.slotId(), slot.pageBytes());
         byte[] page = new byte[slot.pageBytes()];
         for (Map.Entry<Long, Long> entry : places(index, state, parent, slot).entrySet()) {
-          index.read(entry.getValue(), page);
+          index.pages.read(entry.getValue(), page);
           writer.page(entry.getKey(), page);
         }
       }
@@ -274,7 +274,7 @@ final class StoreFiles {
       places.moveTo(number);
       int id = slot.slotId();
       for (long at = places.next(id, 0); at < slot.pageCount(); at = places.next(id, at + 1)) {
-        index.read(places.find(id, at), page);
+        index.pages.read(places.find(id, at), page);
         if (!Arrays.equals(page, zero)) {
           writeFully(to, page, at * slot.pageBytes());
         }

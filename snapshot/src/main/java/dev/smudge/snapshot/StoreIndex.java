@@ -20,19 +20,17 @@ import org.jspecify.annotations.Nullable;
  * The states of a store's file, and where their pages are. A page of a state is where the state has
  * it, or its nearest ancestor that has it; a page that none has is zero.
  */
-final class StoreIndex {
+final class StoreIndex implements AutoCloseable {
   private static final int SEARCH = 64 << 10;
-  private static final int PLACE_MASK = (1 << StoreLayout.KEY_SHIFT) - 1;
 
   final StoreFile file;
+  final StoredPages pages;
   NavigableMap<Long, StoredState> states = new TreeMap<>(); // one that is listed is changed no more
   long lastNumber = -1;
 
-  private long runAt = -1;
-  private @Nullable PageRun run; // at runAt
-
   StoreIndex(StoreFile file) {
     this.file = file;
+    this.pages = new StoredPages(file);
   }
 
   /**
@@ -237,7 +235,7 @@ final class StoreIndex {
             && record.body().getLong(8) < at);
   }
 
-  private static PageDamageException damage(long at, String what) {
+  static PageDamageException damage(long at, String what) {
     return new PageDamageException("the store is damaged at byte " + at + ": " + what);
   }
 
@@ -355,65 +353,6 @@ final class StoreIndex {
     return way;
   }
 
-  /** Reads the page at a place. */
-  void read(long place, byte[] into) throws IOException {
-    PageRun from = runOf(place);
-    int index = (int) place & PLACE_MASK;
-    if (index >= from.count() || from.pageBytes() != into.length) {
-      throw damage(place >>> StoreLayout.KEY_SHIFT, "the run of pages is not the one that was");
-    }
-    try {
-      from.read(index, content(from, place), into, this::base);
-    } catch (PageDamageException e) {
-      PageDamageException named =
-          damage(place >>> StoreLayout.KEY_SHIFT, String.valueOf(e.getMessage()));
-      named.initCause(e);
-      throw named;
-    }
-  }
-
-  private ByteBuffer content(PageRun from, long place) throws IOException {
-    int index = (int) place & PLACE_MASK;
-    int length = from.offset(index + 1) - from.offset(index);
-    long at = (place >>> StoreLayout.KEY_SHIFT) + from.offset(index);
-    ByteBuffer content = file.read(at, length);
-    if (content.remaining() < length) {
-      throw damage(at, "the file ends in the middle of a page");
-    }
-    return content;
-  }
-
-  private byte[] base(long place) throws IOException {
-    PageRun from = runOf(place);
-    int index = (int) place & PLACE_MASK;
-    if (index >= from.count() || from.isDifference(index)) {
-      throw damage(place >>> StoreLayout.KEY_SHIFT, "it is the base of a page, and is none");
-    }
-    byte[] into = new byte[from.pageBytes()];
-    from.read(index, content(from, place), into, key -> into);
-    return into;
-  }
-
-  /** {@return where the base is to which a later content of the page at a place is stored} */
-  long baseOf(long place) throws IOException {
-    PageRun from = runOf(place);
-    return from.isDifference((int) place & PLACE_MASK) ? content(from, place).getLong() : place;
-  }
-
-  private PageRun runOf(long place) throws IOException {
-    long at = place >>> StoreLayout.KEY_SHIFT;
-    PageRun found = run;
-    if (found == null || at != runAt) {
-      found = file.run(at);
-      if (found == null) {
-        throw damage(at, "the head of a run of pages");
-      }
-      run = found;
-      runAt = at;
-    }
-    return found;
-  }
-
   /** {@return the bytes of the machine} */
   byte[] machine(StoredState state) throws IOException {
     byte[] bytes = {};
@@ -434,5 +373,12 @@ final class StoreIndex {
     Map<Integer, Geometry> slots = new HashMap<>();
     state.slots.forEach(slot -> slots.put(slot.slotId(), slot));
     return slots;
+  }
+
+  /** Closes the file too. */
+  @Override
+  public void close() throws IOException {
+    pages.close();
+    file.close();
   }
 }

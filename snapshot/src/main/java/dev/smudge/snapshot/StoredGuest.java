@@ -96,7 +96,7 @@ final class StoredGuest<S> {
         return null;
       }
       try {
-        index.read(place, page);
+        index.pages.read(place, page);
       } catch (IOException e) {
         throw new UncheckedIOException(e);
       }
@@ -130,7 +130,7 @@ final class StoredGuest<S> {
       pages.closeEntered();
     } finally {
       try {
-        index.file.close();
+        index.close();
       } finally {
         lock.close();
       }

@@ -1,10 +1,7 @@
 package dev.smudge.snapshot.stream;
 
-import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.zip.CRC32C;
-import java.util.zip.DataFormatException;
-import java.util.zip.Inflater;
 
 /**
  * The head of a run of pages: which pages it has, and where their contents are. Source: {@link
@@ -15,17 +12,6 @@ import java.util.zip.Inflater;
 public final class PageRun {
   /** Bytes at the beginning of a run that say how long its head is. */
   public static final int PREFIX = PageRunLayout.ENTRIES;
-
-  /** Where the bases of differences come from. */
-  public interface Bases {
-    /**
-     * {@return the base of that key, as given to {@link PageRunEncoder#add}; not changed}
-     *
-     * @param key the key
-     * @throws IOException if there is none
-     */
-    byte[] base(long key) throws IOException;
-  }
 
   private final ByteBuffer head;
   private final int count;
@@ -162,7 +148,7 @@ public final class PageRun {
    * @throws IndexOutOfBoundsException if the run has no such page
    */
   public boolean isDifference(int index) {
-    return word(head, checked(index)) >>> 24 == PageRunLayout.DIFFERENCE;
+    return encoding(index) == PageRunLayout.DIFFERENCE;
   }
 
   private int checked(int index) {
@@ -172,86 +158,13 @@ public final class PageRun {
     return index;
   }
 
-  /**
-   * Reads a page.
-   *
-   * @param index which of the run's pages, from 0
-   * @param content its content, {@code offset(index + 1) - offset(index)} bytes at the buffer's
-   *     position
-   * @param into gets the page; as long as the run's pages are
-   * @param bases finds the base of a difference
-   * @throws PageDamageException if the content is damaged
-   * @throws IOException if there is no base
-   * @throws IllegalArgumentException if {@code into} has another length than the run's pages, or
-   *     {@code content} is too short; nothing is read
-   * @throws IndexOutOfBoundsException if the run has no such page
-   */
-  public void read(int index, ByteBuffer content, byte[] into, Bases bases) throws IOException {
-    int length = offsets[checked(index) + 1] - offsets[index];
-    if (into.length != pageBytes || content.remaining() < length) {
-      throw new IllegalArgumentException(
-          "an array of "
-              + into.length
-              + " bytes for a page of "
-              + pageBytes
-              + ", with "
-              + content.remaining()
-              + " bytes of content, of "
-              + length);
-    }
-    ByteBuffer bytes = content.slice(content.position(), length);
-    CRC32C crc = new CRC32C();
-    crc.update(bytes.duplicate());
-    if ((int) crc.getValue() != head.getInt(entry(index) + PageRunLayout.ENTRY_CRC)) {
-      throw damaged(index, "its checksum is wrong");
-    }
-    switch (word(head, index) >>> 24) {
-      case PageRunLayout.ZERO -> java.util.Arrays.fill(into, (byte) 0);
-      case PageRunLayout.RAW -> {
-        if (length != pageBytes) {
-          throw damaged(index, "it has " + length + " bytes of " + pageBytes);
-        }
-        bytes.get(into);
-      }
-      case PageRunLayout.DEFLATED -> inflate(index, bytes, into);
-      case PageRunLayout.DIFFERENCE -> {
-        if (length < PageRunLayout.KEY_SIZE) {
-          throw damaged(index, "it has no base");
-        }
-        byte[] base = bases.base(bytes.getLong());
-        if (base.length != pageBytes) {
-          throw damaged(index, "its base has " + base.length + " bytes of " + pageBytes);
-        }
-        inflate(index, bytes, into);
-        for (int i = 0; i < pageBytes; i++) {
-          into[i] ^= base[i];
-        }
-      }
-      default -> throw damaged(index, "its encoding is " + (word(head, index) >>> 24));
-    }
+  /** {@return how a page is stored: see {@link PageRunLayout}} */
+  int encoding(int index) {
+    return word(head, checked(index)) >>> 24;
   }
 
-  private void inflate(int index, ByteBuffer from, byte[] into) throws PageDamageException {
-    Inflater inflater = new Inflater(true);
-    try {
-      inflater.setInput(from);
-      int size = 0;
-      while (size < into.length) {
-        int some = inflater.inflate(into, size, into.length - size);
-        if (some == 0) {
-          throw damaged(index, "it has " + size + " bytes of " + pageBytes);
-        }
-        size += some;
-      }
-    } catch (DataFormatException e) {
-      throw damaged(index, "it cannot be decompressed: " + e.getMessage());
-    } finally {
-      inflater.end();
-    }
-  }
-
-  private PageDamageException damaged(int index, String what) {
-    return new PageDamageException(
-        "page " + page(index) + " of slot " + slotId() + " is damaged: " + what);
+  /** {@return the checksum of a page's content} */
+  int checksum(int index) {
+    return head.getInt(entry(checked(index)) + PageRunLayout.ENTRY_CRC);
   }
 }

@@ -2,7 +2,7 @@
  * Pages of guest RAM as bytes: in a file, or on a connection.
  *
  * <pre>
- *   pages ── PageRunEncoder.add, finish ──▶ bytes of a run ── PageRun.parse, page ──▶ pages
+ *   pages ── PageRunEncoder.add, finish ──▶ bytes of a run ── PageRunDecoder.read ──▶ pages
  * </pre>
  *
  * <p>A run is some pages of one slot, ascending. Each of them is zero, raw, compressed, or

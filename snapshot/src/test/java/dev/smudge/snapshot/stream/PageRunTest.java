@@ -17,6 +17,7 @@ class PageRunTest {
   private static final int PAGE = 512;
 
   private final PageRunEncoder encoder = new PageRunEncoder();
+  private final PageRunDecoder decoder = new PageRunDecoder();
 
   private static byte[] randomPage(SplittableRandom random) {
     byte[] page = new byte[PAGE];
@@ -29,11 +30,12 @@ class PageRunTest {
     return all.put(parts[0]).put(parts[1]).flip();
   }
 
-  private static byte[] read(ByteBuffer bytes, PageRun run, int index, byte[] base)
+  private byte[] read(ByteBuffer bytes, PageRun run, int index, byte[] base)
       throws IOException {
     byte[] page = new byte[PAGE];
     int at = run.offset(index);
-    run.read(
+    decoder.read(
+        run,
         index,
         bytes.slice(at, run.offset(index + 1) - at),
         page,
