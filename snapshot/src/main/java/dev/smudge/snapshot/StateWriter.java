@@ -35,8 +35,14 @@ final class StateWriter implements AutoCloseable {
    */
   static StateWriter begin(StoreIndex index, StoredState state, PlaceTable parent)
       throws IOException {
-    index.file.append(StoreLayout.BEGIN, StoreIndex.begin(state));
-    return new StateWriter(index, state, parent);
+    StateWriter writer = new StateWriter(index, state, parent);
+    try {
+      index.file.append(StoreLayout.BEGIN, StoreIndex.begin(state));
+    } catch (Throwable e) {
+      StoreFiles.closeAfter(e, writer);
+      throw e;
+    }
+    return writer;
   }
 
   /** The pages of a slot come. */
@@ -111,8 +117,10 @@ final class StateWriter implements AutoCloseable {
     index.commit(all, state.number);
   }
 
+  /** If the state is not whole, the file is as long as before, if it can be. */
   @Override
-  public void close() {
+  public void close() throws IOException {
     encoder.close();
+    file.cutOff();
   }
 }

@@ -198,13 +198,18 @@ final class StoreFile implements AutoCloseable {
               + committed
               + " when it was last written: somebody else has cut it off");
     }
+    cutOff();
+    waited = 0;
+    end = committed;
+    dirtyTail = true; // from the first write on
+  }
+
+  /** Cuts off what does not count: a group that failed would take the room that it had found. */
+  void cutOff() throws IOException {
     if (dirtyTail) {
       disk.truncate(committed);
       dirtyTail = false;
     }
-    waited = 0;
-    end = committed;
-    dirtyTail = true; // from the first write on
   }
 
   /** Writes a record. */

@@ -55,6 +55,7 @@ class SnapshotStoreFaultTest {
       } catch (MemoryDisk.Full e) {
         faults++;
         assertEquals(new ArrayList<>(model.keySet()), Stores.numbers(store));
+        assertEquals(store.fileBytes(), disk.bytes.length, "it keeps the room that it had found");
       }
       disk.untilFault = -1;
       if (saved < 0 && n % 2 == 0 && model.size() > 3) { // a shorter group in its place
