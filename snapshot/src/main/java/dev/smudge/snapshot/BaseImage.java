@@ -23,15 +23,20 @@ public final class BaseImage {
   private final byte[] machine;
   private final long pages;
 
-  private BaseImage(Map<Integer, Slot> slots, byte[] machine, long pages) {
+  /** Stands for it, and does not keep its pages, where it is noted whose client took it. */
+  final Object taken;
+
+  private BaseImage(Map<Integer, Slot> slots, byte[] machine, long pages, Object taken) {
     this.slots = slots;
     this.machine = machine;
     this.pages = pages;
+    this.taken = taken;
   }
 
   /**
    * Takes an image of a guest, which must stand still meanwhile. The client has no dirty pages
-   * afterwards, and can be given to a {@link Reset} of the same guest.
+   * afterwards, and can be given to a {@link Reset} of the same guest to this image, and to nothing
+   * else: all others would lack the pages that are in the image.
    *
    * @param client a new client of the guest. It sees every page as dirty ({@code ALL_DIRTY}); or
    *     none, if all RAM was zero when it was made
@@ -39,12 +44,27 @@ public final class BaseImage {
    * @param machine the rest of the guest's state
    * @param <S> what the client calls a slot
    * @return the image
-   * @throws IllegalStateException if the client is closed, has an open batch, or is that of a
-   *     {@link SnapshotStore}, a {@link Rewind} or a {@link Reset}. After this, and after any
+   * @throws IllegalStateException if the client is closed, has an open batch, has taken an image
+   *     before, or is that of a {@link SnapshotStore}, a {@link Rewind} or a {@link Reset}. After this, and after any
    *     exception of the port or the machine, the pages are still dirty for the client
    */
   public static <S> BaseImage of(DirtyClient<S> client, PagePort<S> ram, MachineState machine) {
-    GuestPages.checkIsFree(client);
+    Object taken = new Object();
+    GuestPages.claim(client, taken);
+    boolean done = false;
+    try {
+      BaseImage image = take(client, ram, machine, taken);
+      done = true;
+      return image;
+    } finally {
+      if (!done) {
+        GuestPages.release(client);
+      }
+    }
+  }
+
+  private static <S> BaseImage take(
+      DirtyClient<S> client, PagePort<S> ram, MachineState machine, Object taken) {
     Map<Integer, Slot> slots = new HashMap<>();
     long[] pages = {0};
     byte[] state = Objects.requireNonNull(machine.save(), "state of the machine").clone();
@@ -59,7 +79,7 @@ public final class BaseImage {
         }
         pages[0] += copy(ram, slot, of, first, count);
       });
-      BaseImage image = new BaseImage(slots, state, pages[0]);
+      BaseImage image = new BaseImage(slots, state, pages[0], taken);
       batch.commit();
       return image;
     }

@@ -16,6 +16,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.WeakHashMap;
 import jdk.jfr.Event;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A guest's pages for one that saves or restores them. It holds this at every moment, whatever is
@@ -36,8 +37,10 @@ import jdk.jfr.Event;
 final class GuestPages<S> {
   private static final VarHandle BUSY = busyHandle();
 
-  /** The clients that one of these has: two would take each other's pages. */
-  private static final Map<DirtyClient<?>, Boolean> CLIENTS =
+  private static final Object CLAIMED = new Object();
+
+  /** What the clients are for that something has: two would take each other's pages. */
+  private static final Map<DirtyClient<?>, Object> CLIENTS =
       Collections.synchronizedMap(new WeakHashMap<>());
 
   /** Where the tables of slots come from. */
@@ -77,25 +80,40 @@ final class GuestPages<S> {
   /**
    * Claims the client, or refuses it if another has it. The last step of a factory: if an earlier
    * step fails, the client stays free.
+   *
+   * @param image the image that the client may have taken; null: it may have taken none
    */
-  void claimClient() {
-    if (CLIENTS.putIfAbsent(client, true) != null) {
-      throw ofAnother(client);
+  void claimClient(@Nullable BaseImage image) {
+    synchronized (CLIENTS) {
+      Object of = CLIENTS.get(client);
+      if (of != null && (image == null || !of.equals(image.taken))) {
+        throw ofAnother(client, of);
+      }
+      CLIENTS.put(client, CLAIMED);
     }
   }
 
-  /** Refuses a client that another has claimed. */
-  static void checkIsFree(DirtyClient<?> client) {
-    if (CLIENTS.containsKey(Objects.requireNonNull(client, "client"))) {
-      throw ofAnother(client);
+  /** Claims a free client for an image that is taken; see {@link BaseImage#taken}. */
+  static void claim(DirtyClient<?> client, Object taken) {
+    Object of = CLIENTS.putIfAbsent(Objects.requireNonNull(client, "client"), taken);
+    if (of != null) {
+      throw ofAnother(client, of);
     }
   }
 
-  private static IllegalStateException ofAnother(DirtyClient<?> client) {
+  /** The image could not be taken. */
+  static void release(DirtyClient<?> client) {
+    CLIENTS.remove(client);
+  }
+
+  private static IllegalStateException ofAnother(DirtyClient<?> client, Object of) {
     return new IllegalStateException(
         client
-            + " is the client of a SnapshotStore, a Rewind or a Reset already, and each would lack"
-            + " the pages that the other takes: make one for each");
+            + (of.equals(CLAIMED)
+                ? " is the client of a SnapshotStore, a Rewind or a Reset already, and each would"
+                    + " lack the pages that the other takes: make one for each"
+                : " has taken a BaseImage, whose pages are missing for all but a Reset to that image:"
+                    + " make another client"));
   }
 
   /**

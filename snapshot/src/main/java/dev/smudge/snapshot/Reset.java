@@ -33,7 +33,7 @@ public final class Reset<S> implements AutoCloseable {
     this.machine = machine;
     this.base = base;
     this.machineBytes = base.machine().clone();
-    pages.claimClient();
+    pages.claimClient(base);
   }
 
   /**
@@ -41,14 +41,15 @@ public final class Reset<S> implements AutoCloseable {
    *
    * @param client a client of the guest, for this reset alone, and closed with it. It sees every
    *     page as dirty ({@code ALL_DIRTY}), and the first reset writes every page, except those that
-   *     are zero both in RAM and in the image; or it is the client with which the image was taken
+   *     are zero both in RAM and in the image; or it is the client with which this very image was
+   *     taken
    * @param ram reads and writes the guest's pages
    * @param machine the rest of the guest's state
    * @param base the image to go back to; other guests may share it
    * @param <S> what the client calls a slot
    * @return the reset
    * @throws IllegalStateException if the client is that of another {@code Reset}, of a {@link
-   *     Rewind} or of a {@link SnapshotStore}
+   *     Rewind} or of a {@link SnapshotStore}, or has taken another image
    */
   public static <S> Reset<S> over(
       DirtyClient<S> client, PagePort<S> ram, MachineState machine, BaseImage base) {

@@ -49,7 +49,7 @@ public final class Rewind<S> implements AutoCloseable {
         new Part<>(null, 0, 1 + MOST_MACHINE_BYTES / CHUNK, CHUNK, CHUNK, new PageTable());
     pages.parts.add(machinePart);
     this.history = new History<>(pages.parts, budgetBytes);
-    pages.claimClient();
+    pages.claimClient(null);
   }
 
   /**
@@ -78,7 +78,7 @@ public final class Rewind<S> implements AutoCloseable {
    * @return the history
    * @throws IllegalArgumentException if the budget is outside that
    * @throws IllegalStateException if the client is that of another {@code Rewind}, of a {@link
-   *     Reset} or of a {@link SnapshotStore}
+   *     Reset} or of a {@link SnapshotStore}, or has taken a {@link BaseImage}
    */
   public static <S> Rewind<S> over(
       DirtyClient<S> client, PagePort<S> ram, MachineState machine, long budgetBytes) {

@@ -96,7 +96,7 @@ public final class SnapshotStore<S> implements AutoCloseable {
    * @throws IOException if the file cannot be read or made, is no regular file, or is open
    *     elsewhere. The client is not closed
    * @throws IllegalStateException if the client is that of another store, of a {@link Rewind} or of
-   *     a {@link Reset}
+   *     a {@link Reset}, or has taken a {@link BaseImage}
    */
   public static <S> SnapshotStore<S> open(
       Path file, DirtyClient<S> client, PagePort<S> ram, MachineState machine) throws IOException {

@@ -53,7 +53,7 @@ final class StoredGuest<S> {
     this.ram = ram;
     this.machine = machine;
     this.pages = new GuestPages<>(client, ram, (slotId, count, bytes) -> new Table(slotId, bytes));
-    pages.claimClient();
+    pages.claimClient(null);
   }
 
   /** The pages of a slot in the current state. */

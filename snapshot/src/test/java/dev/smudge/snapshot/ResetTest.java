@@ -165,6 +165,30 @@ class ResetTest {
     assertEquals(0, console.ram[0][5]);
   }
 
+  /** It lacks the pages that are in the image. */
+  @Test
+  void over_clientThatHasTakenAnotherImage_isRefusedByAll() {
+    Console console = new Console();
+    console.fill(0, 0, 5000, (byte) 5);
+    DirtyClient<LogSlot> client = console.log.client("taken", InitialView.ALL_DIRTY);
+    console.untilFault = 9;
+    assertThrows(Console.Fault.class, () -> BaseImage.of(client, console, console));
+    console.untilFault = -1;
+    BaseImage image = BaseImage.of(client, console, console); // as the first has failed
+    BaseImage other = BaseImage.of(client(console), console, console);
+    assertThrows(IllegalStateException.class, () -> Reset.toNow(client, console, console));
+    assertThrows(IllegalStateException.class, () -> Rewind.over(client, console, 1 << 20));
+    Exception e =
+        assertThrows(
+            IllegalStateException.class, () -> Reset.over(client, console, console, other));
+    assertTrue(e.getMessage().contains("has taken a BaseImage"), e::toString);
+    Content before = console.content();
+    Reset<LogSlot> reset = Reset.over(client, console, console, image);
+    console.fill(0, 200, 300, (byte) 6);
+    reset.reset();
+    assertEquals(before, console.content());
+  }
+
   /** Pages that are written would be marked as others, and lost for other clients. */
   @Test
   void reset_portWithPagesOfAnotherSizeThanTheSlot_refusedAndNothingIsWritten() {
