@@ -82,12 +82,14 @@ public record DirtyRateReport(long ramBytes, List<Long> windowNanos, List<Long> 
    * Measures a running guest: takes its dirty pages and forgets them, and takes again after windows
    * of an eighth, a quarter, a half and the whole of a time. Blocks for about twice that time.
    *
-   * @param ram the guest's RAM, with a client for this measurement alone that sees the pages of a
-   *     first round as dirty. The measurement consumes its view: do not migrate with it
+   * @param ram the guest's RAM, with a client that sees the pages of a first round as dirty: one
+   *     for measurements alone, or the migration's. The measurement consumes its view; a migration
+   *     by the same client sends all that was measured
    * @param longest the longest window, from 8 ms
    * @param <S> what the client calls a slot
    * @return what was measured
    * @throws IllegalArgumentException if the window is shorter; nothing has happened
+   * @throws IllegalStateException if a migration or a measurement by this client is under way
    * @throws InterruptedException if the thread is interrupted
    */
   public static <S> DirtyRateReport measure(GuestRam<S> ram, Duration longest)
@@ -95,8 +97,19 @@ public record DirtyRateReport(long ramBytes, List<Long> windowNanos, List<Long> 
     if (longest.compareTo(Duration.ofMillis(8)) < 0) {
       throw new IllegalArgumentException("a window of " + longest + "; at least 8 ms");
     }
+    MigrationSource.Sent sent = MigrationSource.sent(ram.client());
+    sent.enter(ram.client());
+    try {
+      return measure(ram, longest, sent);
+    } finally {
+      sent.leave();
+    }
+  }
+
+  private static <S> DirtyRateReport measure(
+      GuestRam<S> ram, Duration longest, MigrationSource.Sent sent) throws InterruptedException {
     long taken = System.nanoTime(); // a window is from one take to the next
-    long all = take(ram);
+    long all = take(ram, sent);
     List<Long> windows = new ArrayList<>();
     List<Long> dirty = new ArrayList<>();
     for (int i = WINDOWS - 1; i >= 0; i--) {
@@ -104,7 +117,7 @@ public record DirtyRateReport(long ramBytes, List<Long> windowNanos, List<Long> 
       long now = System.nanoTime();
       windows.add(now - taken);
       taken = now;
-      dirty.add(take(ram));
+      dirty.add(take(ram, sent));
     }
     return new DirtyRateReport(all, windows, dirty);
   }
@@ -119,11 +132,14 @@ public record DirtyRateReport(long ramBytes, List<Long> windowNanos, List<Long> 
     }
   }
 
-  private static <S> long take(GuestRam<S> ram) {
+  private static <S> long take(GuestRam<S> ram, MigrationSource.Sent sent) {
     DirtyClient<S> client = ram.client();
     long[] sum = {0};
     try (DirtyBatch<S> batch = client.take()) {
-      batch.forEachRun((slot, first, count) -> sum[0] += count * ram.pages().pageBytes(slot));
+      batch.forEachRun((slot, first, count) -> {
+        sent.of(ram, slot).addRange(first, count);
+        sum[0] += count * ram.pages().pageBytes(slot);
+      });
       batch.commit();
     }
     return sum[0];

@@ -46,11 +46,41 @@ public final class MigrationSource<S> {
     FORCE
   }
 
-  /** What was sent of a client's pages, by whichever source: it is not dirty for the client now. */
+  /**
+   * What was taken of a client's pages, by whichever source or measurement: it is not dirty for the
+   * client now, and is sent all the same.
+   */
   static final class Sent {
-    final Map<Integer, PageSet> pages = new HashMap<>(); // by slot number
-    private final AtomicBoolean migrating = new AtomicBoolean();
+    private final Map<Integer, PageSet> pages = new HashMap<>(); // by slot number
+    private final AtomicBoolean busy = new AtomicBoolean();
     private volatile MigrationResult.End end = MigrationResult.End.STAYED; // where the guest is
+
+    /** Of a slot that has another size than before, all is dirty. */
+    <S> PageSet of(GuestRam<S> ram, S slot) {
+      long count = ram.pages().pageCount(slot);
+      PageSet taken = pages.get(ram.pages().slotId(slot));
+      if (taken == null || taken.pageCount() != count) {
+        taken = new PageSet(count);
+        pages.put(ram.pages().slotId(slot), taken);
+      }
+      return taken;
+    }
+
+    /** One takes pages at a time: each would lack what the other takes. */
+    void enter(DirtyClient<?> client) {
+      if (!busy.compareAndSet(false, true)) {
+        throw new IllegalStateException(
+            "a migration of " + client + " is under way: each would lack what the other sends");
+      }
+    }
+
+    void leave() {
+      busy.set(false);
+    }
+  }
+
+  static Sent sent(DirtyClient<?> client) {
+    return SENT.computeIfAbsent(client, each -> new Sent());
   }
 
   private static final Map<DirtyClient<?>, Sent> SENT =
@@ -83,7 +113,7 @@ public final class MigrationSource<S> {
     this.ram = Objects.requireNonNull(ram, "ram");
     this.machine = Objects.requireNonNull(machine, "machine");
     this.guest = Objects.requireNonNull(guest, "guest");
-    this.sent = SENT.computeIfAbsent(ram.client(), client -> new Sent());
+    this.sent = sent(ram.client());
     this.next = UUID.randomUUID();
   }
 
@@ -259,15 +289,12 @@ public final class MigrationSource<S> {
       throw new IllegalArgumentException(
           more.length + 1 + " connections; at most " + StreamLayout.MAX_STREAMS);
     }
-    if (!sent.migrating.compareAndSet(false, true)) {
-      throw new IllegalStateException(
-          "a migration of " + ram.client() + " is under way: each would lack what the other sends");
-    }
+    sent.enter(ram.client());
     try {
       checkIsHere();
       return run(first, more);
     } finally {
-      sent.migrating.set(false);
+      sent.leave();
     }
   }
 

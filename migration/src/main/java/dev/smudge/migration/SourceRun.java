@@ -114,7 +114,7 @@ final class SourceRun<S> {
   private void open(Connection first, Connection[] more) throws IOException {
     for (S slot : ram.slots()) {
       PageSet copy = new PageSet(ram.pages().pageCount(slot));
-      copy.addAll(sent(slot));
+      copy.addAll(source.sent.of(ram, slot));
       again.put(slot, copy);
     }
     streams.add(first, more);
@@ -368,7 +368,7 @@ final class SourceRun<S> {
       if (!slots.contains(slot)) {
         foreign.add(slot.toString());
       } else {
-        sent(slot).addRange(first, count);
+        source.sent.of(ram, slot).addRange(first, count);
       }
     });
     for (S slot : slots) {
@@ -382,17 +382,6 @@ final class SourceRun<S> {
       throw new MigrationException(
           Fault.BAD_CONTENT, "the memory map changed while the guest moved: " + foreign.get(0));
     }
-  }
-
-  /** Of a slot that has another size than before, all is dirty. */
-  private PageSet sent(S slot) {
-    long count = ram.pages().pageCount(slot);
-    PageSet sent = source.sent.pages.get(ram.pages().slotId(slot));
-    if (sent == null || sent.pageCount() != count) {
-      sent = new PageSet(count);
-      source.sent.pages.put(ram.pages().slotId(slot), sent);
-    }
-    return sent;
   }
 
   private void removeFromAgain(S slot, long first, long count) {

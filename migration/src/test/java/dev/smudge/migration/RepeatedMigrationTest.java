@@ -8,13 +8,26 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.smudge.migration.MigrationResult.End;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
+import java.time.Duration;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** An embedder that migrates once more a guest that may run elsewhere, as a loop of retries does. */
+/** What an embedder does before a migration and after it, by the same client. */
 @Timeout(60)
 class RepeatedMigrationTest {
+  /** What was measured is not dirty any more. */
+  @Test
+  void migrate_itsRateWasMeasuredByTheSameClient_allOfItMoves() throws Exception {
+    try (Bench bench = new Bench(8)) {
+      DirtyRateReport report = DirtyRateReport.measure(bench.guest.ram, Duration.ofMillis(8));
+      assertEquals(4 * Guest.PAGE, report.ramBytes());
+      bench.assertMovesNow(2);
+    }
+  }
+
+  /** As a loop of retries does. */
   @ParameterizedTest
   @EnumSource(
       value = End.class,
