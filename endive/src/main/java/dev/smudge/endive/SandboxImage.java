@@ -22,11 +22,11 @@ import run.endive.runtime.Memory;
  *
  * <p><b>It covers</b> the linear memory and its size, and the instance's mutable globals, tables,
  * and dropped element and data segments; if several instances have the memory, because they import
- * it, those of all that were there when the image was made. Imported globals and tables are reset too, also for other
- * instances that share them. <b>It does not cover</b> a table that has grown (Endive cannot shrink
- * it, so a reset is refused), objects behind references in globals and tables, other memories of
- * the instance, and state that the host keeps for the guest: descriptors of WASI, collected output,
- * objects that host functions hold.
+ * it, those of all that were there when the image was made. Imported globals and tables are reset
+ * too, also for other instances that share them. <b>It does not cover</b> a table that has grown
+ * (Endive cannot shrink it, so a reset is refused), objects behind references in globals and
+ * tables, other memories of the instance, and state that the host keeps for the guest: descriptors
+ * of WASI, collected output, objects that host functions hold.
  *
  * <p><b>Other clients</b> of the same {@code GuestMemory} see the pages that a reset writes as
  * dirty.

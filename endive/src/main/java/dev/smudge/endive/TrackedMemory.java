@@ -107,7 +107,9 @@ public sealed class TrackedMemory extends AtomicMemory permits UnmarkedMemory {
     return memory.slot;
   }
 
-  /** {@return the instances whose memory it is, several if they import it; none before the first} */
+  /**
+   * {@return the instances whose memory it is, several if they import it; none before the first}
+   */
   List<Instance> instances() {
     return List.copyOf(instances);
   }

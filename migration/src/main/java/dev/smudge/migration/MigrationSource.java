@@ -281,8 +281,8 @@ public final class MigrationSource<S> {
    *     told to run the guest: it runs on here. Later, the result says that it is in doubt
    * @throws IllegalArgumentException if there are too many connections; nothing has happened
    * @throws IllegalStateException if another migration by this client is under way, or the guest
-   *     was handed over by one, or is in doubt since: it must not run twice. If it runs here all the
-   *     same, use another client. Nothing has happened
+   *     was handed over by one, or is in doubt since: it must not run twice. If it runs here all
+   *     the same, use another client. Nothing has happened
    */
   public MigrationResult migrate(Connection first, Connection... more) throws InterruptedException {
     if (more.length >= StreamLayout.MAX_STREAMS) {

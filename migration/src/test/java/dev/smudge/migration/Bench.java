@@ -108,20 +108,21 @@ final class Bench implements AutoCloseable {
     Guest made = new Guest(in.slots());
     made.failing = failRestore;
     target = made;
-    in.stateLimit(stateLimit).receive(
-        made.ram,
-        made,
-        targetCheck,
-        () -> {
-          if (failStart) {
-            Guest.<RuntimeException>sneak(startFailure);
-          }
-          ranThere = true;
-          atStart.run();
-          if (closeAtStart) {
-            in.close(); // as another thread would at this moment
-          }
-        });
+    in.stateLimit(stateLimit)
+        .receive(
+            made.ram,
+            made,
+            targetCheck,
+            () -> {
+              if (failStart) {
+                Guest.<RuntimeException>sneak(startFailure);
+              }
+              ranThere = true;
+              atStart.run();
+              if (closeAtStart) {
+                in.close(); // as another thread would at this moment
+              }
+            });
   }
 
   /** The guest is at one end, and what is there is what the source had. */

@@ -30,9 +30,11 @@ class MachineStateTest {
   void migrate_saveOfTheMachineWritesRam_isAtTheDestination() throws Exception {
     try (Bench bench = new Bench(16)) {
       Guest guest = bench.guest;
+      byte[] page = new byte[Guest.PAGE];
+      page[5] = 77;
       guest.atSave =
           () -> {
-            guest.memory.get(7)[3 * Guest.PAGE + 5] = 77;
+            guest.write(guest.slots.get(1), 3, page);
             guest.log.mark(guest.slots.get(1), 3 * Guest.PAGE + 5, 1);
           };
       MigrationResult result = bench.migrate(2, Bench.NOTHING, Bench.NOTHING);

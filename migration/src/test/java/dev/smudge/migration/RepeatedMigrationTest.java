@@ -44,7 +44,7 @@ class RepeatedMigrationTest {
       Exception e =
           assertThrows(
               IllegalStateException.class, () -> bench.migrate(1, Bench.NOTHING, Bench.NOTHING));
-      assertTrue(e.getMessage().contains("use another client"), e::toString);
+      assertTrue(e.toString().contains("use another client"), e::toString);
       bench.source = bench.newSource();
       assertThrows(
           IllegalStateException.class, () -> bench.migrate(1, Bench.NOTHING, Bench.NOTHING));

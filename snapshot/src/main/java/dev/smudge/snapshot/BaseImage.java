@@ -45,8 +45,9 @@ public final class BaseImage {
    * @param <S> what the client calls a slot
    * @return the image
    * @throws IllegalStateException if the client is closed, has an open batch, has taken an image
-   *     before, or is that of a {@link SnapshotStore}, a {@link Rewind} or a {@link Reset}. After this, and after any
-   *     exception of the port or the machine, the pages are still dirty for the client
+   *     before, or is that of a {@link SnapshotStore}, a {@link Rewind} or a {@link Reset}. After
+   *     this, and after any exception of the port or the machine, the pages are still dirty for the
+   *     client
    */
   public static <S> BaseImage of(DirtyClient<S> client, PagePort<S> ram, MachineState machine) {
     Object taken = new Object();

@@ -108,7 +108,8 @@ public final class Rewind<S> implements AutoCloseable {
     try {
       pages.settle();
       history.settle();
-      byte[] bytes = Objects.requireNonNull(machine.save(), "state of the machine"); // may write RAM
+      byte[] bytes =
+          Objects.requireNonNull(machine.save(), "state of the machine"); // may write RAM
       pages.absorb();
       if (event.isEnabled()) {
         event.pages = pages.pendingPages();

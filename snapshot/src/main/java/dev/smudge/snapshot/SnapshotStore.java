@@ -34,8 +34,8 @@ import java.util.Objects;
  * by a second wait for the disk, the record that says so. If the process or the machine dies, the
  * file has every state whose save has returned, and perhaps the state that was being saved, as a
  * whole. An incomplete state is cut off by the next call that writes; {@link #lostBytes} returns
- * its size. A state that cannot be written, on a full disk for example, is cut off at once. Other damage is found by checksums, and the exception names its place: no wrong state
- * is restored.
+ * its size. A state that cannot be written, on a full disk for example, is cut off at once. Other
+ * damage is found by checksums, and the exception names its place: no wrong state is restored.
  *
  * <p><b>Threads and errors.</b> Nothing may write guest memory during a call, except during {@link
  * Capture#write}. One call at a time, by any thread; a second one is refused with an {@link

@@ -38,7 +38,8 @@ final class StoredPages implements AutoCloseable {
     PageRun from = runOf(place, page);
     int index = (int) place & PLACE_MASK;
     if (index >= from.count() || from.pageBytes() != into.length) {
-      throw StoreIndex.damage(place >>> StoreLayout.KEY_SHIFT, "the run of pages is not the one that was");
+      throw StoreIndex.damage(
+          place >>> StoreLayout.KEY_SHIFT, "the run of pages is not the one that was");
     }
     try {
       decoder.read(from, index, content(from, place, page), into, bases);
@@ -69,7 +70,8 @@ final class StoredPages implements AutoCloseable {
     PageRun from = runOf(place, ofBase);
     int index = (int) place & PLACE_MASK;
     if (index >= from.count() || from.isDifference(index)) {
-      throw StoreIndex.damage(place >>> StoreLayout.KEY_SHIFT, "it is the base of a page, and is none");
+      throw StoreIndex.damage(
+          place >>> StoreLayout.KEY_SHIFT, "it is the base of a page, and is none");
     }
     if (base.length != from.pageBytes()) {
       base = new byte[from.pageBytes()];

@@ -181,7 +181,7 @@ class ResetTest {
     Exception e =
         assertThrows(
             IllegalStateException.class, () -> Reset.over(client, console, console, other));
-    assertTrue(e.getMessage().contains("has taken a BaseImage"), e::toString);
+    assertTrue(e.toString().contains("has taken a BaseImage"), e::toString);
     Content before = console.content();
     Reset<LogSlot> reset = Reset.over(client, console, console, image);
     console.fill(0, 200, 300, (byte) 6);

@@ -160,7 +160,7 @@ class StoreFileTest {
         Assumptions.abort("no link can be made here: " + e);
       }
       Exception e = assertThrows(IOException.class, () -> open(new Console(), link));
-      assertTrue(e.getMessage().endsWith("is open already in this process, as " + file), e::toString);
+      assertTrue(e.toString().endsWith("is open already in this process, as " + file), e::toString);
       store.compact(); // the file has this name alone, from here on
       open(new Console(), link).close();
       store.save();
@@ -176,13 +176,13 @@ class StoreFileTest {
     for (Path each : List.of(directory, device)) {
       if (Files.exists(each)) {
         Exception e = assertThrows(IOException.class, () -> open(console, each));
-        assertTrue(e.getMessage().endsWith(": a store needs a file"), e::toString);
+        assertTrue(e.toString().endsWith(": a store needs a file"), e::toString);
         assertTrue(Files.notExists(each.resolveSibling(each.getFileName() + ".lock")), "lock file");
       }
     }
     Files.createDirectory(directory.resolve("states.lock"));
     Exception e = assertThrows(IOException.class, () -> open(console, file));
-    assertTrue(e.getMessage().contains("is in the way"), e::toString);
+    assertTrue(e.toString().contains("is in the way"), e::toString);
   }
 
   /** An interrupt of the thread that uses a channel closes it. */
@@ -267,7 +267,7 @@ class StoreFileTest {
         Files.move(copy, file);
         console.fill(0, 0, 40_000, (byte) 2);
         Exception e = assertThrows(IOException.class, store::save);
-        assertTrue(e.getMessage().endsWith("somebody has replaced it"), e::toString);
+        assertTrue(e.toString().endsWith("somebody has replaced it"), e::toString);
         assertThrows(IOException.class, () -> store.importImage(0, file, new byte[0], ""));
         assertThrows(IOException.class, store::compact);
         assertEquals(1, store.states().size());
@@ -287,7 +287,7 @@ class StoreFileTest {
       store.save();
       Files.write(beside, text);
       Exception e = assertThrows(IOException.class, store::compact);
-      assertTrue(e.getMessage().contains("was not made by a compaction"), e::toString);
+      assertTrue(e.toString().contains("was not made by a compaction"), e::toString);
       assertArrayEquals(text, Files.readAllBytes(beside));
 
       Files.delete(beside);

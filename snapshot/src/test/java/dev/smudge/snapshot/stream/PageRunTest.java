@@ -30,8 +30,7 @@ class PageRunTest {
     return all.put(parts[0]).put(parts[1]).flip();
   }
 
-  private byte[] read(ByteBuffer bytes, PageRun run, int index, byte[] base)
-      throws IOException {
+  private byte[] read(ByteBuffer bytes, PageRun run, int index, byte[] base) throws IOException {
     byte[] page = new byte[PAGE];
     int at = run.offset(index);
     decoder.read(
