@@ -6,4 +6,6 @@ module dev.smudge.snapshot {
 
   exports dev.smudge.snapshot;
   exports dev.smudge.snapshot.stream;
+  exports dev.smudge.snapshot.owner to
+      dev.smudge.migration;
 }

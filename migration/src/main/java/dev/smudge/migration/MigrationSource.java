@@ -2,6 +2,7 @@ package dev.smudge.migration;
 
 import dev.smudge.bitmap.PageSet;
 import dev.smudge.snapshot.MachineState;
+import dev.smudge.snapshot.owner.ClientOwner;
 import dev.smudge.sync.DirtyClient;
 import java.nio.channels.ClosedByInterruptException;
 import java.time.Duration;
@@ -47,12 +48,16 @@ public final class MigrationSource<S> {
   }
 
   /**
-   * What was taken of a client's pages, by whichever source or measurement: it is not dirty for the
-   * client now, and is sent all the same.
+   * What was taken of a client's pages, by whichever source or measurement, or has come to a
+   * destination: it is not dirty for the client now, and is sent all the same.
    */
   static final class Sent {
     private final Map<Integer, PageSet> pages = new HashMap<>(); // by slot number
     private final AtomicBoolean busy = new AtomicBoolean();
+    private final ClientOwner owner =
+        new ClientOwner(
+            " is the client of a migration already, and each would lack the pages that the other"
+                + " takes: make one for each");
     private volatile MigrationResult.End end = MigrationResult.End.STAYED; // where the guest is
 
     /** Of a slot that has another size than before, all is dirty. */
@@ -79,8 +84,11 @@ public final class MigrationSource<S> {
     }
   }
 
+  /** What was taken of a client, which is a migration's from here on. */
   static Sent sent(DirtyClient<?> client) {
-    return SENT.computeIfAbsent(client, each -> new Sent());
+    Sent sent = SENT.computeIfAbsent(client, each -> new Sent());
+    sent.owner.claim(client, null);
+    return sent;
   }
 
   private static final Map<DirtyClient<?>, Sent> SENT =
@@ -132,6 +140,8 @@ public final class MigrationSource<S> {
    * @param guest stops and starts the guest
    * @param <S> what the client calls a slot
    * @return the source
+   * @throws IllegalStateException if the client is that of a {@code SnapshotStore}, a {@code Rewind}
+   *     or a {@code Reset}
    */
   public static <S> MigrationSource<S> of(
       GuestRam<S> ram, MachineState machine, MigratingGuest guest) {

@@ -152,10 +152,17 @@ final class PageFrames implements AutoCloseable {
     }
   }
 
-  /** Marked as a device marks what it wrote, so that the guest can be migrated again. */
+  /**
+   * Marked as a device marks what it wrote, so that the guest can be migrated again: by another
+   * client, or by this one, for which it is not dirty.
+   */
   private static <S> void mark(GuestRam<S> ram, S slot, long first, long count) {
     long pageSize = ram.pages().pageSize(slot);
     ram.client().markForOthers(slot, first * pageSize, count * pageSize);
+    MigrationSource.Sent sent = MigrationSource.sent(ram.client());
+    synchronized (sent) { // other streams
+      sent.of(ram, slot).addRange(first, count);
+    }
   }
 
   private static <S> S slot(ByteBuffer body, GuestRam<S> ram) throws MigrationException {

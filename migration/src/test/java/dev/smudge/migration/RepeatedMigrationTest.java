@@ -6,9 +6,12 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.migration.MigrationResult.End;
+import dev.smudge.snapshot.Rewind;
+import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
 import java.time.Duration;
+import java.util.Objects;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -24,6 +27,35 @@ class RepeatedMigrationTest {
       DirtyRateReport report = DirtyRateReport.measure(bench.guest.ram, Duration.ofMillis(8));
       assertEquals(4 * Guest.PAGE, report.ramBytes());
       bench.assertMovesNow(2);
+    }
+  }
+
+  /** What has come here is dirty for all other clients. */
+  @Test
+  void migrate_onwardByTheClientOfTheDestination_allOfItMoves() throws Exception {
+    try (Bench here = new Bench(8);
+        Bench there = new Bench(8)) {
+      here.assertMovesNow(3);
+      Guest second = Objects.requireNonNull(here.target);
+      there.source = MigrationSource.of(second.ram, second, second).rounds(1, 3, 8);
+      assertEquals(End.HANDED_OVER, there.migrate(2, Bench.NOTHING, Bench.NOTHING).end());
+      assertEquals("", Objects.requireNonNull(there.target).differenceFrom(second));
+    }
+  }
+
+  @Test
+  void of_clientOfARewind_orTheOtherWayRound_isRefused() throws Exception {
+    try (Guest guest = Guest.booted(8)) {
+      DirtyClient<LogSlot> states = guest.log.client("states", InitialView.ALL_DIRTY);
+      Rewind<LogSlot> rewind = Rewind.over(states, guest, guest, 1 << 16);
+      GuestRam<LogSlot> ram = new GuestRam<>(states, guest.slots, guest);
+      assertThrows(IllegalStateException.class, () -> MigrationSource.of(ram, guest, guest));
+      rewind.save();
+
+      MigrationSource.of(guest.ram, guest, guest);
+      MigrationSource.of(guest.ram, guest, guest);
+      assertThrows(
+          IllegalStateException.class, () -> Rewind.over(guest.client, guest, guest, 1 << 16));
     }
   }
 

@@ -1,5 +1,6 @@
 package dev.smudge.snapshot;
 
+import dev.smudge.snapshot.owner.ClientOwner;
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.pages.PagePort;
@@ -24,9 +25,9 @@ public final class BaseImage {
   private final long pages;
 
   /** Stands for it, and does not keep its pages, where it is noted whose client took it. */
-  final Object taken;
+  final ClientOwner taken;
 
-  private BaseImage(Map<Integer, Slot> slots, byte[] machine, long pages, Object taken) {
+  private BaseImage(Map<Integer, Slot> slots, byte[] machine, long pages, ClientOwner taken) {
     this.slots = slots;
     this.machine = machine;
     this.pages = pages;
@@ -50,8 +51,11 @@ public final class BaseImage {
    *     client
    */
   public static <S> BaseImage of(DirtyClient<S> client, PagePort<S> ram, MachineState machine) {
-    Object taken = new Object();
-    GuestPages.claim(client, taken);
+    ClientOwner taken =
+        new ClientOwner(
+            " has taken a BaseImage, whose pages are missing for all but a Reset to that image:"
+                + " make another client");
+    taken.claim(client, null);
     boolean done = false;
     try {
       BaseImage image = take(client, ram, machine, taken);
@@ -59,13 +63,13 @@ public final class BaseImage {
       return image;
     } finally {
       if (!done) {
-        GuestPages.release(client);
+        taken.release(client);
       }
     }
   }
 
   private static <S> BaseImage take(
-      DirtyClient<S> client, PagePort<S> ram, MachineState machine, Object taken) {
+      DirtyClient<S> client, PagePort<S> ram, MachineState machine, ClientOwner taken) {
     Map<Integer, Slot> slots = new HashMap<>();
     long[] pages = {0};
     byte[] state = Objects.requireNonNull(machine.save(), "state of the machine").clone();

@@ -1,5 +1,6 @@
 package dev.smudge.snapshot;
 
+import dev.smudge.snapshot.owner.ClientOwner;
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.LogSlot;
@@ -9,12 +10,10 @@ import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.WeakHashMap;
 import jdk.jfr.Event;
 import org.jspecify.annotations.Nullable;
 
@@ -36,12 +35,6 @@ import org.jspecify.annotations.Nullable;
  */
 final class GuestPages<S> {
   private static final VarHandle BUSY = busyHandle();
-
-  private static final Object CLAIMED = new Object();
-
-  /** What the clients are for that something has: two would take each other's pages. */
-  private static final Map<DirtyClient<?>, Object> CLIENTS =
-      Collections.synchronizedMap(new WeakHashMap<>());
 
   /** Where the tables of slots come from. */
   interface Tables {
@@ -84,36 +77,10 @@ final class GuestPages<S> {
    * @param image the image that the client may have taken; null: it may have taken none
    */
   void claimClient(@Nullable BaseImage image) {
-    synchronized (CLIENTS) {
-      Object of = CLIENTS.get(client);
-      if (of != null && (image == null || !of.equals(image.taken))) {
-        throw ofAnother(client, of);
-      }
-      CLIENTS.put(client, CLAIMED);
-    }
-  }
-
-  /** Claims a free client for an image that is taken; see {@link BaseImage#taken}. */
-  static void claim(DirtyClient<?> client, Object taken) {
-    Object of = CLIENTS.putIfAbsent(Objects.requireNonNull(client, "client"), taken);
-    if (of != null) {
-      throw ofAnother(client, of);
-    }
-  }
-
-  /** The image could not be taken. */
-  static void release(DirtyClient<?> client) {
-    CLIENTS.remove(client);
-  }
-
-  private static IllegalStateException ofAnother(DirtyClient<?> client, Object of) {
-    return new IllegalStateException(
-        client
-            + (of.equals(CLAIMED)
-                ? " is the client of a SnapshotStore, a Rewind or a Reset already, and each would"
-                    + " lack the pages that the other takes: make one for each"
-                : " has taken a BaseImage, whose pages are missing for all but a Reset to that image:"
-                    + " make another client"));
+    new ClientOwner(
+            " is the client of a SnapshotStore, a Rewind or a Reset already, and each would lack"
+                + " the pages that the other takes: make one for each")
+        .claim(client, image == null ? null : image.taken);
   }
 
   /**
