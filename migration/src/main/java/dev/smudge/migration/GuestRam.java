@@ -14,8 +14,8 @@ import java.util.Objects;
  * <p>The client is for the migration alone. At the source it sees every page as dirty ({@code
  * InitialView.ALL_DIRTY}), or none if it was made before the guest, on RAM that is all zero. At the
  * destination RAM is all zero, and the client is made with {@code InitialView.NONE_DIRTY}: pages
- * that arrive are dirty for all other clients of the log, but not for this one. A migration onward by
- * this client sends them all the same.
+ * that arrive are dirty for all other clients of the log, but not for this one. A migration onward
+ * by this client sends them all the same.
  *
  * <p>With several connections, one thread per connection calls the port at the same time, each for
  * different pages. {@code GuestMemory.pages()} allows that, and so does a port that only copies

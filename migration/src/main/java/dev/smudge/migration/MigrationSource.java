@@ -140,8 +140,8 @@ public final class MigrationSource<S> {
    * @param guest stops and starts the guest
    * @param <S> what the client calls a slot
    * @return the source
-   * @throws IllegalStateException if the client is that of a {@code SnapshotStore}, a {@code Rewind}
-   *     or a {@code Reset}
+   * @throws IllegalStateException if the client is that of a {@code SnapshotStore}, a {@code
+   *     Rewind} or a {@code Reset}
    */
   public static <S> MigrationSource<S> of(
       GuestRam<S> ram, MachineState machine, MigratingGuest guest) {
