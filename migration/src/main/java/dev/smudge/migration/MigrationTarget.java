@@ -166,7 +166,8 @@ public final class MigrationTarget implements AutoCloseable {
    * @throws MigrationException if a stream is damaged or ends too early, the source gave up, the
    *     slots are not those of the source, or only one end has a check
    * @throws IOException if a connection breaks, or the check throws it
-   * @throws IllegalStateException if this was called before
+   * @throws IllegalStateException if this was called before, or the client is that of a {@code
+   *     SnapshotStore}, a {@code Rewind} or a {@code Reset}
    */
   public <S> void receive(
       GuestRam<S> ram, MachineState machine, Messages.@Nullable Handler check, Runnable start)
@@ -215,6 +216,7 @@ public final class MigrationTarget implements AutoCloseable {
   }
 
   private void accept(GuestRam<?> ram, boolean checks) throws IOException {
+    MigrationSource.sent(ram.client()); // or it is refused before any page has come
     if (!ram.shapes().equals(slots())) {
       throw new MigrationException(
           Fault.BAD_CONTENT,

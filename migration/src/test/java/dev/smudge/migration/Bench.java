@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.migration.MigrationResult.End;
 import dev.smudge.migration.MigrationSource.AtLimit;
+import dev.smudge.snapshot.Rewind;
 import dev.smudge.sync.LogSlot;
 import java.io.IOException;
 import java.time.Duration;
@@ -31,6 +32,7 @@ final class Bench implements AutoCloseable {
   Throwable startFailure = new IllegalStateException("no processor is free");
   boolean closeAtStart;
   int stateLimit = 1 << 30;
+  boolean rewindsThere;
   Runnable atStart = () -> {};
   Messages.@Nullable Handler targetCheck;
 
@@ -108,6 +110,9 @@ final class Bench implements AutoCloseable {
     Guest made = new Guest(in.slots());
     made.failing = failRestore;
     target = made;
+    if (rewindsThere) {
+      Rewind.over(made.client, made, made, 1 << 16);
+    }
     in.stateLimit(stateLimit)
         .receive(
             made.ram,

@@ -59,6 +59,18 @@ class RepeatedMigrationTest {
     }
   }
 
+  @Test
+  void receive_withTheClientOfARewind_isRefused() throws Exception {
+    try (Bench bench = new Bench(8)) {
+      bench.guest.start();
+      bench.rewindsThere = true;
+      MigrationResult result = bench.migrate(1, Bench.NOTHING, Bench.NOTHING);
+      bench.assertOneGuest(result);
+      String said = String.valueOf(result.failure());
+      assertTrue(said.contains("is the client of a SnapshotStore, a Rewind or a Reset"), said);
+    }
+  }
+
   /** As a loop of retries does. */
   @ParameterizedTest
   @EnumSource(
