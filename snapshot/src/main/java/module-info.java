@@ -1,4 +1,5 @@
 /** Rewind, save states and reset of a guest, over its dirty pages. */
+@SuppressWarnings("module") // a friend that is not there
 module dev.smudge.snapshot {
   requires jdk.jfr;
   requires transitive dev.smudge.sync;
