@@ -368,12 +368,6 @@ class MigrationTest {
   @Test
   void check_bothEnds_talkBeforeAndAfterTheHandOver() throws Exception {
     try (Bench bench = new Bench(8)) {
-      bench.targetCheck = messages -> messages.send(messages.receive());
-      bench.source.check(messages -> {
-        messages.send(new byte[] {1, 2});
-        assertEquals(2, messages.receive().length);
-      });
-      bench.assertMovesNow(1);
       bench.source.check(messages -> {
         throw new IOException("not the same");
       });
@@ -385,6 +379,12 @@ class MigrationTest {
       result = bench.migrate(1, Bench.NOTHING, Bench.NOTHING);
       assertTrue(message(result).contains("only the source has a check"), message(result));
       assertThrows(IllegalStateException.class, bench.source::messages);
+      bench.targetCheck = messages -> messages.send(messages.receive());
+      bench.source.check(messages -> {
+        messages.send(new byte[] {1, 2});
+        assertEquals(2, messages.receive().length);
+      });
+      bench.assertMovesNow(1);
     }
   }
 
