@@ -27,9 +27,10 @@ import org.jspecify.annotations.Nullable;
  * <p>An access that is not entirely in slots is a {@link GuestAccessException}; nothing is written
  * then. After {@link GuestMemory#seal} writes are refused with {@link SealedException} before they
  * touch RAM. During {@link GuestMemory#pauseAll} every write waits, except those of the thread that
- * holds the pause; one inside a call under the collector lock, by a tracker or by the error handler,
- * is refused then with {@link IllegalStateException}, because that thread may need the lock. If a write throws anything else, even an {@link Error}, the bytes that have
- * landed are marked, or, where no mark was possible, every page is.
+ * holds the pause; one inside a call under the collector lock, by a tracker or by the error
+ * handler, is refused then with {@link IllegalStateException}, because that thread may need the
+ * lock. If a write throws anything else, even an {@link Error}, the bytes that have landed are
+ * marked, or, where no mark was possible, every page is.
  *
  * <p>Source: docs/design.md 3.2; Linux 2efd61a608b0.
  */

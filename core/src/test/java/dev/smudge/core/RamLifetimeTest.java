@@ -239,7 +239,8 @@ class RamLifetimeTest {
               () -> memory.device().writeAs(client, 64, closed),
               () -> memory.device().read(64, closed))) {
         IllegalStateException e = assertThrows(IllegalStateException.class, access::run);
-        assertTrue(String.valueOf(e.getMessage()).contains("was closed by its owner"), e.toString());
+        assertTrue(
+            String.valueOf(e.getMessage()).contains("was closed by its owner"), e.toString());
       }
       vcpu.offline();
       assertEquals(0, client.dirtyPages());

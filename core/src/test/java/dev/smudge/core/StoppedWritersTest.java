@@ -84,14 +84,13 @@ class StoppedWritersTest {
     AtomicReference<GuestMemory> made = new AtomicReference<>();
     DirtyLog log =
         DirtyLog.builder()
-            .errorHandler(
-                e -> {
-                  try {
-                    Objects.requireNonNull(made.get()).device().putLong(0, 1);
-                  } catch (IllegalStateException refused) {
-                    errors.add(refused);
-                  }
-                })
+            .errorHandler(e -> {
+              try {
+                Objects.requireNonNull(made.get()).device().putLong(0, 1);
+              } catch (IllegalStateException refused) {
+                errors.add(refused);
+              }
+            })
             .build();
     try (GuestMemory memory = GuestMemory.over(log)) {
       made.set(memory);

@@ -234,7 +234,7 @@ class KvmTrackerTest extends KvmTrackerCase {
   @Test
   void adopted_vmAndVcpu_areTrackedAlike() {
     for (int ring : new int[] {0, 256}) {
-      try (KvmGuest owner = new KvmGuest((int) PAGES, ring == 0 ? vm -> {} : KvmGuest.ring(ring));
+      try (KvmGuest owner = new KvmGuest(PAGES, ring == 0 ? vm -> {} : KvmGuest.ring(ring));
           KvmVm adopted = owner.kvm.adoptVm(owner.vm.fd(), ring);
           KvmVcpu vcpu = adopted.adoptVcpu(owner.vcpu.fd())) {
         KvmTracker backend = KvmTracker.over(adopted);

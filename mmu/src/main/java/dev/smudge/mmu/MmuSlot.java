@@ -208,8 +208,7 @@ final class MmuSlot implements SlotTracker {
     synchronized (scanning) {
       if (displaced) {
         throw MmuException.displaced(
-            "PAGEMAP_SCAN",
-            " of 0x" + Long.toHexString(begin) + " to 0x" + Long.toHexString(to));
+            "PAGEMAP_SCAN", " of 0x" + Long.toHexString(begin) + " to 0x" + Long.toHexString(to));
       }
       tracker.scan().scan(begin, to, protects, found);
     }

@@ -50,8 +50,7 @@ final class UsedTrackers {
 
     @Override
     public boolean equals(@Nullable Object other) {
-      return this == other
-          || (other instanceof Use use && get() != null && use.refersTo(get()));
+      return this == other || (other instanceof Use use && get() != null && use.refersTo(get()));
     }
 
     @Override

@@ -52,10 +52,7 @@ class WaitUnderLockTest {
       }
       for (Runnable wait :
           new Runnable[] {
-            log::barrier,
-            log.rcu()::synchronize,
-            log.rcu()::barrier,
-            () -> log.pause().close(),
+            log::barrier, log.rcu()::synchronize, log.rcu()::barrier, () -> log.pause().close(),
           }) {
         inCollect =
             () -> {
@@ -76,19 +73,19 @@ class WaitUnderLockTest {
   }
 
   /** The holder of the pause takes: it would wait for the lock, and the vCPU for the holder. */
+  @SuppressWarnings("try") // the pause is for what is inside
   @Test
   void collect_safepointInAPause_takesTheVcpuOffline() throws Exception {
     CompletableFuture<Void> holder = new CompletableFuture<>();
     Thread pauses =
-        new Thread(
-            () -> {
-              try (VcpuPause pause = log.pause()) {
-                log.sync();
-                holder.complete(null);
-              } catch (Throwable e) {
-                holder.completeExceptionally(e);
-              }
-            });
+        new Thread(() -> {
+          try (VcpuPause pause = log.pause()) {
+            log.sync();
+            holder.complete(null);
+          } catch (Throwable e) {
+            holder.completeExceptionally(e);
+          }
+        });
     vcpu.online();
     inCollect =
         () -> {

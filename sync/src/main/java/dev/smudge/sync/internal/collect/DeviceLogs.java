@@ -262,8 +262,8 @@ public final class DeviceLogs {
   }
 
   /**
-   * Whether a device has been leaving for less than a wait may take: it may write until it has left,
-   * and only then tells of what it has written since it was closed.
+   * Whether a device has been leaving for less than a wait may take: it may write until it has
+   * left, and only then tells of what it has written since it was closed.
    */
   boolean isAnyLeaving() {
     for (DeviceLog device : devices) {

@@ -25,9 +25,9 @@ import org.jspecify.annotations.Nullable;
  * no barrier, and may lose the processor between its store and its mark. So a difference is named
  * by the first look that comes at least {@link #PATIENCE_NANOS} later. Nobody writes beside a take
  * of a log whose guest is stopped: there it is named at once, unless an asynchronous write is open
- * there, which will mark it. While a device leaves, no difference is named: the device tells of what
- * it has written since it was closed when it has left. But if it does not leave within the timeout
- * of the log, because nobody runs the tasks of RCU, differences are named again.
+ * there, which will mark it. While a device leaves, no difference is named: the device tells of
+ * what it has written since it was closed when it has left. But if it does not leave within the
+ * timeout of the log, because nobody runs the tasks of RCU, differences are named again.
  *
  * <p>Not seen are a write that leaves the content as it was, unless an oracle looks ({@link
  * VerifiedByOracle}), and one that comes between the barrier of the take in which its page was

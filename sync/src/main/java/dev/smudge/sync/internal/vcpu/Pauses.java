@@ -192,8 +192,8 @@ public final class Pauses {
   }
 
   /**
-   * Waits until no pause by another is on, or the log is closed; not under the collector lock. The vCPU is offline meanwhile. An
-   * interrupt does not end the wait, and is kept.
+   * Waits until no pause by another is on, or the log is closed; not under the collector lock. The
+   * vCPU is offline meanwhile. An interrupt does not end the wait, and is kept.
    */
   void awaitResume(VcpuState vcpu) {
     long session = vcpu.session();
