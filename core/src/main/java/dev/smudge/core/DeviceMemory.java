@@ -79,8 +79,9 @@ public final class DeviceMemory {
 
   /**
    * One write, and after it the mark of what has landed, also before a fault. A check of all parts
-   * comes first, where there is one, and refuses by an exception. Watches are told at the end. Where the mark itself fails, because the stack has ended or a client was closed
-   * meanwhile, the memory is in doubt: every page is dirty.
+   * comes first, where there is one, and refuses by an exception. Watches are told at the end.
+   * Where the mark itself fails, because the stack has ended or a client was closed meanwhile, the
+   * memory is in doubt: every page is dirty.
    */
   private void write(
       long address,
@@ -357,7 +358,7 @@ public final class DeviceMemory {
   public void read(long address, MemorySegment target) {
     long size = Segments.size(target, "target");
     RcuReader section = rcu.reader();
-    rcu.enter();
+    section.enter();
     try {
       mapFor(address, size).read(address, target);
     } finally {

@@ -330,8 +330,7 @@ class CloseTest {
       DirtyClient<GuestSlot> foreign = others.client("foreign", InitialView.NONE_DIRTY);
       DirtyClient<GuestSlot> mine = memory.client("mine", InitialView.NONE_DIRTY);
       MemorySegment ones = MemorySegment.ofArray(new byte[] {1, 1, 1});
-      assertThrows(
-          IllegalStateException.class, () -> memory.device().writeAs(closed, 4095, ones));
+      assertThrows(IllegalStateException.class, () -> memory.device().writeAs(closed, 4095, ones));
       assertThrows(
           IllegalArgumentException.class, () -> memory.device().writeAs(foreign, 4095, ones));
       memory.log().close();
