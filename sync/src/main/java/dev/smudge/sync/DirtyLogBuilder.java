@@ -3,6 +3,7 @@ package dev.smudge.sync;
 import dev.smudge.ring.DirtyRing;
 import dev.smudge.sync.error.VcpuTimeoutException;
 import dev.smudge.sync.internal.collect.Collector;
+import dev.smudge.sync.internal.collect.UsedTrackers;
 import dev.smudge.sync.internal.collect.WriteVerifier;
 import dev.smudge.sync.internal.software.BitmapTracker;
 import dev.smudge.sync.internal.software.RingTracker;

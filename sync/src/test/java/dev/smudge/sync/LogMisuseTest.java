@@ -1,6 +1,7 @@
 package dev.smudge.sync;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -193,6 +194,20 @@ class LogMisuseTest {
       IllegalStateException e = assertThrows(IllegalStateException.class, other::build);
       assertTrue(String.valueOf(e.getMessage()).contains("of a log already"), e.getMessage());
     }
+  }
+
+  /** One object for all that evaluate it, in which two logs share nothing. */
+  @Test
+  void build_trackerIsALambdaThatCapturesNothing_isThatOfSeveralLogs() {
+    for (int i = 0; i < 2; i++) {
+      DirtyLog.builder().tracker(lambda()).build();
+      log.addTracker(0, lambda());
+    }
+    assertSame(lambda(), lambda());
+  }
+
+  private static Tracker lambda() {
+    return slot -> new SlotTracker() {};
   }
 
   /** What one of them clears, the other misses; and the end of one is that of both. */

@@ -91,7 +91,7 @@ public final class DeviceLogs {
   @SuppressWarnings("ReferenceEquality") // trackers are compared by identity
   private Registration addLocked(int priority, Tracker tracker) {
     for (DeviceLog device : devices) {
-      if (device.tracker() == tracker) {
+      if (device.tracker() == tracker && !UsedTrackers.isWithoutState(tracker)) {
         throw new IllegalArgumentException(
             tracker
                 + " is the tracker of a device of this log already"

@@ -1,4 +1,4 @@
-package dev.smudge.sync;
+package dev.smudge.sync.internal.collect;
 
 import dev.smudge.sync.tracker.Tracker;
 import java.lang.ref.Reference;
@@ -12,19 +12,22 @@ import org.jspecify.annotations.Nullable;
  * The trackers that a log of this process has or had, as the tracker of its guest's writes or as
  * its oracle. Each is of one log alone: a second log would take what the first has to find, and the
  * close of one would end the tracking of the other. Keeps no tracker from being collected.
+ *
+ * <p>A lambda that captures nothing is one object for all that evaluate it, and has no state that
+ * two logs could share. So it may be the tracker of several.
  */
-final class UsedTrackers {
+public final class UsedTrackers {
   private static final Set<Use> USES = ConcurrentHashMap.newKeySet();
   private static final ReferenceQueue<Tracker> GONE = new ReferenceQueue<>();
 
   private UsedTrackers() {}
 
   /** Refuses a tracker that a log has or had; a log has it from here on. */
-  static void use(@Nullable Tracker tracker) {
+  public static void use(@Nullable Tracker tracker) {
     for (Reference<?> gone = GONE.poll(); gone != null; gone = GONE.poll()) {
       USES.remove(gone);
     }
-    if (tracker != null && !USES.add(new Use(tracker))) {
+    if (tracker != null && !isWithoutState(tracker) && !USES.add(new Use(tracker))) {
       throw new IllegalStateException(
           tracker
               + " is the tracker of a log already, or was that of one which is closed, and finds the"
@@ -33,10 +36,15 @@ final class UsedTrackers {
   }
 
   /** The log that was to have it was not made. */
-  static void free(@Nullable Tracker tracker) {
+  public static void free(@Nullable Tracker tracker) {
     if (tracker != null) {
       USES.remove(new Use(tracker));
     }
+  }
+
+  static boolean isWithoutState(Tracker tracker) {
+    Class<?> type = tracker.getClass();
+    return type.isHidden() && type.getDeclaredFields().length == 0;
   }
 
   /** Trackers are compared by identity. */
