@@ -7,10 +7,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.bitmap.PageWordConsumer;
 import dev.smudge.sync.error.VcpuException;
+import dev.smudge.sync.rcu.RcuTimeoutException;
 import dev.smudge.sync.tracker.ForwardingTracker;
 import dev.smudge.sync.tracker.SlotTracker;
 import dev.smudge.sync.tracker.TrackedSlot;
 import dev.smudge.sync.tracker.Tracker;
+import java.time.Duration;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -70,6 +73,46 @@ class WaitUnderLockTest {
     vcpu.mark(log.slot(0), 5 * 4096, 1);
     assertEquals("[5]", Dirty.take(client).toString());
     log.close();
+  }
+
+  /** A task there would retire slots in the middle of the walk over them. */
+  @Test
+  void collect_runsTheTasksOfRcu_theyRunLater() throws Exception {
+    DirtyLog mine =
+        DirtyLog.builder().timeout(Duration.ofMillis(50)).interceptTracker(Waiting::new).build();
+    LogSlot first = mine.addSlot(0, 100, 4096);
+    LogSlot second = mine.addSlot(1, 100, 4096);
+    DirtyClient<LogSlot> all = mine.client("all", InitialView.NONE_DIRTY);
+    CompletableFuture<Void> inside = new CompletableFuture<>();
+    CompletableFuture<Void> leave = new CompletableFuture<>();
+    Thread reader =
+        new Thread(() -> {
+          mine.rcu().enter();
+          inside.complete(null);
+          leave.join();
+          mine.rcu().exit();
+        });
+    reader.start();
+    inside.join();
+    mine.mark(first, 5 * 4096, 1);
+    mine.mark(second, 6 * 4096, 1);
+    SlotChange change = mine.change().remove(first).remove(second);
+    assertThrows(RcuTimeoutException.class, change::commit); // they are retired by a task
+    leave.complete(null);
+    reader.join();
+    AtomicInteger ran = new AtomicInteger();
+    inCollect =
+        () -> {
+          for (int i = 0; i < 4; i++) {
+            ran.addAndGet(mine.rcu().reclaim());
+          }
+        };
+    all.take().close();
+    assertEquals(0, ran.get());
+    inCollect = () -> {};
+    mine.rcu().barrier();
+    assertEquals(List.of(1L, 1L), change.removed().stream().map(RemovedSlot::dirtyPages).toList());
+    mine.close();
   }
 
   /** The holder of the pause takes: it would wait for the lock, and the vCPU for the holder. */

@@ -218,7 +218,8 @@ public final class Rcu {
   /**
    * Does some of the work that is due, and never blocks: begins a grace period, checks whether it
    * is over, and then runs some tasks of {@link #callRcu}. Call it in any loop, also in a vCPU's
-   * thread, between its safepoints. If several threads call it, one of them does the work. A grace
+   * thread, between its safepoints. If several threads call it, one of them does the work. Inside a
+   * tracker's call under the collector lock, and in an arm callback, it does nothing. A grace
    * period that takes longer than the timeout is reported to the error handler, once, and goes on.
    *
    * @return how many tasks it took or ran
@@ -248,6 +249,11 @@ public final class Rcu {
    */
   public RcuReader reader() {
     return readers.own();
+  }
+
+  /** Whether the calling thread is not where others wait for it. */
+  boolean mayWaitHere() {
+    return vcpus.placeThatMustNotWait() == null;
   }
 
   int readerCount() {

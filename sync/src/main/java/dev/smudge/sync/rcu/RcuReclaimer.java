@@ -71,6 +71,9 @@ final class RcuReclaimer {
   }
 
   int work() {
+    if (!rcu.mayWaitHere()) {
+      return 0; // under a lock, perhaps, in the middle of what the tasks change
+    }
     // ORDER U6 volatile: the turn, with the batch and the grace period that the last one left.
     // Pairs with turn = null below. If weaker: a task runs twice, or never.
     if (turn.get() != null || !turn.compareAndSet(null, Thread.currentThread())) {
