@@ -53,7 +53,7 @@ public final class DeviceMemory {
     this.bigEndian = order == ByteOrder.BIG_ENDIAN;
   }
 
-  // Each section is left by code that stands in its own finally block, six times: a method for it
+  // Each section is left by code that stands in its own finally block, five times: a method for it
   // would be a call that finds no stack where the section has used up the last, and leaves nothing.
 
   private SlotMap mapFor(long address, long length) {
@@ -327,16 +327,22 @@ public final class DeviceMemory {
    * @throws GuestAccessException see the class comment; nothing is marked
    */
   public void mark(long address, long length) {
-    forEachPart(address, length, this::markOnly).tellWatches(address, length);
+    inSection(address, length, (map, from, count) -> map.forEachPart(from, count, this::markOnly))
+        .tellWatches(address, length);
   }
 
-  /** {@return the map of the parts} */
-  private SlotMap forEachPart(long address, long length, PartConsumer part) {
+  /** What an access does that needs no more than the map. */
+  private interface MapAccess {
+    void with(SlotMap map, long address, long length);
+  }
+
+  /** {@return the map of the access, which is all in slots} */
+  private SlotMap inSection(long address, long length, MapAccess access) {
     RcuReader section = rcu.reader();
     section.enter();
     try {
       SlotMap map = mapFor(address, length);
-      map.forEachPart(address, length, part);
+      access.with(map, address, length);
       return map;
     } finally {
       try {
@@ -356,19 +362,8 @@ public final class DeviceMemory {
    * @throws GuestAccessException see the class comment; nothing is read
    */
   public void read(long address, MemorySegment target) {
-    long size = Segments.size(target, "target");
-    RcuReader section = rcu.reader();
-    section.enter();
-    try {
-      mapFor(address, size).read(address, target);
-    } finally {
-      try {
-        section.cross(RcuReader.LEAVE);
-      } catch (StackOverflowError e) {
-        section.left = true;
-        throw e;
-      }
-    }
+    inSection(
+        address, Segments.size(target, "target"), (map, from, length) -> map.read(from, target));
   }
 
   /** Reads a value, little-endian and zero-extended. */

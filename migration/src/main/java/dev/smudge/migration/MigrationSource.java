@@ -141,7 +141,7 @@ public final class MigrationSource<S> {
    * @param <S> what the client calls a slot
    * @return the source
    * @throws IllegalStateException if the client is that of a {@code SnapshotStore}, a {@code
-   *     Rewind} or a {@code Reset}
+   *     Rewind} or a {@code Reset}, or has taken a {@code BaseImage}
    */
   public static <S> MigrationSource<S> of(
       GuestRam<S> ram, MachineState machine, MigratingGuest guest) {

@@ -167,7 +167,7 @@ public final class MigrationTarget implements AutoCloseable {
    *     slots are not those of the source, or only one end has a check
    * @throws IOException if a connection breaks, or the check throws it
    * @throws IllegalStateException if this was called before, or the client is that of a {@code
-   *     SnapshotStore}, a {@code Rewind} or a {@code Reset}
+   *     SnapshotStore}, a {@code Rewind} or a {@code Reset}, or has taken a {@code BaseImage}
    */
   public <S> void receive(
       GuestRam<S> ram, MachineState machine, Messages.@Nullable Handler check, Runnable start)

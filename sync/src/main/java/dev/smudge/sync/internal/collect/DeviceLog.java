@@ -25,7 +25,7 @@ final class DeviceLog implements Registration {
   private final Tracker tracker;
   private final int priority;
   private final AtomicBoolean closed = new AtomicBoolean();
-  private volatile long closedNanos; // before it is closed
+  private long closedNanos; // before closed (M1)
 
   /** It is closed, and there is no task yet in which it leaves. */
   volatile boolean leaveUnqueued;
@@ -77,11 +77,11 @@ final class DeviceLog implements Registration {
 
   /** Returns whether it was open. */
   boolean markClosed() {
-    // ORDER M1 volatile: closed before the grace period begins. Pairs with the looks right before
-    // each call, in a section. If weaker: a call begins after the grace period, and after close().
     if (!isClosed()) {
       closedNanos = System.nanoTime();
     }
+    // ORDER M1 volatile: closed before the grace period begins. Pairs with the looks right before
+    // each call, in a section. If weaker: a call begins after the grace period, and after close().
     return closed.compareAndSet(false, true);
   }
 
