@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.sun.management.ThreadMXBean;
+import dev.smudge.core.GuestMemory;
+import dev.smudge.core.Vcpu;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.LogVcpu;
 import dev.smudge.sync.inhibitor.AccessInhibitor;
@@ -68,6 +70,27 @@ class AllocationTest {
         }));
     vcpu.close();
     log.close();
+  }
+
+  /** A vCPU that goes offline drops its cursors, and finds them again. */
+  @Test
+  void store_inManySlotsInTurn_allocatesNothing() {
+    try (GuestMemory memory = GuestMemory.create()) {
+      for (int i = 0; i < 5; i++) {
+        memory.addSlot(i, (long) i << 20, 8192);
+      }
+      Vcpu vcpu = memory.addVcpu();
+      assertEquals(
+          0,
+          bytes(() -> {
+            for (long slot = 0; slot < 5; slot++) {
+              vcpu.putLong(slot << 20, slot);
+              vcpu.putInt((slot << 20) + 4094, 1); // over the border of two pages
+            }
+            vcpu.offline();
+          }));
+      vcpu.close();
+    }
   }
 
   @Test

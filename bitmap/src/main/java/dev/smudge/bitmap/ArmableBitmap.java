@@ -57,7 +57,9 @@ public abstract sealed class ArmableBitmap permits LiveBitmap, ReportedBitmap {
    * @throws IndexOutOfBoundsException if there is no such page
    */
   public final boolean isMarked(long pageIndex) {
-    Objects.checkIndex(pageIndex, pageCount);
+    if (Long.compareUnsigned(pageIndex, pageCount) >= 0) { // one compare, where checkIndex has two
+      Objects.checkIndex(pageIndex, pageCount);
+    }
     // ORDER B1 opaque: a set bit ends the mark, however old the value is that was read. Pairs with
     // the after-sync barrier (S1, S2), which makes a stale 'set' harmless. If weaker (plain): the
     // compiler may hoist the load out of a guest's loop, which then never sees the page armed.

@@ -27,16 +27,15 @@ import org.jspecify.annotations.Nullable;
  * <p>Addresses are guest addresses, aligned or not. An access may cross the border of adjoining
  * slots. One that is not entirely in slots is a {@link GuestAccessException}; nothing is read or
  * written then. After {@link GuestMemory#seal} a write is refused with {@link SealedException}
- * before it touches RAM. Accessors allocate nothing and take no lock. Values are in the byte order
- * of the memory. Source: docs/design.md 3.2.
+ * before it touches RAM. Accessors take no lock, and allocate nothing but a small object at the
+ * first write to each slot since the slots changed. Values are in the byte order of the memory.
+ * Source: docs/design.md 3.2.
  */
 public final class Vcpu extends VcpuCursors implements AutoCloseable {
-  private final boolean bigEndian;
   private final VcpuAtomics atomics;
 
   Vcpu(AddressSpace space, ByteOrder order, Runnable armCallback) {
-    super(space, armCallback);
-    this.bigEndian = order == ByteOrder.BIG_ENDIAN;
+    super(space, order, armCallback);
     this.atomics = new VcpuAtomics(this, bigEndian); // now: its class is initialized with it
   }
 
@@ -49,16 +48,12 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void putByte(long address, byte value) {
-    MappedSlot to = writeCursor();
-    long offset = address - to.base;
-    if (!to.hasWidest(offset)) {
-      storeSlowly(address, 1, value);
-      return;
+    WriteCursor to = writeCursor();
+    if (to.isInPage(address)) {
+      to.putByte(address, value);
+    } else {
+      storeOutside(address, 1, value);
     }
-    if (isOutsideMarkedPage(offset) && isStored(to, offset, 1, value)) {
-      return;
-    }
-    to.setByte(offset, value);
   }
 
   /**
@@ -70,17 +65,12 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void putShort(long address, short value) {
-    short bytes = bigEndian ? Short.reverseBytes(value) : value;
-    MappedSlot to = writeCursor();
-    long offset = address - to.base;
-    if (!to.hasWidest(offset)) {
-      storeSlowly(address, 2, bytes);
-      return;
+    WriteCursor to = writeCursor();
+    if (to.isInPage(address)) {
+      to.putShort(address, value);
+    } else {
+      storeOutside(address, 2, bigEndian ? Short.reverseBytes(value) : value);
     }
-    if (isOutsideMarkedPage(offset) && isStored(to, offset, 2, bytes)) {
-      return;
-    }
-    to.setShort(offset, bytes);
   }
 
   /**
@@ -92,17 +82,12 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void putInt(long address, int value) {
-    int bytes = bigEndian ? Integer.reverseBytes(value) : value;
-    MappedSlot to = writeCursor();
-    long offset = address - to.base;
-    if (!to.hasWidest(offset)) {
-      storeSlowly(address, 4, bytes);
-      return;
+    WriteCursor to = writeCursor();
+    if (to.isInPage(address)) {
+      to.putInt(address, value);
+    } else {
+      storeOutside(address, 4, bigEndian ? Integer.reverseBytes(value) : value);
     }
-    if (isOutsideMarkedPage(offset) && isStored(to, offset, 4, bytes)) {
-      return;
-    }
-    to.setInt(offset, bytes);
   }
 
   /**
@@ -114,17 +99,12 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void putLong(long address, long value) {
-    long bytes = bigEndian ? Long.reverseBytes(value) : value;
-    MappedSlot to = writeCursor();
-    long offset = address - to.base;
-    if (!to.hasWidest(offset)) {
-      storeSlowly(address, 8, bytes);
-      return;
+    WriteCursor to = writeCursor();
+    if (to.isInPage(address)) {
+      to.putLong(address, value);
+    } else {
+      storeOutside(address, 8, bigEndian ? Long.reverseBytes(value) : value);
     }
-    if (isOutsideMarkedPage(offset) && isStored(to, offset, 8, bytes)) {
-      return;
-    }
-    to.setLong(offset, bytes);
   }
 
   /**
@@ -217,13 +197,15 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    */
   public void write(long address, MemorySegment source) {
     long length = Segments.size(source, "source");
-    MappedSlot to = writable(address, length);
+    WriteCursor cursor = writeCursor();
+    boolean marked = cursor.isInPage(address, length);
+    MappedSlot to = marked ? cursor.slot : writable(address, length);
     if (to == null) {
       writeParts(address, source);
       return;
     }
     long offset = address - to.base;
-    boolean watched = markRange(to, offset, length);
+    boolean watched = !marked && markRange(to, offset, length);
     MemorySegment.copy(source, 0, to.ram(), offset, length);
     if (watched) {
       tellWatches(to, offset, length);
@@ -243,13 +225,15 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    */
   public void write(long address, byte[] source, int from, int length) {
     Objects.checkFromIndexSize(from, length, source.length);
-    MappedSlot to = writable(address, length);
+    WriteCursor cursor = writeCursor();
+    boolean marked = cursor.isInPage(address, length);
+    MappedSlot to = marked ? cursor.slot : writable(address, length);
     if (to == null) {
       writeParts(address, MemorySegment.ofArray(source).asSlice(from, length));
       return;
     }
     long offset = address - to.base;
-    boolean watched = markRange(to, offset, length);
+    boolean watched = !marked && markRange(to, offset, length);
     MemorySegment.copy(source, from, to.ram(), ValueLayout.JAVA_BYTE, offset, length);
     if (watched) {
       tellWatches(to, offset, length);
@@ -303,13 +287,15 @@ public final class Vcpu extends VcpuCursors implements AutoCloseable {
    * @throws SealedException after {@link GuestMemory#seal}; nothing is written
    */
   public void fill(long address, long length, byte value) {
-    MappedSlot to = writable(address, length);
+    WriteCursor cursor = writeCursor();
+    boolean marked = cursor.isInPage(address, length);
+    MappedSlot to = marked ? cursor.slot : writable(address, length);
     if (to == null) {
       fillParts(address, length, value);
       return;
     }
     long offset = address - to.base;
-    boolean watched = markRange(to, offset, length);
+    boolean watched = !marked && markRange(to, offset, length);
     to.fill(offset, length, value);
     if (watched) {
       tellWatches(to, offset, length);

@@ -10,53 +10,50 @@ import dev.smudge.sync.rcu.RcuReader;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
- * How a {@link Vcpu} finds the slot of an address, and knows that a page needs no mark: a cursor
- * for writes, with the page that was seen marked, and one for reads. Behind each is the slot that
- * it was at before, for a guest that goes to and fro between two: its accesses look there before
- * they search the map, and change nothing. A superclass, so that the store path loads no other
- * object.
+ * How a {@link Vcpu} finds the slot of an address: a {@link WriteCursor}, and a cursor for reads.
+ * Behind each is the slot that it was at before, for a guest that goes to and fro between two: its
+ * accesses look there before they search the map, and change nothing. A superclass, so that the
+ * store path loads no other object.
  */
 @SuppressWarnings({
   "ReferenceEquality", // slots are compared by identity
   "Finally" // what is thrown there has the same cause: the stack has ended
 })
 abstract class VcpuCursors {
-  /**
-   * The page cursor follows one store of 128, by its address: a guest that writes at random would
-   * fill the store buffer with cursors, one that writes in sequence gets it at once. For the same
-   * reason a slot that is found behind a cursor comes to the front once in 128 times.
-   */
-  private static final long CURSOR_SAMPLE = 0x3f8;
+  private static final WriteCursor[] NO_CURSORS = {};
 
   private final AddressSpace space;
+  final boolean bigEndian;
   final LogVcpu log;
   private final Runnable armCallback;
 
   // Of the last safepoint, or newer: all that this vCPU does until its next one is in this map.
   private SlotMap map = SlotMap.EMPTY;
 
-  // The write cursor: the slot of the last write, and its page. Dropped at a safepoint when pages
-  // were armed, and when the vCPU goes offline or waits, whoever has it do so.
-  private MappedSlot slot = MappedSlot.NONE;
-  private long pageStart; // a page of the slot that was seen marked: writes to it need no mark
-  private long pageSpan; // how many offsets an access of 8 bytes may have there; 0: no page
-  private long pageEnd;
+  // The write cursor: the slot of the last write, and its page; no other has a page. Its page is
+  // dropped at a safepoint when pages were armed, and all of it when the vCPU goes offline or
+  // waits, whoever has it do so.
+  private WriteCursor cursor = WriteCursor.NONE;
 
   private MappedSlot readSlot = MappedSlot.NONE; // the read cursor
 
   // Of the same map as the cursors, and dropped with them.
-  private MappedSlot slotBefore = MappedSlot.NONE;
+  private WriteCursor cursorBefore = WriteCursor.NONE;
   private MappedSlot readSlotBefore = MappedSlot.NONE;
+
+  private WriteCursor[] cursors = NO_CURSORS; // of the slots of the map that it has written, by id
 
   private long armings; // how often pages were armed, perhaps: windows are marked once for each
 
   @SuppressWarnings("this-escape") // the callback runs on the vCPU's thread, later
-  VcpuCursors(AddressSpace space, Runnable armCallback) {
+  VcpuCursors(AddressSpace space, ByteOrder order, Runnable armCallback) {
     this.space = space;
+    this.bigEndian = order == ByteOrder.BIG_ENDIAN;
     this.armCallback = armCallback;
     this.log = space.log().addVcpu(this::pagesArmed);
     EmbeddedLog.whenAside(log, this::dropCursors);
@@ -64,11 +61,11 @@ abstract class VcpuCursors {
 
   private void pagesArmed() {
     armings++;
-    dropPage();
+    cursor.dropPage();
     SlotMap now = space.map(); // C2
     if (now != map || space.isSealedOrClosed()) { // C1
       dropCursors(); // the next access takes the slow path, and finds the slot of now or is refused
-      map = now;
+      moveTo(now);
     }
     armCallback.run();
   }
@@ -80,17 +77,22 @@ abstract class VcpuCursors {
 
   private void dropCursors() {
     armings++;
-    slot = MappedSlot.NONE;
-    dropPage();
+    cursor.dropPage();
+    cursor = WriteCursor.NONE;
     readSlot = MappedSlot.NONE;
-    slotBefore = MappedSlot.NONE;
+    cursorBefore = WriteCursor.NONE;
     readSlotBefore = MappedSlot.NONE;
+  }
+
+  private void moveTo(SlotMap now) {
+    map = now;
+    cursors = NO_CURSORS;
   }
 
   // How an access finds its slot. Where the cursor has it all, no method below is called.
 
-  final MappedSlot writeCursor() {
-    return slot;
+  final WriteCursor writeCursor() {
+    return cursor;
   }
 
   final MappedSlot readCursor() {
@@ -99,13 +101,13 @@ abstract class VcpuCursors {
 
   /** The slot that holds all of a write, for any length; null: it goes over a border of slots. */
   final @Nullable MappedSlot writable(long address, long length) {
-    MappedSlot cursor = slot;
-    if (holds(cursor, address, length)) {
-      return cursor;
+    MappedSlot slot = cursor.slot;
+    if (holds(slot, address, length)) {
+      return slot;
     }
-    MappedSlot before = slotBefore;
+    MappedSlot before = cursorBefore.slot;
     if (holds(before, address, length)) {
-      if ((address & CURSOR_SAMPLE) == 0) {
+      if (mayMove(address)) {
         moveTo(before);
       }
       return before;
@@ -121,7 +123,7 @@ abstract class VcpuCursors {
     }
     MappedSlot before = readSlotBefore;
     if (holds(before, address, length)) {
-      if ((address & CURSOR_SAMPLE) == 0) {
+      if (mayMove(address)) {
         readFrom(before);
       }
       return before;
@@ -135,6 +137,11 @@ abstract class VcpuCursors {
     return offset >= 0 && length >= 0 && offset <= cursor.size - Math.max(length, 1);
   }
 
+  /** Not by a second thread, whose slot may be one that this vCPU has dropped since. */
+  private boolean mayMove(long address) {
+    return (address & WriteCursor.SAMPLE) == 0 && log.isOnlineHere();
+  }
+
   private @Nullable MappedSlot moveCursor(long address, long length) {
     MappedSlot found = mapFor(address, length).find(address, length);
     checkNotSealed(address, length);
@@ -145,9 +152,31 @@ abstract class VcpuCursors {
   }
 
   private void moveTo(MappedSlot next) {
-    dropPage();
-    slotBefore = slot;
-    slot = next;
+    WriteCursor to;
+    try {
+      to = cursorOf(next);
+    } catch (OutOfMemoryError e) {
+      return; // the access goes on without a cursor, and the next one looks for its slot again
+    }
+    cursor.dropPage();
+    to.dropPage();
+    cursorBefore = cursor;
+    cursor = to;
+  }
+
+  private WriteCursor cursorOf(MappedSlot slot) {
+    int id = slot.log.id();
+    WriteCursor[] all = cursors;
+    WriteCursor known = id < all.length ? all[id] : null;
+    if (known == null || known.slot != slot) {
+      known = new WriteCursor(slot, bigEndian);
+      if (id >= all.length) {
+        all = Arrays.copyOf(all, Math.max(id + 1, 2 * all.length));
+        cursors = all;
+      }
+      all[id] = known;
+    }
+    return known;
   }
 
   private void readFrom(MappedSlot next) {
@@ -222,20 +251,38 @@ abstract class VcpuCursors {
     SlotMap now = space.map();
     if (now != map) {
       dropCursors();
-      map = now;
+      moveTo(now);
     }
     return now;
   }
 
   // Accesses that the cursors do not hold: of any length, over borders of slots that adjoin.
 
-  /** Writes the low bytes of a value, little-endian. */
-  final void storeSlowly(long address, int width, long value) {
+  /**
+   * Writes the low bytes of a value, little-endian, outside the page of the cursor. All in one
+   * call: with a second one in the store path, the JIT keeps the address in memory in a guest's
+   * loop.
+   */
+  final void storeOutside(long address, int width, long value) {
+    WriteCursor now = cursor;
+    WriteCursor before = cursorBefore;
+    if (now.isMarked(address, width)) {
+      now.put(address, width, value);
+    } else if (before.isMarked(address, width)) {
+      before.put(address, width, value);
+    } else {
+      storeSlowly(address, width, value);
+    }
+  }
+
+  private void storeSlowly(long address, int width, long value) {
     MappedSlot to = writable(address, width);
     if (to != null) {
       long offset = address - to.base;
-      if (!isStored(to, offset, width, value)) {
-        to.set(offset, width, value);
+      boolean watched = mark(to, offset, width);
+      to.set(offset, width, value);
+      if (watched) {
+        tellWatches(to, offset, width);
       }
       return;
     }
@@ -312,48 +359,21 @@ abstract class VcpuCursors {
     EmbeddedLog.tellWatches(to.log, offset, length);
   }
 
-  // The methods of the store path are small, so that they are inlined also where they are not hot.
-
-  /** Whether an access of at most 8 bytes at this offset of the slot may need a mark. */
-  final boolean isOutsideMarkedPage(long offset) {
-    return Long.compareUnsigned(offset - pageStart, pageSpan) >= 0;
-  }
-
-  /**
-   * Marks what is about to be written outside the cursor's page. Where it is watched, stores it
-   * too, and tells the watches.
-   *
-   * @return whether it is stored
-   */
-  final boolean isStored(MappedSlot to, long offset, int width, long value) {
-    boolean watched = mark(to, offset, width);
-    if (watched) {
-      to.set(offset, width, value);
-      tellWatches(to, offset, width);
-    }
-    return watched;
-  }
-
   /** Marks what is about to be written; returns whether watches are to be told of it. */
   final boolean mark(MappedSlot to, long offset, int length) {
     if (isUnmarked(to, offset, length)) {
       return EmbeddedLog.markBefore(log, to.log, offset, length);
     }
-    if ((offset & CURSOR_SAMPLE) == 0) {
+    if ((offset & WriteCursor.SAMPLE) == 0) {
       moveToPage(to, offset);
     }
     return false;
   }
 
-  /** As {@link #mark}, of a bulk write. */
+  /** As {@link #mark}, of a bulk write that is not all inside the page of the cursor. */
   final boolean markRange(MappedSlot to, long offset, long length) {
-    return (offset < pageStart || offset + length > pageEnd || to != slot)
-        && markOutside(to, offset, length);
-  }
-
-  private boolean markOutside(MappedSlot to, long offset, long length) {
     boolean watched = EmbeddedLog.markBefore(log, to.log, offset, length);
-    if (!watched && length > 0 && (offset & CURSOR_SAMPLE) == 0) {
+    if (!watched && length > 0 && (offset & WriteCursor.SAMPLE) == 0) {
       moveToPage(to, offset);
     }
     return watched;
@@ -364,21 +384,15 @@ abstract class VcpuCursors {
     return (offset + length - 1) >>> to.pageShift != page || !to.log.isMarked(page);
   }
 
+  /**
+   * Not by a second thread: the vCPU's own may have passed a safepoint since the page was seen
+   * marked, and would write there without marks.
+   */
   private void moveToPage(MappedSlot to, long offset) {
-    if (to == slot && space.embedded().findsWithoutMarks()) {
-      pageStart = 0; // one page, so to speak, for which no mark is needed
-      pageSpan = to.span;
-      pageEnd = to.size;
-    } else if (to == slot) {
-      pageStart = offset & (-1L << to.pageShift);
-      pageSpan = (1L << to.pageShift) - 7;
-      pageEnd = pageStart + (1L << to.pageShift);
+    WriteCursor now = cursor; // once: a second thread may find another after the compare
+    if (to == now.slot && log.isOnlineHere()) {
+      now.moveToPage(to.base + offset);
     }
-  }
-
-  private void dropPage() {
-    pageSpan = 0;
-    pageEnd = 0;
   }
 
   /** The slot for an aligned access, which goes over no border. */

@@ -80,6 +80,7 @@ public final class WriteWindow {
 
   @SuppressWarnings("ReferenceEquality") // slots are compared by identity
   private void open() {
+    vcpu.log.online(); // refuses a second thread, which might open it in a slot that has gone
     boolean watched = false;
     boolean told = false;
     long before;

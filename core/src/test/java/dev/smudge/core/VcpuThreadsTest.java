@@ -2,6 +2,8 @@ package dev.smudge.core;
 
 import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -10,10 +12,15 @@ import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
 import dev.smudge.sync.RingFullPolicy;
 import dev.smudge.sync.error.VcpuException;
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.time.Duration;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -43,6 +50,83 @@ class VcpuThreadsTest {
       assertThrows(VcpuException.class, () -> guest.vcpu.putByte(TestGuest.LOW, (byte) 2));
       assertEquals(Dirty.pages(guest.low, TestGuest.LOW, 1), Dirty.take(guest.client));
     }
+  }
+
+  /** What another thread has found is not what the vCPU may rely on after its next safepoint. */
+  @Test
+  void access_byASecondThread_movesNoCursor() throws Throwable {
+    try (TestGuest guest = new TestGuest();
+        GuestThread owner = new GuestThread(guest.vcpu)) {
+      Vcpu vcpu = guest.vcpu;
+      long inNext = TestGuest.NEXT + 2 * TestGuest.PAGE; // where a page or a slot is looked at
+      assertEquals(0, inNext & WriteCursor.SAMPLE);
+      byte[] bytes = new byte[2];
+      WriteWindow window = vcpu.window(TestGuest.LOW, 8);
+      owner.run(() -> {
+        vcpu.putByte(TestGuest.LOW, (byte) 1);
+        vcpu.putByte(inNext, (byte) 1);
+        vcpu.read(TestGuest.LOW, bytes, 0, 2);
+        vcpu.read(inNext, bytes, 0, 2);
+      });
+      WriteCursor writes = vcpu.writeCursor();
+      vcpu.putByte(inNext, (byte) 2);
+      assertFalse(writes.isInPage(inNext, 1), "page, by a store");
+      vcpu.write(inNext, bytes, 0, 2);
+      assertFalse(writes.isInPage(inNext, 1), "page, by a bulk write");
+      vcpu.write(TestGuest.LOW, bytes, 0, 2);
+      vcpu.read(TestGuest.LOW, bytes, 0, 2);
+      assertEquals(TestGuest.NEXT, vcpu.writeCursor().slot.base);
+      assertEquals(TestGuest.NEXT, vcpu.readCursor().base);
+      assertThrows(VcpuException.class, window::ram);
+    }
+  }
+
+  /** The owner makes new cursors all the time, which a second thread finds half-way. */
+  @Test
+  void store_byASecondThreadBesideNewCursors_isRefusedOrInItsSlot() throws Exception {
+    AtomicReference<Throwable> wrong = new AtomicReference<>();
+    AtomicBoolean over = new AtomicBoolean();
+    try (GuestMemory memory = GuestMemory.create()) {
+      int slots = 100;
+      memory.addSlot(0, 0, MemorySegment.ofArray(new long[1024]), 4096);
+      for (int id = 1; id < slots; id++) {
+        memory.addSlot(id, (long) id << 20, MemorySegment.ofArray(new long[1024]), 4096);
+      }
+      DirtyClient<GuestSlot> client = memory.client("c", InitialView.NONE_DIRTY);
+      Vcpu vcpu = memory.addVcpu();
+      vcpu.online();
+      Future<?> second =
+          Threads.start(
+              "second",
+              index -> {
+                while (!over.get() && wrong.get() == null) {
+                  try {
+                    vcpu.putLong(0x400, 1);
+                  } catch (Throwable e) {
+                    if (!(e instanceof VcpuException)) { // which says that it may not
+                      wrong.set(e);
+                    }
+                  }
+                }
+              },
+              0);
+      long end = System.nanoTime() + Duration.ofMillis(1500).toNanos();
+      for (long round = 0; System.nanoTime() < end && wrong.get() == null; round++) {
+        memory.addSlot(slots, 1L << 40, 4096);
+        memory.removeSlot(slots).close();
+        vcpu.safepoint();
+        for (int id = 1; id < slots; id++) {
+          vcpu.putLong((long) id << 20, round);
+          vcpu.putLong(8, round);
+          vcpu.putLong((long) id << 20, round); // the page is the cursor's
+        }
+        Dirty.take(client);
+      }
+      over.set(true);
+      second.get();
+      vcpu.offline();
+    }
+    assertNull(wrong.get());
   }
 
   @Test

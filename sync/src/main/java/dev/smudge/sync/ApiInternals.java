@@ -1,10 +1,12 @@
 package dev.smudge.sync;
 
+import dev.smudge.bitmap.ArmableBitmap;
 import dev.smudge.sync.internal.collect.Collector;
 import dev.smudge.sync.internal.collect.RemovedPages;
 import dev.smudge.sync.internal.collect.Slot;
 import dev.smudge.sync.internal.facade.ApiAccess;
 import dev.smudge.sync.internal.facade.SlotMapping;
+import org.jspecify.annotations.Nullable;
 
 /** What is behind the types of this package, for friends of the module. */
 final class ApiInternals extends ApiAccess {
@@ -45,6 +47,11 @@ final class ApiInternals extends ApiAccess {
   @Override
   public boolean markBefore(Object vcpu, Object logSlot, long byteOffset, long length) {
     return ((LogVcpu) vcpu).markBefore((LogSlot) logSlot, byteOffset, length);
+  }
+
+  @Override
+  public @Nullable ArmableBitmap bits(Object logSlot) {
+    return ((LogSlot) logSlot).live;
   }
 
   @Override

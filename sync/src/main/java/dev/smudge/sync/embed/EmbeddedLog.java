@@ -1,5 +1,6 @@
 package dev.smudge.sync.embed;
 
+import dev.smudge.bitmap.ArmableBitmap;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.DirtyLog;
 import dev.smudge.sync.InitialView;
@@ -151,6 +152,17 @@ public final class EmbeddedLog {
   }
 
   /**
+   * Returns where a vCPU sees that a page needs no mark. It asks for each store, or remembers what
+   * it saw no longer than until its next safepoint.
+   *
+   * @param slot slot of this log
+   * @return a set bit: a mark would change nothing; null: no page needs marks
+   */
+  public static @Nullable ArmableBitmap bits(LogSlot slot) {
+    return API.bits(slot);
+  }
+
+  /**
    * Marks what a vCPU is about to store, where the mark comes first. Watches are not told: {@link
    * #tellWatches} does, after the store.
    *
@@ -260,11 +272,6 @@ public final class EmbeddedLog {
   public WriteWatch watchBytes(
       LogSlot slot, long base, long address, long length, WriteListener listener) {
     return SlotWatch.ofBytes(collector, API.slot(slot), base, address, length, listener);
-  }
-
-  /** {@return whether the guest's writes are found without marks} */
-  public boolean findsWithoutMarks() {
-    return collector.findsWithoutMarks();
   }
 
   /**

@@ -18,17 +18,23 @@ import org.jspecify.annotations.Nullable;
  * <p>The accessors take offsets in the slot that were checked before, and are little-endian.
  */
 public final class MappedSlot {
-  private static final ValueLayout.OfShort SHORT =
+  /** 2 bytes, little-endian. */
+  public static final ValueLayout.OfShort SHORT =
       ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfInt INT =
+
+  /** 4 bytes, little-endian. */
+  public static final ValueLayout.OfInt INT =
       ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfLong LONG =
+
+  /** 8 bytes, little-endian. */
+  public static final ValueLayout.OfLong LONG =
       ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
-  private static final boolean RAW = SparseRam.NATIVE;
+  /** Whether there is RAM that is accessed by its address. */
+  public static final boolean RAW = SparseRam.NATIVE;
 
   /** All memory, for slots over RAM of our own: it stays mapped while a cursor points there. */
-  private static final MemorySegment ALL = RAW ? everything() : MemorySegment.NULL;
+  public static final MemorySegment ALL = RAW ? everything() : MemorySegment.NULL;
 
   /** How many bytes are compared with zero at a time, before they are zeroed. */
   private static final long LOOK_BYTES = 4096;
@@ -175,7 +181,8 @@ public final class MappedSlot {
     return ram;
   }
 
-  private IllegalStateException gone(@Nullable IllegalStateException why) {
+  /** {@return an error that says that its RAM was closed} */
+  public IllegalStateException gone(@Nullable IllegalStateException why) {
     return new IllegalStateException(
         "the RAM of "
             + this
@@ -185,10 +192,10 @@ public final class MappedSlot {
         why);
   }
 
-  // Accessors. Those of RAM that was closed say whose: IllegalStateException of the segment.
+  // Accessors, but for the stores of a vCPU, which are those of its cursor. Those of RAM that was
+  // closed say whose: IllegalStateException of the segment.
 
-  /** Writes a byte. */
-  public void setByte(long offset, byte value) {
+  private void setByte(long offset, byte value) {
     if (RAW && raw != 0) {
       ALL.set(ValueLayout.JAVA_BYTE, raw + offset, value);
     } else {
@@ -200,8 +207,7 @@ public final class MappedSlot {
     }
   }
 
-  /** Writes 2 bytes. */
-  public void setShort(long offset, short value) {
+  private void setShort(long offset, short value) {
     if (RAW && raw != 0) {
       ALL.set(SHORT, raw + offset, value);
     } else {
@@ -213,8 +219,7 @@ public final class MappedSlot {
     }
   }
 
-  /** Writes 4 bytes. */
-  public void setInt(long offset, int value) {
+  private void setInt(long offset, int value) {
     if (RAW && raw != 0) {
       ALL.set(INT, raw + offset, value);
     } else {
@@ -226,8 +231,7 @@ public final class MappedSlot {
     }
   }
 
-  /** Writes 8 bytes. */
-  public void setLong(long offset, long value) {
+  private void setLong(long offset, long value) {
     if (RAW && raw != 0) {
       ALL.set(LONG, raw + offset, value);
     } else {

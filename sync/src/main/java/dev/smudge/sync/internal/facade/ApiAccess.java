@@ -1,5 +1,6 @@
 package dev.smudge.sync.internal.facade;
 
+import dev.smudge.bitmap.ArmableBitmap;
 import dev.smudge.sync.internal.collect.Collector;
 import dev.smudge.sync.internal.collect.RemovedPages;
 import dev.smudge.sync.internal.collect.Slot;
@@ -39,6 +40,9 @@ public abstract class ApiAccess {
   /** {@return a started DirtyClient of a DirtyLog} */
   public abstract Object client(
       Object dirtyLog, String name, Object initialView, SlotMapping<?> mapping);
+
+  /** {@return the bits that say that a mark of a LogSlot would change nothing; null: always so} */
+  public abstract @Nullable ArmableBitmap bits(Object logSlot);
 
   /** Marks, by a LogVcpu, a store that is to come; returns whether watches are to be told of it. */
   public abstract boolean markBefore(Object vcpu, Object logSlot, long byteOffset, long length);
