@@ -59,6 +59,8 @@ public final class WriteWindow {
    * @throws GuestAccessException if the range is not all RAM any more; nothing is marked
    * @throws IllegalStateException if the range is in several slots since a change of the memory
    *     map, or if the memory is closed; nothing is marked
+   * @throws dev.smudge.sync.error.VcpuException if it has to be opened, and the vCPU is closed or
+   *     online in another thread; nothing is marked
    * @throws dev.smudge.sync.error.SealedException after {@link GuestMemory#seal}; nothing is marked
    */
   public MemorySegment ram() {

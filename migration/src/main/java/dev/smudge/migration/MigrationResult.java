@@ -37,7 +37,12 @@ public final class MigrationResult {
     return end;
   }
 
-  /** {@return why the migration failed; null if it did not} */
+  /**
+   * Returns why the migration failed. If a connection broke, what the other end said before that is
+   * among the suppressed exceptions.
+   *
+   * @return the first error; null if it did not fail
+   */
   public @Nullable Exception failure() {
     return failure;
   }
