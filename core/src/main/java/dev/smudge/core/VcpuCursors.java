@@ -65,7 +65,7 @@ abstract class VcpuCursors {
     SlotMap now = space.map(); // C2
     if (now != map || space.isSealedOrClosed()) { // C1
       dropCursors(); // the next access takes the slow path, and finds the slot of now or is refused
-      moveTo(now);
+      use(now);
     }
     armCallback.run();
   }
@@ -84,7 +84,7 @@ abstract class VcpuCursors {
     readSlotBefore = MappedSlot.NONE;
   }
 
-  private void moveTo(SlotMap now) {
+  private void use(SlotMap now) {
     map = now;
     cursors = NO_CURSORS;
   }
@@ -137,7 +137,10 @@ abstract class VcpuCursors {
     return offset >= 0 && length >= 0 && offset <= cursor.size - Math.max(length, 1);
   }
 
-  /** Not by a second thread, whose slot may be one that this vCPU has dropped since. */
+  /**
+   * Whether the slot behind a cursor comes to the front: once in 128 times, as the page of a {@link
+   * WriteCursor}. Not by a second thread, whose slot may be one that this vCPU has dropped since.
+   */
   private boolean mayMove(long address) {
     return (address & WriteCursor.SAMPLE) == 0 && log.isOnlineHere();
   }
@@ -251,7 +254,7 @@ abstract class VcpuCursors {
     SlotMap now = space.map();
     if (now != map) {
       dropCursors();
-      moveTo(now);
+      use(now);
     }
     return now;
   }

@@ -34,6 +34,7 @@ final class WriteCursor {
   private final boolean bigEndian;
   private final @Nullable ArmableBitmap bits; // null: the slot needs no marks
 
+  // B1: what was seen set counts until the vCPU's next safepoint (S2), where pagesArmed drops it.
   private long pageStart; // of the page that was seen marked; always an address of the slot
   private long pageBytes; // 0: there is none
   private long pageSpan; // at how many addresses an access of 8 bytes is inside
