@@ -26,7 +26,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 class RepeatedErrorTest {
   private static final long NANOS =
       TimeUnit.SECONDS.toNanos(Long.getLong("smudge.repeatedErrorSeconds", 2));
-  private static final int MOST_FRAMES = 140;
+  private static final int MOST_FRAMES = 400;
   private static final int ROUNDS_OF_A_WORLD = 300;
 
   private final List<Operation> operations = ErrorOperations.operations();
@@ -80,7 +80,7 @@ class RepeatedErrorTest {
             }
             held.check();
           } catch (Throwable e) {
-            throw new AssertionError("seed " + s + ", round " + i + ": " + script, e);
+            throw new AssertionError("seed " + s + ", round " + i + ": " + script + ": " + e, e);
           }
           rounds++;
         }

@@ -33,6 +33,7 @@ class RepeatedErrorTest {
   private String failing = ""; // call of the tracker
   private int failures;
   private boolean stackEnds;
+  private String refused = ""; // call of the tracker, every time
   private final DirtyLog log =
       DirtyLog.builder().errorHandler(reported::add).interceptTracker(Failing::new).build();
 
@@ -49,6 +50,9 @@ class RepeatedErrorTest {
         if (stackEnds) {
           throw new StackOverflowError("planted");
         }
+        throw new ArithmeticException(call);
+      }
+      if (call.equals(refused)) {
         throw new ArithmeticException(call);
       }
       calls.add(call);
@@ -138,6 +142,21 @@ class RepeatedErrorTest {
         StackOverflowError.class, () -> change.commit(() -> {}, () -> fail("collect 0", 1)));
     log.rcu().barrier();
     assertEquals(PAGES - 40, change.removed().get(0).dirtyPages());
+  }
+
+  /** Nor in a swap whose undoing throws something else. */
+  @Test
+  void swap_stackEndsInItAndTheUndoingFails_everyPageOfEverySlotIsDirty() {
+    LogSlot slot = log.addSlot(0, PAGES, PAGE);
+    log.addSlot(1, PAGES, PAGE);
+    DirtyClient<LogSlot> client = log.client("c", InitialView.NONE_DIRTY);
+    SlotChange change = log.change().remove(slot);
+    change.add(2, PAGES, PAGE);
+    stackEnds = true;
+    refused = "remove 2";
+    fail("add 2", 1);
+    assertThrows(ArithmeticException.class, change::commit);
+    assertEquals(PAGES, Dirty.take(client, 1).size());
   }
 
   @Test

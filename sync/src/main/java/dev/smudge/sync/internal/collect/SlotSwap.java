@@ -234,6 +234,7 @@ public final class SlotSwap {
    */
   public void swap(Runnable publish) {
     event.begin();
+    CollectorLock lock = collector.lock();
     boolean done = false;
     try {
       collector.locked(() -> {
@@ -246,6 +247,9 @@ public final class SlotSwap {
           leave();
           publish.run();
           swapped = true; // from here on it is made
+        } catch (StackOverflowError e) {
+          lock.stackEnded = true; // now: what undoes the swap may throw something else
+          throw e;
         } finally {
           settle();
         }
@@ -254,7 +258,7 @@ public final class SlotSwap {
     } finally {
       if (!done && !swapped) {
         // After the undoing: taking the lock once more sees to it, if it was cut short.
-        collector.lock().run(this::giveUp);
+        lock.run(this::giveUp);
       }
     }
   }

@@ -6,8 +6,8 @@ import jdk.jfr.Event;
 
 /** The events of a log. */
 public final class Events {
-  /** Frames that the recorder's own classes need as they are initialized, and more. */
-  private static final int RESERVE = 200;
+  /** Steps of {@link StackRoom}: more than the recorder's own classes need when initialized. */
+  private static final int RESERVE = 40;
 
   private Events() {}
 

@@ -1,15 +1,24 @@
 package dev.smudge.sync.internal.time;
 
-/** Whether the stack has room for what must not end in the middle. */
+/**
+ * Whether the stack has room for what must not end in the middle.
+ *
+ * <p>That is tried out, by calls that go so many steps down. What follows the check may be
+ * interpreted or compiled by either compiler, and then needs two or three times as much stack as
+ * when it is optimized. So a step must not shrink when this class is optimized, which is early,
+ * because it is called often. The arguments see to that: most of them are passed on the stack
+ * whatever compiles the call, and there are too many for more than two steps to become one frame. A
+ * step takes about 900 bytes at least, and 1,300 at most.
+ */
 public final class StackRoom {
-  /** Frames of {@link #check} that are enough for what is done on the way out. */
-  private static final int RESERVE = 12;
+  /** Steps of {@link #check} that are enough for what is done on the way out. */
+  private static final int RESERVE = 6;
 
-  /** Frames for {@link #check(int)} that are enough for RAM to be unmapped. */
-  public static final int RELEASE = 40;
+  /** Steps for {@link #check(int)} that are enough for RAM to be unmapped. */
+  public static final int RELEASE = 14;
 
-  /** Frames for {@link #check(int)} that are enough for a wait on a condition. */
-  static final int WAIT = 30;
+  /** Steps for {@link #check(int)} that are enough for a wait on a condition. */
+  static final int WAIT = 11;
 
   private StackRoom() {}
 
@@ -21,16 +30,87 @@ public final class StackRoom {
     check(RESERVE);
   }
 
-  /** As {@link #check()}, for a call that goes deeper: with room for so many large frames. */
-  public static void check(int frames) {
-    check(frames, 1, 2, 3, 4, 5, 6, 7, 8, 9);
+  /** As {@link #check()}, for a call that goes deeper: with room for so many steps. */
+  public static void check(int steps) {
+    check(
+        steps, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0);
   }
 
-  /** The arguments are needed after the call, so that compiled code has a frame for them too. */
   private static long check(
-      int frames, long a, long b, long c, long d, long e, long f, long g, long h, long i) {
-    return frames == 0
-        ? a
-        : check(frames - 1, a, b, c, d, e, f, g, h, i) + (a ^ b ^ c ^ d ^ e ^ f ^ g ^ h ^ i);
+      int steps,
+      long a0,
+      long a1,
+      long a2,
+      long a3,
+      long a4,
+      long a5,
+      long a6,
+      long a7,
+      long a8,
+      long a9,
+      long a10,
+      long a11,
+      long a12,
+      long a13,
+      long a14,
+      long a15,
+      long a16,
+      long a17,
+      long a18,
+      long a19,
+      long a20,
+      long a21,
+      long a22,
+      long a23,
+      long a24,
+      long a25,
+      long a26,
+      long a27,
+      long a28,
+      long a29,
+      long a30,
+      long a31,
+      long a32,
+      long a33,
+      long a34,
+      long a35,
+      long a36,
+      long a37,
+      long a38,
+      long a39,
+      long a40,
+      long a41,
+      long a42,
+      long a43,
+      long a44,
+      long a45,
+      long a46,
+      long a47,
+      long a48,
+      long a49,
+      long a50,
+      long a51,
+      long a52,
+      long a53,
+      long a54,
+      long a55,
+      long a56,
+      long a57,
+      long a58,
+      long a59,
+      long a60,
+      long a61,
+      long a62,
+      long a63) {
+    return steps == 0
+        ? a0
+        : check(
+                steps - 1, a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15,
+                a16, a17, a18, a19, a20, a21, a22, a23, a24, a25, a26, a27, a28, a29, a30, a31, a32,
+                a33, a34, a35, a36, a37, a38, a39, a40, a41, a42, a43, a44, a45, a46, a47, a48, a49,
+                a50, a51, a52, a53, a54, a55, a56, a57, a58, a59, a60, a61, a62, a63)
+            + 1;
   }
 }

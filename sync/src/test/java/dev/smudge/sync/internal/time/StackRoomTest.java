@@ -1,0 +1,69 @@
+package dev.smudge.sync.internal.time;
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.smudge.testbase.StackSqueeze;
+import org.junit.jupiter.api.Test;
+
+/** The room that a check leaves, as it is compiled. */
+class StackRoomTest {
+  private static final int CALLS = 300_000;
+  private static final int TIMES = 10;
+
+  private int whole; // frames of the stack
+  private int above; // frames above its end where the check is made
+  private boolean passed;
+
+  /** To the end of the stack; on the way back, so many frames above it, makes the check. */
+  @SuppressWarnings("InfiniteRecursion") // ends by an error
+  private int descend() {
+    int height;
+    try {
+      height = descend() + 1;
+    } catch (StackOverflowError e) {
+      height = 0;
+    }
+    if (height == above) {
+      try {
+        StackRoom.check();
+        passed = true;
+      } catch (StackOverflowError e) {
+        passed = false;
+      }
+    }
+    return height;
+  }
+
+  /** The share of the stack that has to be free. */
+  private double needed() {
+    int low = 0;
+    int high = 2000;
+    while (high - low > 1) {
+      above = (low + high) / 2;
+      passed = true; // also where the stack has not so many frames
+      whole = descend();
+      if (passed) {
+        high = above;
+      } else {
+        low = above;
+      }
+    }
+    return (double) high / whole;
+  }
+
+  /** Frames of this class shrink too, and their number grows: so the share tells of bytes. */
+  @Test
+  void check_isOptimized_leavesTheSameRoom() {
+    double[] least = {1};
+    StackSqueeze.withSmallStack(() -> {
+      for (int i = 0; i < TIMES; i++) {
+        for (int call = 0; call < CALLS; call++) {
+          StackRoom.check();
+        }
+        least[0] = Math.min(least[0], needed());
+      }
+    });
+    System.out.println("room for what follows a check: " + least[0] + " of the stack");
+    assertTrue(least[0] > 0.025, () -> least[0] + " of the stack");
+  }
+}
