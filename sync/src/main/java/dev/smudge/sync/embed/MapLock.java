@@ -50,10 +50,18 @@ public final class MapLock {
               + " from inside a call under the collector lock would wait for itself: let another "
               + "thread do it, after that call");
     }
-    if (!lock.tryLock()) {
-      await();
+    boolean returns = false;
+    try {
+      if (!lock.tryLock()) {
+        await();
+      }
+      holder = Thread.currentThread();
+      returns = true;
+    } finally {
+      if (!returns && lock.isHeldByCurrentThread()) {
+        lock.unlock(); // the stack has ended on the way out, and the caller will not give it back
+      }
     }
-    holder = Thread.currentThread();
   }
 
   private void await() {
