@@ -3,12 +3,13 @@ package dev.smudge.sync.internal.time;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.testbase.StackSqueeze;
+import java.util.Arrays;
 import org.junit.jupiter.api.Test;
 
 /** The room that a check leaves, as it is compiled. */
 class StackRoomTest {
   private static final int CALLS = 300_000;
-  private static final int TIMES = 10;
+  private static final int TIMES = 11;
 
   private int whole; // frames of the stack
   private int above; // frames above its end where the check is made
@@ -51,19 +52,24 @@ class StackRoomTest {
     return (double) high / whole;
   }
 
-  /** Frames of this class shrink too, and their number grows: so the share tells of bytes. */
+  /**
+   * Frames of this class shrink too, and their number grows: so the share tells of bytes, unless
+   * that happens between two measurements, which is why it is a median.
+   */
   @Test
   void check_isOptimized_leavesTheSameRoom() {
-    double[] least = {1};
+    double[] shares = new double[TIMES];
     StackSqueeze.withSmallStack(() -> {
       for (int i = 0; i < TIMES; i++) {
         for (int call = 0; call < CALLS; call++) {
           StackRoom.check();
         }
-        least[0] = Math.min(least[0], needed());
+        shares[i] = needed();
       }
     });
-    System.out.println("room for what follows a check: " + least[0] + " of the stack");
-    assertTrue(least[0] > 0.025, () -> least[0] + " of the stack");
+    Arrays.sort(shares);
+    double median = shares[TIMES / 2];
+    System.out.println("room for what follows a check: " + median + " of the stack");
+    assertTrue(median > 0.03, () -> median + " of the stack");
   }
 }
