@@ -32,13 +32,13 @@ final class VcpuOwner {
 
   private final VcpuGroup group;
   private final int index; // of the vCPU
-  private volatile @Nullable Thread thread;
+  volatile @Nullable Thread thread; // read directly where there may be no stack for a call
   private volatile boolean shut; // no thread takes it any more
   private volatile boolean left; // and all that its end takes was done
   private final AtomicBoolean deathReported = new AtomicBoolean();
 
   // From each take to the next release. The owner's only: another thread sees that it is not its.
-  private long session;
+  long session;
 
   VcpuOwner(VcpuGroup group, int index) {
     this.group = group;

@@ -264,6 +264,7 @@ public final class VcpuState {
    * session ends while it waits for the end of a pause.
    */
   private void becomeOnline() {
+    Thread self = Thread.currentThread();
     long mine = session();
     Throwable failed = null;
     for (; ; ) {
@@ -286,7 +287,7 @@ public final class VcpuState {
       } catch (Throwable e) { // other languages throw checked ones, too
         failed = e; // of the error handler, or of the VM: the pause is on all the same
       }
-      if (!isSession(mine)) {
+      if (owner.session != mine || owner.thread != self) { // isSession without a call
         VcpuState.<RuntimeException>rethrow(failed);
         return;
       }
@@ -321,12 +322,7 @@ public final class VcpuState {
     }
   }
 
-  /**
-   * Runs something that waits for others. While it waits, the vCPU is offline to all of them.
-   *
-   * @param what what it waits for, for messages
-   * @param wait the wait
-   */
+  /** Runs a wait for others, named in messages; the vCPU is offline to all of them meanwhile. */
   public void waitAside(String what, Runnable wait) {
     checkNotInArmCallback(what);
     waitAside(wait);
@@ -335,14 +331,16 @@ public final class VcpuState {
   /** As {@link #waitAside(String, Runnable)}, in a safepoint. */
   void waitAside(Runnable wait) {
     group.checkMayWait("a wait of a vCPU");
+    Thread self = Thread.currentThread();
     long mine = session();
     setAside();
     waits++;
     try {
       wait.run();
     } finally {
-      // Not if a handler that was called in the wait has taken it offline.
-      if (isSession(mine)) {
+      // Not if a handler that was called in the wait has taken it offline. No call: the stack may
+      // have ended in the wait, and a vCPU that counts as waiting is of no use to anybody.
+      if (owner.session == mine && owner.thread == self) {
         waits--;
         if (waits == 0) {
           becomeOnline();
