@@ -146,6 +146,13 @@ public final class StackSqueeze {
     return new StackSqueeze(call).callAbove(frames, 0);
   }
 
+  /**
+   * {@return how many frames the rest of the stack of this thread has, as they are compiled now}
+   */
+  public static int frames() {
+    return new StackSqueeze(() -> {}).descend();
+  }
+
   private @Nullable Throwable callAbove(int frames, int pads) {
     this.frames = frames;
     thrown = null;

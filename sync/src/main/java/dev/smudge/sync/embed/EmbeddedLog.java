@@ -153,7 +153,7 @@ public final class EmbeddedLog {
 
   /**
    * Returns where a vCPU sees that a page needs no mark. It asks for each store, or remembers what
-   * it saw no longer than until its next safepoint.
+   * it saw no longer than until its next safepoint. From any thread; the same for a slot's life.
    *
    * @param slot slot of this log
    * @return a set bit: a mark would change nothing; null: no page needs marks

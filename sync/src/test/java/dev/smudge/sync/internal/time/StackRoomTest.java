@@ -11,50 +11,25 @@ class StackRoomTest {
   private static final int CALLS = 300_000;
   private static final int TIMES = 11;
 
-  private int whole; // frames of the stack
-  private int above; // frames above its end where the check is made
-  private boolean passed;
-
-  /** To the end of the stack; on the way back, so many frames above it, makes the check. */
-  @SuppressWarnings("InfiniteRecursion") // ends by an error
-  private int descend() {
-    int height;
-    try {
-      height = descend() + 1;
-    } catch (StackOverflowError e) {
-      height = 0;
-    }
-    if (height == above) {
-      try {
-        StackRoom.check();
-        passed = true;
-      } catch (StackOverflowError e) {
-        passed = false;
-      }
-    }
-    return height;
-  }
-
   /** The share of the stack that has to be free. */
-  private double needed() {
+  private static double needed() {
+    int whole = StackSqueeze.frames();
     int low = 0;
-    int high = 2000;
+    int high = whole;
     while (high - low > 1) {
-      above = (low + high) / 2;
-      passed = true; // also where the stack has not so many frames
-      whole = descend();
-      if (passed) {
-        high = above;
+      int frames = (low + high) / 2;
+      if (StackSqueeze.callAbove(frames, StackRoom::check) == null) {
+        high = frames;
       } else {
-        low = above;
+        low = frames;
       }
     }
     return (double) high / whole;
   }
 
   /**
-   * Frames of this class shrink too, and their number grows: so the share tells of bytes, unless
-   * that happens between two measurements, which is why it is a median.
+   * The frames that are counted shrink too, and their number grows: so the share tells of bytes,
+   * unless that happens between two measurements, which is why it is a median.
    */
   @Test
   void check_isOptimized_leavesTheSameRoom() {
