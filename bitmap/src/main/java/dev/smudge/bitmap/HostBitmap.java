@@ -72,7 +72,9 @@ public final class HostBitmap {
   public long markAlways(long firstPage, long count) {
     BitmapLayout.checkRange(firstPage, count, pageCount);
     try {
-      return markRange(firstPage, count);
+      return count == 1
+          ? Long.bitCount(markAlways(BitmapLayout.wordOf(firstPage), 1L << firstPage))
+          : markRange(firstPage, count);
     } catch (Error e) {
       // ORDER H2 volatile: a word may be marked, and its summary bit not set. Pairs with the read
       // in drain, which then looks at every word. If weaker: that mark stays behind a clear

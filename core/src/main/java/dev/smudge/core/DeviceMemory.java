@@ -121,7 +121,7 @@ public final class DeviceMemory {
   }
 
   private void markOnly(MappedSlot slot, long offset, long done, long length) {
-    space.embedded().markOnly(slot.log, offset, length);
+    space.embedded().markOnly(rcu.reader(), slot.log, offset, length);
   }
 
   /**
@@ -197,6 +197,7 @@ public final class DeviceMemory {
   /** Writes the low bytes of a value, little-endian. */
   private void put(long address, int width, long value) {
     MappedSlot slot;
+    boolean watched = false;
     RcuReader section = gate.enter();
     try {
       slot = space.openMap().find(address, width);
@@ -207,7 +208,7 @@ public final class DeviceMemory {
           slot.set(offset, width, value);
         } finally {
           try {
-            markOnly(slot, offset, 0, width);
+            watched = space.embedded().markOnly(section, slot.log, offset, width);
             marked = true;
           } finally {
             if (!marked) {
@@ -227,7 +228,9 @@ public final class DeviceMemory {
       }
     }
     if (slot != null) {
-      EmbeddedLog.tellWatches(slot.log, address - slot.base, width);
+      if (watched) {
+        EmbeddedLog.tellWatches(slot.log, address - slot.base, width);
+      }
       return;
     }
     byte[] bytes = new byte[Long.BYTES];

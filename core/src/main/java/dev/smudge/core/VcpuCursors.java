@@ -423,7 +423,8 @@ abstract class VcpuCursors {
         now.forEachPart(
             address,
             length,
-            (part, offset, done, count) -> space.embedded().markOnly(part.log, offset, count));
+            (part, offset, done, count) ->
+                space.embedded().markOnly(section, part.log, offset, count));
         now.tellWatches(address, length);
       } finally {
         try {

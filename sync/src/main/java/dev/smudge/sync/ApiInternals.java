@@ -6,6 +6,7 @@ import dev.smudge.sync.internal.collect.RemovedPages;
 import dev.smudge.sync.internal.collect.Slot;
 import dev.smudge.sync.internal.facade.ApiAccess;
 import dev.smudge.sync.internal.facade.SlotMapping;
+import dev.smudge.sync.rcu.RcuReader;
 import org.jspecify.annotations.Nullable;
 
 /** What is behind the types of this package, for friends of the module. */
@@ -55,8 +56,9 @@ final class ApiInternals extends ApiAccess {
   }
 
   @Override
-  public void markOnly(Object log, Object logSlot, long byteOffset, long length) {
-    ((DirtyLog) log).markBefore((LogSlot) logSlot, byteOffset, length);
+  public boolean markOnly(
+      Object log, RcuReader section, Object logSlot, long byteOffset, long length) {
+    return ((DirtyLog) log).markOnly(section, (LogSlot) logSlot, byteOffset, length);
   }
 
   @Override

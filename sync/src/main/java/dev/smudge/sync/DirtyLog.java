@@ -18,6 +18,7 @@ import dev.smudge.sync.internal.software.StoppedTracker;
 import dev.smudge.sync.internal.vcpu.VcpuGroup;
 import dev.smudge.sync.internal.vcpu.VcpuState;
 import dev.smudge.sync.rcu.Rcu;
+import dev.smudge.sync.rcu.RcuReader;
 import dev.smudge.sync.tracker.Registration;
 import dev.smudge.sync.tracker.Tracker;
 import dev.smudge.sync.watch.PageWatch;
@@ -205,10 +206,17 @@ public final class DirtyLog implements AutoCloseable {
       slot.slot.checkOf(collector.slots());
       return false;
     }
-    VcpuState self = software == null ? null : vcpus.self();
+    VcpuState self = (software != null && vcpus.rcu().isOnline()) ? vcpus.self() : null;
     return (self != null && isVcpuMark(self, slot, byteOffset, length))
         ? ((LogVcpu) self.identity()).markBefore(slot, byteOffset, length)
         : hostWriter.mark(slot.slot, byteOffset, length);
+  }
+
+  /** As {@link #markBefore}, after the write, in a section in which the slot was found. */
+  boolean markOnly(RcuReader section, LogSlot slot, long byteOffset, long length) {
+    return (section.isOnline() || software instanceof StoppedTracker)
+        ? markBefore(slot, byteOffset, length)
+        : hostWriter.markInSection(slot.slot, byteOffset, length);
   }
 
   /**

@@ -14,6 +14,7 @@ import dev.smudge.sync.internal.collect.SlotWatches;
 import dev.smudge.sync.internal.facade.ApiAccess;
 import dev.smudge.sync.internal.facade.SlotMapping;
 import dev.smudge.sync.internal.time.StackRoom;
+import dev.smudge.sync.rcu.RcuReader;
 import dev.smudge.sync.verify.PageContent;
 import dev.smudge.sync.watch.PageWatch;
 import dev.smudge.sync.watch.WriteListener;
@@ -177,14 +178,17 @@ public final class EmbeddedLog {
   }
 
   /**
-   * As {@link DirtyLog#mark}, but watches are not told.
+   * As {@link DirtyLog#mark}, in a read-side section in which the slot was found, and without a
+   * check of the range of bytes. Watches are not told: {@link #tellWatches} does.
    *
+   * @param section what the calling thread is in
    * @param slot slot of this log
    * @param byteOffset offset of the first byte
-   * @param length bytes
+   * @param length bytes, 1 or more
+   * @return whether watches are to be told
    */
-  public void markOnly(LogSlot slot, long byteOffset, long length) {
-    API.markOnly(log, slot, byteOffset, length);
+  public boolean markOnly(RcuReader section, LogSlot slot, long byteOffset, long length) {
+    return API.markOnly(log, section, slot, byteOffset, length);
   }
 
   /**

@@ -15,19 +15,23 @@ import org.jspecify.annotations.Nullable;
  * state, or goes offline, inside a section. The public methods are for the thread itself; they are
  * wait-free.
  */
-public final class RcuReader {
-  private static final VarHandle WORDS = MethodHandles.arrayElementVarHandle(long[].class);
+public final class RcuReader extends RcuReaderPadding {
+  private static final VarHandle WORD;
 
-  // 144 bytes an array: no two readers write to one cache line, or to neighbouring ones.
-  private static final int LENGTH = 16;
-  private static final int WORD = 8;
-  private static final int NESTING = 9; // the thread's own, as is the next
-  private static final int ENTERED = 10; // the epoch at which the outermost section began
+  static {
+    try {
+      WORD = MethodHandles.lookup().findVarHandle(RcuReader.class, "word", long.class);
+    } catch (ReflectiveOperationException e) {
+      throw new ExceptionInInitializerError(e);
+    }
+  }
 
   private final Thread thread;
   private final RcuReaders readers;
-  private final long[] words = new long[LENGTH];
-  private boolean online; // the thread's own
+  private long word;
+  private long nesting; // the thread's own, as are the next two
+  private long entered; // the epoch at which the outermost section began
+  private boolean online;
   private @Nullable Throwable entry; // before the word (U1, U4)
   private volatile @Nullable RcuReader next; // U5
 
@@ -59,20 +63,24 @@ public final class RcuReader {
     if (left) {
       cross(LEAVE);
     }
-    return words[NESTING] != 0;
+    return nesting != 0;
   }
 
-  /** As {@link Rcu#enter}, by the reader's thread, for which it need not be looked up again. */
-  public void enter() {
+  /**
+   * As {@link Rcu#enter}, by the reader's thread, for which it need not be looked up again.
+   *
+   * @return whether this is the outermost section
+   */
+  public boolean enter() {
     if (isInside()) {
-      words[NESTING]++;
-      return;
+      nesting++;
+      return false;
     }
     long epoch = readers.epoch();
     if (readers.keepStacks()) {
       entry = new Throwable("entered here by " + thread);
     }
-    cross(epoch);
+    return cross(epoch);
   }
 
   /**
@@ -84,40 +92,40 @@ public final class RcuReader {
    * @return false if there is none to leave
    */
   public boolean cross(long epoch) {
-    long nesting = words[NESTING];
     if (epoch != LEAVE) {
-      words[ENTERED] = epoch;
+      entered = epoch;
       if (!online) {
         // ORDER U1 release, full fence: the word, then what the section reads. Pairs with the full
         // fence of GracePeriod (unlink, then read the words). If weaker: a load of the section
         // passes the buffered word; nobody waits, and what it read is reclaimed. The release: a
         // word of this section says that the one before is over (U2).
         try {
-          WORDS.setRelease(words, WORD, epoch);
+          WORD.setRelease(this, epoch);
           VarHandle.fullFence();
         } catch (StackOverflowError e) {
-          words[WORD] = 0; // calls nothing; no section has begun
+          word = 0; // calls nothing; no section has begun
           throw e;
         }
       }
-      words[NESTING] = 1;
+      nesting = 1;
       return true;
     }
-    if (nesting != 1) {
-      words[NESTING] = nesting == 0 ? 0 : nesting - 1;
+    long before = nesting;
+    if (before != 1) {
+      nesting = before == 0 ? 0 : before - 1;
       if (left) {
         left = false;
       }
-      return nesting > 0;
+      return before > 0;
     }
-    words[NESTING] = 0; // first: it calls nothing
-    if (words[WORD] != 0) {
+    nesting = 0; // first: it calls nothing
+    if (word != 0) {
       try {
         // ORDER U2 release: what the section read comes before. Pairs with the acquire in isPast.
         // If weaker: what is still to be read is reclaimed.
-        WORDS.setRelease(words, WORD, 0L);
+        WORD.setRelease(this, 0L);
       } catch (StackOverflowError e) {
-        words[WORD] = 0; // calls nothing; the section's reads are long over as this is caught
+        word = 0; // calls nothing; the section's reads are long over as this is caught
         throw e;
       }
     }
@@ -125,6 +133,13 @@ public final class RcuReader {
       left = false; // U9: after the word
     }
     return true;
+  }
+
+  /**
+   * {@return whether grace periods wait for the thread's quiescent states: a vCPU of it is online}
+   */
+  public boolean isOnline() {
+    return online;
   }
 
   /** The thread comes online: from here on grace periods wait for its quiescent states. */
@@ -143,11 +158,11 @@ public final class RcuReader {
    * be called before others can see that it has.
    */
   public void quiescent() {
-    if (online && isInside() && words[WORD] == 0) {
+    if (online && isInside() && word == 0) {
       // ORDER U4 release: a section that goes on is published before the acknowledgement (S2) or
       // the state (S4) that says that those before are over. Pairs with the acquire in isPast,
       // which comes after the look at those. If weaker: nobody waits for this section.
-      WORDS.setRelease(words, WORD, words[ENTERED]);
+      WORD.setRelease(this, entered);
     }
   }
 
@@ -156,8 +171,8 @@ public final class RcuReader {
   /** Whether there is no section from before {@code epoch} that has to be waited for. */
   boolean isPast(long epoch) {
     // U1, U2, U4, U9: acquire of the word, and after that a volatile read, U9.
-    long word = (long) WORDS.getAcquire(words, WORD);
-    return word == 0 || word >= epoch || (left && words[NESTING] == 1);
+    long published = (long) WORD.getAcquire(this);
+    return published == 0 || published >= epoch || (left && nesting == 1);
   }
 
   boolean isAlive() {
@@ -166,11 +181,11 @@ public final class RcuReader {
 
   /** The thread has ended: that counts as leaving, and is reported once. */
   synchronized void leaveDead(Consumer<? super Throwable> errorHandler) {
-    if (!isInside() && words[WORD] == 0) {
+    if (!isInside() && word == 0) {
       return;
     }
-    words[NESTING] = 0;
-    words[WORD] = 0;
+    nesting = 0;
+    word = 0;
     errorHandler.accept(
         new RcuException(
             thread

@@ -5,6 +5,7 @@ import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
@@ -18,19 +19,26 @@ import org.jspecify.annotations.Nullable;
  * ever changed by two threads, and an unlinked reader still leads to those after it, so that
  * whoever walks the list meanwhile misses none that is alive.
  *
- * <p>A thread finds its reader in a small table, by its identity hash, or, where another living
- * thread was first, by a thread-local variable. The table is a shortcut only: what a thread finds
- * there is what the variable holds. Some pools take a thread's variables away after each task (the
- * common pool of {@code ForkJoinPool} does); so a thread that finds none looks into a map of all
- * readers before it makes one: there is one reader per living thread, whatever it runs.
+ * <p>A thread finds its reader in a small table, by its number, or, where another living thread was
+ * first, by a thread-local variable. The table is a shortcut only: what a thread finds there is
+ * what the variable holds. Some pools take a thread's variables away after each task (the common
+ * pool of {@code ForkJoinPool} does); so a thread that finds none looks into a map of all readers
+ * before it makes one: there is one reader per living thread, whatever it runs.
  */
 @SuppressWarnings("ReferenceEquality") // threads are compared by identity
 final class RcuReaders {
   private static final int PRUNE_FROM = 64;
-  private static final VarHandle WORDS = MethodHandles.arrayElementVarHandle(long[].class);
   private static final VarHandle TABLE = MethodHandles.arrayElementVarHandle(RcuReader[].class);
   private static final int TABLE_LENGTH = 128; // a power of two
-  private static final int EPOCH = 16;
+
+  static {
+    try {
+      // Not by a thread's first section, where the stack may end: then it would be of no use ever.
+      MethodHandles.lookup().ensureInitialized(RcuReader.class);
+    } catch (IllegalAccessException e) {
+      throw new ExceptionInInitializerError(e);
+    }
+  }
 
   /** A thread, by its identity, whatever its class makes of {@code equals}. */
   private static final class Key {
@@ -60,14 +68,13 @@ final class RcuReaders {
   private final AtomicInteger length = new AtomicInteger();
   private final RoomyLock pruning = new RoomyLock(false);
   private volatile int pruneAt = PRUNE_FROM;
-  private final long[] words = new long[2 * EPOCH]; // every reader reads it
+  private final AtomicLong epoch = new AtomicLong(1);
   private final Consumer<? super Throwable> errorHandler;
   private final boolean stacks;
 
   RcuReaders(Consumer<? super Throwable> errorHandler, boolean stacks) {
     this.errorHandler = errorHandler;
     this.stacks = stacks;
-    words[EPOCH] = 1;
   }
 
   void enter() {
@@ -79,7 +86,7 @@ final class RcuReaders {
     // ORDER U3 acquire: whoever reads an epoch sees what was unlinked before it. Pairs with the
     // atomic step in nextEpoch. If weaker: a vCPU, which has no fence here, says that it began
     // after an unlink that it does not see, and is not waited for.
-    return (long) WORDS.getAcquire(words, EPOCH);
+    return epoch.getAcquire();
   }
 
   /** Whether a reader keeps the stack of the entry into its section. */
@@ -96,6 +103,11 @@ final class RcuReaders {
   boolean isInSection() {
     RcuReader reader = find();
     return reader != null && reader.isInside();
+  }
+
+  boolean isOnline() {
+    RcuReader reader = find();
+    return reader != null && reader.isOnline();
   }
 
   /** The calling thread's reader. */
@@ -117,7 +129,7 @@ final class RcuReaders {
   }
 
   private static int indexOf(Thread thread) {
-    return System.identityHashCode(thread) & (TABLE_LENGTH - 1);
+    return (int) thread.getId() & (TABLE_LENGTH - 1);
   }
 
   /** Looks for the calling thread's reader in the variable; into the table, if there is room. */
@@ -205,7 +217,7 @@ final class RcuReaders {
   /** Begins a new epoch. */
   long nextEpoch() {
     // U3 volatile: after every unlink before it.
-    return (long) WORDS.getAndAdd(words, EPOCH, 1L) + 1;
+    return epoch.incrementAndGet();
   }
 
   @Nullable RcuReader first() {

@@ -212,10 +212,10 @@ public final class AddressSpace {
     log.rcu().enter();
     try {
       if (map.isCurrent(slot)) {
-        embedded.markOnly(slot.log, offset, length);
+        embedded.markOnly(section, slot.log, offset, length);
       } else {
         long from = slot.plan().memoryOffset() + offset;
-        forEachOver(slot.plan(), from, from + length, embedded::markOnly);
+        markOver(section, slot.plan(), from, from + length);
         markRemoved(slot.plan(), from, from + length);
       }
     } finally {
@@ -257,7 +257,7 @@ public final class AddressSpace {
     RcuReader section = log.rcu().reader();
     log.rcu().enter();
     try {
-      forEachOver(plan, from, end, embedded::markOnly);
+      markOver(section, plan, from, end);
     } finally {
       try {
         section.cross(RcuReader.LEAVE);
@@ -271,6 +271,14 @@ public final class AddressSpace {
   /** What is done with bytes of a slot. */
   private interface Range {
     void accept(LogSlot slot, long offset, long length);
+  }
+
+  private void markOver(RcuReader section, SlotPlan plan, long from, long end) {
+    forEachOver(
+        plan,
+        from,
+        end,
+        (slot, offset, length) -> embedded.markOnly(section, slot, offset, length));
   }
 
   @SuppressWarnings("ReferenceEquality") // of one memory

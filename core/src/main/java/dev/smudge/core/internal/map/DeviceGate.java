@@ -36,12 +36,11 @@ public final class DeviceGate {
   public RcuReader enter() {
     RcuReader reader = rcu.reader();
     Thread self = Thread.currentThread();
-    boolean nested = reader.isInside();
-    reader.enter();
+    boolean outermost = reader.enter();
     // Nothing is called from here on, if the gate is open: a stack that ends leaves no section.
     // ORDER G1 volatile: the section has begun before this look. Pairs with shut, which stores, and
     // then waits for sections by U1. If weaker: a write goes through, and is not waited for.
-    for (Thread by = holder; by != null && by != self && !nested; by = holder) {
+    for (Thread by = holder; by != null && by != self && outermost; by = holder) {
       try {
         reader.cross(RcuReader.LEAVE);
         log.checkMayWait("a write by a device, which waits for the pause of " + by + ",");

@@ -207,7 +207,7 @@ public final class SlotMap {
   /** {@return the slot that holds all of an access; null if none does} */
   public @Nullable MappedSlot find(long address, long length) {
     MappedSlot slot = slotAt(address);
-    return slot != null && slot.contains(address, length) ? slot : null;
+    return slot != null && length >= 0 && length <= slot.size - (address - slot.base) ? slot : null;
   }
 
   private @Nullable MappedSlot slotAt(long address) {

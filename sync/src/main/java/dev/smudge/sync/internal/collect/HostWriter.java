@@ -21,19 +21,27 @@ public final class HostWriter {
    */
   public boolean mark(Slot slot, long byteOffset, long length) {
     slot.checkTakesMarks(slots);
-    boolean watched = false;
-    if (!slot.isNothing(byteOffset, length)) {
-      long first = byteOffset >>> slot.pageShift();
-      long last = (byteOffset + length - 1) >>> slot.pageShift();
-      watched = mark(slot, slot.watches(), first, last);
-    }
+    boolean watched = !slot.isNothing(byteOffset, length) && markBytes(slot, byteOffset, length);
     slot.checkTakesMarks(slots); // T2: again, after the mark
     seal.report(slot, byteOffset);
     return watched;
   }
 
-  private boolean mark(Slot slot, SlotWatches watches, long first, long last) {
+  /**
+   * As {@link #mark}, of 1 byte or more, in a read-side section in which the slot was found: it is
+   * not removed before that is over.
+   */
+  public boolean markInSection(Slot slot, long byteOffset, long length) {
+    boolean watched = markBytes(slot, byteOffset, length);
+    seal.report(slot, byteOffset);
+    return watched;
+  }
+
+  private boolean markBytes(Slot slot, long byteOffset, long length) {
+    long first = byteOffset >>> slot.pageShift();
+    long last = (byteOffset + length - 1) >>> slot.pageShift();
     long count = last - first + 1;
+    SlotWatches watches = slot.watches();
     boolean watched = watches.hold(first, last);
     long changed = watched ? watches.mark(first, count) : slot.hostMarks().mark(first, count);
     if (changed != 0) {

@@ -4,6 +4,7 @@ import dev.smudge.bitmap.ArmableBitmap;
 import dev.smudge.sync.internal.collect.Collector;
 import dev.smudge.sync.internal.collect.RemovedPages;
 import dev.smudge.sync.internal.collect.Slot;
+import dev.smudge.sync.rcu.RcuReader;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
@@ -47,8 +48,9 @@ public abstract class ApiAccess {
   /** Marks, by a LogVcpu, a store that is to come; returns whether watches are to be told of it. */
   public abstract boolean markBefore(Object vcpu, Object logSlot, long byteOffset, long length);
 
-  /** Marks by a DirtyLog; watches are not told. */
-  public abstract void markOnly(Object log, Object logSlot, long byteOffset, long length);
+  /** Marks by a DirtyLog, in a section; returns whether watches are to be told. */
+  public abstract boolean markOnly(
+      Object log, RcuReader section, Object logSlot, long byteOffset, long length);
 
   /** Refuses what a DirtyClient could not mark for others now. */
   public abstract <S> void checkMayMark(Object client, S slot);
