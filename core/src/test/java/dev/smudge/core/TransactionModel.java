@@ -313,10 +313,10 @@ final class TransactionModel {
     return null;
   }
 
-  /** Whether an access is all in slots, over borders too. */
+  /** Whether an access is all in slots, over borders too, but not over the end of all addresses. */
   boolean covers(long address, long length) {
     for (long at = address; at != address + length; at++) {
-      if (find(at, 1) == null) {
+      if (find(at, 1) == null || (at == 0 && at != address)) {
         return false;
       }
     }
