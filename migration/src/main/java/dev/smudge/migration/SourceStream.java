@@ -79,7 +79,9 @@ final class SourceStream extends StreamEnd {
     }
   }
 
-  /** {@return what the destination said, if that is why it ends; if not, it is added to the reason} */
+  /**
+   * {@return what the destination said, if that is why it ends; if not, it is added to the reason}
+   */
   private @Nullable MigrationException reasonOfPeer(Exception reason) {
     if (reason.getSuppressed().length > 0
         || (reason instanceof MigrationException known && known.fault() == Fault.PEER_GAVE_UP)) {
