@@ -219,10 +219,8 @@ public final class DirtyLog implements AutoCloseable {
         : hostWriter.markInSection(slot.slot, byteOffset, length);
   }
 
-  /**
-   * Whether the live bit has to be set, so that the vCPU is asked to drop what it holds when that
-   * is cleared. Not in a call under the collector lock: a device marks for the fetch of now.
-   */
+  // Whether the live bit has to be set, so that the vCPU is asked to drop what it holds when that
+  // is cleared. Not in a call under the collector lock: a device marks for the fetch of now.
   private boolean isVcpuMark(VcpuState self, LogSlot slot, long byteOffset, long length) {
     return self.isRunning() && slot.hasUnmarked(byteOffset, length) && !collector.isLockedByMe();
   }
