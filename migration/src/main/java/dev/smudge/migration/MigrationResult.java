@@ -38,10 +38,8 @@ public final class MigrationResult {
   }
 
   /**
-   * Returns why the migration failed. If a connection broke because the other end gave up, this is
-   * what that end said ({@link MigrationException.Fault#PEER_GAVE_UP}), and the error of the
-   * connection is suppressed in it. If the migration failed here first, what the other end said is
-   * suppressed.
+   * Returns why the migration failed. If a connection broke, what the other end said before that is
+   * among the suppressed exceptions.
    *
    * @return the first error; null if it did not fail
    */

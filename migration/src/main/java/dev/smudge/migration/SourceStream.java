@@ -57,47 +57,30 @@ final class SourceStream extends StreamEnd {
     }
   }
 
-  /**
-   * Tells the destination that it gets no guest, if it can be told. What the destination said is
-   * added to the reason. A connection that broke is no reason where the destination said one.
-   *
-   * @throws MigrationException what the destination said, in place of a connection that broke
-   */
-  void abort(Exception reason) throws MigrationException {
-    MigrationException said = null;
+  /** Tells the destination that it gets no guest, if it can be told, or adds what it said. */
+  void abort(Exception reason) {
     try {
       if (in.hasInput()) {
-        said = reasonOfPeer(reason);
+        addReasonOfPeer(reason);
       }
       out.send(FrameType.ABORT, String.valueOf(reason.getMessage()));
     } catch (IOException e) {
-      // It closed the connection, and may have said why before.
-      said = said == null ? reasonOfPeer(reason) : said;
-    }
-    if (said != null) {
-      throw said;
+      addReasonOfPeer(reason);
     }
   }
 
-  /**
-   * {@return what the destination said, if that is why it ends; if not, it is added to the reason}
-   */
-  private @Nullable MigrationException reasonOfPeer(Exception reason) {
-    if (reason.getSuppressed().length > 0
-        || (reason instanceof MigrationException known && known.fault() == Fault.PEER_GAVE_UP)) {
-      return null;
+  /** A destination that closed the connection may have said why before. */
+  private void addReasonOfPeer(Exception reason) {
+    if (reason instanceof MigrationException known && known.fault() == Fault.PEER_GAVE_UP) {
+      return;
+    }
+    if (reason.getSuppressed().length > 0) {
+      return;
     }
     try {
-      MigrationException said = in.unexpected(in.next(), "nothing");
-      boolean broke = reason instanceof IOException && !(reason instanceof MigrationException);
-      if (broke && said.fault() == Fault.PEER_GAVE_UP) {
-        said.addSuppressed(reason);
-        return said;
-      }
-      reason.addSuppressed(said);
+      reason.addSuppressed(in.unexpected(in.next(), "nothing"));
     } catch (IOException e) {
       reason.addSuppressed(e);
     }
-    return null;
   }
 }

@@ -206,7 +206,7 @@ public final class DirtyLog implements AutoCloseable {
       slot.slot.checkOf(collector.slots());
       return false;
     }
-    VcpuState self = (software != null && vcpus.rcu().isOnline()) ? vcpus.self() : null;
+    VcpuState self = software == null ? null : vcpus.self();
     return (self != null && isVcpuMark(self, slot, byteOffset, length))
         ? ((LogVcpu) self.identity()).markBefore(slot, byteOffset, length)
         : hostWriter.mark(slot.slot, byteOffset, length);
@@ -214,7 +214,7 @@ public final class DirtyLog implements AutoCloseable {
 
   /** As {@link #markBefore}, after the write, in a section in which the slot was found. */
   boolean markOnly(RcuReader section, LogSlot slot, long byteOffset, long length) {
-    return (section.isOnline() || software instanceof StoppedTracker)
+    return (section.mayHaveVcpu || software instanceof StoppedTracker)
         ? markBefore(slot, byteOffset, length)
         : hostWriter.markInSection(slot.slot, byteOffset, length);
   }

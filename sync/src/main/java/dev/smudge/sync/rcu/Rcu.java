@@ -123,16 +123,6 @@ public final class Rcu {
   }
 
   /**
-   * Returns whether grace periods wait for quiescent states of the calling thread: it has a vCPU of
-   * the log online. Does not make the thread a reader.
-   *
-   * @return false in a thread that was in no section yet and had no vCPU online
-   */
-  public boolean isOnline() {
-    return readers.isOnline();
-  }
-
-  /**
    * Queues a task to run after a grace period, when every section that is open now has ended. The
    * tasks of one caller run in order. From any thread, in sections and in tasks too; never waits.
    * Only {@link #reclaim}, a {@link #reclaimer} or a {@link #barrier} runs it.

@@ -56,6 +56,12 @@ public final class RcuReader extends RcuReaderPadding {
   // that of the word. If weaker: as U2.
   public volatile boolean left;
 
+  /**
+   * Whether the reader's thread may be that of a vCPU. The vCPU sets it before it takes the thread,
+   * and clears it after it has let the thread go: if an error comes between, it stays set.
+   */
+  public boolean mayHaveVcpu;
+
   // The thread itself.
 
   /** {@return whether the reader's thread, which is the caller, is in a section} */
@@ -133,13 +139,6 @@ public final class RcuReader extends RcuReaderPadding {
       left = false; // U9: after the word
     }
     return true;
-  }
-
-  /**
-   * {@return whether grace periods wait for the thread's quiescent states: a vCPU of it is online}
-   */
-  public boolean isOnline() {
-    return online;
   }
 
   /** The thread comes online: from here on grace periods wait for its quiescent states. */

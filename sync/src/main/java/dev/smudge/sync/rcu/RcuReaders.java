@@ -19,11 +19,11 @@ import org.jspecify.annotations.Nullable;
  * ever changed by two threads, and an unlinked reader still leads to those after it, so that
  * whoever walks the list meanwhile misses none that is alive.
  *
- * <p>A thread finds its reader in a small table, by its number, or, where another living thread was
- * first, by a thread-local variable. The table is a shortcut only: what a thread finds there is
- * what the variable holds. Some pools take a thread's variables away after each task (the common
- * pool of {@code ForkJoinPool} does); so a thread that finds none looks into a map of all readers
- * before it makes one: there is one reader per living thread, whatever it runs.
+ * <p>A thread finds its reader in a small table, by its identity hash, or, where another living
+ * thread was first, by a thread-local variable. The table is a shortcut only: what a thread finds
+ * there is what the variable holds. Some pools take a thread's variables away after each task (the
+ * common pool of {@code ForkJoinPool} does); so a thread that finds none looks into a map of all
+ * readers before it makes one: there is one reader per living thread, whatever it runs.
  */
 @SuppressWarnings("ReferenceEquality") // threads are compared by identity
 final class RcuReaders {
@@ -105,11 +105,6 @@ final class RcuReaders {
     return reader != null && reader.isInside();
   }
 
-  boolean isOnline() {
-    RcuReader reader = find();
-    return reader != null && reader.isOnline();
-  }
-
   /** The calling thread's reader. */
   RcuReader own() {
     RcuReader reader = find();
@@ -129,7 +124,7 @@ final class RcuReaders {
   }
 
   private static int indexOf(Thread thread) {
-    return (int) thread.getId() & (TABLE_LENGTH - 1);
+    return System.identityHashCode(thread) & (TABLE_LENGTH - 1);
   }
 
   /** Looks for the calling thread's reader in the variable; into the table, if there is room. */

@@ -195,10 +195,7 @@ public final class VcpuState {
     words.acknowledge(request);
   }
 
-  /**
-   * Brings it online for the calling thread. Waits while a pause is on. Then runs its tasks; if one
-   * of them takes it offline, it comes online again.
-   */
+  /** Brings it online for the calling thread, after a pause, and again if a task ends that. */
   public void online() {
     if (running) {
       owner.check();
@@ -218,6 +215,7 @@ public final class VcpuState {
     }
     group.pauses().checkHoldsNone(this);
     RcuReader own = group.reader();
+    own.mayHaveVcpu = true;
     owner.take(); // S8
     waits = 0;
     inSafepoint = false;
@@ -238,8 +236,12 @@ public final class VcpuState {
   /** An error in any step leaves a state from which another call goes on. */
   private void detach() {
     setAside();
+    RcuReader own = reader;
     reader = null;
     owner.release(); // S8
+    if (own != null) {
+      own.mayHaveVcpu = false; // last: see there
+    }
   }
 
   /** Nobody waits for it from here on; it marks nothing, and its next safepoint is not skipped. */
