@@ -57,8 +57,9 @@ public final class RcuReader extends RcuReaderPadding {
   public volatile boolean left;
 
   /**
-   * Whether the reader's thread may be that of a vCPU. The vCPU sets it before it takes the thread,
-   * and clears it after it has let the thread go: if an error comes between, it stays set.
+   * Whether the reader's thread may be that of a vCPU. Read and written by that thread alone. The
+   * vCPU sets it before it takes the thread, and clears it after it has let the thread go: if an
+   * error comes between, it stays set.
    */
   public boolean mayHaveVcpu;
 

@@ -33,7 +33,8 @@ final class RcuReaders {
 
   static {
     try {
-      // Not by a thread's first section, where the stack may end: then it would be of no use ever.
+      // Not in a thread's first section: a class in whose initializer the stack ends stays
+      // unusable.
       MethodHandles.lookup().ensureInitialized(RcuReader.class);
     } catch (IllegalAccessException e) {
       throw new ExceptionInInitializerError(e);

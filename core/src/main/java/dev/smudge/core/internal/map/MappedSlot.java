@@ -160,12 +160,6 @@ public final class MappedSlot {
     }
   }
 
-  /** {@return whether {@code length} bytes from an address on are all inside} */
-  public boolean contains(long address, long length) {
-    long offset = address - base;
-    return offset >= 0 && offset < size && length >= 0 && length <= size - offset;
-  }
-
   /**
    * {@return whether an access of at most 8 bytes at this offset is inside; at its end: perhaps}
    */

@@ -195,13 +195,13 @@ public final class VcpuState {
     words.acknowledge(request);
   }
 
-  /** Brings it online for the calling thread, after a pause, and again if a task ends that. */
+  /** Brings it online for the calling thread, once no pause is on, and runs its tasks. */
   public void online() {
     if (running) {
       owner.check();
       return;
     }
-    while (!isOnlineHere()) {
+    while (!isOnlineHere()) { // again, if a task has taken it offline
       comeOnline();
       tasks.runIn(session());
     }
