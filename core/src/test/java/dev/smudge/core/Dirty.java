@@ -42,7 +42,8 @@ final class Dirty {
     Map<Integer, BitSet> pages = new TreeMap<>();
     for (long done = 0; done < length; done++) {
       for (GuestSlot slot : memory.slots()) {
-        if (slot.mapped.contains(address + done, 1)) {
+        long offset = address + done - slot.mapped.base;
+        if (offset >= 0 && offset < slot.mapped.size) {
           add(pages, slot, address + done, 1);
         }
       }
