@@ -24,4 +24,7 @@ module dev.smudge.sync {
       dev.smudge.core,
       dev.smudge.kvm,
       dev.smudge.mmu;
+  exports dev.smudge.sync.internal.stack to
+      dev.smudge.endive,
+      dev.smudge.migration;
 }

@@ -1,10 +1,10 @@
 package dev.smudge.endive;
 
+import dev.smudge.sync.internal.stack.RoomyLock;
 import java.util.ArrayDeque;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.locks.Condition;
-import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
 import run.endive.runtime.WasmInterruptedException;
 
@@ -23,7 +23,9 @@ final class WaitQueues {
   static final int NOT_EQUAL = 1;
   static final int TIMED_OUT = 2;
 
-  private final ReentrantLock lock = new ReentrantLock();
+  /** A guest that calls itself too often may be here where its stack ends. */
+  private final RoomyLock lock = new RoomyLock(false);
+
   private final Map<Integer, ArrayDeque<Waiter>> queues = new HashMap<>();
 
   private static final class Waiter {
@@ -50,23 +52,16 @@ final class WaitQueues {
       Waiter waiter = new Waiter(lock.newCondition());
       queues.computeIfAbsent(address, a -> new ArrayDeque<>()).add(waiter);
       boolean interrupted = false;
-      long left = timeoutNanos;
-      while (!waiter.notified && !interrupted && (timeoutNanos < 0 || left > 0)) {
-        try {
-          if (timeoutNanos < 0) {
-            waiter.woken.await();
-          } else {
-            left = waiter.woken.awaitNanos(left);
-          }
-        } catch (InterruptedException e) {
-          Thread.currentThread().interrupt();
-          interrupted = true;
+      try {
+        interrupted = awaitIn(waiter, timeoutNanos);
+      } finally {
+        if (!waiter.notified) {
+          leave(address, waiter); // after an error too: else it uses up a notification
         }
       }
       if (waiter.notified) {
         return WOKEN; // whatever else came at the same time: the notifier has counted this one
       }
-      leave(address, waiter);
       if (interrupted) {
         throw new WasmInterruptedException("Thread interrupted");
       }
@@ -74,6 +69,24 @@ final class WaitQueues {
     } finally {
       lock.unlock();
     }
+  }
+
+  /** {@return whether it was interrupted} */
+  private static boolean awaitIn(Waiter waiter, long timeoutNanos) {
+    long left = timeoutNanos;
+    while (!waiter.notified && (timeoutNanos < 0 || left > 0)) {
+      try {
+        if (timeoutNanos < 0) {
+          waiter.woken.await();
+        } else {
+          left = waiter.woken.awaitNanos(left);
+        }
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        return true;
+      }
+    }
+    return false;
   }
 
   private void leave(int address, Waiter waiter) {

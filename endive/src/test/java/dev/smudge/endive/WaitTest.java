@@ -4,13 +4,16 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.core.Vcpu;
 import dev.smudge.sync.VcpuPause;
+import dev.smudge.testbase.StackSqueeze;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
 import java.util.function.ToIntFunction;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -157,5 +160,47 @@ class WaitTest {
       assertThrows(WasmEngineException.class, () -> memory.atomicWait(ADDRESS, 0, 1));
       assertEquals(0, memory.atomicNotify(ADDRESS, 1));
     }
+  }
+
+  /** A guest that calls itself too often may do that in a wait. */
+  @Test
+  void await_stackEnds_lockIsGivenBackAndNobodyIsLeftInTheQueue() {
+    WaitQueues queues = new WaitQueues();
+    int errors =
+        StackSqueeze.squeeze(
+            () -> {},
+            () -> queues.await(ADDRESS, () -> true, 1),
+            thrown -> assertEquals(0, wakeInAnotherThread(queues)));
+    assertTrue(errors > 5, errors + " errors");
+  }
+
+  @Test
+  void wake_stackEnds_waiterIsWokenByTheNext() throws Exception {
+    WaitQueues queues = new WaitQueues();
+    int[] woken = new int[1];
+    CompletableFuture<?>[] waiter = new CompletableFuture<?>[1];
+    int errors =
+        StackSqueeze.squeeze(
+            () -> {
+              Thread[] thread = new Thread[1];
+              waiter[0] =
+                  CompletableFuture.runAsync(
+                      () -> assertEquals(WaitQueues.WOKEN, queues.await(ADDRESS, () -> true, -1)),
+                      task -> thread[0] = Thread.ofPlatform().daemon().start(task));
+              while (thread[0].getState() != Thread.State.WAITING) {
+                Thread.onSpinWait();
+              }
+              woken[0] = 0;
+            },
+            () -> woken[0] = queues.wake(ADDRESS, 1),
+            thrown -> {
+              assertEquals(1 - woken[0], wakeInAnotherThread(queues));
+              waiter[0].get(10, TimeUnit.SECONDS);
+            });
+    assertTrue(errors > 5, errors + " errors");
+  }
+
+  private static int wakeInAnotherThread(WaitQueues queues) throws Exception {
+    return CompletableFuture.supplyAsync(() -> queues.wake(ADDRESS, -1)).get(10, TimeUnit.SECONDS);
   }
 }

@@ -102,7 +102,7 @@ public record DirtyRateReport(long ramBytes, List<Long> windowNanos, List<Long> 
     try {
       return measure(ram, longest, sent);
     } finally {
-      sent.leave();
+      sent.busy = false;
     }
   }
 

@@ -1,7 +1,9 @@
 package dev.smudge.migration;
 
 import dev.smudge.migration.MigrationException.Fault;
+import dev.smudge.sync.internal.stack.StackRoom;
 import java.io.BufferedInputStream;
+import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
@@ -26,7 +28,18 @@ final class FrameReader {
   private boolean begun;
 
   FrameReader(InputStream stream) {
-    this.in = new BufferedInputStream(stream, 64 << 10);
+    this.in = new BufferedInputStream(roomy(stream), 64 << 10);
+  }
+
+  /** See {@link StackRoom#IO}. */
+  private static InputStream roomy(InputStream stream) {
+    return new FilterInputStream(stream) {
+      @Override
+      public int read(byte[] target, int from, int length) throws IOException {
+        StackRoom.check(StackRoom.IO);
+        return in.read(target, from, length);
+      }
+    };
   }
 
   /**

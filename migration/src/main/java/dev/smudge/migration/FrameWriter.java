@@ -1,6 +1,8 @@
 package dev.smudge.migration;
 
+import dev.smudge.sync.internal.stack.StackRoom;
 import java.io.BufferedOutputStream;
+import java.io.FilterOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
@@ -25,13 +27,24 @@ final class FrameWriter {
 
   /** Writes the preamble. */
   FrameWriter(OutputStream stream) throws IOException {
-    this.out = new BufferedOutputStream(stream, BUFFER);
+    this.out = new BufferedOutputStream(roomy(stream), BUFFER);
     ByteBuffer preamble = ByteBuffer.allocate(StreamLayout.PREAMBLE_SIZE);
     preamble.putLong(StreamLayout.MAGIC).putInt(StreamLayout.VERSION);
     crc.update(preamble.array(), 0, StreamLayout.PREAMBLE_CHECKED);
     preamble.putInt((int) crc.getValue());
     digest.update(preamble.array(), StreamLayout.PREAMBLE_SIZE);
     write(preamble.array(), StreamLayout.PREAMBLE_SIZE);
+  }
+
+  /** See {@link StackRoom#IO}. */
+  private static OutputStream roomy(OutputStream stream) {
+    return new FilterOutputStream(stream) {
+      @Override
+      public void write(byte[] source, int from, int length) throws IOException {
+        StackRoom.check(StackRoom.IO);
+        out.write(source, from, length);
+      }
+    };
   }
 
   /** Begins a frame: its body, or the beginning of its body, is to be put into the result. */

@@ -12,7 +12,6 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.UUID;
 import java.util.WeakHashMap;
-import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -53,12 +52,14 @@ public final class MigrationSource<S> {
    */
   static final class Sent {
     private final Map<Integer, PageSet> pages = new HashMap<>(); // by slot number
-    private final AtomicBoolean busy = new AtomicBoolean();
     private final ClientOwner owner =
         new ClientOwner(
             " is the client of a migration already, and each would lack the pages that the other"
                 + " takes: make one for each");
     private volatile MigrationResult.End end = MigrationResult.End.STAYED; // where the guest is
+
+    /** A call is under way. The caller ends it by this store, which needs no room on the stack. */
+    volatile boolean busy;
 
     /** Of a slot that has another size than before, all is dirty. */
     <S> PageSet of(GuestRam<S> ram, S slot) {
@@ -71,16 +72,13 @@ public final class MigrationSource<S> {
       return taken;
     }
 
-    /** One takes pages at a time: each would lack what the other takes. */
-    void enter(DirtyClient<?> client) {
-      if (!busy.compareAndSet(false, true)) {
+    /** One takes pages at a time: each would lack what the other takes. {@link #busy} ends it. */
+    synchronized void enter(DirtyClient<?> client) {
+      if (busy) {
         throw new IllegalStateException(
             "a migration of " + client + " is under way: each would lack what the other sends");
       }
-    }
-
-    void leave() {
-      busy.set(false);
+      busy = true;
     }
   }
 
@@ -304,7 +302,7 @@ public final class MigrationSource<S> {
       checkIsHere();
       return run(first, more);
     } finally {
-      sent.leave();
+      sent.busy = false;
     }
   }
 

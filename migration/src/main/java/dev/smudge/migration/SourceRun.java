@@ -7,6 +7,7 @@ import dev.smudge.migration.MigrationResult.End;
 import dev.smudge.migration.MigrationSource.AtLimit;
 import dev.smudge.sync.DirtyBatch;
 import dev.smudge.sync.RunConsumer;
+import dev.smudge.sync.internal.stack.StackRoom;
 import dev.smudge.sync.pages.PagePort;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -269,6 +270,7 @@ final class SourceRun<S> {
   }
 
   private void commit() throws IOException {
+    StackRoom.check(StackRoom.IO + 3); // a stack that ends in the send would leave a doubt
     result.end = End.IN_DOUBT;
     try {
       streams.get(0).out.send(FrameType.COMMIT, new byte[0]);

@@ -36,6 +36,7 @@ class ColdErrorTest {
     private final int streams;
     private Bench bench = bench();
     private @Nullable MigrationResult result;
+    private @Nullable Throwable thrown; // or why it has failed
     private int failed;
 
     private Attempts(int streams) {
@@ -79,7 +80,9 @@ class ColdErrorTest {
         int frames = 0;
         while (attempt(frames)) {
           frames++;
-          assertTrue(frames < MOST_FRAMES, "it never gets through: " + result);
+          if (frames == MOST_FRAMES) {
+            throw new AssertionError("it never gets through: " + result, thrown);
+          }
         }
         bench.close();
         bench = bench();
@@ -90,15 +93,18 @@ class ColdErrorTest {
     /** {@return whether the guest has stayed} */
     private boolean attempt(int frames) throws Exception {
       result = null;
-      Throwable[] thrown = new Throwable[1];
+      thrown = null;
       bench.attempt(
           streams,
           Bench.NOTHING,
           Bench.NOTHING,
           (first, more) ->
-              thrown[0] =
+              thrown =
                   StackSqueeze.callAbove(frames, () -> result = bench.source.migrate(first, more)));
       MigrationResult end = result;
+      if (end != null) {
+        thrown = end.failure();
+      }
       try {
         if (end != null && end.end() != End.STAYED) {
           assertFalse(bench.guest.isRunning(), "it runs at both ends");
@@ -113,8 +119,8 @@ class ColdErrorTest {
         bench.guest.start(); // where the stack has ended in its start
         return true;
       } catch (Throwable e) {
-        if (thrown[0] != null) {
-          e.addSuppressed(thrown[0]);
+        if (thrown != null) {
+          e.addSuppressed(thrown);
         }
         throw new AssertionError("with " + frames + " frames: " + result, e);
       }

@@ -1,7 +1,7 @@
 package dev.smudge.sync;
 
 import dev.smudge.sync.internal.collect.RemovedPages;
-import dev.smudge.sync.internal.time.StackRoom;
+import dev.smudge.sync.internal.stack.StackRoom;
 import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
 

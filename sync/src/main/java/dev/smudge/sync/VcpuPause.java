@@ -1,6 +1,6 @@
 package dev.smudge.sync;
 
-import dev.smudge.sync.internal.time.StackRoom;
+import dev.smudge.sync.internal.stack.StackRoom;
 import dev.smudge.sync.internal.vcpu.Pauses;
 import org.jspecify.annotations.Nullable;
 

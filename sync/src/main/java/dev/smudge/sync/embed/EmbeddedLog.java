@@ -13,7 +13,7 @@ import dev.smudge.sync.internal.collect.SlotWatch;
 import dev.smudge.sync.internal.collect.SlotWatches;
 import dev.smudge.sync.internal.facade.ApiAccess;
 import dev.smudge.sync.internal.facade.SlotMapping;
-import dev.smudge.sync.internal.time.StackRoom;
+import dev.smudge.sync.internal.stack.StackRoom;
 import dev.smudge.sync.rcu.RcuReader;
 import dev.smudge.sync.verify.PageContent;
 import dev.smudge.sync.watch.PageWatch;

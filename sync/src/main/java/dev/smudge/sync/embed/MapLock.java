@@ -2,8 +2,8 @@ package dev.smudge.sync.embed;
 
 import dev.smudge.sync.error.VcpuTimeoutException;
 import dev.smudge.sync.internal.collect.Collector;
+import dev.smudge.sync.internal.stack.StackRoom;
 import dev.smudge.sync.internal.time.Patience;
-import dev.smudge.sync.internal.time.StackRoom;
 import dev.smudge.sync.internal.vcpu.VcpuGroup;
 import dev.smudge.sync.internal.vcpu.VcpuState;
 import java.util.concurrent.TimeUnit;

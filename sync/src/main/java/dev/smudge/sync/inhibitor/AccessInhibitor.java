@@ -2,8 +2,8 @@ package dev.smudge.sync.inhibitor;
 
 import dev.smudge.sync.error.VcpuException;
 import dev.smudge.sync.error.VcpuTimeoutException;
+import dev.smudge.sync.internal.stack.RoomyLock;
 import dev.smudge.sync.internal.time.Patience;
-import dev.smudge.sync.internal.time.RoomyLock;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;

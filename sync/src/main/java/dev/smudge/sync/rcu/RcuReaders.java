@@ -1,6 +1,6 @@
 package dev.smudge.sync.rcu;
 
-import dev.smudge.sync.internal.time.RoomyLock;
+import dev.smudge.sync.internal.stack.RoomyLock;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.util.concurrent.ConcurrentHashMap;

@@ -1,6 +1,6 @@
 package dev.smudge.sync.rcu;
 
-import dev.smudge.sync.internal.time.StackRoom;
+import dev.smudge.sync.internal.stack.StackRoom;
 import java.util.ArrayList;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;

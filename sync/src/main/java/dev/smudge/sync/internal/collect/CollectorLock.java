@@ -1,6 +1,6 @@
 package dev.smudge.sync.internal.collect;
 
-import dev.smudge.sync.internal.time.StackRoom;
+import dev.smudge.sync.internal.stack.StackRoom;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Supplier;
 

@@ -1,7 +1,7 @@
 package dev.smudge.sync.internal.collect;
 
 import dev.smudge.bitmap.PageSet;
-import dev.smudge.sync.internal.time.StackRoom;
+import dev.smudge.sync.internal.stack.StackRoom;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;

@@ -1,7 +1,7 @@
 package dev.smudge.sync.internal.collect;
 
 import dev.smudge.sync.internal.event.SlotChangeEvent;
-import dev.smudge.sync.internal.time.StackRoom;
+import dev.smudge.sync.internal.stack.StackRoom;
 import dev.smudge.sync.tracker.TrackerVcpus;
 import java.util.ArrayList;
 import java.util.HashMap;

@@ -1,6 +1,6 @@
 package dev.smudge.sync.internal.event;
 
-import dev.smudge.sync.internal.time.StackRoom;
+import dev.smudge.sync.internal.stack.StackRoom;
 import java.util.Objects;
 import jdk.jfr.Event;
 

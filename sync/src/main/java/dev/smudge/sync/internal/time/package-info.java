@@ -1,6 +1,5 @@
 /**
- * How this module waits for other threads: how long, and how it sleeps meanwhile; and whether there
- * is room on the stack for what must not end in the middle.
+ * How this module waits for other threads: how long, and how it sleeps meanwhile.
  *
  * <pre>
  *   while (!answered()) {

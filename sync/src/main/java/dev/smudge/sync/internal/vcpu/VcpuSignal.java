@@ -1,6 +1,6 @@
 package dev.smudge.sync.internal.vcpu;
 
-import dev.smudge.sync.internal.time.RoomyLock;
+import dev.smudge.sync.internal.stack.RoomyLock;
 import java.util.concurrent.locks.Condition;
 
 /**

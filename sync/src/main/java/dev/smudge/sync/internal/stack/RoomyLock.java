@@ -1,4 +1,4 @@
-package dev.smudge.sync.internal.time;
+package dev.smudge.sync.internal.stack;
 
 import java.util.concurrent.locks.ReentrantLock;
 
@@ -10,7 +10,11 @@ import java.util.concurrent.locks.ReentrantLock;
 public final class RoomyLock extends ReentrantLock {
   private static final long serialVersionUID = 1L;
 
-  /** Makes one that is free. */
+  /**
+   * Makes one that is free.
+   *
+   * @param fair whether those that wait get it in their order
+   */
   public RoomyLock(boolean fair) {
     super(fair);
   }

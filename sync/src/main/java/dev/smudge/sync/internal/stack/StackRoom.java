@@ -1,4 +1,4 @@
-package dev.smudge.sync.internal.time;
+package dev.smudge.sync.internal.stack;
 
 /**
  * Whether the stack has room for what must not end in the middle.
@@ -18,6 +18,13 @@ public final class StackRoom {
   /** Steps for {@link #check(int)} that are enough for RAM to be unmapped. */
   public static final int RELEASE = 14;
 
+  /**
+   * Steps for {@link #check(int)} that are enough for a read or a write of a channel or a socket.
+   * The JDK keeps buffers for them per thread ({@code sun.nio.ch.Util}); where the stack ends while
+   * one is taken from there, every later call in that thread throws a NullPointerException.
+   */
+  public static final int IO = 14;
+
   /** Steps for {@link #check(int)} that are enough for a wait on a condition. */
   static final int WAIT = 11;
 
@@ -31,7 +38,11 @@ public final class StackRoom {
     check(RESERVE);
   }
 
-  /** As {@link #check()}, for a call that goes deeper: with room for so many steps. */
+  /**
+   * As {@link #check()}, for a call that goes deeper.
+   *
+   * @param steps of about 1,100 bytes each, from 0
+   */
   public static void check(int steps) {
     check(
         steps, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,

@@ -1,4 +1,4 @@
-package dev.smudge.sync.internal.time;
+package dev.smudge.sync.internal.stack;
 
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
