@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.smudge.testbase.StackSqueeze;
 import java.util.Arrays;
 import java.util.concurrent.Future;
 import org.junit.jupiter.api.Test;
@@ -104,5 +105,25 @@ class SharedSlowPathTest {
     try (DirtyBatch<LogSlot> batch = client.take()) {
       assertEquals(1, batch.pageCount());
     }
+  }
+
+  /** Where the stack ends as it goes offline, it may have gone half of the way. */
+  @Test
+  void mark_stackEndsAsTheVcpuGoesOffline_isTheVcpusWhileItIsOnline() {
+    LogSlot large = log.addSlot(1, 100_000, 4096);
+    log.client("c", InitialView.NONE_DIRTY);
+    int[] page = new int[1];
+    int[] stayed = new int[1];
+    StackSqueeze.squeeze(
+        vcpu::online,
+        vcpu::offline,
+        thrown -> {
+          boolean online = vcpu.isOnlineHere();
+          stayed[0] += online ? 1 : 0;
+          log.mark(large, page[0] * 4096L, 1);
+          assertEquals(online, large.isMarked(page[0]), () -> "after " + thrown);
+          page[0]++;
+        });
+    assertTrue(stayed[0] > 5, "it was online after " + stayed[0] + " errors");
   }
 }

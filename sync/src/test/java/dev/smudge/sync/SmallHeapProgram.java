@@ -7,8 +7,8 @@ import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Runs out of memory in a sync, a take, a close and a discard, at every point: with a heap that is
- * full but for so many blocks, one more each time. A program of its own, because it needs a small
+ * Runs out of memory in a sync, a take, a close, a discard, and the first mark of a thread, at every
+ * point: with a heap that is full but for so many blocks, one more each time. A program of its own, because it needs a small
  * heap for itself; {@link SmallHeapTest} runs it.
  */
 final class SmallHeapProgram {
@@ -27,7 +27,8 @@ final class SmallHeapProgram {
     SYNC,
     TAKE,
     CLOSE,
-    DISCARD
+    DISCARD,
+    MARK
   }
 
   public static void main(String[] args) {
@@ -88,6 +89,11 @@ final class SmallHeapProgram {
         log.sync();
       }
       vcpu.offline();
+      Marker marker = new Marker(log, slot);
+      if (call == Call.MARK) {
+        marker.start();
+        marked.set(Marker.PAGE_NUMBER);
+      }
       boolean failed = false;
       if (free < MOST_FREE) {
         fill(free);
@@ -98,6 +104,7 @@ final class SmallHeapProgram {
           case TAKE -> open = one.take();
           case CLOSE -> Objects.requireNonNull(open).close();
           case DISCARD -> one.discard(slot, 0, 1);
+          case MARK -> marker.mark();
         }
       } catch (OutOfMemoryError | BootstrapMethodError e) {
         failed = true;
@@ -139,6 +146,49 @@ final class SmallHeapProgram {
                   + " pages are lost for client "
                   + client);
         }
+      }
+    }
+  }
+
+  /** A thread that has never marked, and has no variables: what it needs is made by its mark. */
+  private static final class Marker extends Thread {
+    static final int PAGE_NUMBER = 7 * CHUNK + 2_000;
+
+    private final DirtyLog log;
+    private final LogSlot slot;
+    private volatile boolean begun;
+    private volatile boolean ended;
+    private @Nullable Error thrown;
+
+    Marker(DirtyLog log, LogSlot slot) {
+      this.log = log;
+      this.slot = slot;
+      setDaemon(true);
+    }
+
+    /** Lets the thread mark, and waits for that. */
+    void mark() {
+      begun = true;
+      while (!ended) {
+        Thread.onSpinWait();
+      }
+      Error e = thrown;
+      if (e != null) {
+        throw e;
+      }
+    }
+
+    @Override
+    public void run() {
+      while (!begun) {
+        Thread.onSpinWait(); // a wait would make what the mark is to lack
+      }
+      try {
+        log.mark(slot, (long) PAGE_NUMBER * PAGE, 1);
+      } catch (Error e) {
+        thrown = e;
+      } finally {
+        ended = true;
       }
     }
   }
