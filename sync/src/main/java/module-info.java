@@ -26,5 +26,7 @@ module dev.smudge.sync {
       dev.smudge.mmu;
   exports dev.smudge.sync.internal.stack to
       dev.smudge.endive,
-      dev.smudge.migration;
+      dev.smudge.kvm,
+      dev.smudge.migration,
+      dev.smudge.snapshot;
 }

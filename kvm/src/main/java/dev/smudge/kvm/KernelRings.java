@@ -91,9 +91,11 @@ final class KernelRings {
       if (harvest(vcpu) > 0) {
         reset();
       }
-    } finally {
+    } catch (RuntimeException e) { // the kernel's refusal; after an Error the next close goes on
       vm.remove(vcpu);
+      throw e;
     }
+    vm.remove(vcpu);
   }
 
   /** Whether a ring is a quarter full: with the kernel's reserve, that may be half of its room. */

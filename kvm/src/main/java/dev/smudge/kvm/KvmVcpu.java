@@ -11,6 +11,7 @@ import dev.smudge.linux.KickSignal;
 import dev.smudge.linux.Libc;
 import dev.smudge.ring.DirtyRing;
 import dev.smudge.ring.RingLayout;
+import dev.smudge.sync.internal.stack.StackRoom;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
@@ -255,7 +256,8 @@ public final class KvmVcpu implements AutoCloseable {
   /**
    * Closes the vCPU: unmaps kvm_run and the dirty ring, and closes the file descriptor unless the
    * embedder owns it. A run that is under way is kicked, and this waits until it has returned. The
-   * next take still finds the pages of the dirty ring. A second call only waits for the first.
+   * next take still finds the pages of the dirty ring. A second call only waits for the first. If
+   * it throws an {@link Error}, call it again: the ring may hold pages that no take has found.
    */
   @Override
   public void close() {
@@ -269,15 +271,22 @@ public final class KvmVcpu implements AutoCloseable {
       if (unmapped) {
         return;
       }
-      unmapped = true;
+      StackRoom.check(StackRoom.RELEASE);
       try {
         vm.forget(this); // From here on nobody reads its ring.
-      } finally {
-        run.set(JAVA_BYTE, RunLayout.IMMEDIATE_EXIT_OFFSET, (byte) 0); // An adopted vCPU runs on.
-        file.close();
-        arena.close();
+      } catch (RuntimeException e) {
+        unmap();
+        throw e;
       }
+      unmap(); // not after an Error: there are pages in the ring, and the next call gets them
     }
+  }
+
+  private void unmap() {
+    unmapped = true;
+    run.set(JAVA_BYTE, RunLayout.IMMEDIATE_EXIT_OFFSET, (byte) 0); // An adopted vCPU runs on.
+    file.close();
+    arena.close();
   }
 
   @Override

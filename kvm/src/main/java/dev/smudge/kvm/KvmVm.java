@@ -1,5 +1,6 @@
 package dev.smudge.kvm;
 
+import dev.smudge.sync.internal.stack.StackRoom;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -329,7 +330,8 @@ public final class KvmVm implements AutoCloseable {
    * Closes the VM and its vCPUs. vCPUs that run are kicked, and this waits for their threads to
    * leave the guest. The next take still finds the pages of the dirty rings. Bits of a bitmap that
    * were not fetched are lost with the VM, and the next take throws and says so. A second call does
-   * nothing.
+   * nothing. If it throws an {@link Error}, call it again: rings may hold pages that no take has
+   * found.
    */
   @Override
   public void close() {
@@ -338,15 +340,22 @@ public final class KvmVm implements AutoCloseable {
       closed = true; // No vCPU is added any more.
       last = List.copyOf(vcpus);
     }
+    StackRoom.check(StackRoom.RELEASE);
     try {
       close(last, 0);
-    } finally {
-      TRACKED.remove(this); // first: those that are there are open
-      synchronized (this) {
-        file.close();
-        gone = true;
-        slots.clear();
-      }
+    } catch (RuntimeException e) {
+      closeFile();
+      throw e;
+    }
+    closeFile(); // not after an Error: rings that are not empty yet need the VM
+  }
+
+  private void closeFile() {
+    TRACKED.remove(this); // first: those that are there are open
+    synchronized (this) {
+      file.close();
+      gone = true;
+      slots.clear();
     }
   }
 

@@ -271,7 +271,7 @@ public final class MigrationTarget implements AutoCloseable {
     } catch (IOException | RuntimeException e) {
       fail(TargetStream.understood(e));
     } catch (Throwable e) { // of a thread that nobody looks at
-      fail(new IllegalStateException("stream " + stream.index + " failed: " + e, e));
+      fail(StreamEnd.asKnown(e));
     }
   }
 

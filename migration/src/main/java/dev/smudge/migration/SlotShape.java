@@ -12,4 +12,20 @@ public record SlotShape(int id, long pageCount, int pageBytes) {
   public long size() {
     return pageCount * pageBytes;
   }
+
+  // By hand: what the JDK links for a record at the first call is of no use ever after, where the
+  // stack ends in that.
+
+  @Override
+  public boolean equals(Object other) {
+    return other instanceof SlotShape that
+        && id == that.id
+        && pageCount == that.pageCount
+        && pageBytes == that.pageBytes;
+  }
+
+  @Override
+  public int hashCode() {
+    return 31 * (31 * id + Long.hashCode(pageCount)) + pageBytes;
+  }
 }

@@ -44,6 +44,7 @@ final class SourceRun<S> {
   private long lastTake = began;
   private boolean throttled;
   private volatile boolean stopped; // the guest, for the last round
+  private @Nullable Messages messages; // for after the hand-over
   private @Nullable MigrationProgress progress; // of this round, at its begin
 
   SourceRun(MigrationSource<S> source) {
@@ -55,8 +56,7 @@ final class SourceRun<S> {
   }
 
   @Nullable Messages messages() {
-    SourceStream first = result.end == End.HANDED_OVER ? streams.get(0) : null;
-    return first == null ? null : new Messages(first.in, first.out);
+    return result.end == End.HANDED_OVER ? messages : null;
   }
 
   MigrationResult migrate(Connection first, Connection[] more) throws InterruptedException {
@@ -271,6 +271,8 @@ final class SourceRun<S> {
 
   private void commit() throws IOException {
     StackRoom.check(StackRoom.IO + 3); // a stack that ends in the send would leave a doubt
+    messages =
+        new Messages(streams.get(0).in, streams.get(0).out); // now: memory may be short later
     result.end = End.IN_DOUBT;
     try {
       streams.get(0).out.send(FrameType.COMMIT, new byte[0]);

@@ -64,7 +64,7 @@ final class SourceStream extends StreamEnd {
         addReasonOfPeer(reason);
       }
       out.send(FrameType.ABORT, String.valueOf(reason.getMessage()));
-    } catch (IOException e) {
+    } catch (IOException | RuntimeException e) {
       addReasonOfPeer(reason);
     }
   }
@@ -78,9 +78,9 @@ final class SourceStream extends StreamEnd {
       return;
     }
     try {
-      reason.addSuppressed(in.unexpected(in.next(), "nothing"));
-    } catch (IOException e) {
-      reason.addSuppressed(e);
+      addTo(reason, in.unexpected(in.next(), "nothing"));
+    } catch (IOException | RuntimeException e) {
+      addTo(reason, e);
     }
   }
 }

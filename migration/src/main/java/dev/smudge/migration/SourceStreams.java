@@ -24,6 +24,7 @@ final class SourceStreams implements AutoCloseable {
   private final List<SourceStream> streams = new CopyOnWriteArrayList<>();
   private final CountDownLatch ended = new CountDownLatch(1);
   private boolean cancelled; // as the others below: guarded by this
+  private boolean cutting; // soon, by a thread that has started
   private boolean committing; // the destination may run the guest
   private volatile @Nullable Exception failed; // of a stream; the others stop then
 
@@ -65,11 +66,15 @@ final class SourceStreams implements AutoCloseable {
    * all is over by then. After {@link #beginCommit} this does nothing. From any thread.
    */
   synchronized void cancel() {
-    if (!cancelled && !committing) {
-      cancelled = true;
+    if (committing) {
+      return;
+    }
+    cancelled = true;
+    if (!cutting) {
       Thread thread = new Thread(this::cutUnlessEnded, "migration-cancel");
       thread.setDaemon(true);
       thread.start();
+      cutting = true; // last: if the thread cannot be started, the next call tries again
     }
   }
 

@@ -15,11 +15,42 @@ abstract class StreamEnd implements AutoCloseable {
     this.out = new FrameWriter(connection.output());
   }
 
-  /** {@return what a callback threw, as one of the two kinds that are thrown on} */
+  /** For a failure that must be known, also where there is no memory to say more of it. */
+  private static final class Unsaid extends RuntimeException {
+    private static final long serialVersionUID = 1L;
+
+    Unsaid() {
+      super("it failed, and so did what was to say why; is the heap full?", null, false, false);
+    }
+  }
+
+  private static final Unsaid UNSAID = new Unsaid();
+
+  /**
+   * {@return what a callback threw, as one of the two kinds that are thrown on} Throws nothing: a
+   * failure that is not noted would count as none.
+   */
   static Exception asKnown(Throwable thrown) {
-    return thrown instanceof IOException || thrown instanceof RuntimeException
-        ? (Exception) thrown
-        : new IllegalStateException(thrown);
+    if (thrown instanceof IOException || thrown instanceof RuntimeException) {
+      return (Exception) thrown;
+    }
+    try {
+      return new IllegalStateException(thrown);
+    } catch (Throwable e) { // no memory, or the text of what was thrown throws
+      return UNSAID;
+    }
+  }
+
+  /** Adds to a failure what came of it, if it can be added, and throws nothing. */
+  static void addTo(Exception failure, Throwable later) {
+    if (failure == later) {
+      return; // a connection may throw the same object each time
+    }
+    try {
+      failure.addSuppressed(later);
+    } catch (Throwable e) { // no memory
+      return; // the first is what counts
+    }
   }
 
   /** Closes the connection. */

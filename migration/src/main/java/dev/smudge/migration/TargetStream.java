@@ -118,7 +118,7 @@ final class TargetStream extends StreamEnd {
     try {
       out.send(FrameType.REFUSED, String.valueOf(reason.getMessage()));
     } catch (Throwable e) { // whatever it is, the connections are to be closed after this
-      reason.addSuppressed(e);
+      addTo(reason, e);
     }
   }
 }

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.migration.MigrationException.Fault;
 import dev.smudge.migration.MigrationResult.End;
+import dev.smudge.testbase.StackSqueeze;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -195,6 +196,45 @@ class CancelTest {
     public void close() throws IOException {
       isClosed.countDown();
       ends[0].close();
+      ends[1].close();
+    }
+  }
+
+  /** Nobody answers, so the thread that closes the connections is needed. */
+  @Test
+  void cancel_stackEnds_nextCancelEndsTheMigration() throws Exception {
+    try (Bench bench = new Bench(PAGES)) {
+      bench.guest.start();
+      Connection[] ends = Connection.pair();
+      CountDownLatch waits = new CountDownLatch(1);
+      bench.source.listener(
+          new MigrationListener() {
+            @Override
+            public void phase(Phase phase) {
+              waits.countDown();
+            }
+          });
+      MigrationResult[] result = new MigrationResult[1];
+      Thread migrating =
+          new Thread(() -> {
+            try {
+              result[0] = bench.source.migrate(ends[0]);
+            } catch (InterruptedException e) {
+              throw new AssertionError(e);
+            }
+          });
+      migrating.start();
+      waits.await();
+      StackSqueeze.withSmallStack(() -> {
+        int frames = 0;
+        while (StackSqueeze.callAbove(frames, bench.source::cancel) != null) {
+          frames++;
+        }
+        assertTrue(frames > 5, frames + " errors");
+      });
+      migrating.join(20_000);
+      assertFalse(migrating.isAlive(), "it waits for the other end");
+      assertFault(Fault.CANCELLED, result[0]);
       ends[1].close();
     }
   }

@@ -191,7 +191,9 @@ public final class SnapshotStore<S> implements AutoCloseable {
   public Capture capture() {
     guest.enter();
     try {
-      return new Capture(guest.capture());
+      Capture made = new Capture(guest.capture());
+      guest.open = made.copy; // last, by a store: one that nobody has cannot be closed
+      return made;
     } finally {
       guest.pages.busy = false;
     }

@@ -5,6 +5,7 @@ import dev.smudge.snapshot.StoredState.Geometry;
 import dev.smudge.snapshot.stream.PageRunEncoder;
 import dev.smudge.sync.DirtyClient;
 import dev.smudge.sync.RunConsumer;
+import dev.smudge.sync.internal.stack.StackRoom;
 import dev.smudge.sync.pages.PagePort;
 import java.io.Closeable;
 import java.io.IOException;
@@ -31,7 +32,7 @@ final class StoredGuest<S> {
 
   private final PagePort<S> ram;
   private final MachineState machine;
-  private @Nullable Copy open; // a capture that was not written
+  @Nullable Copy open; // a capture that was not written
   private boolean closed; // the store
 
   /** What a capture has copied. */
@@ -123,6 +124,7 @@ final class StoredGuest<S> {
 
   /** Closes all, unless another call is under way. */
   void close(Closeable lock) throws IOException {
+    StackRoom.check(StackRoom.RELEASE); // a channel whose close is cut short keeps the file locked
     pages.enter();
     closed = true;
     open = null;
@@ -267,7 +269,6 @@ final class StoredGuest<S> {
       copy.numbers.add(numbers);
       event.pages += numbers.size();
     }
-    open = copy;
     event.commit();
     return copy;
   }

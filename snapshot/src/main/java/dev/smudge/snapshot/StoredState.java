@@ -18,6 +18,22 @@ final class StoredState {
           && pageBytes >= 1
           && pageBytes <= PageRunEncoder.MAX_PAGE_BYTES;
     }
+
+    // By hand: what the JDK links for a record at the first call is of no use ever after, where
+    // the stack ends in that, and every save compares geometries.
+
+    @Override
+    public boolean equals(Object other) {
+      return other instanceof Geometry that
+          && slotId == that.slotId
+          && pageCount == that.pageCount
+          && pageBytes == that.pageBytes;
+    }
+
+    @Override
+    public int hashCode() {
+      return 31 * (31 * slotId + Long.hashCode(pageCount)) + pageBytes;
+    }
   }
 
   /** Pages of a slot, ascending, and where they are. */

@@ -35,6 +35,7 @@ class FullHeapTest {
   /** What is cut short. */
   enum Call {
     SAVE,
+    CAPTURE,
     WRITE_CAPTURE,
     DELETE,
     IMPORT,
@@ -129,6 +130,7 @@ class FullHeapTest {
     private void call() throws IOException {
       switch (call) {
         case SAVE -> store().save();
+        case CAPTURE -> capture = store().capture();
         case WRITE_CAPTURE -> Objects.requireNonNull(capture).write("captured");
         case DELETE -> store().delete(target);
         case IMPORT -> store().importImage(0, image, new byte[5], "imported");

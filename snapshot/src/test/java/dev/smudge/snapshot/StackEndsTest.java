@@ -9,12 +9,16 @@ import dev.smudge.sync.InitialView;
 import dev.smudge.sync.LogSlot;
 import dev.smudge.testbase.Seed;
 import dev.smudge.testbase.StackSqueeze;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
 
 /** The stack ends anywhere in a call: a state is there or it is not, and nothing is lost. */
 @Timeout(120)
@@ -164,5 +168,28 @@ class StackEndsTest {
       restore.run();
       assertEquals(then, console.content());
     }
+  }
+
+  /** A channel whose close is cut short keeps the system's lock until it is garbage. */
+  @Test
+  void close_stackEnds_fileCanBeOpenedAgain(@TempDir Path directory) {
+    Console console = new Console();
+    int[] number = new int[1];
+    List<SnapshotStore<LogSlot>> kept = new ArrayList<>(); // so none is garbage
+    StackSqueeze.squeeze(
+        4, // steps per frame
+        () -> kept.add(open(directory.resolve("states" + number[0]), console)),
+        () -> kept.get(number[0]).close(),
+        thrown -> {
+          kept.get(number[0]).close();
+          open(directory.resolve("states" + number[0]), console).close();
+          number[0]++;
+        });
+    assertTrue(number[0] > 20, number[0] + " closes");
+  }
+
+  private static SnapshotStore<LogSlot> open(Path file, Console console) throws IOException {
+    return SnapshotStore.open(
+        file, console.log.client("s", InitialView.ALL_DIRTY), console, console);
   }
 }

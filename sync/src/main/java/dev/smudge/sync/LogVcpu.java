@@ -159,7 +159,8 @@ public final class LogVcpu implements AutoCloseable {
    *
    * <p>When this returns, the vCPU is online in this thread. If a task takes it offline, it comes
    * online again; if one closes it or hands it over, this throws. If the arm callback throws, that
-   * comes out; the vCPU is online then, and its next safepoint runs the callback again.
+   * comes out; the vCPU is online then, and its next safepoint runs the callback again. After an
+   * {@link Error}, {@link #isOnlineHere} says whether it is online.
    *
    * @throws VcpuException if the vCPU is closed, or online in another thread; if this thread is
    *     online as another vCPU of the log, which it has to take offline first; or if this thread

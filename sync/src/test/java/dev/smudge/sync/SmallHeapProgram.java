@@ -7,9 +7,9 @@ import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Runs out of memory in a sync, a take, a close, a discard, and the first mark of a thread, at every
- * point: with a heap that is full but for so many blocks, one more each time. A program of its own, because it needs a small
- * heap for itself; {@link SmallHeapTest} runs it.
+ * Runs out of memory in a sync, a take, a close, a discard, and the first mark of a thread, at
+ * every point: with a heap that is full but for so many blocks, one more each time. A program of
+ * its own, because it needs a small heap for itself; {@link SmallHeapTest} runs it.
  */
 final class SmallHeapProgram {
   private static final int CHUNKS = 64;

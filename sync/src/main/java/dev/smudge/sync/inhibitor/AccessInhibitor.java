@@ -168,7 +168,7 @@ public final class AccessInhibitor implements AutoCloseable {
     Patience patience = new Patience(timeoutNanos);
     InhibitableAccess[] all;
     Thread dead;
-    lock.lock();
+    lock.lockWithRoomToLockAgain(); // the hold is closed after an error
     try {
       if (holder == Thread.currentThread()) {
         if (holderWaits) {

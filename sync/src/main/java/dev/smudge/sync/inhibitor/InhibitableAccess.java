@@ -64,7 +64,15 @@ public final class InhibitableAccess implements AutoCloseable {
       // this thread sees the hole.
       SHARED.setVolatile(shared, INSIDE, 1L);
       if (inhibitor.isInhibited()) { // I4
-        inhibitor.awaitRelease(this);
+        boolean released = false;
+        try {
+          inhibitor.awaitRelease(this);
+          released = true;
+        } finally {
+          if (!released) {
+            shared[INSIDE] = 0; // calls nothing: there may be no stack, and a changer looks again
+          }
+        }
       }
     }
     shared[DEPTH] = depth + 1;

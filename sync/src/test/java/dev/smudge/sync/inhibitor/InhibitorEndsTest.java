@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.smudge.sync.GuestThread;
 import dev.smudge.sync.inhibitor.AccessInhibitor.Hold;
+import dev.smudge.testbase.StackSqueeze;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
@@ -227,5 +228,58 @@ class InhibitorEndsTest extends AccessInhibitorCase {
     GuestThread.end(inhibiting);
     GuestThread.end(closing);
     assertFalse(usedAfterFree.get());
+  }
+
+  /** A hold that nobody has cannot be closed. */
+  @Test
+  void inhibit_stackEnds_inhibitsNothing() {
+    InhibitableAccess[] access = new InhibitableAccess[1];
+    Hold[] hold = new Hold[1];
+    StackSqueeze.squeeze(
+        8, // steps per frame
+        () -> {
+          if (access[0] == null) {
+            access[0] = inhibitor.addAccess(kicks::incrementAndGet); // this thread's
+          }
+          hold[0] = null;
+        },
+        () -> hold[0] = inhibitor.inhibit(),
+        thrown -> {
+          if (hold[0] != null) {
+            hold[0].close();
+          }
+          access[0].enter();
+          access[0].leave();
+        });
+  }
+
+  @Test
+  void enter_stackEndsWhileAccessesAreHeldBack_isOutside() {
+    StackSqueeze.withSmallStack(() -> {
+      InhibitableAccess access = inhibitor.addAccess(kicks::incrementAndGet);
+      access.enter();
+      access.leave();
+      Thread self = Thread.currentThread();
+      int errors = 0;
+      Throwable thrown;
+      do {
+        Hold[] hold = new Hold[1];
+        changer.run(() -> hold[0] = inhibitor.inhibit());
+        AtomicBoolean over = new AtomicBoolean();
+        Future<?> closing =
+            changer.begin(() -> {
+              GuestThread.await(() -> over.get() || isAsleep(self));
+              hold[0].close();
+            });
+        thrown = StackSqueeze.callAbove(errors, access::enter);
+        over.set(true);
+        GuestThread.end(closing);
+        if (thrown != null) {
+          errors++;
+          changer.run(() -> inhibitor.inhibit().close()); // does not wait for it
+        }
+      } while (thrown != null);
+      assertTrue(errors > 5, errors + " errors");
+    });
   }
 }

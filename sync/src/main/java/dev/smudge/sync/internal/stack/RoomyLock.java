@@ -26,6 +26,14 @@ public final class RoomyLock extends ReentrantLock {
     super.lock();
   }
 
+  /**
+   * As {@link #lock}, with room for taking it once more, further down, after this was given back.
+   */
+  public void lockWithRoomToLockAgain() {
+    StackRoom.check(StackRoom.WAIT + 6);
+    super.lock();
+  }
+
   @Override
   public boolean tryLock() {
     StackRoom.check(StackRoom.WAIT);

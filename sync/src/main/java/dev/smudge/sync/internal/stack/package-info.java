@@ -1,6 +1,6 @@
 /**
- * Whether there is room on the stack for what must not end in the middle. Also for {@code endive}
- * and {@code migration}: exported to them alone.
+ * Whether there is room on the stack for what must not end in the middle. Also for {@code endive},
+ * {@code kvm}, {@code snapshot} and {@code migration}: exported to them alone.
  *
  * <pre>
  *   StackRoom.check()            throws the StackOverflowError here, where nothing has happened
