@@ -191,9 +191,7 @@ public final class SnapshotStore<S> implements AutoCloseable {
   public Capture capture() {
     guest.enter();
     try {
-      Capture made = new Capture(guest.capture());
-      guest.open = made.copy; // last, by a store: one that nobody has cannot be closed
-      return made;
+      return new Capture(guest.capture());
     } finally {
       guest.pages.busy = false;
     }
@@ -205,6 +203,7 @@ public final class SnapshotStore<S> implements AutoCloseable {
 
     private Capture(StoredGuest.Copy copy) {
       this.copy = copy;
+      guest.open = copy; // last, by a store: one that nobody has cannot be closed
     }
 
     /**
