@@ -24,6 +24,7 @@ abstract class StreamEnd implements AutoCloseable {
     }
   }
 
+  @SuppressWarnings("StaticAssignmentOfThrowable") // where it is needed there is no memory for one
   private static final Unsaid UNSAID = new Unsaid();
 
   /**
@@ -43,7 +44,7 @@ abstract class StreamEnd implements AutoCloseable {
 
   /** Adds to a failure what came of it, if it can be added, and throws nothing. */
   static void addTo(Exception failure, Throwable later) {
-    if (failure == later) {
+    if (failure.equals(later)) {
       return; // a connection may throw the same object each time
     }
     try {
