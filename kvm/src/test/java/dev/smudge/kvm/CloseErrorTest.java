@@ -22,7 +22,6 @@ import org.junit.jupiter.params.provider.ValueSource;
 @Timeout(value = 150, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 class CloseErrorTest {
   private static final long BASE = GuestMachine.BASE;
-  private static final int STEPS = 4; // per frame
   private static final Set<String> WRITTEN = GuestMachine.pages(1, 3, 9, 40);
 
   private @Nullable KvmMachine machine;
@@ -55,7 +54,6 @@ class CloseErrorTest {
   void close_stackEnds_nextTakeHasThePagesOfTheRing(boolean vcpu) {
     int errors =
         StackSqueeze.squeeze(
-            STEPS,
             this::write,
             () -> close(vcpu),
             thrown -> {

@@ -14,7 +14,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class SmallHeapTest {
   @Test
   void everyCall_runsOutOfMemoryAtEveryPoint_losesNothing() throws Exception {
-    run("-Xmx24m", SmallHeapProgram.class, Boolean.getBoolean("smudge.all") ? "3" : "11");
+    run("-Xmx24m", SmallHeapProgram.class, Boolean.getBoolean("smudge.all") ? "5" : "11");
   }
 
   /**
