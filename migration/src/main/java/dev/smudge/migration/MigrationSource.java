@@ -351,6 +351,7 @@ public final class MigrationSource<S> {
    * guest runs on here, and the result has a failure that says so. The migration checks for a
    * cancel before each frame that it sends, and then tells the destination. If it has not ended
    * after one second, it waits for the other end, and its connections are closed. Returns at once.
+   * From any thread; if it throws an {@link Error}, call it again.
    */
   public void cancel() {
     cancelled = true;

@@ -137,22 +137,7 @@ class UnsaidFailureTest {
             throw each;
           }
         };
-    return new Connection() {
-      @Override
-      public InputStream input() {
-        return in;
-      }
-
-      @Override
-      public OutputStream output() {
-        return out;
-      }
-
-      @Override
-      public void close() throws IOException {
-        of.close();
-      }
-    };
+    return Connection.of(in, out);
   }
 
   @Test

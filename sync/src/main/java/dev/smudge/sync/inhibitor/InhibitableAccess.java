@@ -51,7 +51,7 @@ public final class InhibitableAccess implements AutoCloseable {
    * @throws VcpuException if it is closed; if it is another thread's; if this thread itself holds
    *     accesses back, so that it would wait for itself (a holder needs no access); if the thread
    *     that holds has ended; or if it would wait for the end of a pause, and the inhibitor is
-   *     closed, before or meanwhile. It has not entered then
+   *     closed, before or meanwhile. It has not entered then, nor after an {@link Error}
    */
   public void enter() {
     if (owner != Thread.currentThread()) { // I5
@@ -70,7 +70,9 @@ public final class InhibitableAccess implements AutoCloseable {
           released = true;
         } finally {
           if (!released) {
-            shared[INSIDE] = 0; // calls nothing: there may be no stack, and a changer looks again
+            // Calls nothing: there may be no stack. Plain: nothing was accessed inside that had to
+            // be seen before this, and nobody is woken, but a changer that sleeps looks again.
+            shared[INSIDE] = 0;
           }
         }
       }
